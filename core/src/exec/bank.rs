@@ -1,0 +1,375 @@
+//! Headers and the words that describe them, side by side; and the core that all banks share.
+//!
+//! A waker is a header's address. From it, arithmetic alone gives the bank, whose first words are the ones that a wake
+//! writes: no table, no capacity in the waker's type.
+
+use core::mem::offset_of;
+
+use super::counters::Tally;
+use super::header::{Header, TaskId, state};
+use super::options::Miss;
+use super::platform::TraceEvent;
+use crate::bitmap::{self, low_bits};
+use crate::sched::{Priority, Timers};
+use crate::sync::{AtomicBool, AtomicU16, Guarded, Ordering, with_lock};
+use crate::time::Instant;
+
+/// The part of a bank that doesn't depend on its size.
+#[repr(C)]
+pub(super) struct BankHead {
+    /// Distance in bytes back to the core.
+    to_core: u32,
+    pub woken: bitmap::Bank,
+    pub free: bitmap::Bank,
+    number: u8,
+    announce: u8,
+}
+
+/// A wake must cover its bank in the summary.
+const SUMMARY: u8 = 1;
+/// A wake must pend the platform.
+const PEND: u8 = 2;
+
+#[repr(C)]
+pub(super) struct Bank<const PER_BANK: usize> {
+    pub head: BankHead,
+    pub headers: [Header; PER_BANK],
+}
+
+/// Where the headers begin in a bank; the same for every size, because the head's size is a multiple of their alignment.
+const HEADERS: usize = offset_of!(Bank<1>, headers);
+
+impl<const PER_BANK: usize> Bank<PER_BANK> {
+    /// A bank of an executor with `banks` of them; [`BankHead::place`] tells it which.
+    pub const fn new(banks: usize, pends: bool) -> Self {
+        const { assert!(offset_of!(Self, headers) == HEADERS) }
+        let mut headers = [const { Header::new(0) }; PER_BANK];
+        let mut index = 0;
+        while index < PER_BANK {
+            headers[index].node.embedder_index = index as u8;
+            index += 1;
+        }
+        let announce = if banks > 1 { SUMMARY } else { 0 } | if pends { PEND } else { 0 };
+        Self {
+            head: BankHead {
+                to_core: 0,
+                woken: bitmap::Bank::new(0),
+                free: bitmap::Bank::new(low_bits(PER_BANK)),
+                number: 0,
+                announce,
+            },
+            headers,
+        }
+    }
+}
+
+/// What an executor is to code that doesn't know its size: its first field.
+#[repr(C)]
+pub(crate) struct Core {
+    pub(super) ops: &'static Ops,
+    /// Covers the banks' woken words when there is more than one bank.
+    pub(super) summary: bitmap::Bank,
+    pub(super) clock: Guarded<Clock>,
+    pub(super) timers: Guarded<Timers>,
+    pub(super) tally: Tally,
+    /// The slot being polled, [`NOT_RUNNING`] between passes.
+    pub(super) running: AtomicU16,
+    pub(super) started: AtomicBool,
+    banks: u8,
+    banks_at: u32,
+    bank_stride: u32,
+    pub(super) miss_hook: Option<fn(&Miss)>,
+}
+
+pub(super) const NOT_RUNNING: u16 = u16::MAX;
+
+/// The executor's view of time.
+pub(super) struct Clock {
+    /// The latest `now` that was passed in.
+    pub now: Instant,
+    /// What the platform's alarm was last set to.
+    pub alarm: Option<Instant>,
+}
+
+/// The operations that need the executor's full type.
+pub(super) struct Ops {
+    pub now: unsafe fn(*const Core) -> Instant,
+    pub pend: unsafe fn(*const Core),
+    pub set_deadline: unsafe fn(*const Core, u16, Option<u64>),
+    pub set_priority: unsafe fn(*const Core, u16, Priority),
+    pub trace: Option<unsafe fn(*const Core, TraceEvent)>,
+}
+
+impl Core {
+    pub const fn new(ops: &'static Ops, banks: usize, banks_at: usize, bank_stride: usize) -> Self {
+        Self {
+            ops,
+            summary: bitmap::Bank::new(0),
+            clock: Guarded::new(Clock { now: Instant::ZERO, alarm: None }),
+            timers: Guarded::new(Timers::new()),
+            tally: Tally::new(),
+            running: AtomicU16::new(NOT_RUNNING),
+            started: AtomicBool::new(false),
+            banks: banks as u8,
+            banks_at: banks_at as u32,
+            bank_stride: bank_stride as u32,
+            miss_hook: None,
+        }
+    }
+
+    /// Bank number `bank`.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor with more than `bank` banks.
+    #[inline(always)]
+    pub unsafe fn bank(core: *const Core, bank: usize) -> *const BankHead {
+        // SAFETY: the caller's promise, and the offsets were computed from the executor's layout.
+        unsafe { core.byte_add((*core).banks_at as usize + bank * (*core).bank_stride as usize).cast() }
+    }
+
+    /// The header of `slot`, if the executor has one.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub unsafe fn header(core: *const Core, slot: u16) -> Option<*const Header> {
+        let (bank, index) = bitmap::split(slot);
+        // SAFETY: the caller's promise; both indices are checked against the executor's size.
+        unsafe {
+            let per_bank = ((*core).bank_stride as usize - HEADERS) / size_of::<Header>();
+            (bank < usize::from((*core).banks) && (index as usize) < per_bank)
+                .then(|| BankHead::header(Self::bank(core, bank), index))
+        }
+    }
+
+    /// Claims the lowest free slot: transition 1. Any context. O(banks).
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub unsafe fn claim(core: *const Core) -> Option<*const Header> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (0..usize::from((*core).banks)).find_map(|number| {
+                let bank = Self::bank(core, number);
+                let header = BankHead::header(bank, (*bank).free.claim()?);
+                (*header).state.store(state::CLAIMED, Ordering::Relaxed);
+                Some(header)
+            })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub unsafe fn trace(core: *const Core, event: TraceEvent) {
+        // SAFETY: the caller's promise; the operation is this executor's own.
+        unsafe {
+            if let Some(trace) = (*core).ops.trace {
+                trace(core, event);
+            }
+        }
+    }
+
+    /// The time of the latest pass.
+    pub fn pass_time(&self) -> Instant {
+        // SAFETY: a copy is made, nothing is called (Guarded Invariant).
+        with_lock(|cs| unsafe { self.clock.with(cs, |clock| clock.now) })
+    }
+}
+
+impl BankHead {
+    /// Tells a bank which it is, when the executor is made.
+    pub const fn place(&mut self, number: usize, to_core: usize) {
+        self.number = number as u8;
+        self.to_core = to_core as u32;
+    }
+
+    /// # Safety
+    ///
+    /// `bank` is derived from a pointer to its whole executor and holds more than `index` headers.
+    #[inline(always)]
+    pub unsafe fn header(bank: *const BankHead, index: u32) -> *const Header {
+        // SAFETY: the caller's promise.
+        unsafe { bank.byte_add(HEADERS + index as usize * size_of::<Header>()).cast() }
+    }
+
+    /// # Safety
+    ///
+    /// `bank` is derived from a pointer to its whole executor.
+    pub unsafe fn core(bank: *const BankHead) -> *const Core {
+        // SAFETY: the caller's promise, and `to_core` was computed from the layout.
+        unsafe { bank.byte_sub((*bank).to_core as usize).cast() }
+    }
+}
+
+impl Header {
+    /// The bank that holds this header.
+    ///
+    /// # Safety
+    ///
+    /// `header` is derived from a pointer to its whole executor.
+    #[inline(always)]
+    pub unsafe fn bank(header: *const Header) -> *const BankHead {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let index = usize::from((*header).node.embedder_index);
+            header.byte_sub(HEADERS + index * size_of::<Header>()).cast()
+        }
+    }
+
+    /// The core of this header's executor.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`].
+    pub unsafe fn core(header: *const Header) -> *const Core {
+        // SAFETY: the caller's promise.
+        unsafe { BankHead::core(Self::bank(header)) }
+    }
+
+    /// The slot's number.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`].
+    pub unsafe fn slot(header: *const Header) -> u16 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bank = Self::bank(header);
+            bitmap::slot(usize::from((*bank).number), u32::from((*header).node.embedder_index))
+        }
+    }
+
+    /// The id of the slot's present task.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`].
+    pub unsafe fn id(header: *const Header) -> TaskId {
+        // SAFETY: the caller's promise.
+        unsafe {
+            TaskId { slot: Self::slot(header), generation: (*header).generation.load(Ordering::Relaxed) }
+        }
+    }
+
+    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of them. Any
+    /// context. O(1).
+    ///
+    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when the bit was set
+    /// already: the waker that set it may have been pre-empted before it could pend.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`].
+    #[inline(always)]
+    pub unsafe fn wake(header: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bank = Self::bank(header);
+            let woken = (*bank).woken.insert(u32::from((*header).node.embedder_index));
+            if woken {
+                BankHead::coalesced(bank);
+            }
+            if (*bank).announce != 0 {
+                BankHead::announce(bank);
+            }
+        }
+    }
+
+    /// Ends a live task whose storage holds its output, or nothing when it was `cancelled` for a reason: transitions 7 and 8.
+    /// The runner only.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`]; the header is live, and the caller is the runner.
+    pub unsafe fn finish(header: *const Header, cancelled: Option<u32>) {
+        let ending = match cancelled {
+            None => state::DONE,
+            Some(reason) => state::DONE | state::CANCELLED | reason << state::REASON,
+        };
+        // SAFETY: the caller's promise; Executor Invariant 3 until the exchange, 4 after it.
+        unsafe {
+            let mut now = (*header).state.load(Ordering::Relaxed);
+            while now & state::HANDLE != 0 {
+                let exchange = (*header).state.compare_exchange(
+                    now,
+                    ending | state::HANDLE,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+                match exchange {
+                    Ok(_) => return super::join::notify(header),
+                    Err(other) => now = other,
+                }
+            }
+            if cancelled.is_none() {
+                // The guard gives the slot back even if the output's `Drop` panics.
+                let _release = Release(header);
+                if let Some(vtable) = (*header).vtable.get() {
+                    (vtable.drop_output)((*header).storage.get());
+                }
+            } else {
+                Self::release(header);
+            }
+        }
+    }
+
+    /// Gives storage and slot back: transitions 1', 7 and 9. A slot whose generations are used up is retired.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`]; the caller owns the header (claimed, or done and joined, or finished as the runner) and
+    /// storage is empty.
+    pub unsafe fn release(header: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(vtable) = (*header).vtable.take() {
+                (vtable.release)((*header).storage.get(), (*header).node.embedder_word.get());
+            }
+            let generation = (*header).generation.load(Ordering::Relaxed);
+            (*header).state.store(state::FREE, Ordering::Release);
+            if let Some(next) = generation.checked_add(1) {
+                (*header).generation.store(next, Ordering::Release);
+                (*Self::bank(header)).free.insert(u32::from((*header).node.embedder_index));
+            }
+        }
+    }
+}
+
+/// Releases a header when it goes out of scope.
+pub(super) struct Release(pub *const Header);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        // SAFETY: whoever makes a `Release` owns the header and has emptied its storage, or is emptying it right now.
+        unsafe { Header::release(self.0) }
+    }
+}
+
+impl BankHead {
+    #[cold]
+    #[inline(never)]
+    unsafe fn coalesced(bank: *const BankHead) {
+        // SAFETY: as for `announce`.
+        unsafe { (*Self::core(bank)).tally.coalesced.fetch_add(1, Ordering::Relaxed) };
+    }
+
+    /// # Safety
+    ///
+    /// `bank` is derived from a pointer to its whole executor.
+    #[inline(never)]
+    unsafe fn announce(bank: *const BankHead) {
+        // SAFETY: the caller's promise; the operation is this executor's own.
+        unsafe {
+            let core = Self::core(bank);
+            if (*bank).announce & SUMMARY != 0 {
+                (*core).summary.insert(u32::from((*bank).number));
+            }
+            if (*bank).announce & PEND != 0 {
+                ((*core).ops.pend)(core);
+            }
+        }
+    }
+}

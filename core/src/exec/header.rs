@@ -1,0 +1,143 @@
+//! What the executor keeps for a task: 40 bytes on a 32-bit chip.
+
+use core::cell::Cell;
+use core::ptr;
+
+use super::join::{JoinNode, Reason};
+use super::options::OnMiss;
+use super::task::Vtable;
+use crate::sched::{Lane, Node};
+use crate::sync::{AtomicU32, Ordering};
+
+pub use crate::arena::Key as TaskId;
+
+/// A task slot.
+///
+/// ```text
+///              (1) claim            (2) publish
+///    +------+ ----------> +---------+ ---------> +------------------------------ live -+
+///    | free |             | claimed |            |                     (4) enqueue     |
+///    +------+ <---------- +---------+            |  waiting ---------> queued(lane)    |
+///      ^  ^    (1') give back                    |    ^  \                 |           |
+///      |  |                                      |    |   \ (3) lone wake   | (5) pop   |
+///      |  |                                      |    |    `------> running <'          |
+///      |  |                                      |    `---- (6) ------' ^ woken: (4)   |
+///      |  |      (7) complete or cancel, nobody will join                `-------------'
+///      |  `------------------------------------- |                                     |
+///      |                                         +-------------------------------------+
+///      |  (9) join or drop of the handle   +------+   (8) complete or cancel, a handle exists
+///      `---------------------------------- | done | <------------------------------------'
+///                                          +------+
+/// ```
+///
+/// 1. `Core::claim`: a bit of the bank's free word, atomically; any context. 1': `Header::release`.
+/// 2. `spawn`: one store of the state word, then a wake; the spawner.
+/// 3. `Runner::poll_pending`: the only woken task, with the lanes empty, skips its lane; the runner.
+/// 4. `Runner::poll_pending`: the woken bit is taken and the slot pushed; the runner. A wake during the poll leaves its bit
+///    for the next drain: running + woken.
+/// 5. `Lanes::pop`; the runner. Which task is running is one field of the core, not a state to store here.
+/// 6. The poll returns pending; the runner.
+/// 7. and 8. `Header::finish`: one compare-and-swap decides between them, against a handle that is dropped meanwhile.
+/// 9. `Header::detach` or a join: the slot's generation advances, the free bit is set; any context.
+///
+/// A woken bit may be set on a slot in any phase (wakers outlive tasks): taken on a slot that isn't live, it is discarded;
+/// on the slot's next task, it costs one poll.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(super) state: AtomicU32,
+    pub(super) generation: AtomicU32,
+    pub(super) storage: Cell<*mut ()>,
+    pub(super) vtable: Cell<Option<&'static Vtable>>,
+    /// Whoever awaits the handle; belongs to the holder of the critical section.
+    pub(super) joiner: Cell<*const JoinNode>,
+    pub(super) name: Cell<Option<&'static &'static str>>,
+    /// `embedder_index` is the index in the bank, `embedder_word` the slot in the pool.
+    pub(super) node: Node,
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Header>() == 40, "the documented size of a header");
+
+/// The layout of the state word.
+pub(super) mod state {
+    pub const PHASE: u32 = 0b11;
+    pub const FREE: u32 = 0;
+    pub const CLAIMED: u32 = 1;
+    pub const LIVE: u32 = 2;
+    pub const DONE: u32 = 3;
+    /// Somebody holds a join handle.
+    pub const HANDLE: u32 = 1 << 2;
+    /// The runner must look closer before it polls: a quota.
+    pub const LOOK: u32 = 1 << 3;
+    /// It has a deadline: look at it before polling.
+    pub const TIMED: u32 = 1 << 11;
+    /// The present deadline's miss has been noted.
+    pub const MISSED: u32 = 1 << 4;
+    /// What a miss does, two bits.
+    pub const ON_MISS: u32 = 5;
+    /// Ended without an output, for the reason in the next three bits.
+    pub const CANCELLED: u32 = 1 << 7;
+    pub const REASON: u32 = 8;
+    /// Polls left of the quota, 16 bits.
+    pub const QUOTA: u32 = 16;
+}
+
+/// The states a task passes through, for dumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// Not woken since its last poll.
+    Waiting,
+    /// In a lane.
+    Queued(Lane),
+    /// Being polled.
+    Running,
+    /// Over; the result waits for its join handle.
+    Done,
+}
+
+/// One line of a dump.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskInfo {
+    /// The task's id.
+    pub id: TaskId,
+    /// The name from its options, else the type name of its future.
+    pub name: &'static str,
+    /// Its state at some instant during the call.
+    pub state: TaskState,
+    /// Its priority.
+    pub priority: crate::sched::Priority,
+    /// Its deadline.
+    pub deadline: Option<crate::time::Instant>,
+}
+
+impl Header {
+    pub(super) const fn new(index: usize) -> Self {
+        let mut node = Node::new();
+        node.embedder_index = index as u8;
+        Self {
+            state: AtomicU32::new(state::FREE),
+            generation: AtomicU32::new(0),
+            storage: Cell::new(ptr::null_mut()),
+            vtable: Cell::new(None),
+            joiner: Cell::new(ptr::null()),
+            name: Cell::new(None),
+            node,
+        }
+    }
+
+    /// Whether `id`'s task has not ended.
+    pub(super) fn is_live(&self, generation: u32) -> bool {
+        self.generation.load(Ordering::Acquire) == generation
+            && self.state.load(Ordering::Acquire) & state::PHASE == state::LIVE
+    }
+
+    pub(super) fn on_miss(state: u32) -> OnMiss {
+        OnMiss::from_bits(state >> state::ON_MISS)
+    }
+
+    /// Why it was cancelled; `None`: its poll unwound.
+    pub(super) fn reason(state: u32) -> Option<Reason> {
+        Reason::from_bits(state >> state::REASON)
+    }
+}

@@ -1,0 +1,53 @@
+//! How tasks run: an executor over static memory.
+//!
+//! A firmware has a [`Platform`] (its clock, alarm and sleep), one or more [`TaskPool`]s (memory for futures) and an
+//! [`Executor`] (headers, lanes and timers for `BANKS * PER_BANK` tasks), all statics. [`Executor::start`] gives the one
+//! [`Runner`], which polls; tasks get a [`Cx`], by which they sleep, spawn and re-key; whoever spawned holds a
+//! [`JoinHandle`].
+//!
+//! # Executor Invariant
+//!
+//! Stated once, cited by the `SAFETY:` comments of this module:
+//!
+//! 1. An executor is `'static`: a pointer to its core, one of its banks or headers is valid for ever, and shared access to
+//!    their atomic fields always sound. Pointers to them are made from a pointer to the whole executor.
+//! 2. A header whose phase is *claimed* belongs to the spawner that claimed it, until it publishes the phase *live*.
+//! 3. While the phase is *live*, only the runner polls or drops the future and reads or writes the header's plain fields,
+//!    except the queue node, which belongs to the holder of the critical section.
+//! 4. When the phase is *done*, storage holds the output (or nothing, if cancelled), and it belongs to the join handle.
+//! 5. There is one runner, it never leaves the context that started it, and it isn't entered twice: its methods take it by
+//!    `&mut`.
+//! 6. No reference to lanes, timers or join nodes is held across user code: polling or dropping a future, waking, cloning
+//!    or dropping a waker, calling a hook.
+
+mod bank;
+mod counters;
+mod cx;
+mod executor;
+mod header;
+mod join;
+mod manual;
+mod options;
+mod platform;
+mod pool;
+mod runner;
+mod sleep;
+mod spawn;
+mod stall;
+mod task;
+mod waker;
+
+pub use counters::Counters;
+pub use cx::{Cx, DeadlineError};
+pub use executor::{AlreadyStarted, Executor};
+pub use header::{TaskId, TaskInfo, TaskState};
+pub use join::{Join, JoinError, JoinHandle, Reason};
+pub use manual::Manual;
+pub use options::{Miss, OnMiss, TaskOptions};
+pub use platform::{Platform, TraceEvent};
+pub use pool::TaskPool;
+pub use runner::{Pass, Runner};
+pub use sleep::{Delay, Elapsed, Interval, MissedTick, Sleep, Timeout, ZeroPeriod};
+pub use spawn::{LocalSpawner, SpawnError, SpawnErrorKind};
+pub use stall::{Stall, StallWatch};
+pub use task::{AsyncTask, YieldNow, future_size, yield_now};

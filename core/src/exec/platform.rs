@@ -1,0 +1,84 @@
+//! What an executor needs from the machine: a clock, an alarm, a nudge and a way to sleep.
+
+use super::header::TaskId;
+use crate::time::Instant;
+
+/// The machine under an executor.
+///
+/// A platform belongs to one executor and is stored inside it. It is shared with interrupts and other threads (a wake
+/// calls [`pend`](Platform::pend) from any of them), hence `Sync`.
+///
+/// # Contract
+///
+/// * [`now`](Platform::now) may jump in either direction; the executor treats a clock that went backwards as one that
+///   stood still.
+/// * After [`set_alarm`](Platform::set_alarm)`(Some(at))`, [`idle`](Platform::idle) must return at `at` or soon after.
+/// * [`idle`](Platform::idle) must not sleep when `quiet` returns false, and no wake may slip in between that check and
+///   the sleep: on a chip, mask interrupts, check, WFI, unmask.
+pub trait Platform: Sync + 'static {
+    /// Whether a wake must call [`pend`](Platform::pend).
+    ///
+    /// False for a thread-mode executor on a single core: only an interrupt can wake it, and the interrupt ends its
+    /// WFI. A wake is then one atomic OR and nothing else.
+    const PENDS: bool = true;
+
+    /// Whether polls are timed with [`ticks`](Platform::ticks); false costs nothing.
+    const TIMES_POLLS: bool = false;
+
+    /// Whether [`trace`](Platform::trace) is called; false costs nothing.
+    const TRACES: bool = false;
+
+    /// The time now. Read once a pass of the run loop and when a wait begins, never per poll.
+    fn now(&self) -> Instant;
+
+    /// Asks that [`idle`](Platform::idle) end at `at`; `None` cancels. Only the latest request counts.
+    fn set_alarm(&self, at: Option<Instant>);
+
+    /// Makes the owner run a pass: pend its interrupt, unpark its thread. Called from any context, after the woken bit
+    /// is set; must be short and must not block.
+    fn pend(&self);
+
+    /// Sleeps until an interrupt, the alarm, or [`pend`](Platform::pend), unless `quiet` returns false. Called by the
+    /// owner only. May return early.
+    fn idle(&self, quiet: &dyn Fn() -> bool);
+
+    /// Told of the time of each pass, first thing; for a platform whose clock is its caller ([`Manual`](super::Manual)).
+    fn pass_begins(&self, _now: Instant) {}
+
+    /// A free-running counter for poll times, in a unit of the platform's choice; it may wrap around.
+    fn ticks(&self) -> u32 {
+        0
+    }
+
+    /// Records an event. Called by whoever causes it: [`Spawned`](TraceEvent::Spawned) from any context, the others from the
+    /// runner.
+    fn trace(&self, _event: TraceEvent) {}
+}
+
+/// Something that happened to a task. The id carries the slot's generation, so two tasks of one slot don't mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TraceEvent {
+    /// The task exists now.
+    Spawned {
+        /// Its id.
+        id: TaskId,
+        /// Its name.
+        name: &'static str,
+    },
+    /// A poll begins.
+    PollStarts {
+        /// The task's id.
+        id: TaskId,
+    },
+    /// The poll has returned.
+    PollEnds {
+        /// The task's id.
+        id: TaskId,
+    },
+    /// The task is over: completed, or ended by a quota or a missed deadline.
+    Ended {
+        /// The task's id.
+        id: TaskId,
+    },
+}

@@ -1,0 +1,324 @@
+//! Waiting for time to pass.
+//!
+//! A sleep's node lives in the future itself, linked into the executor's timer heap while it waits: arming is O(log n) in the
+//! number of armed sleeps, there is no table that could be full, and because every sleep keeps its own waker, none is lost inside
+//! `select`, `join` or `FuturesUnordered`.
+//!
+//! Sleeps may be polled and dropped from any context: the heap is under the critical section.
+
+use core::cell::{Cell, UnsafeCell};
+use core::fmt;
+use core::pin::Pin;
+use core::ptr;
+use core::task::{Context, Poll, Waker};
+
+use super::bank::Core;
+use super::cx::Cx;
+use crate::sched::TimerNode;
+use crate::sync::with_lock;
+use crate::time::{Duration, Instant};
+
+/// A future that is ready once its time has come; made by [`Cx::sleep`] and [`Cx::sleep_until`].
+///
+/// # Cancellation
+///
+/// Dropping it disarms it: O(log n), nothing is left behind.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    core: *const Core,
+    due: Instant,
+    /// Whether the executor may know the entry: set when it is armed, cleared when it was seen fired or was disarmed.
+    known: bool,
+    entry: Entry,
+}
+
+/// What the timer heap links.
+///
+/// The Timer Node Invariant holds for `node`: it is armed through a pinned `Sleep` only, whose drop disarms it. All fields
+/// belong to the holder of the critical section while the node is armed.
+#[repr(C)]
+pub(super) struct Entry {
+    // First, so that a pointer to the node is a pointer to the entry.
+    node: TimerNode,
+    fired: Cell<bool>,
+    waker: UnsafeCell<Option<Waker>>,
+}
+
+// SAFETY: the entry is touched under the critical section, or by whoever has the sleep to itself.
+unsafe impl Send for Sleep {}
+// SAFETY: by shared reference a sleep tells its due time only.
+unsafe impl Sync for Sleep {}
+
+impl Sleep {
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub(super) unsafe fn new(core: *const Core, due: Instant) -> Self {
+        let entry = Entry { node: TimerNode::new(), fired: Cell::new(false), waker: UnsafeCell::new(None) };
+        Self { core, due, known: false, entry }
+    }
+
+    /// When it is over.
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Starts again for `due`, armed at the next poll.
+    pub fn reset(self: Pin<&mut Self>, due: Instant) {
+        // SAFETY: nothing is moved; the node is disarmed before its key changes.
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.known {
+            this.disarm();
+            this.known = false;
+        }
+        this.entry.fired.set(false);
+        this.due = due;
+    }
+
+    fn disarm(&self) {
+        let mut waker = None;
+        // SAFETY: the core is static; the critical section is held; the node, if armed, is armed in this heap.
+        with_lock(|cs| unsafe {
+            (*self.core).timers.with(cs, |timers| timers.remove(&raw const self.entry.node));
+            ptr::swap(self.entry.waker.get(), &mut waker);
+        });
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: nothing is moved; the entry stays where it is.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !this.known && this.entry.fired.get() {
+            return Poll::Ready(());
+        }
+        // Cloned before and dropped after the critical section, since both may run foreign code.
+        let mut waker = Some(cx.waker().clone());
+        let (core, due, entry) = (this.core, this.due.as_micros(), &raw const this.entry);
+        // SAFETY: the core is static; the critical section is held; the entry is pinned, and its drop disarms it.
+        let (fired, earliest) = with_lock(|cs| unsafe {
+            if (*entry).fired.get() {
+                return (true, false);
+            }
+            ptr::swap((*entry).waker.get(), &mut waker);
+            (*core).timers.with(cs, |timers| {
+                let node = entry.cast::<TimerNode>();
+                if (*node).is_armed() {
+                    return (false, false);
+                }
+                timers.insert(node, due);
+                (false, timers.next_due() == Some(due))
+            })
+        });
+        this.known = !fired;
+        if earliest {
+            // SAFETY: the core is static.
+            unsafe { Core::alarm_is_old(core) };
+        }
+        if fired { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if self.known {
+            self.disarm();
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("due", &self.due).finish()
+    }
+}
+
+impl Core {
+    /// A timer was armed that is due before all others: the owner must look, unless it is in a pass anyway.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    unsafe fn alarm_is_old(core: *const Core) {
+        // SAFETY: the caller's promise; the operation is this executor's own.
+        unsafe { ((*core).ops.pend)(core) }
+    }
+
+    /// Wakes whoever sleeps until `now` or before. O(log n) each; the critical section is left in between.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub(super) unsafe fn expire(core: *const Core, now: Instant) {
+        // SAFETY: the caller's promise; nodes in the heap are entries (only `Sleep::poll` inserts), alive under the
+        // critical section. The waker is taken out there and called after it.
+        unsafe {
+            loop {
+                let waker = with_lock(|cs| {
+                    (*core).timers.with(cs, |timers| {
+                        let entry = timers.pop_due(now.as_micros())?.cast::<Entry>();
+                        (*entry).fired.set(true);
+                        Some((*(*entry).waker.get()).take())
+                    })
+                });
+                match waker {
+                    None => return,
+                    Some(Some(waker)) => waker.wake(),
+                    Some(None) => {}
+                }
+            }
+        }
+    }
+
+    /// When the earliest sleep is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        // SAFETY: the root is read, nothing is called (Guarded Invariant).
+        with_lock(|cs| unsafe { self.timers.with(cs, |timers| timers.next_due()) }).map(Instant::from_micros)
+    }
+}
+
+/// The time of a [`Timeout`] was up before its future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time was up before the future was ready")
+    }
+}
+
+impl core::error::Error for Elapsed {}
+
+/// A future with limited time; made by [`Cx::timeout`].
+///
+/// The future is polled first: one that becomes ready just when the time is up counts as ready.
+///
+/// # Cancellation
+///
+/// Dropping it drops the future and disarms the timer. When the time is up, the future is dropped with the `Timeout`, not
+/// before.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Timeout<F> {
+    sleep: Sleep,
+    future: F,
+}
+
+impl<F> Timeout<F> {
+    pub(super) fn new(sleep: Sleep, future: F) -> Self {
+        Self { sleep, future }
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: both fields are pinned with the whole and never moved out.
+        let (sleep, future) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.sleep), Pin::new_unchecked(&mut this.future))
+        };
+        if let Poll::Ready(output) = future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        sleep.poll(cx).map(|()| Err(Elapsed))
+    }
+}
+
+/// An interval's period must be longer than zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroPeriod;
+
+impl fmt::Display for ZeroPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an interval's period must be at least one microsecond; to let others run, use yield_now")
+    }
+}
+
+impl core::error::Error for ZeroPeriod {}
+
+/// What an [`Interval`] does about ticks that nobody awaited in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTick {
+    /// Makes up for them one right after the other; the schedule stays.
+    #[default]
+    Burst,
+    /// Drops them; the schedule begins anew one period after the late tick.
+    Delay,
+    /// Drops them; the schedule stays, the next tick is the first of it that is still to come.
+    Skip,
+}
+
+/// Ticks at a fixed period; made by [`Cx::interval`].
+#[derive(Debug)]
+pub struct Interval {
+    cx: Cx,
+    next: Instant,
+    period: Duration,
+    missed: MissedTick,
+}
+
+impl Interval {
+    pub(super) fn new(cx: Cx, period: Duration, missed: MissedTick) -> Result<Self, ZeroPeriod> {
+        if period.is_zero() {
+            return Err(ZeroPeriod);
+        }
+        Ok(Self { cx, next: cx.now() + period, period, missed })
+    }
+
+    /// Waits for the next tick and returns the time for which it was scheduled.
+    ///
+    /// # Cancellation
+    ///
+    /// A tick whose future is dropped is not lost: the next call waits for the same one.
+    pub async fn tick(&mut self) -> Instant {
+        let due = self.next;
+        self.cx.sleep_until(due).await;
+        self.next = match self.missed {
+            MissedTick::Burst => due + self.period,
+            MissedTick::Delay => (due + self.period).max(self.cx.now() + self.period_if_late(due)),
+            MissedTick::Skip => {
+                let late = self.cx.now() - due;
+                due + self.period.saturating_mul(late.as_micros() / self.period.as_micros() + 1)
+            }
+        };
+        due
+    }
+
+    /// The period when a whole one has passed since `due`, else nothing: a tick is missed by a period, not by the time
+    /// it takes to dispatch its task.
+    fn period_if_late(&self, due: Instant) -> Duration {
+        if self.cx.now() - due >= self.period { self.period } else { Duration::ZERO }
+    }
+}
+
+/// Delays for `embedded-hal-async` drivers; made by [`Cx::delay`]. Waits at least as long as asked, in whole microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Delay {
+    cx: Cx,
+}
+
+impl Delay {
+    pub(super) fn new(cx: Cx) -> Self {
+        Self { cx }
+    }
+}
+
+impl embedded_hal_async::delay::DelayNs for Delay {
+    /// # Cancellation
+    ///
+    /// As for [`Sleep`].
+    async fn delay_ns(&mut self, ns: u32) {
+        self.cx.sleep(Duration::from_nanos_ceil(ns.into())).await;
+    }
+
+    async fn delay_us(&mut self, us: u32) {
+        self.cx.sleep(Duration::from_micros(us.into())).await;
+    }
+
+    async fn delay_ms(&mut self, ms: u32) {
+        self.cx.sleep(Duration::from_millis(ms.into())).await;
+    }
+}

@@ -1,0 +1,206 @@
+//! Bringing tasks to life.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::bank::Core;
+use super::counters::Tally;
+use super::cx::Cx;
+use super::executor::Executor;
+use super::header::{Header, state};
+use super::join::JoinHandle;
+use super::options::TaskOptions;
+use super::platform::{Platform, TraceEvent};
+use super::pool::TaskPool;
+use super::task::Task;
+use crate::sync::{Ordering, with_lock};
+
+/// The task could not be spawned; nothing has changed. `rejected` is what was to make the future.
+pub struct SpawnError<B> {
+    /// Why.
+    pub kind: SpawnErrorKind,
+    /// What was passed to `spawn`, uncalled.
+    pub rejected: B,
+}
+
+/// Why a task could not be spawned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnErrorKind {
+    /// Every slot of the pool is in use.
+    PoolFull,
+    /// Every slot of the executor is in use.
+    ExecutorFull,
+    /// The deadline of the options lies before the time of the executor's latest pass.
+    DeadlinePassed,
+}
+
+impl fmt::Display for SpawnErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PoolFull => "the task pool is full: raise its SLOTS, or wait for a task to end",
+            Self::ExecutorFull => {
+                "the executor is full: raise its BANKS or PER_BANK, or wait for a task to end"
+            }
+            Self::DeadlinePassed => "the deadline has passed already: give one that is still to come",
+        })
+    }
+}
+
+impl<B> fmt::Display for SpawnError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl<B> fmt::Debug for SpawnError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SpawnError").field(&self.kind).finish()
+    }
+}
+
+impl core::error::Error for SpawnErrorKind {}
+
+impl<B> core::error::Error for SpawnError<B> {}
+
+/// Spawns tasks whose futures stay in the runner's context, so they need not be `Send`.
+///
+/// It never leaves that context itself: [`Runner::spawner`](super::Runner::spawner) gives it, and local tasks may capture
+/// copies.
+pub struct LocalSpawner<P: Platform, const BANKS: usize, const PER_BANK: usize> {
+    executor: &'static Executor<P, BANKS, PER_BANK>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Clone for LocalSpawner<P, BANKS, PER_BANK> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Copy for LocalSpawner<P, BANKS, PER_BANK> {}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BANKS, PER_BANK> {
+    pub(super) const fn new(executor: &'static Executor<P, BANKS, PER_BANK>) -> Self {
+        Self { executor, _not_send: PhantomData }
+    }
+
+    /// The executor that it spawns on.
+    pub const fn executor(&self) -> &'static Executor<P, BANKS, PER_BANK> {
+        self.executor
+    }
+
+    /// Spawns a task with default options. As [`Executor::spawn`], without `Send`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn`].
+    pub fn spawn_local<B, F, const BYTES: usize, const SLOTS: usize>(
+        &self,
+        pool: &'static TaskPool<BYTES, SLOTS>,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.spawn_local_with(TaskOptions::new(), pool, build)
+    }
+
+    /// Spawns a task. As [`Executor::spawn_with`], without `Send`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn`].
+    pub fn spawn_local_with<B, F, const BYTES: usize, const SLOTS: usize>(
+        &self,
+        options: TaskOptions,
+        pool: &'static TaskPool<BYTES, SLOTS>,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        // SAFETY: the executor is static and whole; the spawner is in the runner's context (it is not `Send`), so the
+        // future is built, polled and dropped there.
+        unsafe { spawn(self.executor.core(), options, pool, build) }
+    }
+}
+
+/// Spawns from any context: claims storage and slot, or neither; builds the future in place; publishes; wakes.
+///
+/// # Safety
+///
+/// `core` points into a whole, static executor. `F` is `Send`, or the caller is in the runner's context.
+pub(super) unsafe fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
+    core: *const Core,
+    options: TaskOptions,
+    pool: &'static TaskPool<BYTES, SLOTS>,
+    build: B,
+) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+where
+    B: FnOnce(Cx) -> F,
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    const { Task::<F, BYTES, SLOTS>::FITS };
+    // SAFETY: the caller's promise; between `claim` and the publishing store the header is ours (Executor Invariant 2).
+    unsafe {
+        if options.deadline.is_some_and(|deadline| deadline < (*core).pass_time()) {
+            return Err(SpawnError { kind: SpawnErrorKind::DeadlinePassed, rejected: build });
+        }
+        let Some((storage, number)) = pool.claim() else {
+            return Err(SpawnError { kind: SpawnErrorKind::PoolFull, rejected: build });
+        };
+        let Some(header) = Core::claim(core) else {
+            TaskPool::<BYTES, SLOTS>::release(storage, number);
+            return Err(SpawnError { kind: SpawnErrorKind::ExecutorFull, rejected: build });
+        };
+        let vtable = Task::<F, BYTES, SLOTS>::VTABLE;
+        (*header).storage.set(storage);
+        (*header).vtable.set(Some(vtable));
+        (*header).name.set(options.name);
+        (*header).node.embedder_word.set(number);
+        // If `build` unwinds, the slot goes back.
+        let unclaim = super::bank::Release(header);
+        let future = build(Cx::new(header));
+        core::mem::forget(unclaim);
+        storage.cast::<F>().write(future);
+        let id = Header::id(header);
+        publish(header, options);
+        let Tally { spawns, .. } = &(*core).tally;
+        spawns.fetch_add(1, Ordering::Relaxed);
+        Core::trace(
+            core,
+            TraceEvent::Spawned { id, name: options.name.map_or_else(vtable.type_name, |name| *name) },
+        );
+        Header::wake(header);
+        Ok(JoinHandle::new(header, id))
+    }
+}
+
+/// Makes a claimed header live, with a join handle: transition 2.
+///
+/// # Safety
+///
+/// The header is claimed by the caller, its storage filled.
+unsafe fn publish(header: *const Header, options: TaskOptions) {
+    let mut word = state::LIVE | state::HANDLE | (options.on_miss as u32) << state::ON_MISS;
+    if let Some(quota) = options.poll_quota {
+        word |= state::LOOK | u32::from(quota.get()) << state::QUOTA;
+    }
+    // SAFETY: the caller's promise. The node is reset under the lock, because a stale id may be re-keying it right now.
+    unsafe {
+        with_lock(|_| {
+            let deadline = options.deadline.map(|at| at.as_micros());
+            (*header).node.reset(options.priority, deadline);
+            if (*header).node.deadline().is_some() {
+                word |= state::TIMED;
+            }
+            (*header).state.store(word, Ordering::Release);
+        });
+    }
+}

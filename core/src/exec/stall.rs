@@ -1,0 +1,79 @@
+//! Noticing a poll that doesn't return.
+
+use super::bank::{Core, NOT_RUNNING};
+use super::executor::Executor;
+use super::header::{Header, TaskId};
+use super::platform::Platform;
+use crate::sync::Ordering;
+use crate::time::{Duration, Instant};
+
+/// A poll that has been running for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// The task that is being polled.
+    pub task: TaskId,
+    /// For how long at least, seen from the checks.
+    pub lasted: Duration,
+}
+
+/// Watches one executor from outside: from a timer interrupt, a watchdog, another thread.
+///
+/// A cooperative executor can't end a poll that never returns; this tells which task it is, at no cost to the run loop.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use trilane::exec::{Executor, Manual, StallWatch};
+/// # use trilane::time::{Duration, Instant};
+/// # static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
+/// # fn report(_: trilane::exec::Stall) {}
+/// let mut watch = StallWatch::new(&EXECUTOR, Duration::from_millis(50));
+/// // every 10 ms or so, in an interrupt above the executor:
+/// # let now = Instant::ZERO;
+/// if let Some(stall) = watch.check(now) {
+///     report(stall);
+/// }
+/// ```
+pub struct StallWatch {
+    core: *const Core,
+    limit: Duration,
+    polls: u32,
+    since: Option<Instant>,
+    reported: bool,
+}
+
+// SAFETY: the watch reads atomic fields of a static executor.
+unsafe impl Send for StallWatch {}
+
+impl StallWatch {
+    /// Watches `executor` for polls that last longer than `limit`.
+    pub fn new<P: Platform, const BANKS: usize, const PER_BANK: usize>(
+        executor: &'static Executor<P, BANKS, PER_BANK>,
+        limit: Duration,
+    ) -> Self {
+        Self { core: executor.core(), limit, polls: 0, since: None, reported: false }
+    }
+
+    /// Looks once; a stalled poll is reported once. The resolution is the time between checks. O(1).
+    pub fn check(&mut self, now: Instant) -> Option<Stall> {
+        // SAFETY: the core is part of a static executor; its fields read here are atomic.
+        let core = unsafe { &*self.core };
+        let running = core.running.load(Ordering::Relaxed);
+        let polls = core.tally.polls.load(Ordering::Relaxed);
+        let same_poll = running != NOT_RUNNING && polls == self.polls && self.since.is_some();
+        if !same_poll {
+            self.polls = polls;
+            self.since = (running != NOT_RUNNING).then_some(now);
+            self.reported = false;
+            return None;
+        }
+        let lasted = now - self.since?;
+        if lasted < self.limit || self.reported {
+            return None;
+        }
+        self.reported = true;
+        // SAFETY: the core belongs to a static executor.
+        let task = unsafe { Header::id(Core::header(self.core, running)?) };
+        Some(Stall { task, lasted })
+    }
+}

@@ -1,0 +1,57 @@
+//! trilane: a heap-free runtime core.
+//!
+//! An executor whose capacity is fixed when it is compiled: tasks wait in three lanes (cancel, timed, ready), wake through
+//! one bit, sleep in place and hand their result to whoever joins them. Nothing in this crate allocates, reads a clock or
+//! panics on bad input.
+//!
+//! # Where to start reading
+//!
+//! Bottom to top, each layer usable without the ones above it:
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`sync`] | the one door to atomics and the critical section |
+//! | [`bitmap`] | sets of slots: banks of 32 bits and a summary word |
+//! | [`arena`] | generational slots over a bitmap |
+//! | [`time`] | microseconds, handed in from outside |
+//! | [`sched`] | what runs next, as pure data: FIFO, EDF, lanes, timers |
+//! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join |
+//!
+//! # Examples
+//!
+//! Driven by hand, with time passed in (on a board, [`exec::Runner::run`] does this for ever):
+//!
+//! ```
+//! use trilane::exec::{Cx, Executor, Manual, TaskPool};
+//! use trilane::time::{Duration, Instant};
+//!
+//! async fn blink(cx: Cx, times: u32) -> u32 {
+//!     for _ in 0..times {
+//!         cx.sleep(Duration::from_millis(10)).await;
+//!     }
+//!     times
+//! }
+//!
+//! static POOL: TaskPool<256, 1> = TaskPool::new();
+//! static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
+//!
+//! let mut runner = EXECUTOR.start().unwrap();
+//! let mut task = EXECUTOR.spawn(&POOL, |cx| blink(cx, 2)).unwrap();
+//!
+//! runner.poll_pending(Instant::ZERO);
+//! while let Some(at) = runner.next_alarm() {
+//!     runner.poll_pending(at);
+//! }
+//! assert_eq!(runner.now(), Instant::from_millis(20));
+//! assert_eq!(task.try_join(), Some(Ok(2)));
+//! ```
+
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod arena;
+pub mod bitmap;
+pub mod exec;
+pub mod sched;
+pub mod sync;
+pub mod time;

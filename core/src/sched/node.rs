@@ -1,0 +1,173 @@
+//! The part of a slot that the queues own.
+
+use core::cell::Cell;
+use core::fmt;
+
+use super::Lane;
+
+/// A priority, 0 to 31; the higher number runs first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The lowest priority, and the default.
+    pub const LOWEST: Self = Self(0);
+    /// The highest priority.
+    pub const HIGHEST: Self = Self(31);
+
+    /// The priority `level`.
+    ///
+    /// # Errors
+    ///
+    /// [`PriorityOutOfRange`] above 31.
+    pub const fn new(level: u8) -> Result<Self, PriorityOutOfRange> {
+        if level <= Self::HIGHEST.0 { Ok(Self(level)) } else { Err(PriorityOutOfRange(level)) }
+    }
+
+    /// The priority `LEVEL`, checked when it is compiled.
+    ///
+    /// ```compile_fail
+    /// let _ = trilane::sched::Priority::of::<32>();
+    /// ```
+    pub const fn of<const LEVEL: u8>() -> Self {
+        const { assert!(LEVEL <= 31, "a priority is 0 to 31") }
+        Self(LEVEL)
+    }
+
+    /// The level, 0 to 31.
+    pub const fn level(self) -> u8 {
+        self.0
+    }
+}
+
+/// A priority above 31.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriorityOutOfRange(pub u8);
+
+impl fmt::Display for PriorityOutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "priority {} is out of range: give 0 (lowest) to 31 (highest)", self.0)
+    }
+}
+
+impl core::error::Error for PriorityOutOfRange {}
+
+/// Where a slot is queued and by which keys: 16 bytes, inside whatever the caller keeps per slot.
+///
+/// Only the lane structures write it. `Cell`s, because several slots' nodes change together; the caller's synchronisation
+/// decides who may.
+#[repr(C)]
+pub struct Node {
+    // Two words, so that a node needs four-byte alignment only and no padding stands beside it.
+    deadline: Cell<[u32; 2]>,
+    /// In a FIFO: the next slot. In the heap: the position.
+    pub(super) next: Cell<u16>,
+    /// In a FIFO: the slot before. In the heap: the arrival stamp.
+    pub(super) prev: Cell<u16>,
+    /// Bits 0 to 4: priority; 5 and 6: the lane it is queued in.
+    place: Cell<u8>,
+    /// Three bytes for whoever embeds the node, which alignment would waste otherwise; the queues don't look at them.
+    pub(crate) embedder_index: u8,
+    pub(crate) embedder_word: Cell<u16>,
+}
+
+const PRIORITY: u8 = 0b0001_1111;
+const LANE_SHIFT: u32 = 5;
+
+/// "No deadline": later than all.
+const NEVER: u64 = u64::MAX;
+
+impl Node {
+    /// A node in no queue, with the lowest priority and no deadline.
+    pub const fn new() -> Self {
+        Self {
+            deadline: Cell::new([u32::MAX; 2]),
+            next: Cell::new(0),
+            prev: Cell::new(0),
+            place: Cell::new(0),
+            embedder_index: 0,
+            embedder_word: Cell::new(0),
+        }
+    }
+
+    /// The lane that the slot is queued in.
+    #[inline(always)]
+    pub fn lane(&self) -> Option<Lane> {
+        Lane::from_bits(self.place.get() >> LANE_SHIFT)
+    }
+
+    /// The slot's priority.
+    #[inline(always)]
+    pub fn priority(&self) -> Priority {
+        Priority(self.place.get() & PRIORITY)
+    }
+
+    /// The deadline in microseconds, if there is one.
+    #[inline(always)]
+    pub fn deadline(&self) -> Option<u64> {
+        let deadline = self.deadline_or_never();
+        (deadline != NEVER).then_some(deadline)
+    }
+
+    /// Starts a new life outside any queue.
+    pub(crate) fn reset(&self, priority: Priority, deadline: Option<u64>) {
+        self.place.set(priority.0);
+        self.set_deadline(deadline);
+    }
+
+    #[inline(always)]
+    pub(super) fn deadline_or_never(&self) -> u64 {
+        let [low, high] = self.deadline.get();
+        u64::from(low) | u64::from(high) << 32
+    }
+
+    /// A deadline at the end of time is none: the order is the same.
+    #[inline(always)]
+    pub(super) fn set_deadline(&self, deadline: Option<u64>) {
+        let micros = deadline.unwrap_or(NEVER);
+        self.deadline.set([micros as u32, (micros >> 32) as u32]);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_priority(&self, priority: Priority) {
+        self.place.set(self.place.get() & !PRIORITY | priority.0);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_lane(&self, lane: Option<Lane>) {
+        let bits = lane.map_or(0, |lane| lane as u8);
+        self.place.set(self.place.get() & PRIORITY | bits << LANE_SHIFT);
+    }
+
+    /// The lane that the slot belongs to when it is runnable and not cancelled.
+    #[inline(always)]
+    pub fn home(&self) -> Lane {
+        if self.deadline_or_never() == NEVER { Lane::Ready } else { Lane::Timed }
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where the nodes are.
+///
+/// `node(slot)` is called with slots that the caller pushed, and always gives the same node for the same slot.
+pub trait Nodes {
+    /// The node of `slot`.
+    fn node(&self, slot: u16) -> &Node;
+}
+
+impl<const N: usize> Nodes for [Node; N] {
+    fn node(&self, slot: u16) -> &Node {
+        &self[slot as usize]
+    }
+}
+
+impl Nodes for [Node] {
+    fn node(&self, slot: u16) -> &Node {
+        &self[slot as usize]
+    }
+}

@@ -1,0 +1,59 @@
+//! The one door to atomics and locks.
+//!
+//! Everything in this crate that is shared between contexts goes through these names, so that a target without
+//! compare-and-swap, a multi-core chip and a model checker each need a change in one place only.
+//!
+//! * Atomics are `portable-atomic`'s: native where the target has them, a critical section where it has not.
+//! * [`with_lock`] is the `critical-section` crate: the board or the HAL supplies the implementation, because only they know
+//!   how many cores there are.
+//! * [`Guarded`] is data that is touched inside the lock only.
+
+use core::cell::UnsafeCell;
+
+pub use critical_section::CriticalSection;
+pub use portable_atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+
+/// Runs `f` with every other context kept out.
+///
+/// Keep it short: on a chip this masks interrupts. The longest section in this crate is one heap operation,
+/// O(log N) steps.
+#[inline(always)]
+pub fn with_lock<R>(f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
+    critical_section::with(f)
+}
+
+/// Data that only the holder of the critical section touches.
+///
+/// # Guarded Invariant
+///
+/// A `&mut T` made from a `Guarded<T>` never outlives the closure of [`Guarded::with`], and no code that could enter
+/// `with` again (a future, a waker, a hook: user code) runs inside it.
+pub struct Guarded<T>(UnsafeCell<T>);
+
+// SAFETY: the Guarded Invariant: the value is reached inside the critical section only, which admits one context at a
+// time, so sharing the cell moves `T` between contexts but never lets two of them in together.
+unsafe impl<T: Send> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    /// Wraps `value`.
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// The value, when nobody else can have it.
+    pub const fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
+    /// Reaches the value under the critical section that `_cs` proves.
+    ///
+    /// # Safety
+    ///
+    /// `f` upholds the Guarded Invariant: it doesn't reach this same cell again.
+    #[inline(always)]
+    pub unsafe fn with<R>(&self, _cs: CriticalSection<'_>, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: the critical section keeps other contexts out, and the caller promises that this one doesn't come
+        // back in (Guarded Invariant).
+        f(unsafe { &mut *self.0.get() })
+    }
+}
