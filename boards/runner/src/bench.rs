@@ -1,0 +1,295 @@
+//! `bench`: instructions per operation, beside the same operation of a peer.
+//!
+//! A bench image prints one JSON object a line: `{"image":"trilane"}` first, then rows such as
+//! `{"op":"edf","n":4,"mean":97.3,"worst":120}`. Lines that don't begin with `{` are for the reader.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    budget::{Rows, Section},
+    build,
+    emulate::Run,
+    gate::{Gate, Measured},
+    session::Session,
+    table,
+    workspace::Board,
+};
+
+/// The image whose rows are the board's own; any other is a peer's.
+const OWN: &str = "trilane";
+
+/// What one bench image measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// Which project, for a peer with its version.
+    pub name: String,
+    /// The costs, in the order printed.
+    pub costs: Vec<Cost>,
+}
+
+/// The cost of one operation, in instructions.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// The operation.
+    pub op: String,
+    /// How many of what the operation's cost depends on; 1 where on nothing.
+    pub n: u32,
+    /// The mean over all iterations.
+    pub mean: f64,
+    /// The largest single one.
+    pub worst: u64,
+}
+
+/// One row of the result. The peer's fields are absent where it lacks the operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The board.
+    pub board: String,
+    /// The operation.
+    pub op: String,
+    /// See [`Cost::n`].
+    pub n: u32,
+    /// See [`Cost::mean`].
+    pub mean: f64,
+    /// See [`Cost::worst`].
+    pub worst: u64,
+    /// The peer's name and version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The peer's mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_mean: Option<f64>,
+    /// The peer's worst.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_worst: Option<u64>,
+}
+
+/// Runs the benches of the board `on`, else of all that have some, and prints the rows. Returns the exit
+/// status.
+pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Result<u8> {
+    let boards =
+        session.workspace.chosen(on, |board| board.is_runnable() && !board.metadata.benches.is_empty())?;
+    gate.check_for(&boards)?;
+    for board in &boards {
+        board.check_runnable()?;
+        if board.metadata.benches.is_empty() {
+            let why = format!("has no benches (`benches` in boards/{}/Cargo.toml is empty)", board.name);
+            return Err(Error::NotPossible { board: board.name.clone(), why });
+        }
+    }
+    let mut status = 0;
+    for board in boards {
+        let (rows, rustc) = measure(session, board)?;
+        if json {
+            rows.iter().for_each(|row| println!("{}", to_json(row)));
+        } else {
+            println!("{}: instructions per operation", board.name);
+            print!("{}", to_table(&rows));
+        }
+        let measured = Measured { board, section: Section::Bench, rustc, rows: to_budget(&rows), all: true };
+        if let Err(error) = gate.apply(measured) {
+            eprintln!("error: {error}");
+            status = error.status();
+        }
+    }
+    Ok(status)
+}
+
+fn measure(session: &Session, board: &Board) -> Result<(Vec<Row>, String)> {
+    let ready = session.prepare(&[board], true)?;
+    let rustc = ready
+        .toolchains
+        .get(&board.metadata.target)
+        .map(|toolchain| toolchain.version.clone())
+        .unwrap_or_default();
+    let benches: Vec<(&str, &str)> =
+        board.metadata.benches.iter().map(|bench| (bench.package(&board.package), bench.bin())).collect();
+    let built = build::build_packages(board, &ready, &benches)?;
+    let mut images = Vec::new();
+    for (_, bin) in benches {
+        let run = Run { board, bin, image: built.get(bin)?, args: &[], limit: session.limit };
+        let (status, outcome) = run.collect(&ready)?;
+        let wrong =
+            |why| Error::Bench { what: format!("{bin} on {}", board.name), why, last: outcome.last() };
+        if status != 0 {
+            return Err(wrong(format!("ended with status {status}")));
+        }
+        images.push(parse(&outcome.output).map_err(wrong)?);
+    }
+    let wrong =
+        |why| Error::Bench { what: format!("the benches of {}", board.name), why, last: String::new() };
+    Ok((merge(&board.name, images).map_err(wrong)?, rustc))
+}
+
+/// Reads what a bench image printed.
+pub fn parse(output: &str) -> Result<Image, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Name {
+        image: String,
+    }
+    let mut name = None;
+    let mut costs: Vec<Cost> = Vec::new();
+    for line in output.lines().map(str::trim).filter(|line| line.starts_with('{')) {
+        if name.is_none() {
+            let Name { image } = serde_json::from_str(line).map_err(|error| {
+                format!("`{line}` is not {{\"image\":\"NAME\"}}, which must come first: {error}")
+            })?;
+            name = Some(image);
+            continue;
+        }
+        let cost: Cost =
+            serde_json::from_str(line).map_err(|error| format!("`{line}` is not a row: {error}"))?;
+        if costs.iter().any(|other| (&other.op, other.n) == (&cost.op, cost.n)) {
+            return Err(format!("the row {} with n = {} came twice", cost.op, cost.n));
+        }
+        costs.push(cost);
+    }
+    let name = name.ok_or("it printed no {\"image\":\"NAME\"}")?;
+    if costs.is_empty() {
+        return Err("it printed no rows".into());
+    }
+    Ok(Image { name, costs })
+}
+
+/// Puts the costs of peers beside the own ones, by operation and n. Of several peers with the same row the
+/// first counts.
+pub fn merge(board: &str, images: Vec<Image>) -> Result<Vec<Row>, String> {
+    let (own, peers): (Vec<Image>, Vec<Image>) = images.into_iter().partition(|image| image.name == OWN);
+    let [own] = own.as_slice() else {
+        return Err(format!("{} images call themselves `{OWN}`, one must", own.len()));
+    };
+    let row = |cost: &Cost| {
+        let same = |other: &&Cost| (&other.op, other.n) == (&cost.op, cost.n);
+        let theirs = peers.iter().find_map(|peer| Some((peer, peer.costs.iter().find(same)?)));
+        Row {
+            board: board.to_owned(),
+            op: cost.op.clone(),
+            n: cost.n,
+            mean: cost.mean,
+            worst: cost.worst,
+            peer: theirs.map(|(image, _)| image.name.clone()),
+            peer_mean: theirs.map(|(_, cost)| cost.mean),
+            peer_worst: theirs.map(|(_, cost)| cost.worst),
+        }
+    };
+    Ok(own.costs.iter().map(row).collect())
+}
+
+/// The row as `--json` prints it.
+pub fn to_json(row: &Row) -> String {
+    serde_json::to_string(row).unwrap_or_default()
+}
+
+/// The rows for a reader; a ratio below 1 is cheaper than the peer.
+pub fn to_table(rows: &[Row]) -> String {
+    let head = ["op", "n", "mean", "worst", "peer mean", "peer worst", "ratio", "peer"];
+    let mut lines = vec![head.map(String::from).to_vec()];
+    for row in rows {
+        let ratio = row.peer_mean.filter(|mean| *mean > 0.0).map(|mean| format!("{:.2}", row.mean / mean));
+        lines.push(vec![
+            row.op.clone(),
+            row.n.to_string(),
+            format!("{:.1}", row.mean),
+            row.worst.to_string(),
+            row.peer_mean.map(|mean| format!("{mean:.1}")).unwrap_or_default(),
+            row.peer_worst.map(|worst| worst.to_string()).unwrap_or_default(),
+            ratio.unwrap_or_default(),
+            row.peer.clone().unwrap_or_default(),
+        ]);
+    }
+    let mut text = table::render(&lines, 1);
+    if rows.iter().any(|row| row.peer.is_some()) {
+        text += "  ratio = mean / peer mean\n";
+    }
+    text
+}
+
+fn to_budget(rows: &[Row]) -> Rows {
+    #[expect(clippy::cast_precision_loss, reason = "a count of instructions is far below 2^52")]
+    let costs =
+        |row: &Row| BTreeMap::from([("mean".to_owned(), row.mean), ("worst".to_owned(), row.worst as f64)]);
+    rows.iter().map(|row| (format!("{}-{}", row.op, row.n), costs(row))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRILANE: &str = "hello\n{\"image\":\"trilane\"}\n{\"op\":\"edf\",\"n\":4,\"mean\":97.3,\"worst\":120}\r\n\
+                           {\"op\":\"cancel\",\"n\":1,\"mean\":50.0,\"worst\":61}\nbye\n";
+    const PEER: &str = "{\"image\":\"embassy-executor 0.10\"}\n{\"op\":\"edf\",\"n\":8,\"mean\":1,\"worst\":1}\n\
+                        {\"op\":\"edf\",\"n\":4,\"mean\":121.0,\"worst\":130}\n";
+
+    fn rows() -> Vec<Row> {
+        merge("mps2-an385", vec![parse(PEER).expect("is right"), parse(TRILANE).expect("is right")])
+            .expect("fits")
+    }
+
+    #[test]
+    fn a_row_has_exactly_the_documented_form() {
+        let lines: Vec<String> = rows().iter().map(to_json).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"{"board":"mps2-an385","op":"edf","n":4,"mean":97.3,"worst":120,"peer":"embassy-executor 0.10","peer_mean":121.0,"peer_worst":130}"#,
+                r#"{"board":"mps2-an385","op":"cancel","n":1,"mean":50.0,"worst":61}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn the_table_gives_the_ratio_where_there_is_a_peer() {
+        let text = to_table(&rows());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "  op      n  mean  worst  peer mean  peer worst  ratio                   peer");
+        assert_eq!(lines[1], "  edf     4  97.3    120      121.0         130   0.80  embassy-executor 0.10");
+        assert_eq!(lines[2], "  cancel  1  50.0     61");
+        assert_eq!(lines[3], "  ratio = mean / peer mean");
+    }
+
+    #[test]
+    fn the_budget_names_a_row_by_operation_and_n() {
+        let budget = to_budget(&rows());
+        assert_eq!(budget["edf-4"]["mean"], 97.3);
+        assert_eq!(budget["cancel-1"]["worst"], 61.0);
+    }
+
+    #[test]
+    fn what_is_no_row_is_an_error_that_quotes_it() {
+        let complaint = |text: &str| parse(text).expect_err("is wrong");
+        assert!(complaint("{\"op\":\"edf\"}").contains("must come first"));
+        assert!(
+            complaint("{\"image\":\"a\"}\n{\"op\":\"edf\",\"n\":1,\"mean\":2}")
+                .contains("missing field `worst`")
+        );
+        assert_eq!(complaint("{\"image\":\"a\"}\n"), "it printed no rows");
+        assert_eq!(complaint("panicked"), "it printed no {\"image\":\"NAME\"}");
+        let twice = "{\"image\":\"a\"}\n{\"op\":\"x\",\"n\":1,\"mean\":2,\"worst\":3}\n{\"op\":\"x\",\"n\":1,\"mean\":2,\"worst\":3}";
+        assert_eq!(complaint(twice), "the row x with n = 1 came twice");
+    }
+
+    #[test]
+    fn of_several_peers_the_first_with_the_operation_counts() {
+        let [own, peer] = [TRILANE, PEER].map(|text| parse(text).expect("is right"));
+        let mut other = peer.clone();
+        other.name = "other 1.0".into();
+        other.costs.push(Cost { op: "cancel".into(), n: 1, mean: 9.5, worst: 10 });
+        let rows = merge("b", vec![peer, own, other]).expect("fits");
+        let peers: Vec<Option<&str>> = rows.iter().map(|row| row.peer.as_deref()).collect();
+        assert_eq!(peers, [Some("embassy-executor 0.10"), Some("other 1.0")]);
+        assert_eq!(rows[1].peer_mean, Some(9.5));
+    }
+
+    #[test]
+    fn exactly_one_image_is_the_own_one() {
+        let [own, peer] = [TRILANE, PEER].map(|text| parse(text).expect("is right"));
+        assert!(merge("b", vec![peer]).is_err());
+        assert!(merge("b", vec![own.clone(), own.clone()]).is_err());
+        assert_eq!(merge("b", vec![own]).expect("fits")[0].peer, None);
+    }
+}

@@ -1,0 +1,125 @@
+//! Builds a board's binaries, each board in its own workspace.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde::Deserialize;
+
+use crate::{Error, Result, child::Guard, environment, install::Ready, workspace::Board};
+
+/// The images that cargo made.
+#[derive(Debug)]
+pub struct Images {
+    board: String,
+    paths: BTreeMap<String, PathBuf>,
+}
+
+impl Images {
+    /// The image of `bin`; an error if that did not build.
+    pub fn get(&self, bin: &str) -> Result<&Path> {
+        let missing = || Error::Build { bin: bin.to_owned(), board: self.board.clone() };
+        self.paths.get(bin).map(PathBuf::as_path).ok_or_else(missing)
+    }
+}
+
+/// Builds `bins` of the board's package; see [`build_packages`].
+pub fn build(board: &Board, ready: &Ready, bins: &[&str]) -> Result<Images> {
+    build_packages(board, ready, &bins.iter().map(|&bin| (board.package.as_str(), bin)).collect::<Vec<_>>())
+}
+
+/// Builds binaries, each with its package, for `board` in release; cargo's progress and the compiler's
+/// messages go to stderr. One that does not build does not keep the others from it: [`Images::get`] tells
+/// which are there.
+pub fn build_packages(board: &Board, ready: &Ready, bins: &[(&str, &str)]) -> Result<Images> {
+    let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (package, bin) in bins {
+        packages.entry(package).or_default().push(bin);
+    }
+    let mut images = Images { board: board.name.clone(), paths: BTreeMap::new() };
+    for (package, bins) in packages {
+        // One call for each package: within a call, cargo unifies the features of what the packages share.
+        images.paths.extend(build_package(board, ready, package, &bins)?);
+    }
+    Ok(images)
+}
+
+fn build_package(
+    board: &Board,
+    ready: &Ready,
+    package: &str,
+    bins: &[&str],
+) -> Result<BTreeMap<String, PathBuf>> {
+    let mut command = match ready.toolchains.get(&board.metadata.target) {
+        Some(toolchain) => toolchain.cargo_build(&board.dir),
+        None => {
+            let mut command = Command::new("cargo");
+            environment::clean(&mut command).current_dir(&board.dir).arg("build");
+            command
+        }
+    };
+    command.args(["--package", package, "--release", "--keep-going"]);
+    command.arg("--message-format=json-render-diagnostics");
+    for bin in bins {
+        command.args(["--bin", bin]);
+    }
+    command.stdin(Stdio::null());
+    let (reader, writer) = io::pipe().map_err(Error::io("make a pipe"))?;
+    command.stdout(writer);
+    let mut cargo = Guard::spawn(&mut command).map_err(Error::io("start cargo"))?;
+    // The command holds the pipe's writing end: while it lives, the reader sees no end.
+    drop(command);
+    let mut paths = BTreeMap::new();
+    for line in BufReader::new(reader).lines() {
+        let line = line.map_err(Error::io("read cargo's messages"))?;
+        if let Some((bin, path)) = artifact(&line) {
+            paths.insert(bin, path);
+        }
+    }
+    // Which binaries failed shows in which are not there; cargo has said why.
+    cargo.wait(None).map_err(Error::io("wait for cargo"))?;
+    Ok(paths)
+}
+
+/// The binary and its file, if `message` is cargo's report that one is built.
+fn artifact(message: &str) -> Option<(String, PathBuf)> {
+    #[derive(Deserialize)]
+    struct Message {
+        reason: String,
+        executable: Option<PathBuf>,
+        target: Option<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let message: Message = serde_json::from_str(message).ok()?;
+    let built = message.reason == "compiler-artifact";
+    message.executable.filter(|_| built).zip(message.target).map(|(path, target)| (target.name, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_read_from_cargos_messages() {
+        let built = r#"{"reason":"compiler-artifact","package_id":"x","target":{"kind":["bin"],"name":"quakes"},"executable":"/t/quakes"}"#;
+        assert_eq!(artifact(built), Some(("quakes".into(), "/t/quakes".into())));
+        let library =
+            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"board"},"executable":null}"#;
+        assert_eq!(artifact(library), None);
+        assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(artifact("warning: text"), None);
+    }
+
+    #[test]
+    fn an_image_that_was_not_built_is_an_error_naming_it() {
+        let images = Images { board: "arm".into(), paths: BTreeMap::new() };
+        let error = images.get("quakes").expect_err("is not there");
+        assert!(error.to_string().starts_with("`quakes` does not build for arm"), "{error}");
+    }
+}

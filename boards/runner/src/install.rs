@@ -1,0 +1,328 @@
+//! Gets what is missing for a set of boards, or says exactly what it is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::PathBuf,
+    time::Duration,
+};
+
+use crate::{
+    Error, Result,
+    machine::Machine,
+    toolchain::{self, Gap, Toolchain},
+    workspace::Board,
+};
+
+/// How long `rustup target add` may take. Where its server can't be reached it may wait much longer than
+/// that.
+const RUSTUP_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a failure of rustup is remembered.
+const RUSTUP_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// What a set of boards needs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Needs {
+    /// Targets to compile for.
+    pub targets: BTreeSet<String>,
+    /// Emulators, each with the Debian package that holds it.
+    pub emulators: BTreeMap<String, String>,
+}
+
+/// What was found or installed.
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    /// The compiler for each target.
+    pub toolchains: BTreeMap<String, Toolchain>,
+    /// Where each emulator is.
+    pub emulators: BTreeMap<String, PathBuf>,
+}
+
+/// What is missing and was not installed.
+#[derive(Clone, Debug, Default)]
+pub struct Missing {
+    /// Targets nothing can compile for.
+    pub gaps: Vec<Gap>,
+    /// Emulators, each with its Debian package.
+    pub emulators: BTreeMap<String, String>,
+    /// What was tried, or why nothing was.
+    pub notes: Vec<String>,
+}
+
+/// Finds, and where allowed installs, what boards need.
+pub struct Installer<'a> {
+    /// The computer.
+    pub machine: &'a dyn Machine,
+    /// The oldest compiler that builds the workspace.
+    pub minimum: (u32, u32),
+    /// Whether anything may be installed.
+    pub allowed: bool,
+    /// Where failures are remembered.
+    pub memory: PathBuf,
+}
+
+impl Needs {
+    /// What it takes to build for `boards` and, with `run`, to run there.
+    pub fn of<'a>(boards: impl IntoIterator<Item = &'a Board>, run: bool) -> Self {
+        let mut needs = Self::default();
+        for board in boards {
+            if !board.is_host() {
+                needs.targets.insert(board.metadata.target.clone());
+            }
+            if let Some(qemu) = board.metadata.qemu.as_ref().filter(|_| run) {
+                needs.emulators.insert(qemu.program.clone(), qemu.debian_package.clone());
+            }
+        }
+        needs
+    }
+}
+
+impl Installer<'_> {
+    /// Fulfils `needs`. Nothing is printed or installed when nothing is missing. The order is: rustup,
+    /// because it leaves the system alone, then apt for the rest.
+    pub fn ensure(&self, needs: &Needs) -> Result<Ready> {
+        let (ready, mut missing) = self.look(needs);
+        if missing.is_empty() {
+            return Ok(ready);
+        }
+        if !self.allowed {
+            missing.notes.push("nothing was installed because of --no-install".into());
+            return Err(Error::Missing(missing));
+        }
+        let mut notes = Vec::new();
+        if !missing.gaps.is_empty() {
+            notes.extend(self.add_targets(&missing.gaps));
+            (_, missing) = self.look(needs);
+        }
+        if !missing.is_empty() {
+            notes.extend(self.apt_install(&missing.packages()));
+        }
+        let (ready, mut missing) = self.look(needs);
+        if missing.is_empty() {
+            ready.lines().iter().for_each(|line| eprintln!("cargo board: {line}"));
+            return Ok(ready);
+        }
+        missing.notes = notes;
+        Err(Error::Missing(missing))
+    }
+
+    fn look(&self, needs: &Needs) -> (Ready, Missing) {
+        let (mut ready, mut missing) = (Ready::default(), Missing::default());
+        for target in &needs.targets {
+            match toolchain::probe(self.machine, target, self.minimum) {
+                Ok(toolchain) => drop(ready.toolchains.insert(target.clone(), toolchain)),
+                Err(gap) => missing.gaps.push(gap),
+            }
+        }
+        for (program, package) in &needs.emulators {
+            match self.machine.find(program) {
+                Some(path) => drop(ready.emulators.insert(program.clone(), path)),
+                None => drop(missing.emulators.insert(program.clone(), package.clone())),
+            }
+        }
+        (ready, missing)
+    }
+
+    /// Tries rustup. Returns why that did not work, if it did not.
+    fn add_targets(&self, gaps: &[Gap]) -> Option<String> {
+        if self.machine.find("rustup").is_none() {
+            return Some("rustup is not installed".into());
+        }
+        let mark = self.memory.join("rustup-failed");
+        let age = mark
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age < RUSTUP_PAUSE) {
+            let why = fs::read_to_string(&mark).unwrap_or_default();
+            return Some(format!(
+                "rustup was not asked again: {why} less than an hour ago (delete {} to retry)",
+                mark.display()
+            ));
+        }
+        let mut args = vec!["target", "add"];
+        args.extend(gaps.iter().map(|gap| gap.target.as_str()));
+        eprintln!("cargo board: rustup {}", args.join(" "));
+        let why = self.machine.perform("rustup", &args, Some(RUSTUP_LIMIT)).err()?;
+        // If this can't be remembered, the next call merely tries again.
+        let _ = fs::create_dir_all(&self.memory).and_then(|()| fs::write(&mark, &why));
+        Some(why)
+    }
+
+    /// Tries apt. Returns why that did not work, if it did not.
+    fn apt_install(&self, packages: &[&str]) -> Option<String> {
+        if self.machine.find("apt-get").is_none() || !self.machine.exists("/etc/debian_version".as_ref()) {
+            return Some("this is not a Debian system, so apt-get was not tried".into());
+        }
+        if self.machine.ask("id", &["-u"]).as_deref() != Some("0") {
+            return Some("apt-get needs root: run the command above with sudo".into());
+        }
+        let mut args = vec!["install", "-y", "--no-install-recommends"];
+        args.extend(packages);
+        eprintln!("cargo board: apt-get {}", args.join(" "));
+        // A failed update may still leave lists that are good enough; if not, the installation says so.
+        let update = self.machine.perform("apt-get", &["update"], None).err();
+        let install = self.machine.perform("apt-get", &args, None).err()?;
+        Some(update.map_or_else(
+            || install.clone(),
+            |update| format!("{install}; before that, apt-get update failed: {update}"),
+        ))
+    }
+}
+
+impl Ready {
+    /// One line for each thing, saying which way was taken.
+    pub fn lines(&self) -> Vec<String> {
+        let toolchains = self.toolchains.values().map(Toolchain::describe);
+        let emulators = self.emulators.iter().map(|(program, path)| format!("{program}: {}", path.display()));
+        toolchains.chain(emulators).collect()
+    }
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    pub fn is_empty(&self) -> bool {
+        self.gaps.is_empty() && self.emulators.is_empty()
+    }
+
+    /// The Debian packages that would complete everything.
+    pub fn packages(&self) -> Vec<&str> {
+        let mut packages = compiler_packages(&self.gaps);
+        packages.extend(self.emulators.values().map(String::as_str));
+        packages.sort_unstable();
+        packages.dedup();
+        packages
+    }
+}
+
+fn compiler_packages(gaps: &[Gap]) -> Vec<&str> {
+    let mut packages: Vec<&str> = gaps.iter().flat_map(|gap| gap.packages.iter().copied()).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const APT: &str = "apt-get install --no-install-recommends";
+        let targets: Vec<&str> = self.gaps.iter().map(|gap| gap.target.as_str()).collect();
+        let compiler = (!targets.is_empty()).then(|| format!("a compiler for {}", targets.join(", ")));
+        let names: Vec<&str> =
+            compiler.iter().map(String::as_str).chain(self.emulators.keys().map(String::as_str)).collect();
+        write!(f, "missing: {}", names.join("; "))?;
+        if !targets.is_empty() {
+            write!(f, "\n  for the compiler, one of these:")?;
+            write!(f, "\n    with rustup:  rustup target add {}", targets.join(" "))?;
+            write!(f, "\n    on Debian:    {APT} {}", compiler_packages(&self.gaps).join(" "))?;
+        }
+        for (program, package) in &self.emulators {
+            write!(f, "\n  for {program}:")?;
+            write!(f, "\n    on Debian:    {APT} {package}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n  note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::fake::Fake;
+
+    const TARGET: &str = "thumbv7m-none-eabi";
+
+    fn needs() -> Needs {
+        Needs {
+            targets: [TARGET.to_owned()].into(),
+            emulators: [("qemu-system-arm".to_owned(), "qemu-system-arm".to_owned())].into(),
+        }
+    }
+
+    struct Attempt {
+        result: Result<Ready>,
+        performed: Vec<String>,
+    }
+
+    fn attempt(machine: &Fake, allowed: bool, memory: &tempfile::TempDir) -> Attempt {
+        machine.performed.borrow_mut().clear();
+        let installer = Installer { machine, minimum: (1, 92), allowed, memory: memory.path().join("board") };
+        let result = installer.ensure(&needs());
+        Attempt { result, performed: machine.performed.borrow().clone() }
+    }
+
+    fn memory() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    #[test]
+    fn no_install_names_everything_that_is_missing_and_changes_nothing() {
+        let attempt = attempt(&Fake::default().with_working_rustup().with_apt_as("0"), false, &memory());
+        let error = attempt.result.expect_err("is missing");
+        assert_eq!(error.status(), 1);
+        assert_eq!(
+            error.to_string(),
+            "missing: a compiler for thumbv7m-none-eabi; qemu-system-arm\n  for the compiler, one of these:\n    with rustup:  rustup \
+             target add thumbv7m-none-eabi\n    on Debian:    apt-get install --no-install-recommends cargo-web rust-web-src rustc-web\n  \
+             for qemu-system-arm:\n    on Debian:    apt-get install --no-install-recommends qemu-system-arm\n  note: nothing was \
+             installed because of --no-install"
+        );
+        assert!(attempt.performed.is_empty());
+    }
+
+    #[test]
+    fn when_nothing_is_missing_nothing_is_done() {
+        let machine =
+            Fake::default().with_rustup(&[]).with_debian().with_program("qemu-system-arm").with_apt_as("0");
+        let attempt = attempt(&machine, true, &memory());
+        assert!(attempt.result.is_ok());
+        assert!(attempt.performed.is_empty());
+    }
+
+    #[test]
+    fn rustup_is_asked_first_and_apt_only_for_the_rest() {
+        let attempt = attempt(&Fake::default().with_working_rustup().with_apt_as("0"), true, &memory());
+        assert!(attempt.result.is_ok());
+        assert_eq!(
+            attempt.performed,
+            [
+                "rustup target add thumbv7m-none-eabi",
+                "apt-get update",
+                "apt-get install -y --no-install-recommends qemu-system-arm"
+            ]
+        );
+    }
+
+    #[test]
+    fn where_rustup_fails_debian_takes_over_and_the_failure_is_remembered() {
+        let memory = memory();
+        let apt =
+            "apt-get install -y --no-install-recommends cargo-web qemu-system-arm rust-web-src rustc-web";
+        let first = attempt(&Fake::default().with_rustup(&[]).with_apt_as("0"), true, &memory);
+        assert!(first.result.is_ok());
+        assert_eq!(first.performed, ["rustup target add thumbv7m-none-eabi", "apt-get update", apt]);
+        let second = attempt(&Fake::default().with_rustup(&[]).with_apt_as("0"), true, &memory);
+        assert_eq!(second.performed, ["apt-get update", apt]);
+    }
+
+    #[test]
+    fn a_user_who_is_not_root_is_told_what_to_run() {
+        let attempt = attempt(&Fake::default().with_rustup(&[]).with_apt_as("1000"), true, &memory());
+        let text = attempt.result.expect_err("is missing").to_string();
+        assert!(text.contains("note: `rustup` ended with status 1"), "{text}");
+        assert!(text.contains("note: apt-get needs root"), "{text}");
+        assert_eq!(attempt.performed, ["rustup target add thumbv7m-none-eabi"]);
+    }
+
+    #[test]
+    fn elsewhere_than_on_debian_apt_is_not_tried() {
+        let attempt = attempt(&Fake::default(), true, &memory());
+        let text = attempt.result.expect_err("is missing").to_string();
+        assert!(text.contains("rustup is not installed"), "{text}");
+        assert!(text.contains("not a Debian system"), "{text}");
+        assert!(attempt.performed.is_empty());
+    }
+}

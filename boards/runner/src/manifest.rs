@@ -1,0 +1,211 @@
+//! A board's own description of itself: `[package.metadata.board]` in its Cargo.toml.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// The target of the board that is this computer.
+pub const HOST: &str = "host";
+
+/// The part of a Cargo.toml that this tool reads.
+#[derive(Debug, Deserialize)]
+pub struct Manifest {
+    /// `[package]`, absent in a workspace root.
+    pub package: Option<Package>,
+    /// `[lib]`.
+    pub lib: Option<Lib>,
+    /// All `[[bin]]`.
+    #[serde(default, rename = "bin")]
+    pub bins: Vec<Bin>,
+}
+
+/// `[package]`.
+#[derive(Debug, Deserialize)]
+pub struct Package {
+    /// The package's name.
+    pub name: String,
+    /// `[package.metadata]`.
+    #[serde(default)]
+    pub metadata: PackageMetadata,
+}
+
+/// `[package.metadata]`.
+#[derive(Debug, Default, Deserialize)]
+pub struct PackageMetadata {
+    /// What makes this package a board.
+    pub board: Option<Metadata>,
+}
+
+/// `[lib]`.
+#[derive(Debug, Deserialize)]
+pub struct Lib {
+    /// The name the crate is used by.
+    pub name: Option<String>,
+}
+
+/// One `[[bin]]`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Bin {
+    /// The binary's name.
+    pub name: String,
+    /// The file, relative to the manifest.
+    pub path: Option<String>,
+}
+
+/// `[package.metadata.board]`. An unknown field is an error, so that a misspelt one is not ignored in
+/// silence.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Metadata {
+    /// One line for `cargo board list`.
+    pub summary: String,
+    /// The compiler's target, or [`HOST`].
+    pub target: String,
+    /// How to emulate it; absent for the host and for boards that only exist as hardware.
+    pub qemu: Option<Qemu>,
+    /// Size of the flash in KiB.
+    pub flash_kib: Option<u32>,
+    /// Size of the RAM in KiB.
+    pub ram_kib: Option<u32>,
+    /// The bench images: trilane's and those of peers. Where two peers have the same operation, the one
+    /// listed first is compared.
+    #[serde(default)]
+    pub benches: Vec<Bench>,
+}
+
+/// A bench image. One whose dependencies need other cargo features than the board's is in a package of its
+/// own, because features unify within one build.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "a bench must be a binary's name, or { package = \"NAME\", bin = \"NAME\" }")]
+pub enum Bench {
+    /// A binary of the board's package.
+    Own(String),
+    /// A binary of another package in the board's workspace.
+    Other {
+        /// The package.
+        package: String,
+        /// The binary.
+        bin: String,
+    },
+}
+
+impl Bench {
+    /// The binary.
+    pub fn bin(&self) -> &str {
+        match self {
+            Self::Own(bin) | Self::Other { bin, .. } => bin,
+        }
+    }
+
+    /// The package it is in, on a board whose own package is `own`.
+    pub fn package<'a>(&'a self, own: &'a str) -> &'a str {
+        match self {
+            Self::Own(_) => own,
+            Self::Other { package, .. } => package,
+        }
+    }
+}
+
+/// `qemu` in [`Metadata`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Qemu {
+    /// The emulator, looked up on PATH.
+    pub program: String,
+    /// The Debian package that holds it.
+    pub debian_package: String,
+    /// Its arguments; the image's path is added at the end.
+    pub args: Vec<String>,
+}
+
+impl Manifest {
+    /// Parses `text`; `file` is only named in errors.
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        let wrong = |why: String| Error::Manifest { file: file.to_owned(), why };
+        let manifest: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let board = manifest.package.as_ref().and_then(|package| package.metadata.board.as_ref());
+        if board.is_some_and(|board| board.target == HOST && board.qemu.is_some()) {
+            return Err(wrong(
+                "[package.metadata.board]: `qemu` makes no sense with `target = \"host\"`".into(),
+            ));
+        }
+        Ok(manifest)
+    }
+}
+
+impl Bin {
+    /// Whether this is one of the examples: its file lies in the workspace's `examples/`.
+    pub fn is_example(&self) -> bool {
+        self.path.as_deref().is_some_and(|path| path.starts_with("../../examples/"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(board: &str) -> Result<Manifest> {
+        let text = format!(
+            "[package]\nname = \"board-a\"\n[package.metadata.board]\n{board}\n[[bin]]\nname = \"bench-a\"\npath = \"bench.rs\"\n"
+        );
+        Manifest::parse(Path::new("boards/a/Cargo.toml"), &text)
+    }
+
+    fn complaint(board: &str) -> String {
+        parse(board).expect_err("is wrong").to_string()
+    }
+
+    #[test]
+    fn a_complete_description_is_read() {
+        let manifest = parse(
+            "summary = \"A\"\ntarget = \"thumbv7m-none-eabi\"\nflash-kib = 256\nram-kib = 16\nbenches = [\"bench-a\"]\n\
+             qemu = { program = \"q\", debian-package = \"p\", args = [\"-kernel\"] }",
+        )
+        .expect("is right");
+        let board = manifest.package.and_then(|package| package.metadata.board).expect("is a board");
+        assert_eq!((board.flash_kib, board.ram_kib), (Some(256), Some(16)));
+        assert_eq!(board.qemu.map(|qemu| qemu.debian_package).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn a_missing_field_is_named_with_its_file() {
+        let text = complaint("summary = \"A\"");
+        assert!(text.starts_with("boards/a/Cargo.toml: "), "{text}");
+        assert!(text.contains("missing field `target`"), "{text}");
+        let text = complaint("summary = \"A\"\ntarget = \"t\"\nqemu = { program = \"q\", args = [] }");
+        assert!(text.contains("missing field `debian-package`"), "{text}");
+    }
+
+    #[test]
+    fn a_misspelt_field_and_a_wrong_type_are_named() {
+        let text = complaint("summary = \"A\"\ntarget = \"t\"\nflash-kb = 1");
+        assert!(text.contains("unknown field `flash-kb`"), "{text}");
+        let text = complaint("summary = \"A\"\ntarget = \"t\"\nflash-kib = \"many\"");
+        assert!(text.contains("flash-kib = \"many\"") && text.contains("invalid type"), "{text}");
+    }
+
+    #[test]
+    fn a_bench_is_a_binary_of_the_board_or_of_another_package() {
+        let manifest =
+            parse("summary = \"A\"\ntarget = \"t\"\nbenches = [\"a\", { package = \"p\", bin = \"b\" }]");
+        let board = manifest
+            .expect("is right")
+            .package
+            .and_then(|package| package.metadata.board)
+            .expect("is a board");
+        let benches: Vec<(&str, &str)> =
+            board.benches.iter().map(|bench| (bench.package("own"), bench.bin())).collect();
+        assert_eq!(benches, [("own", "a"), ("p", "b")]);
+        let text = complaint("summary = \"A\"\ntarget = \"t\"\nbenches = [{ package = \"p\" }]");
+        assert!(text.contains("a binary's name, or { package"), "{text}");
+    }
+
+    #[test]
+    fn a_package_without_the_description_is_no_board() {
+        let manifest =
+            Manifest::parse(Path::new("Cargo.toml"), "[package]\nname = \"lib\"").expect("is right");
+        assert!(manifest.package.expect("has one").metadata.board.is_none());
+    }
+}

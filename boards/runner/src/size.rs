@@ -1,0 +1,270 @@
+//! `size`: what an example takes of the flash and the RAM, and which part of it takes what.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
+
+use object::{Architecture, Object, ObjectSection, ObjectSymbol, SectionFlags, SectionIndex, elf};
+use serde::Serialize;
+
+use crate::{
+    Error, Result,
+    budget::{Rows, Section},
+    build,
+    gate::{Gate, Measured},
+    parts::{Crates, PARTS},
+    session::Session,
+    table,
+    workspace::Board,
+};
+
+/// The size of an image, in bytes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Size {
+    /// The board.
+    pub board: String,
+    /// The example.
+    pub example: String,
+    /// `text + rodata + data`.
+    pub flash: u64,
+    /// `data + bss`: what is static. A stack that the linker script does not reserve is not in it.
+    pub ram: u64,
+    /// Code.
+    pub text: u64,
+    /// Constants and the vector table.
+    pub rodata: u64,
+    /// Variables with a start value, which is kept in flash.
+    pub data: u64,
+    /// Variables that start as zero or as nothing.
+    pub bss: u64,
+    /// The same by part; sums to `flash` and `ram`.
+    pub parts: Vec<Part>,
+}
+
+/// What one part takes, in bytes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Part {
+    /// One of [`PARTS`].
+    pub part: &'static str,
+    /// Bytes of flash.
+    pub flash: u64,
+    /// Bytes of RAM.
+    pub ram: u64,
+}
+
+/// The four kinds of memory in an image.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Kind {
+    Text,
+    Rodata,
+    Data,
+    Bss,
+}
+
+impl Kind {
+    fn in_flash(self) -> bool {
+        self != Self::Bss
+    }
+
+    fn in_ram(self) -> bool {
+        matches!(self, Self::Data | Self::Bss)
+    }
+}
+
+/// Builds and measures `example`, else all, on the board `on`, else on all firmware boards, and prints the
+/// sizes. Returns the exit status.
+pub fn size(
+    session: &Session,
+    on: Option<&str>,
+    example: Option<&str>,
+    json: bool,
+    gate: &Gate,
+) -> Result<u8> {
+    let workspace = &session.workspace;
+    if let Some(example) = example {
+        workspace.check_example(example)?;
+    }
+    let wanted = |board: &Board| !board.is_host() && example.is_none_or(|example| board.has(example));
+    let boards = workspace.chosen(on, wanted)?;
+    gate.check_for(&boards)?;
+    let mut status = 0;
+    for board in boards {
+        if board.is_host() {
+            let why = "is this computer: there is no flash to measure".into();
+            return Err(Error::NotPossible { board: board.name.clone(), why });
+        }
+        if let Some(example) = example {
+            workspace.check_example_on(board, example)?;
+        }
+        let examples: Vec<&str> = match example {
+            Some(example) => vec![example],
+            None => board.examples.iter().map(String::as_str).collect(),
+        };
+        let ready = session.prepare(&[board], false)?;
+        let images = build::build(board, &ready, &examples)?;
+        let mut rows = Rows::new();
+        for name in examples {
+            let crates = Crates { example: name.replace('-', "_"), board: &workspace.board_crates };
+            let size = measure(images.get(name)?, &board.name, name, &crates)?;
+            if json {
+                println!("{}", serde_json::to_string(&size).unwrap_or_default());
+            } else {
+                print!("{}", to_text(&size, board));
+            }
+            rows.insert(name.to_owned(), to_budget(&size));
+        }
+        let rustc = ready
+            .toolchains
+            .get(&board.metadata.target)
+            .map(|toolchain| toolchain.version.clone())
+            .unwrap_or_default();
+        let measured = Measured { board, section: Section::Size, rustc, rows, all: example.is_none() };
+        if let Err(error) = gate.apply(measured) {
+            eprintln!("error: {error}");
+            status = error.status();
+        }
+    }
+    Ok(status)
+}
+
+/// Reads the sizes from the image's ELF file.
+pub fn measure(image: &Path, board: &str, example: &str, crates: &Crates<'_>) -> Result<Size> {
+    let wrong = |error: object::Error| Error::Image { file: image.to_owned(), why: error.to_string() };
+    let bytes = fs::read(image).map_err(Error::io(format!("read {}", image.display())))?;
+    let file = object::File::parse(&*bytes).map_err(wrong)?;
+    let kinds: HashMap<SectionIndex, Kind> =
+        file.sections().filter_map(|section| Some((section.index(), kind(&section)?))).collect();
+    let total = |wanted: Kind| {
+        let sections = file.sections().filter(|section| kinds.get(&section.index()) == Some(&wanted));
+        sections.map(|section| section.size()).sum::<u64>()
+    };
+    let (text, rodata, data, bss) =
+        (total(Kind::Text), total(Kind::Rodata), total(Kind::Data), total(Kind::Bss));
+    let (flash, ram) = (text + rodata + data, data + bss);
+    let mut parts: Vec<Part> = PARTS.iter().map(|&part| Part { part, flash: 0, ram: 0 }).collect();
+    for (part, kind, bytes) in symbols(&file, &kinds, crates) {
+        if let Some(part) = parts.iter_mut().find(|other| other.part == part) {
+            part.flash += if kind.in_flash() { bytes } else { 0 };
+            part.ram += if kind.in_ram() { bytes } else { 0 };
+        }
+    }
+    // What no symbol covers (padding, string constants, the vector table) is nobody's.
+    let named: (u64, u64) = parts.iter().fold((0, 0), |sum, part| (sum.0 + part.flash, sum.1 + part.ram));
+    if let Some(other) = parts.last_mut() {
+        other.flash += flash.saturating_sub(named.0);
+        other.ram += ram.saturating_sub(named.1);
+    }
+    Ok(Size { board: board.into(), example: example.into(), flash, ram, text, rodata, data, bss, parts })
+}
+
+fn kind<'a>(section: &impl ObjectSection<'a>) -> Option<Kind> {
+    let SectionFlags::Elf { sh_flags, sh_type } = section.flags() else { return None };
+    let has = |flag: elf::SectionFlags| sh_flags.0 & flag.0 != 0;
+    if !has(elf::SHF_ALLOC) {
+        return None;
+    }
+    Some(match (has(elf::SHF_EXECINSTR), has(elf::SHF_WRITE), sh_type == elf::SHT_NOBITS) {
+        (_, _, true) => Kind::Bss,
+        (true, ..) => Kind::Text,
+        (false, true, _) => Kind::Data,
+        (false, false, _) => Kind::Rodata,
+    })
+}
+
+/// The bytes of each symbol, each byte once: equal functions that the linker merged share an address.
+fn symbols<'a>(
+    file: &object::File<'_>,
+    kinds: &'a HashMap<SectionIndex, Kind>,
+    crates: &'a Crates<'_>,
+) -> Vec<(&'static str, Kind, u64)> {
+    // On Arm, the lowest bit of a function's address says that it is Thumb code.
+    let thumb = file.architecture() == Architecture::Arm;
+    let mut found: Vec<(Kind, u64, u64, &str)> = file
+        .symbols()
+        .filter(|symbol| symbol.size() > 0)
+        .filter_map(|symbol| {
+            let kind = *kinds.get(&symbol.section_index()?)?;
+            let address = if thumb && kind == Kind::Text { symbol.address() & !1 } else { symbol.address() };
+            Some((kind, address, symbol.size(), symbol.name().ok()?))
+        })
+        .collect();
+    found.sort_unstable();
+    let mut counted = Vec::new();
+    let mut end: BTreeMap<Kind, u64> = BTreeMap::new();
+    for (kind, address, bytes, name) in found {
+        let end = end.entry(kind).or_default();
+        let new = (address + bytes).saturating_sub(address.max(*end));
+        *end = (*end).max(address + bytes);
+        counted.push((crates.part(name), kind, new));
+    }
+    counted
+}
+
+fn to_text(size: &Size, board: &Board) -> String {
+    let of = |bytes: u64, kib: Option<u32>| match kib {
+        #[expect(clippy::cast_precision_loss, reason = "for display")]
+        Some(kib) if kib > 0 => {
+            format!(" ({:.1} % of {kib} KiB)", bytes as f64 / (f64::from(kib) * 1024.0) * 100.0)
+        }
+        _ => String::new(),
+    };
+    let mut rows = vec![vec!["part".to_owned(), "flash".to_owned(), "RAM".to_owned()]];
+    rows.extend(
+        size.parts
+            .iter()
+            .map(|part| vec![part.part.to_owned(), part.flash.to_string(), part.ram.to_string()]),
+    );
+    format!(
+        "{} on {}: flash {}{}, RAM {}{}\n  text {}, rodata {}, data {}, bss {}\n{}",
+        size.example,
+        size.board,
+        size.flash,
+        of(size.flash, board.metadata.flash_kib),
+        size.ram,
+        of(size.ram, board.metadata.ram_kib),
+        size.text,
+        size.rodata,
+        size.data,
+        size.bss,
+        table::render(&rows, 1)
+    )
+}
+
+fn to_budget(size: &Size) -> BTreeMap<String, f64> {
+    #[expect(clippy::cast_precision_loss, reason = "an image is far below 2^52 bytes")]
+    BTreeMap::from([("flash".to_owned(), size.flash as f64), ("ram".to_owned(), size.ram as f64)])
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_sum_to_the_whole() {
+        let image = std::env::current_exe().expect("is known");
+        let board = ["trilane_board".to_owned()].into();
+        let crates = Crates { example: "clap_builder".into(), board: &board };
+        let size = measure(&image, "host", "itself", &crates).expect("is an ELF file");
+        assert_eq!(size.flash, size.text + size.rodata + size.data);
+        assert_eq!(size.ram, size.data + size.bss);
+        assert_eq!(size.parts.iter().map(|part| part.flash).sum::<u64>(), size.flash);
+        assert_eq!(size.parts.iter().map(|part| part.ram).sum::<u64>(), size.ram);
+        let flash =
+            |name: &str| size.parts.iter().find(|part| part.part == name).map_or(0, |part| part.flash);
+        assert!(flash("board") > 0 && flash("example") > 0 && flash("core") > 0 && flash("other") > 0);
+        assert_eq!(flash("trilane::sched"), 0);
+    }
+
+    #[test]
+    fn what_is_no_elf_file_is_an_error_naming_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let image = folder.path().join("quakes");
+        fs::write(&image, "text").expect("can write");
+        let board = std::collections::BTreeSet::new();
+        let error = measure(&image, "b", "quakes", &Crates { example: "quakes".into(), board: &board })
+            .expect_err("is text");
+        assert!(error.to_string().contains("quakes is not an image that can be measured"), "{error}");
+    }
+}
