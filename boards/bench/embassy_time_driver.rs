@@ -1,0 +1,54 @@
+//! embassy-time on the board's clock and alarm, with the timer queue that embassy's own drivers use.
+
+use core::cell::RefCell;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::task::Waker;
+
+use board::time::{Clock, Timers};
+use critical_section::{CriticalSection, Mutex};
+use embassy_time_driver::Driver;
+use embassy_time_queue_utils::Queue;
+
+use crate::measure;
+
+/// The counter at the first instruction of the alarm's latest interrupt.
+pub static ALARM_AT: AtomicU32 = AtomicU32::new(0);
+
+struct BoardDriver {
+    queue: Mutex<RefCell<Queue>>,
+}
+
+embassy_time_driver::time_driver_impl!(static DRIVER: BoardDriver = BoardDriver {
+    queue: Mutex::new(RefCell::new(Queue::new())),
+});
+
+impl Driver for BoardDriver {
+    fn now(&self) -> u64 {
+        Timers::now()
+    }
+
+    fn schedule_wake(&self, at: u64, waker: &Waker) {
+        critical_section::with(|cs| {
+            if self.queue.borrow_ref_mut(cs).schedule_wake(at, waker) {
+                self.wake_expired(cs);
+            }
+        });
+    }
+}
+
+impl BoardDriver {
+    /// Wakes what has expired and sets the alarm to what is next; an alarm in the past fires at once.
+    fn wake_expired(&self, cs: CriticalSection<'_>) {
+        let next = self.queue.borrow_ref_mut(cs).next_expiration(Timers::now());
+        Timers::alarm().set(Some(next));
+    }
+}
+
+/// Takes the place of the board's own handler of the alarm.
+#[unsafe(no_mangle)]
+extern "C" fn TIMER1() {
+    ALARM_AT.store(measure::read(), Ordering::Relaxed);
+    if Timers::alarm().on_interrupt() {
+        critical_section::with(|cs| DRIVER.wake_expired(cs));
+    }
+}

@@ -1,0 +1,99 @@
+//! What the bench images of all runtimes measure with, so that they differ in nothing but the runtime.
+//!
+//! A reading is one load of the board's counter. Between two readings lie the instructions of the operation and the
+//! second reading's own; [`Meter`] measures the latter once and takes it off.
+
+#![allow(dead_code, reason = "each image is a crate and uses a part")]
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use board::counter;
+
+/// Iterations dropped before the measured ones: first uses set things up.
+pub const WARM_UP: u32 = 16;
+/// Iterations measured.
+pub const MEASURED: u32 = 1_000;
+
+/// A reading of the counter. Accesses to memory stay on the side of it on which they are written.
+#[inline(always)]
+pub fn read() -> u32 {
+    compiler_fence(Ordering::SeqCst);
+    let reading = counter::read();
+    compiler_fence(Ordering::SeqCst);
+    reading
+}
+
+/// Turns pairs of readings into instructions.
+#[derive(Clone, Copy)]
+pub struct Meter {
+    overhead: u32,
+}
+
+impl Meter {
+    /// Starts the counter and measures what two readings with nothing between them cost.
+    pub fn start() -> Self {
+        counter::start();
+        let mut overhead = u32::MAX;
+        for _ in 0..WARM_UP {
+            let from = read();
+            let to = read();
+            overhead = overhead.min(counter::instructions(from, to));
+        }
+        Self { overhead }
+    }
+
+    /// The instructions between two readings.
+    pub fn between(self, from: u32, to: u32) -> u32 {
+        counter::instructions(from, to).saturating_sub(self.overhead)
+    }
+}
+
+/// The iterations of one operation.
+#[derive(Clone, Copy)]
+pub struct Stats {
+    dropped: u32,
+    count: u32,
+    sum: u64,
+    worst: u32,
+}
+
+impl Stats {
+    /// No iterations yet; the first `warm_up` ones will be dropped.
+    pub const fn new(warm_up: u32) -> Self {
+        Self { dropped: warm_up, count: 0, sum: 0, worst: 0 }
+    }
+
+    /// Takes in an iteration of `cost` instructions.
+    pub fn add(&mut self, cost: u32) {
+        if self.dropped > 0 {
+            self.dropped -= 1;
+            return;
+        }
+        self.count += 1;
+        self.sum += u64::from(cost);
+        self.worst = self.worst.max(cost);
+    }
+
+    /// Iterations taken in, dropped ones not counted.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Prints the row of `op` at size `n`.
+    pub fn print(&self, op: &str, n: usize) {
+        self.print_each(op, n, 1);
+    }
+
+    /// Prints the row of `op` at size `n`, of which each iteration did `times`; so that the worst is the worst
+    /// iteration's share, rounded up.
+    pub fn print_each(&self, op: &str, n: usize, times: u32) {
+        let divisor = u64::from(self.count) * u64::from(times);
+        let tenths = (self.sum * 10 + divisor / 2) / divisor;
+        let worst = self.worst.div_ceil(times);
+        board::println!(
+            "{{\"op\":\"{op}\",\"n\":{n},\"mean\":{}.{},\"worst\":{worst}}}",
+            tenths / 10,
+            tenths % 10
+        );
+    }
+}

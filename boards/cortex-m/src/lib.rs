@@ -1,0 +1,42 @@
+//! What boards with an Arm Cortex-M share.
+//!
+//! A board brings a hardware timer and its vector table; this crate turns them into the platform of a thread-mode
+//! executor:
+//!
+//! | the board writes | and gets |
+//! | --- | --- |
+//! | [`Clock`]: microseconds now, a one-shot timer | [`Alarm`]: any instant, past ones and far ones included |
+//! | a counter of up to 32 bits | [`Wraps`]: the same counter with 64 bits, correct from any context |
+//! | both | `ThreadMode`: the executor's `Platform`, tickless, asleep in WFI when idle |
+//!
+//! For tests and benches there are `systick` (an instruction counter where QEMU runs with `-icount`), `SoftIrq` (an
+//! interrupt pended by software) and `semihost` (console and exit status).
+//!
+//! [`Clock`], [`Alarm`], [`Wraps`] and [`ticks`] know no register and are tested on the host; the rest exists on Arm
+//! only. Nothing here assumes that the chip has a SysTick or compare-and-swap (a Cortex-M0 may have neither).
+//!
+//! The implementation of `critical-section` is the board's to choose, since only the board knows how many cores share
+//! its memory.
+
+#![no_std]
+
+mod alarm;
+mod extend;
+pub mod ticks;
+
+pub use alarm::{Alarm, Clock};
+pub use extend::Wraps;
+
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+mod register;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub mod semihost;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+mod soft_irq;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub mod systick;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+mod thread_mode;
+
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub use {register::Register, soft_irq::Irq, soft_irq::SoftIrq, thread_mode::ThreadMode};

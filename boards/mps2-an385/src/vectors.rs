@@ -1,0 +1,59 @@
+//! The external interrupts' part of the vector table.
+//!
+//! `device.x` gives each handler its default, the function of this file, so that an image can put its own in place by
+//! defining a function of the handler's name: a peer's time driver takes over `TIMER1`, for one.
+
+use trilane_cortex_m::Irq;
+
+use crate::{irq, time};
+
+/// The clock's timer.
+pub const TIMER0_IRQ: Irq = Irq(8);
+/// The alarm's timer.
+pub const TIMER1_IRQ: Irq = Irq(9);
+/// Both halves of the dual timer.
+pub const DUALTIMER_IRQ: Irq = Irq(10);
+/// Pin 15 of GPIO0, to which nothing is connected.
+pub const SOFT_IRQ: Irq = Irq(31);
+
+unsafe extern "C" {
+    fn DefaultHandler();
+    fn TIMER0();
+    fn TIMER1();
+    fn DUALTIMER();
+    #[link_name = "SOFT_IRQ"]
+    fn SOFT_IRQ_HANDLER();
+}
+
+/// The AN385 has 32 external interrupts.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [unsafe extern "C" fn(); 32] = {
+    let mut vectors = [DefaultHandler as unsafe extern "C" fn(); 32];
+    vectors[TIMER0_IRQ.0 as usize] = TIMER0;
+    vectors[TIMER1_IRQ.0 as usize] = TIMER1;
+    vectors[DUALTIMER_IRQ.0 as usize] = DUALTIMER;
+    vectors[SOFT_IRQ.0 as usize] = SOFT_IRQ_HANDLER;
+    vectors
+};
+
+#[unsafe(no_mangle)]
+extern "C" fn board_clock_wrapped() {
+    time::on_wrap();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn board_alarm() {
+    // Its work is to end the WFI; the executor finds what is due by looking at the clock.
+    <time::Timers as time::Clock>::alarm().on_interrupt();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn board_delayed_trigger() {
+    irq::on_delay();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn board_soft_irq() {
+    irq::on_trigger();
+}
