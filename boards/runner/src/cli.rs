@@ -169,6 +169,11 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Run { example, on, args, .. } => run_one(&session, example, on, args),
         Command::Test { example, on, bless, .. } => {
             let tally = suite::test(&session, on.as_deref(), example.as_deref(), *bless)?;
+            if tally.passed == 0 && tally.failed == 0 {
+                return Err(Error::Usage(
+                    "nothing was tested: no example is listed by any of these boards".into(),
+                ));
+            }
             Ok(u8::from(tally.failed > 0))
         }
         Command::Bench { on, json, gate, .. } => bench::bench(&session, on.as_deref(), *json, gate),
@@ -180,7 +185,7 @@ pub fn run(cli: Cli) -> Result<u8> {
 
 fn setup(session: &Session, on: Option<&str>) -> Result<u8> {
     let boards = session.workspace.chosen(on, |_| true)?;
-    let ready = session.prepare(&boards, true)?;
+    let ready = session.ensure(&boards, true)?;
     for line in ready.lines() {
         println!("{line}");
     }

@@ -37,6 +37,8 @@ pub struct Ready {
     pub toolchains: BTreeMap<String, Toolchain>,
     /// Where each emulator is.
     pub emulators: BTreeMap<String, PathBuf>,
+    /// Whether some of it was missing and is installed now.
+    pub installed: bool,
 }
 
 /// What is missing and was not installed.
@@ -98,9 +100,9 @@ impl Installer<'_> {
         if !missing.is_empty() {
             notes.extend(self.apt_install(&missing.packages()));
         }
-        let (ready, mut missing) = self.look(needs);
+        let (mut ready, mut missing) = self.look(needs);
         if missing.is_empty() {
-            ready.lines().iter().for_each(|line| eprintln!("cargo board: {line}"));
+            ready.installed = true;
             return Ok(ready);
         }
         missing.notes = notes;

@@ -8,7 +8,7 @@
 //! - [`toolchain`] and [`install`]: what can compile for a target, and how what is missing gets installed.
 //!   [`machine`] is all they see of the computer, so that the tests can put another in its place.
 //! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status.
-//! - [`suite`] with [`golden`], [`bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
+//! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
 //!   and [`budget`] hold the figures against the accepted ones.
 
 pub mod bench;

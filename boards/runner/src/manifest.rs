@@ -131,6 +131,16 @@ impl Manifest {
                 "[package.metadata.board]: `qemu` makes no sense with `target = \"host\"`".into(),
             ));
         }
+        let benches = board.map(|board| board.benches.as_slice()).unwrap_or_default();
+        for (index, bench) in benches.iter().enumerate() {
+            // Also from two packages: their images would have the same path.
+            if benches[..index].iter().any(|other| other.bin() == bench.bin()) {
+                return Err(wrong(format!(
+                    "[package.metadata.board]: `benches` names `{}` twice",
+                    bench.bin()
+                )));
+            }
+        }
         Ok(manifest)
     }
 }
@@ -200,6 +210,9 @@ mod tests {
         assert_eq!(benches, [("own", "a"), ("p", "b")]);
         let text = complaint("summary = \"A\"\ntarget = \"t\"\nbenches = [{ package = \"p\" }]");
         assert!(text.contains("a binary's name, or { package"), "{text}");
+        let text =
+            complaint("summary = \"A\"\ntarget = \"t\"\nbenches = [\"b\", { package = \"p\", bin = \"b\" }]");
+        assert!(text.ends_with("`benches` names `b` twice"), "{text}");
     }
 
     #[test]

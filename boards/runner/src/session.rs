@@ -22,8 +22,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes sure that there is all it takes to build for `boards` and, with `run`, to run there.
+    /// Like [`ensure`](Self::ensure), and says which way was taken if something had to be installed.
     pub fn prepare(&self, boards: &[&Board], run: bool) -> Result<Ready> {
+        let ready = self.ensure(boards, run)?;
+        if ready.installed {
+            ready.lines().iter().for_each(|line| eprintln!("cargo board: {line}"));
+        }
+        Ok(ready)
+    }
+
+    /// Makes sure that there is all it takes to build for `boards` and, with `run`, to run there.
+    pub fn ensure(&self, boards: &[&Board], run: bool) -> Result<Ready> {
         let needs = Needs::of(boards.iter().copied(), run);
         if needs == Needs::default() {
             return Ok(Ready::default());

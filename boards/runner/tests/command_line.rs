@@ -146,6 +146,14 @@ fn a_golden_output_is_blessed_then_held() {
 }
 
 #[test]
+fn testing_nothing_is_no_success() {
+    let workspace = workspace();
+    write(workspace.path(), "boards/host/Cargo.toml", &manifest("host", "target = \"host\"", &[]));
+    let output = board(&workspace, &["test", "--on", "host"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), "0 passed, 0 failed\n"));
+}
+
+#[test]
 fn a_failing_example_is_a_failure_whatever_it_printed() {
     let workspace = workspace();
     write(workspace.path(), "tests/golden/seven.txt", "");
