@@ -127,8 +127,8 @@ fn measure(session: &Session, board: &Board) -> Result<(Vec<Row>, String)> {
 
 /// Reads what a bench image printed.
 pub fn parse(output: &str) -> Result<Image, String> {
+    // May hold more about the image, for the reader.
     #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
     struct Name {
         image: String,
     }
@@ -222,7 +222,7 @@ mod tests {
 
     const TRILANE: &str = "hello\n{\"image\":\"trilane\"}\n{\"op\":\"edf\",\"n\":4,\"mean\":97.3,\"worst\":120}\r\n\
                            {\"op\":\"cancel\",\"n\":1,\"mean\":50.0,\"worst\":61}\nbye\n";
-    const PEER: &str = "{\"image\":\"embassy-executor 0.10\"}\n{\"op\":\"edf\",\"n\":8,\"mean\":1,\"worst\":1}\n\
+    const PEER: &str = "{\"image\":\"embassy-executor 0.10\",\"features\":\"x\"}\n{\"op\":\"edf\",\"n\":8,\"mean\":1,\"worst\":1}\n\
                         {\"op\":\"edf\",\"n\":4,\"mean\":121.0,\"worst\":130}\n";
 
     fn rows() -> Vec<Row> {
