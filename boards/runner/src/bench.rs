@@ -80,6 +80,10 @@ pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Re
             let why = format!("has no benches (`benches` in boards/{}/Cargo.toml is empty)", board.name);
             return Err(Error::NotPossible { board: board.name.clone(), why });
         }
+        if let Some(bin) = board.metadata.repeated_bench() {
+            let why = format!("[package.metadata.board]: `benches` names `{bin}` twice");
+            return Err(Error::Manifest { file: board.dir.join("Cargo.toml"), why });
+        }
     }
     let mut status = 0;
     for board in boards {

@@ -165,7 +165,7 @@ impl fmt::Display for Error {
             }
             Self::Bench { what, why, last } => {
                 write!(f, "{what}: {why}")?;
-                write_last(f, last)
+                if last.is_empty() { Ok(()) } else { write_last(f, last) }
             }
             Self::Image { file, why } => {
                 write!(f, "{} is not an image that can be measured: {why}", file.display())

@@ -120,6 +120,17 @@ pub struct Qemu {
     pub args: Vec<String>,
 }
 
+impl Metadata {
+    /// A binary that `benches` names more than once, which is wrong even if the packages differ: the images
+    /// would have the same path.
+    pub fn repeated_bench(&self) -> Option<&str> {
+        let repeated = |(index, bench): &(usize, &Bench)| {
+            self.benches[..*index].iter().any(|other| other.bin() == bench.bin())
+        };
+        self.benches.iter().enumerate().find(repeated).map(|(_, bench)| bench.bin())
+    }
+}
+
 impl Manifest {
     /// Parses `text`; `file` is only named in errors.
     pub fn parse(file: &Path, text: &str) -> Result<Self> {
@@ -130,16 +141,6 @@ impl Manifest {
             return Err(wrong(
                 "[package.metadata.board]: `qemu` makes no sense with `target = \"host\"`".into(),
             ));
-        }
-        let benches = board.map(|board| board.benches.as_slice()).unwrap_or_default();
-        for (index, bench) in benches.iter().enumerate() {
-            // Also from two packages: their images would have the same path.
-            if benches[..index].iter().any(|other| other.bin() == bench.bin()) {
-                return Err(wrong(format!(
-                    "[package.metadata.board]: `benches` names `{}` twice",
-                    bench.bin()
-                )));
-            }
         }
         Ok(manifest)
     }
