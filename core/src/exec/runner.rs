@@ -95,7 +95,17 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     /// Passes for ever, sleeping in between.
     pub fn run(&mut self) -> ! {
         loop {
+            self.run_until(|| false);
+        }
+    }
+
+    /// Passes until `done`, which is looked at after each pass, sleeping in between.
+    pub fn run_until(&mut self, mut done: impl FnMut() -> bool) {
+        loop {
             let pass = self.poll_pending(self.executor.platform.now());
+            if done() {
+                return;
+            }
             if !pass.more {
                 self.set_alarm();
                 self.executor.platform.idle(&|| !self.is_runnable() && self.alarm_is_set());

@@ -1,0 +1,332 @@
+//! The bench image of trilane: what its operations cost, in instructions.
+//!
+//! Each operation runs in a task of its own, since a future nested in another is polled through it. The signals are the
+//! peer image's, from the same library.
+
+#![no_std]
+#![no_main]
+
+use core::future::poll_fn;
+use core::pin::pin;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::task::Poll;
+
+use board::println;
+use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
+use embassy_sync::signal::Signal;
+use trilane::exec::{Cx, Executor, LocalSpawner, Platform, Runner, TaskOptions, TaskPool, yield_now};
+use trilane::time::{Duration, Instant};
+
+mod measure;
+mod turns;
+
+use measure::{MEASURED, Meter, Stats, WARM_UP, read};
+use turns::Turns;
+
+/// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
+type LocalSignal<T> = Signal<NoopRawMutex, T>;
+
+/// The largest number of tasks or timers beside the measured one.
+const MOST: usize = 256;
+
+/// What a firmware of a few tasks has: one bank.
+static SMALL: Executor<Board, 1, 8> = Executor::new(Board::new());
+/// One full bank, for as many runnable tasks.
+static BANK: Executor<Board, 1, 32> = Executor::new(Board::new());
+/// Nine banks.
+static LARGE: Executor<Board, 9, 32> = Executor::new(Board::new());
+
+static TASKS: TaskPool<384, 8> = TaskPool::new();
+static MANY: TaskPool<160, { MOST + 1 }> = TaskPool::new();
+
+/// The board's platform, but for a reading when sleep ends: before the interrupt's handler, as in the peer's image.
+struct Board(board::Board);
+
+static AWAKE_AT: AtomicU32 = AtomicU32::new(0);
+
+impl Board {
+    const fn new() -> Self {
+        Self(board::Board::new())
+    }
+}
+
+impl Platform for Board {
+    const PENDS: bool = board::Board::PENDS;
+
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn set_alarm(&self, at: Option<Instant>) {
+        self.0.set_alarm(at);
+    }
+
+    fn pend(&self) {
+        self.0.pend();
+    }
+
+    fn idle(&self, quiet: &dyn Fn() -> bool) {
+        cortex_m::interrupt::free(|_| {
+            if quiet() {
+                cortex_m::asm::dsb();
+                cortex_m::asm::wfi();
+                AWAKE_AT.store(read(), Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// Set when the operation under way has been measured.
+static DONE: AtomicBool = AtomicBool::new(false);
+
+board::entry!(main);
+
+fn main() -> ! {
+    println!("{{\"image\":\"trilane\"}}");
+    let meter = Meter::start();
+
+    let mut small = SMALL.start().unwrap();
+    measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |_| yielding(meter)).unwrap()));
+    let (ping, pong) = (LocalSignal::new(), LocalSignal::new());
+    let (ping, pong) = (forever(&ping), forever(&pong));
+    measure(&mut small, |spawner| {
+        drop(spawner.spawn_local(&TASKS, |_| answering(ping, pong)).unwrap());
+        drop(spawner.spawn_local(&TASKS, |_| asking(meter, ping, pong)).unwrap());
+    });
+    measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |_| interrupted(meter)).unwrap()));
+    measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |cx| joining(cx, meter)).unwrap()));
+
+    let (mut bank, mut large) = (BANK.start().unwrap(), LARGE.start().unwrap());
+    let turns = Turns::new(meter);
+    for (op, rotate) in [("edf", false), ("edf_rotate", true)] {
+        for n in [1, 4, 32] {
+            take_turns(&mut bank, forever(&turns), n, rotate);
+            turns.stats().print(op, n);
+        }
+        take_turns(&mut large, forever(&turns), MOST, rotate);
+        turns.stats().print(op, MOST);
+    }
+    for n in [1, 32, MOST] {
+        measure(&mut large, |spawner| drop(spawner.spawn_local(&TASKS, |cx| timing(cx, meter, n)).unwrap()));
+    }
+    board::exit(0)
+}
+
+/// What stands in `main`, which never returns, for as long as there are tasks.
+fn forever<T>(value: &T) -> &'static T {
+    // SAFETY: every caller's value is a local of `main`, which ends by ending the program.
+    unsafe { &*(&raw const *value) }
+}
+
+/// Runs the tasks that `spawn` spawns until one of them says that it is done.
+fn measure<const BANKS: usize, const PER_BANK: usize>(
+    runner: &mut Runner<Board, BANKS, PER_BANK>,
+    spawn: impl FnOnce(LocalSpawner<Board, BANKS, PER_BANK>),
+) {
+    DONE.store(false, Ordering::Relaxed);
+    spawn(runner.spawner());
+    runner.run_until(|| DONE.load(Ordering::Relaxed));
+}
+
+fn done() {
+    DONE.store(true, Ordering::Relaxed);
+}
+
+// === yield ===
+
+async fn yielding(meter: Meter) {
+    let mut stats = Stats::new(WARM_UP);
+    while stats.count() < MEASURED {
+        let from = read();
+        yield_now().await;
+        let to = read();
+        stats.add(meter.between(from, to));
+    }
+    stats.print("yield", 1);
+    done();
+}
+
+// === signal_round_trip ===
+
+/// Ends the answering task.
+const LAST: u32 = 0;
+
+async fn asking(meter: Meter, ping: &'static LocalSignal<u32>, pong: &'static LocalSignal<u32>) {
+    let mut stats = Stats::new(WARM_UP);
+    while stats.count() < MEASURED {
+        let from = read();
+        ping.signal(1);
+        pong.wait().await;
+        let to = read();
+        stats.add(meter.between(from, to));
+    }
+    ping.signal(LAST);
+    stats.print("signal_round_trip", 1);
+    done();
+}
+
+async fn answering(ping: &'static LocalSignal<u32>, pong: &'static LocalSignal<u32>) {
+    loop {
+        let value = ping.wait().await;
+        if value == LAST {
+            return;
+        }
+        pong.signal(value);
+    }
+}
+
+// === irq_to_task ===
+
+static INTERRUPTED_AT: AtomicU32 = AtomicU32::new(0);
+static INTERRUPT: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+
+fn on_interrupt() {
+    INTERRUPTED_AT.store(read(), Ordering::Relaxed);
+    INTERRUPT.signal(());
+}
+
+async fn interrupted(meter: Meter) {
+    let mut stats = Stats::new(WARM_UP);
+    board::irq::bind(on_interrupt);
+    while stats.count() < MEASURED {
+        // Long enough to be idle by then, and varied so as to meet all instructions of the way to sleep.
+        board::irq::trigger_after(100 + stats.count() % 16);
+        INTERRUPT.wait().await;
+        let to = read();
+        stats.add(meter.between(INTERRUPTED_AT.load(Ordering::Relaxed), to));
+    }
+    stats.print("irq_to_task", 1);
+    done();
+}
+
+// === spawn_join ===
+
+async fn joining(cx: Cx, meter: Meter) {
+    let mut stats = Stats::new(WARM_UP);
+    while stats.count() < MEASURED {
+        let from = read();
+        let handle = cx.spawn(&TASKS, |_| async {}).unwrap();
+        let joined = handle.await;
+        let to = read();
+        assert!(joined.is_ok(), "the task ended by itself");
+        stats.add(meter.between(from, to));
+    }
+    stats.print("spawn_join", 1);
+    done();
+}
+
+// === edf, edf_rotate ===
+
+/// Between the deadlines of two tasks.
+const GAP: Duration = Duration::from_millis(1);
+
+fn take_turns<const BANKS: usize, const PER_BANK: usize>(
+    runner: &mut Runner<Board, BANKS, PER_BANK>,
+    turns: &'static Turns,
+    n: usize,
+    rotate: bool,
+) {
+    // Late enough that none is missed.
+    let first = runner.now() + Duration::from_secs(1_000);
+    turns.begin(n);
+    measure(runner, |spawner| {
+        for i in 0..n {
+            let deadline = first + GAP.saturating_mul(i as u64);
+            let options = TaskOptions::new().deadline(deadline);
+            let task = |cx| turning(cx, deadline, rotate, n, turns);
+            drop(spawner.spawn_local_with(options, &MANY, task).unwrap());
+        }
+    });
+}
+
+/// Yields; where the tasks `rotate`, moves its deadline behind all others' first.
+async fn turning(cx: Cx, mut deadline: Instant, rotate: bool, n: usize, turns: &'static Turns) {
+    while turns.resumed() {
+        turns.yields();
+        if rotate {
+            deadline += GAP.saturating_mul(n as u64);
+            let _ = cx.set_deadline(Some(deadline));
+        }
+        yield_now().await;
+    }
+    if turns.ended() {
+        done();
+    }
+}
+
+// === timer_arm, timer_cancel, timer_expire ===
+
+/// Measured expiries of all timers together.
+const ROUNDS: u32 = 50;
+/// From setting a timer to its instant, longer than setting takes.
+const AHEAD: Duration = Duration::from_millis(2);
+
+/// From one expiry of `n` timers to the next, longer than it takes to set them all again.
+const fn step(n: usize) -> Duration {
+    Duration::from_millis(10 + n as u64)
+}
+
+/// Sleepers that have woken in this round.
+static ARRIVED: AtomicUsize = AtomicUsize::new(0);
+/// Reports the round's end.
+static ROUND: Signal<CriticalSectionRawMutex, u32> = Signal::new();
+/// Sends the sleepers into the next round.
+static GO: [Signal<CriticalSectionRawMutex, ()>; MOST] = [const { Signal::new() }; MOST];
+
+/// Measures arming and cancelling beside `n` sleepers, then their waking.
+async fn timing(cx: Cx, meter: Meter, n: usize) {
+    // Well after arming and cancelling have been measured.
+    let start = cx.now() + Duration::from_secs(5);
+    for go in &GO[..n] {
+        drop(cx.spawn(&MANY, |cx| sleeping(cx, n, start, go)).unwrap());
+    }
+    // The sleepers' first polls, by which they set their timers, come before the second poll of this task.
+    yield_now().await;
+
+    let (mut arm, mut cancel) = (Stats::new(WARM_UP), Stats::new(WARM_UP));
+    while arm.count() < MEASURED {
+        // Earlier than all others, so that the alarm moves.
+        let mut timer = pin!(Some(cx.sleep_until(cx.now() + AHEAD)));
+        let spent = poll_fn(|context| {
+            let from = read();
+            let polled = timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
+            let to = read();
+            assert!(polled == Some(Poll::Pending), "the timer is set to an instant to come");
+            Poll::Ready(meter.between(from, to))
+        });
+        arm.add(spent.await);
+        let from = read();
+        timer.set(None);
+        let to = read();
+        cancel.add(meter.between(from, to));
+        // As the peer's image does, whose queue keeps the timer until then.
+        cx.sleep(AHEAD).await;
+    }
+    assert!(cx.now() < start, "the sleepers have slept throughout");
+    arm.print("timer_arm", n);
+    cancel.print("timer_cancel", n);
+
+    let mut expire = Stats::new(WARM_UP);
+    while expire.count() < ROUNDS {
+        let to = ROUND.wait().await;
+        expire.add(meter.between(AWAKE_AT.load(Ordering::Relaxed), to));
+        ARRIVED.store(0, Ordering::Relaxed);
+        for go in &GO[..n] {
+            go.signal(());
+        }
+    }
+    expire.print_each("timer_expire", n, n as u32);
+    done();
+}
+
+/// Sleeps until each round's instant; the last of the round's sleepers to wake reports when that was.
+async fn sleeping(cx: Cx, n: usize, start: Instant, go: &'static Signal<CriticalSectionRawMutex, ()>) {
+    for round in 0..WARM_UP + ROUNDS {
+        cx.sleep_until(start + step(n).saturating_mul(round.into())).await;
+        let now = read();
+        if ARRIVED.fetch_add(1, Ordering::Relaxed) + 1 == n {
+            ROUND.signal(now);
+        }
+        go.wait().await;
+    }
+}
