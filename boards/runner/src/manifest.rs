@@ -209,11 +209,10 @@ mod tests {
         let benches: Vec<(&str, &str)> =
             board.benches.iter().map(|bench| (bench.package("own"), bench.bin())).collect();
         assert_eq!(benches, [("own", "a"), ("p", "b")]);
-        let text = complaint("summary = \"A\"\ntarget = \"t\"\nbenches = [{ package = \"p\" }]");
-        assert!(text.contains("a binary's name, or { package"), "{text}");
-        let text =
-            complaint("summary = \"A\"\ntarget = \"t\"\nbenches = [\"b\", { package = \"p\", bin = \"b\" }]");
-        assert!(text.ends_with("`benches` names `b` twice"), "{text}");
+        let twice =
+            parse("summary = \"A\"\ntarget = \"t\"\nbenches = [\"b\", { package = \"p\", bin = \"b\" }]");
+        let board = twice.expect("is right").package.and_then(|package| package.metadata.board);
+        assert_eq!(board.expect("is a board").repeated_bench(), Some("b"));
     }
 
     #[test]
