@@ -1,0 +1,11 @@
+//! What the structures of the core must do, written for the eye and not for speed.
+
+mod edf;
+mod executor;
+mod fifo;
+mod lanes;
+
+pub use edf::NaiveEdf;
+pub use executor::{NaiveExecutor, Program, Step, Tally};
+pub use fifo::NaiveFifo;
+pub use lanes::NaiveLanes;
