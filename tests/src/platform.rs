@@ -83,7 +83,9 @@ impl Platform for Watched {
         if self.pended.swap(false, SeqCst) {
             return;
         }
-        match self.alarm.lock().unwrap().take() {
+        // The lock is let go before `idle` may unwind.
+        let alarm = self.alarm.lock().unwrap().take();
+        match alarm {
             Some(at) => drop(self.clock.fetch_max(at.as_micros(), SeqCst)),
             None => panic_any(AtRest),
         }
