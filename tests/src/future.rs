@@ -8,9 +8,11 @@ use std::task::{Context, Poll, Waker};
 /// Ready at its second poll, whatever causes that; wakes nobody.
 pub async fn parked() {
     let mut polled = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
-    })
+    std::future::poll_fn(
+        |_| {
+            if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+        },
+    )
     .await;
 }
 

@@ -13,7 +13,7 @@ use crate::Log;
 ///
 /// When nothing is pended and no alarm is set, nothing can happen any more, and `idle` unwinds; [`run_to_rest`] catches it.
 #[derive(Debug, Default)]
-pub struct Watched {
+pub struct Machine<const PENDS: bool> {
     clock: AtomicU64,
     ticks: AtomicU32,
     alarm: Mutex<Option<Instant>>,
@@ -30,10 +30,16 @@ pub struct Watched {
     pub events: Log<TraceEvent>,
 }
 
+/// A machine that a wake must pend.
+pub type Watched = Machine<true>;
+
+/// A machine whose interrupts end its sleep by themselves.
+pub type ThreadMode = Machine<false>;
+
 /// What `idle` unwinds with.
 struct AtRest;
 
-impl Watched {
+impl<const PENDS: bool> Machine<PENDS> {
     /// A machine at the origin of time.
     pub const fn new() -> Self {
         Self {
@@ -55,8 +61,8 @@ impl Watched {
     }
 }
 
-impl Platform for Watched {
-    const PENDS: bool = true;
+impl<const PENDS: bool> Platform for Machine<PENDS> {
+    const PENDS: bool = PENDS;
     const TIMES_POLLS: bool = true;
     const TRACES: bool = true;
 
@@ -71,7 +77,7 @@ impl Platform for Watched {
 
     fn pend(&self) {
         self.pends.fetch_add(1, SeqCst);
-        self.pended.store(true, SeqCst);
+        self.pended.store(PENDS, SeqCst);
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
@@ -105,7 +111,9 @@ impl Platform for Watched {
 }
 
 /// Runs the executor until nothing can happen any more.
-pub fn run_to_rest<const BANKS: usize, const PER_BANK: usize>(runner: &mut Runner<Watched, BANKS, PER_BANK>) {
+pub fn run_to_rest<const PENDS: bool, const BANKS: usize, const PER_BANK: usize>(
+    runner: &mut Runner<Machine<PENDS>, BANKS, PER_BANK>,
+) {
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         runner.run();
     }));

@@ -34,7 +34,9 @@ fn check<const BANKS: usize, const PER_BANK: usize>(ops: Vec<Op>) -> Result<(), 
             Op::Insert(value) => match arena.insert(value) {
                 Ok(key) => {
                     prop_assert!(!keys.contains(&key), "a key was given out twice");
-                    prop_assert!(usize::from(key.slot()) / 32 < BANKS && usize::from(key.slot()) % 32 < PER_BANK);
+                    prop_assert!(
+                        usize::from(key.slot()) / 32 < BANKS && usize::from(key.slot()) % 32 < PER_BANK
+                    );
                     keys.push(key);
                     map.insert(key, value);
                 }
@@ -51,7 +53,10 @@ fn check<const BANKS: usize, const PER_BANK: usize>(ops: Vec<Op>) -> Result<(), 
             Op::Change(number, value) => {
                 if let Some(&key) = keys.get(number) {
                     let changed = arena.get_mut(key).map(|old| std::mem::replace(old, value));
-                    prop_assert_eq!(changed, map.get_mut(&key).map(|old| std::mem::replace(old, value)).ok_or(Stale));
+                    prop_assert_eq!(
+                        changed,
+                        map.get_mut(&key).map(|old| std::mem::replace(old, value)).ok_or(Stale)
+                    );
                 }
             }
             Op::Clear => {

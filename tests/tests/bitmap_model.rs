@@ -113,7 +113,8 @@ fn two_threads_never_claim_the_same_bit() {
 fn a_member_inserted_during_drains_is_drained_once() {
     static MAP: AtomicBitmap<BANKS> = AtomicBitmap::new();
     const ROUNDS: u32 = 2_000;
-    let inserted = std::thread::spawn(|| (0..ROUNDS).filter(|round| !MAP.insert((round % 96) as u16)).count());
+    let inserted =
+        std::thread::spawn(|| (0..ROUNDS).filter(|round| !MAP.insert((round % 96) as u16)).count());
     let mut drained = 0;
     while !inserted.is_finished() {
         MAP.drain(|_| drained += 1);

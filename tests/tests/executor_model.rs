@@ -157,10 +157,14 @@ fn program(number: usize) -> impl Strategy<Value = Program> {
     let steps = if greater.is_empty() {
         prop_oneof![waiting_step(), step(greater)].boxed()
     } else {
-        prop_oneof![2 => waiting_step(), 3 => step(greater.clone()), 1 => greater.prop_map(Step::Join)].boxed()
+        prop_oneof![2 => waiting_step(), 3 => step(greater.clone()), 1 => greater.prop_map(Step::Join)]
+            .boxed()
     };
-    (0u8..3, deadline(), vec(steps, 0..5))
-        .prop_map(|(priority, deadline, steps)| Program { priority, deadline, steps })
+    (0u8..3, deadline(), vec(steps, 0..5)).prop_map(|(priority, deadline, steps)| Program {
+        priority,
+        deadline,
+        steps,
+    })
 }
 
 fn programs() -> impl Strategy<Value = Vec<Program>> {

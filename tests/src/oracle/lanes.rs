@@ -101,22 +101,27 @@ impl NaiveLanes {
     /// Takes the slot out that is to run next.
     pub fn pop(&mut self) -> Option<u16> {
         let lane = self.choose()?;
-        let first = (0..self.slots.len() as u16).filter(|&slot| self.lane(slot) == Some(lane)).min_by_key(|&slot| {
-            let Slot { priority, deadline, queued } = self.slot(slot);
-            let deadline = if lane == Lane::Timed { deadline } else { None };
-            (deadline, Reverse(priority), queued.map(|(_, arrival)| arrival))
-        })?;
+        let first = (0..self.slots.len() as u16).filter(|&slot| self.lane(slot) == Some(lane)).min_by_key(
+            |&slot| {
+                let Slot { priority, deadline, queued } = self.slot(slot);
+                let deadline = if lane == Lane::Timed { deadline } else { None };
+                (deadline, Reverse(priority), queued.map(|(_, arrival)| arrival))
+            },
+        )?;
         self.remove(first);
         Some(first)
     }
 
     /// The highest lane that waits, unless its streak is used up while a lower one waits.
     fn choose(&mut self) -> Option<Lane> {
-        let waits = |lane| self.slots.iter().any(|slot| slot.queued.is_some_and(|(queued, _)| queued == lane));
+        let waits =
+            |lane| self.slots.iter().any(|slot| slot.queued.is_some_and(|(queued, _)| queued == lane));
         let (cancel, timed, ready) = (waits(Lane::Cancel), waits(Lane::Timed), waits(Lane::Ready));
         let used_up = |run: u32, streak: u8| streak != 0 && run >= u32::from(streak);
         let lane = match () {
-            () if cancel && !((timed || ready) && used_up(self.cancel_run, self.fairness.cancel_streak)) => Lane::Cancel,
+            () if cancel && !((timed || ready) && used_up(self.cancel_run, self.fairness.cancel_streak)) => {
+                Lane::Cancel
+            }
             () if timed && !(ready && used_up(self.timed_run, self.fairness.timed_streak)) => Lane::Timed,
             () if ready => Lane::Ready,
             () => return None,

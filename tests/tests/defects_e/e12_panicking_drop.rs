@@ -30,8 +30,12 @@ fn is_intact(runner: &mut Run, pool: &'static Pool) {
     let executor = runner.executor();
     assert_eq!(executor.tasks().count(), 0, "a slot was lost");
     assert!(!runner.is_runnable());
-    let mut tasks = [0; SLOTS].map(|_| executor.spawn(pool, |cx| cx.sleep(Duration::from_micros(1))).unwrap());
-    assert!(executor.tasks().all(|task| task.state != trilane::exec::TaskState::Running), "nobody is running");
+    let mut tasks =
+        [0; SLOTS].map(|_| executor.spawn(pool, |cx| cx.sleep(Duration::from_micros(1))).unwrap());
+    assert!(
+        executor.tasks().all(|task| task.state != trilane::exec::TaskState::Running),
+        "nobody is running"
+    );
     let now = runner.now();
     settle(runner, now);
     settle(runner, now + Duration::from_micros(1));
@@ -165,7 +169,10 @@ fn a_future_that_panics_when_it_is_cancelled_ends_the_task_for_that_reason() {
         .unwrap();
     unwinds(&mut runner, 0);
     assert_eq!(drops.load(SeqCst), 1);
-    assert_eq!(task.try_join().map(|result| result.unwrap_err()), Some(JoinError::Cancelled(Reason::PollQuota)));
+    assert_eq!(
+        task.try_join().map(|result| result.unwrap_err()),
+        Some(JoinError::Cancelled(Reason::PollQuota))
+    );
     is_intact(&mut runner, pool);
 }
 

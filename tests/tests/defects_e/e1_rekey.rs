@@ -29,7 +29,9 @@ fn order(keys: &[(Option<u64>, u8)], changes: Vec<Change>) -> Vec<usize> {
         for change in changes {
             match change {
                 Deadline(task, deadline) => executor.set_deadline(ids[task], deadline.map(us)).unwrap(),
-                Level(task, level) => executor.set_priority(ids[task], Priority::new(level).unwrap()).unwrap(),
+                Level(task, level) => {
+                    executor.set_priority(ids[task], Priority::new(level).unwrap()).unwrap()
+                }
             }
         }
     });
@@ -86,7 +88,10 @@ fn a_lower_priority_moves_a_queued_task_back_in_the_ready_lane() {
 
 #[test]
 fn priority_decides_among_equal_deadlines_and_can_change() {
-    assert_eq!(order(&[(Some(10), 1), (Some(10), 1), (Some(10), 1)], vec![Level(3, 2), Level(1, 0)]), [3, 2, 1]);
+    assert_eq!(
+        order(&[(Some(10), 1), (Some(10), 1), (Some(10), 1)], vec![Level(3, 2), Level(1, 0)]),
+        [3, 2, 1]
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use trilane::exec::{Executor, Pass, TaskOptions};
 use trilane::time::Duration;
 use trilane_tests::future::Bell;
-use trilane_tests::platform::{Watched, run_to_rest};
+use trilane_tests::platform::{Machine, ThreadMode, Watched, run_to_rest};
 use trilane_tests::{leak, pool, settle, us};
 
 #[test]
@@ -16,7 +16,8 @@ fn a_pass_with_nothing_woken_does_nothing() {
     settle(&mut runner, us(1));
     let counted = executor.counters();
     let machine = executor.platform();
-    let (pends, reads, events) = (machine.pends.load(SeqCst), machine.clock_reads.load(SeqCst), machine.events.take());
+    let (pends, reads, events) =
+        (machine.pends.load(SeqCst), machine.clock_reads.load(SeqCst), machine.events.take());
     assert!(!events.is_empty());
     for now in 1..1_000 {
         assert!(!runner.is_runnable());
@@ -75,9 +76,8 @@ fn idle_is_told_when_something_was_woken_just_before() {
 
 /// The alarm goes off once, as a compare register's does. A wait for the very instant that has just gone off must set it
 /// again, or not need it.
-#[test]
-fn a_second_wait_for_an_instant_that_has_passed_is_not_slept_through() {
-    let executor = leak(Executor::<_, 1, 8>::new(Watched::new()));
+fn waits_thrice_for_the_same_instant<const PENDS: bool>(machine: Machine<PENDS>) {
+    let executor = leak(Executor::<_, 1, 8>::new(machine));
     let mut runner = executor.start().unwrap();
     let task = executor.spawn(pool::<1>(), |cx| async move {
         for _ in 0..3 {
@@ -86,4 +86,14 @@ fn a_second_wait_for_an_instant_that_has_passed_is_not_slept_through() {
     });
     run_to_rest(&mut runner);
     assert!(task.unwrap().is_finished());
+}
+
+#[test]
+fn an_instant_that_has_passed_is_not_slept_through() {
+    waits_thrice_for_the_same_instant(Watched::new());
+}
+
+#[test]
+fn an_instant_that_has_passed_is_not_slept_through_where_nothing_pends() {
+    waits_thrice_for_the_same_instant(ThreadMode::new());
 }

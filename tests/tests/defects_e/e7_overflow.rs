@@ -24,9 +24,7 @@ fn ten_thousand_wakes_never_overflow() {
     let wakers: Vec<_> = bells.iter().map(Bell::waker).collect();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
-            .map(|_| {
-                scope.spawn(|| (0..WAKES).for_each(|wake| wakers[wake as usize % TASKS].wake_by_ref()))
-            })
+            .map(|_| scope.spawn(|| (0..WAKES).for_each(|wake| wakers[wake as usize % TASKS].wake_by_ref())))
             .collect();
         while threads.iter().any(|thread| !thread.is_finished()) {
             settle(&mut runner, us(0));

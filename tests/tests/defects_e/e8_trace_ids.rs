@@ -47,7 +47,9 @@ struct Viewer {
 impl Viewer {
     fn see(&mut self, event: TraceEvent) {
         match event {
-            TraceEvent::Spawned { id, .. } => assert_eq!(self.alive.insert(id, false), None, "{id:?} is alive"),
+            TraceEvent::Spawned { id, .. } => {
+                assert_eq!(self.alive.insert(id, false), None, "{id:?} is alive")
+            }
             TraceEvent::PollStarts { id } => {
                 self.polls += 1;
                 assert_eq!(self.alive.insert(id, true), Some(false), "{id:?}");
