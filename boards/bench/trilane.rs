@@ -275,7 +275,7 @@ static GO: [Signal<CriticalSectionRawMutex, ()>; MOST] = [const { Signal::new() 
 
 /// Measures arming and cancelling beside `n` sleepers, then their waking.
 async fn timing(cx: Cx, meter: Meter, n: usize) {
-    // Well after arming and cancelling have been measured.
+    // Well after arming and cancelling have been measured, each of which waits AHEAD.
     let start = cx.now() + Duration::from_secs(5);
     for go in &GO[..n] {
         drop(cx.spawn(&MANY, |cx| sleeping(cx, n, start, go)).unwrap());

@@ -32,6 +32,12 @@ pub const fn split(slot: u16) -> (usize, u32) {
     (slot as usize / MAX_PER_BANK, slot as u32 % MAX_PER_BANK as u32)
 }
 
+/// The word with bit `index` of a bank. An index beyond the bank wraps around.
+#[inline(always)]
+const fn bit(index: u32) -> u32 {
+    1u32.wrapping_shl(index)
+}
+
 /// One word of a set that several contexts share.
 pub struct Bank(AtomicU32);
 
@@ -43,17 +49,24 @@ impl Bank {
 
     /// Sets bit `index` and returns whether it was set before. Any context, O(1).
     ///
-    /// Release and acquire: what the caller wrote before is seen by the owner that takes the bit.
+    /// Release: what the caller wrote before is seen by whoever takes the bit, also when the bit was set already, since the
+    /// OR then continues the release sequence that the taker reads from. There is no "set already" shortcut by a plain load:
+    /// it would lose wakes.
     #[inline(always)]
     pub fn insert(&self, index: u32) -> bool {
-        let bit = 1u32 << (index % 32);
-        self.0.fetch_or(bit, Ordering::AcqRel) & bit != 0
+        self.insert_bit(bit(index)) != 0
+    }
+
+    /// The same with the bit itself; returns the bit if it was set before, else 0.
+    #[inline(always)]
+    pub(crate) fn insert_bit(&self, bit: u32) -> u32 {
+        self.0.fetch_or(bit, Ordering::Release) & bit
     }
 
     /// Clears bit `index` and returns whether it was set. Any context, O(1).
     #[inline(always)]
     pub fn remove(&self, index: u32) -> bool {
-        let bit = 1u32 << (index % 32);
+        let bit = bit(index);
         self.0.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
@@ -61,7 +74,22 @@ impl Bank {
     /// set the event flag of some cores and keep them from sleeping.
     #[inline(always)]
     pub fn take(&self) -> u32 {
-        if self.is_empty() { 0 } else { self.0.swap(0, Ordering::AcqRel) }
+        if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
+    }
+
+    /// The same without ordering: for the one owner who clears bits, and issues an acquire fence before it acts on them.
+    #[inline(always)]
+    pub(crate) fn take_relaxed(&self) -> u32 {
+        if self.is_empty() { 0 } else { self.take_seen() }
+    }
+
+    /// The same when the owner has just seen a bit.
+    #[inline(always)]
+    pub(crate) fn take_seen(&self) -> u32 {
+        let bits = self.0.swap(0, Ordering::Relaxed);
+        // SAFETY: the caller is the only one who clears bits, and has seen one.
+        unsafe { core::hint::assert_unchecked(bits != 0) };
+        bits
     }
 
     /// Clears the lowest set bit and returns its number, or `None` if there is none. Any context; lock-free.

@@ -1,36 +1,38 @@
 //! Headers and the words that describe them, side by side; and the core that all banks share.
 //!
-//! A waker is a header's address. From it, arithmetic alone gives the bank, whose first words are the ones that a wake
-//! writes: no table, no capacity in the waker's type.
+//! A waker holds a bank's address and an entry's number ([`Bell`]); a header's address gives both by arithmetic: no table, no
+//! capacity in the waker's type.
 
 use core::mem::offset_of;
 
-use super::counters::Tally;
+use super::counters::{Tally, add};
 use super::header::{Header, TaskId, state};
 use super::options::Miss;
 use super::platform::TraceEvent;
 use crate::bitmap::{self, low_bits};
 use crate::sched::{Priority, Timers};
-use crate::sync::{AtomicBool, AtomicU16, Guarded, Ordering, with_lock};
+use crate::sync::{AtomicBool, AtomicU32, Guarded, Ordering, with_lock};
 use crate::time::Instant;
 
 /// The part of a bank that doesn't depend on its size.
 #[repr(C)]
 pub(super) struct BankHead {
+    pub woken: bitmap::Bank,
+    /// What a wake must do beside setting its bit: [`SUMMARY`], [`PEND`].
+    announce: u32,
+    pub free: bitmap::Bank,
     /// Distance in bytes back to the core.
     to_core: u32,
-    pub woken: bitmap::Bank,
-    pub free: bitmap::Bank,
     number: u8,
-    announce: u8,
 }
 
 /// A wake must cover its bank in the summary.
-const SUMMARY: u8 = 1;
+const SUMMARY: u32 = 1;
 /// A wake must pend the platform.
-const PEND: u8 = 2;
+const PEND: u32 = 2;
 
-#[repr(C)]
+/// Aligned to 32, so that a bank's address has room for the number of an entry: see [`Bell`].
+#[repr(C, align(32))]
 pub(super) struct Bank<const PER_BANK: usize> {
     pub head: BankHead,
     pub headers: [Header; PER_BANK],
@@ -52,11 +54,11 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
         let announce = if banks > 1 { SUMMARY } else { 0 } | if pends { PEND } else { 0 };
         Self {
             head: BankHead {
-                to_core: 0,
                 woken: bitmap::Bank::new(0),
-                free: bitmap::Bank::new(low_bits(PER_BANK)),
-                number: 0,
                 announce,
+                free: bitmap::Bank::new(low_bits(PER_BANK)),
+                to_core: 0,
+                number: 0,
             },
             headers,
         }
@@ -72,8 +74,10 @@ pub(crate) struct Core {
     pub(super) clock: Guarded<Clock>,
     pub(super) timers: Guarded<Timers>,
     pub(super) tally: Tally,
-    /// The slot being polled, [`NOT_RUNNING`] between passes.
-    pub(super) running: AtomicU16,
+    /// The slot being polled, above it the polls left of the pass; [`NOT_RUNNING`] between passes.
+    pub(super) running: AtomicU32,
+    /// How many slots the lanes hold. Only the runner pushes and pops, so it may read this without the lock.
+    pub(super) queued: AtomicU32,
     pub(super) started: AtomicBool,
     banks: u8,
     banks_at: u32,
@@ -81,7 +85,7 @@ pub(crate) struct Core {
     pub(super) miss_hook: Option<fn(&Miss)>,
 }
 
-pub(super) const NOT_RUNNING: u16 = u16::MAX;
+pub(super) const NOT_RUNNING: u32 = u32::MAX;
 
 /// The executor's view of time.
 pub(super) struct Clock {
@@ -108,7 +112,8 @@ impl Core {
             clock: Guarded::new(Clock { now: Instant::ZERO, alarm: None }),
             timers: Guarded::new(Timers::new()),
             tally: Tally::new(),
-            running: AtomicU16::new(NOT_RUNNING),
+            running: AtomicU32::new(NOT_RUNNING),
+            queued: AtomicU32::new(0),
             started: AtomicBool::new(false),
             banks: banks as u8,
             banks_at: banks_at as u32,
@@ -170,6 +175,12 @@ impl Core {
                 trace(core, event);
             }
         }
+    }
+
+    /// The slot that is being polled.
+    pub fn running_slot(&self) -> Option<u16> {
+        let running = self.running.load(Ordering::Relaxed);
+        (running != NOT_RUNNING).then_some(running as u16)
     }
 
     /// The time of the latest pass.
@@ -254,27 +265,29 @@ impl Header {
         }
     }
 
-    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of them. Any
-    /// context. O(1).
-    ///
-    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when the bit was set
-    /// already: the waker that set it may have been pre-empted before it could pend.
+    /// Makes the task runnable; see [`Bell::ring`].
     ///
     /// # Safety
     ///
     /// As for [`Header::bank`].
-    #[inline(always)]
     pub unsafe fn wake(header: *const Header) {
         // SAFETY: the caller's promise.
+        unsafe { Bell::new(Self::bank(header), u32::from((*header).node.embedder_index)).ring() }
+    }
+
+    /// Ends a task that has run to its end. The runner only.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`]; the header is live, its storage holds the output.
+    #[inline(never)]
+    pub unsafe fn complete(header: *const Header) {
+        // SAFETY: the caller's promise.
         unsafe {
-            let bank = Self::bank(header);
-            let woken = (*bank).woken.insert(u32::from((*header).node.embedder_index));
-            if woken {
-                BankHead::coalesced(bank);
-            }
-            if (*bank).announce != 0 {
-                BankHead::announce(bank);
-            }
+            let core = Self::core(header);
+            add(&(*core).tally.completions, 1);
+            Core::trace(core, TraceEvent::Ended { id: Self::id(header) });
+            Self::finish(header, None);
         }
     }
 
@@ -307,7 +320,7 @@ impl Header {
             if cancelled.is_none() {
                 // The guard gives the slot back even if the output's `Drop` panics.
                 let _release = Release(header);
-                if let Some(vtable) = (*header).vtable.get() {
+                if let Some(vtable) = (*header).vtable.peek() {
                     (vtable.drop_output)((*header).storage.get());
                 }
             } else {
@@ -348,22 +361,75 @@ impl Drop for Release {
     }
 }
 
-impl BankHead {
-    #[cold]
-    #[inline(never)]
-    unsafe fn coalesced(bank: *const BankHead) {
-        // SAFETY: as for `announce`.
-        unsafe { (*Self::core(bank)).tally.coalesced.fetch_add(1, Ordering::Relaxed) };
+/// What a waker holds: the address of a bank and, in its five low bits, the number of an entry.
+///
+/// So a wake finds the bank's word and its bit without a load: a wake through a header's address took six instructions more
+/// on a Cortex-M3.
+#[derive(Clone, Copy)]
+pub(super) struct Bell(*const BankHead);
+
+impl Bell {
+    /// # Safety
+    ///
+    /// `bank` is derived from a pointer to its whole, static executor and has an entry `index`.
+    #[inline(always)]
+    pub unsafe fn new(bank: *const BankHead, index: u32) -> Self {
+        Self(bank.wrapping_byte_add(index as usize))
+    }
+
+    /// The pointer to keep in a waker.
+    #[inline(always)]
+    pub const fn into_raw(self) -> *const () {
+        self.0.cast()
     }
 
     /// # Safety
     ///
-    /// `bank` is derived from a pointer to its whole executor.
+    /// `raw` comes from [`into_raw`](Self::into_raw).
+    #[inline(always)]
+    pub unsafe fn from_raw(raw: *const ()) -> Self {
+        Self(raw.cast())
+    }
+
+    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of them. Any
+    /// context. O(1).
+    ///
+    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when the bit was set
+    /// already: the waker that set it may have been pre-empted before it could pend.
+    #[inline(always)]
+    pub fn ring(self) {
+        let (bank, bit) = self.split();
+        // SAFETY: as for `split`.
+        unsafe {
+            let coalesced = (*bank).woken.insert_bit(bit);
+            if coalesced | (*bank).announce != 0 {
+                Self::announce(bank, coalesced);
+            }
+        }
+    }
+
+    /// The bank and the bit. `new` was given a bank of a static executor, and banks are aligned to 32.
+    #[inline(always)]
+    fn split(self) -> (*const BankHead, u32) {
+        let index = self.0.addr() % 32;
+        (self.0.wrapping_byte_sub(index), 1 << index)
+    }
+
+    /// The rest of a wake that is more than its OR: counts one that found the bit set, covers the bank in the summary and
+    /// pends the platform, where there is need.
+    ///
+    /// # Safety
+    ///
+    /// `bank` is derived from a pointer to its whole, static executor.
+    #[cold]
     #[inline(never)]
-    unsafe fn announce(bank: *const BankHead) {
+    unsafe fn announce(bank: *const BankHead, coalesced: u32) {
         // SAFETY: the caller's promise; the operation is this executor's own.
         unsafe {
-            let core = Self::core(bank);
+            let core = BankHead::core(bank);
+            if coalesced != 0 {
+                (*core).tally.coalesced.fetch_add(1, Ordering::Relaxed);
+            }
             if (*bank).announce & SUMMARY != 0 {
                 (*core).summary.insert(u32::from((*bank).number));
             }

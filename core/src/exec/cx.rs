@@ -198,10 +198,8 @@ impl Core {
                     return Err(DeadlineError::Passed);
                 }
                 ((*core).ops.set_deadline)(core, id.slot, deadline.map(Instant::as_micros));
-                (*header).state.fetch_and(!(state::MISSED | state::TIMED), Ordering::Relaxed);
-                if (*header).node.deadline().is_some() {
-                    (*header).state.fetch_or(state::TIMED, Ordering::Relaxed);
-                }
+                (*header).state.fetch_and(!state::MISSED, Ordering::Relaxed);
+                (*header).vtable.set_timed((*header).node.deadline().is_some());
                 Ok(())
             })
         }

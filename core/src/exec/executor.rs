@@ -3,7 +3,7 @@
 use core::fmt;
 use core::mem::offset_of;
 
-use super::bank::{Bank, BankHead, Core, NOT_RUNNING, Ops};
+use super::bank::{Bank, BankHead, Core, Ops};
 use super::counters::Counters;
 use super::cx::{Cx, DeadlineError};
 use super::header::{Header, TaskId, TaskInfo, TaskState, state};
@@ -274,11 +274,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 let id = TaskId { slot, generation: (*header).generation.load(Ordering::Acquire) };
                 let state = match word & state::PHASE {
                     state::DONE => TaskState::Done,
-                    state::LIVE if self.core.running.load(Ordering::Relaxed) == slot => TaskState::Running,
+                    state::LIVE if self.core.running_slot() == Some(slot) => TaskState::Running,
                     state::LIVE => (*header).node.lane().map_or(TaskState::Waiting, TaskState::Queued),
                     _ => return None,
                 };
-                let name = match ((*header).name.get(), (*header).vtable.get()) {
+                let name = match ((*header).name.get(), (*header).vtable.peek()) {
                     (Some(name), _) => *name,
                     (None, Some(vtable)) => (vtable.type_name)(),
                     (None, None) => return None,
@@ -336,10 +336,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
 
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> fmt::Debug for Executor<P, BANKS, PER_BANK> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let running = self.core.running.load(Ordering::Relaxed);
         f.debug_struct("Executor")
             .field("capacity", &Self::CAPACITY)
-            .field("running", &(running != NOT_RUNNING).then_some(running))
+            .field("running", &self.core.running_slot())
             .finish_non_exhaustive()
     }
 }
@@ -357,6 +356,14 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Slots<P, BANKS, PER
         unsafe { self.0.byte_add(at).cast() }
     }
 
+    /// The header of `slot`, which is one of this executor's.
+    #[inline(always)]
+    pub fn locate(&self, slot: u16) -> *const Header {
+        // With one bank the slot is the index.
+        let (bank, index) = if BANKS == 1 { (0, slot.into()) } else { bitmap::split(slot) };
+        self.header(bank, index)
+    }
+
     #[inline(always)]
     fn header(&self, bank: usize, index: u32) -> *const Header {
         // SAFETY: the same, and `index` is below PER_BANK.
@@ -367,10 +374,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Slots<P, BANKS, PER
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Nodes for Slots<P, BANKS, PER_BANK> {
     #[inline(always)]
     fn node(&self, slot: u16) -> &Node {
-        let (bank, index) = bitmap::split(slot);
-        // With one bank the compiler needn't look at the upper bits.
-        let bank = if BANKS == 1 { 0 } else { bank };
         // SAFETY: lanes hold slots of this executor only.
-        unsafe { &(*self.header(bank, index)).node }
+        unsafe { &(*self.locate(slot)).node }
     }
 }

@@ -7,7 +7,7 @@ use super::join::{JoinNode, Reason};
 use super::options::OnMiss;
 use super::task::Vtable;
 use crate::sched::{Lane, Node};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::arena::Key as TaskId;
 
@@ -47,7 +47,7 @@ pub(crate) struct Header {
     pub(super) state: AtomicU32,
     pub(super) generation: AtomicU32,
     pub(super) storage: Cell<*mut ()>,
-    pub(super) vtable: Cell<Option<&'static Vtable>>,
+    pub(super) vtable: Table,
     /// Whoever awaits the handle; belongs to the holder of the critical section.
     pub(super) joiner: Cell<*const JoinNode>,
     pub(super) name: Cell<Option<&'static &'static str>>,
@@ -67,10 +67,8 @@ pub(super) mod state {
     pub const DONE: u32 = 3;
     /// Somebody holds a join handle.
     pub const HANDLE: u32 = 1 << 2;
-    /// The runner must look closer before it polls: a quota.
-    pub const LOOK: u32 = 1 << 3;
-    /// It has a deadline: look at it before polling.
-    pub const TIMED: u32 = 1 << 11;
+    /// It has a quota.
+    pub const LIMITED: u32 = 1 << 3;
     /// The present deadline's miss has been noted.
     pub const MISSED: u32 = 1 << 4;
     /// What a miss does, two bits.
@@ -80,6 +78,95 @@ pub(super) mod state {
     pub const REASON: u32 = 8;
     /// Polls left of the quota, 16 bits.
     pub const QUOTA: u32 = 16;
+}
+
+/// A task's table of functions, with two flags in the lowest bits of its address.
+///
+/// # Plain Invariant
+///
+/// * Without [`LOOK`](Self::LOOK), the task is live and has no quota.
+/// * Without [`TIMED`](Self::TIMED) either, it has no deadline: the runner polls it after this one load and an acquire
+///   fence.
+///
+/// A spawner publishes the table with the flags; `TIMED` changes under the critical section while the task is live; a table
+/// that is taken away leaves `LOOK`.
+pub(super) struct Table(AtomicPtr<Vtable>);
+
+/// A table with its flags, as it was loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flagged(*mut Vtable);
+
+impl Table {
+    /// The task has a deadline.
+    pub const TIMED: usize = 1;
+    /// Look closer before polling.
+    pub const LOOK: usize = 2;
+    const FLAGS: usize = Self::TIMED | Self::LOOK;
+
+    const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::without_provenance_mut(Self::LOOK)))
+    }
+
+    /// The table as it is now. Relaxed: the runner fences.
+    #[inline(always)]
+    pub fn load(&self) -> Flagged {
+        Flagged(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Makes the task visible to the runner.
+    pub fn publish(&self, table: &'static Vtable, flags: usize) {
+        const { assert!(align_of::<Vtable>() > Self::FLAGS) }
+        let table = ptr::from_ref(table).cast_mut().map_addr(|address| address | flags);
+        self.0.store(table, Ordering::Release);
+    }
+
+    /// Changes the flag of a live task; under the critical section.
+    pub fn set_timed(&self, timed: bool) {
+        if timed {
+            self.0.fetch_or(Self::TIMED, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!Self::TIMED, Ordering::Relaxed);
+        }
+    }
+
+    /// The table of whatever the header holds.
+    pub fn peek(&self) -> Option<&'static Vtable> {
+        let table = self.load().0.map_addr(|address| address & !Self::FLAGS);
+        // SAFETY: without the flags it is null or a table that `publish` was given.
+        unsafe { table.as_ref() }
+    }
+
+    /// Takes the table away.
+    pub fn take(&self) -> Option<&'static Vtable> {
+        let table = self.peek();
+        self.0.store(ptr::without_provenance_mut(Self::LOOK), Ordering::Relaxed);
+        table
+    }
+}
+
+impl Flagged {
+    /// Live, without quota and deadline.
+    #[inline(always)]
+    pub fn is_plain(self) -> bool {
+        self.0.addr() & Table::FLAGS == 0
+    }
+
+    /// Live, without quota.
+    #[inline(always)]
+    pub fn is_live(self) -> bool {
+        self.0.addr() & Table::LOOK == 0
+    }
+
+    /// The table.
+    ///
+    /// # Safety
+    ///
+    /// The header's task is live.
+    #[inline(always)]
+    pub unsafe fn get(self) -> &'static Vtable {
+        // SAFETY: Plain Invariant: a live task's table is one that `publish` was given.
+        unsafe { &*self.0.map_addr(|address| address & !Table::FLAGS) }
+    }
 }
 
 /// The states a task passes through, for dumps.
@@ -119,7 +206,7 @@ impl Header {
             state: AtomicU32::new(state::FREE),
             generation: AtomicU32::new(0),
             storage: Cell::new(ptr::null_mut()),
-            vtable: Cell::new(None),
+            vtable: Table::new(),
             joiner: Cell::new(ptr::null()),
             name: Cell::new(None),
             node,

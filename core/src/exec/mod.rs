@@ -23,6 +23,7 @@
 mod bank;
 mod counters;
 mod cx;
+mod dispatch;
 mod executor;
 mod header;
 mod join;

@@ -4,16 +4,16 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::bank::Core;
-use super::counters::Tally;
 use super::cx::Cx;
 use super::executor::Executor;
-use super::header::{Header, state};
+use super::header::{Header, Table, state};
 use super::join::JoinHandle;
 use super::options::TaskOptions;
 use super::platform::{Platform, TraceEvent};
 use super::pool::TaskPool;
-use super::task::Task;
+use super::task::{Task, Vtable};
 use crate::sync::{Ordering, with_lock};
+use crate::time::Instant;
 
 /// The task could not be spawned; nothing has changed. `rejected` is what was to make the future.
 pub struct SpawnError<B> {
@@ -161,24 +161,35 @@ where
         };
         let vtable = Task::<F, BYTES, SLOTS>::VTABLE;
         (*header).storage.set(storage);
-        (*header).vtable.set(Some(vtable));
         (*header).name.set(options.name);
         (*header).node.embedder_word.set(number);
-        // If `build` unwinds, the slot goes back.
-        let unclaim = super::bank::Release(header);
+        let unclaim = Unclaim { header, vtable };
         let future = build(Cx::new(header));
         core::mem::forget(unclaim);
         storage.cast::<F>().write(future);
         let id = Header::id(header);
-        publish(header, options);
-        let Tally { spawns, .. } = &(*core).tally;
-        spawns.fetch_add(1, Ordering::Relaxed);
-        Core::trace(
-            core,
-            TraceEvent::Spawned { id, name: options.name.map_or_else(vtable.type_name, |name| *name) },
-        );
+        (*core).tally.spawns.fetch_add(1, Ordering::Relaxed);
+        let name = options.name.map_or_else(vtable.type_name, |name| *name);
+        Core::trace(core, TraceEvent::Spawned { id, name });
+        publish(header, vtable, options);
         Header::wake(header);
         Ok(JoinHandle::new(header, id))
+    }
+}
+
+/// Gives a claimed slot back if what builds its future unwinds.
+struct Unclaim {
+    header: *const Header,
+    vtable: &'static Vtable,
+}
+
+impl Drop for Unclaim {
+    fn drop(&mut self) {
+        // SAFETY: the header is claimed by `spawn`, its storage empty.
+        unsafe {
+            (*self.header).vtable.publish(self.vtable, Table::LOOK);
+            Header::release(self.header);
+        }
     }
 }
 
@@ -186,21 +197,22 @@ where
 ///
 /// # Safety
 ///
-/// The header is claimed by the caller, its storage filled.
-unsafe fn publish(header: *const Header, options: TaskOptions) {
+/// The header is claimed by the caller, its storage filled with a future of `vtable`'s.
+unsafe fn publish(header: *const Header, vtable: &'static Vtable, options: TaskOptions) {
     let mut word = state::LIVE | state::HANDLE | (options.on_miss as u32) << state::ON_MISS;
+    let mut flags = 0;
     if let Some(quota) = options.poll_quota {
-        word |= state::LOOK | u32::from(quota.get()) << state::QUOTA;
+        word |= state::LIMITED | u32::from(quota.get()) << state::QUOTA;
+        flags |= Table::LOOK;
     }
     // SAFETY: the caller's promise. The node is reset under the lock, because a stale id may be re-keying it right now.
-    unsafe {
-        with_lock(|_| {
-            let deadline = options.deadline.map(|at| at.as_micros());
-            (*header).node.reset(options.priority, deadline);
-            if (*header).node.deadline().is_some() {
-                word |= state::TIMED;
-            }
-            (*header).state.store(word, Ordering::Release);
-        });
-    }
+    with_lock(|_| unsafe {
+        let node = &(*header).node;
+        node.reset(options.priority, options.deadline.map(Instant::as_micros));
+        if node.deadline().is_some() {
+            flags |= Table::TIMED;
+        }
+        (*header).state.store(word, Ordering::Release);
+        (*header).vtable.publish(vtable, flags);
+    });
 }

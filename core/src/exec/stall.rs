@@ -37,7 +37,8 @@ pub struct Stall {
 pub struct StallWatch {
     core: *const Core,
     limit: Duration,
-    polls: u32,
+    /// What the executor showed when the poll was first seen: the polls of earlier passes, and slot and place in the pass.
+    seen: (u32, u32),
     since: Option<Instant>,
     reported: bool,
 }
@@ -51,20 +52,17 @@ impl StallWatch {
         executor: &'static Executor<P, BANKS, PER_BANK>,
         limit: Duration,
     ) -> Self {
-        Self { core: executor.core(), limit, polls: 0, since: None, reported: false }
+        Self { core: executor.core(), limit, seen: (0, NOT_RUNNING), since: None, reported: false }
     }
 
     /// Looks once; a stalled poll is reported once. The resolution is the time between checks. O(1).
     pub fn check(&mut self, now: Instant) -> Option<Stall> {
         // SAFETY: the core is part of a static executor; its fields read here are atomic.
         let core = unsafe { &*self.core };
-        let running = core.running.load(Ordering::Relaxed);
-        let polls = core.tally.polls.load(Ordering::Relaxed);
-        let same_poll = running != NOT_RUNNING && polls == self.polls && self.since.is_some();
-        if !same_poll {
-            self.polls = polls;
-            self.since = (running != NOT_RUNNING).then_some(now);
-            self.reported = false;
+        let seen = (core.tally.polls.load(Ordering::Relaxed), core.running.load(Ordering::Relaxed));
+        let slot = core.running_slot()?;
+        if seen != self.seen || self.since.is_none() {
+            (self.seen, self.since, self.reported) = (seen, Some(now), false);
             return None;
         }
         let lasted = now - self.since?;
@@ -73,7 +71,7 @@ impl StallWatch {
         }
         self.reported = true;
         // SAFETY: the core belongs to a static executor.
-        let task = unsafe { Header::id(Core::header(self.core, running)?) };
+        let task = unsafe { Header::id(Core::header(self.core, slot)?) };
         Some(Stall { task, lasted })
     }
 }

@@ -75,6 +75,12 @@ impl<const BANKS: usize, const PER_BANK: usize> Edf<BANKS, PER_BANK> {
         first
     }
 
+    /// Whether the deadline of `slot` is earlier than that of every queued slot; the heap isn't empty. O(1).
+    #[inline(always)]
+    pub fn is_before_first<N: Nodes + ?Sized>(&self, nodes: &N, slot: u16) -> bool {
+        nodes.node(slot).deadline_or_never() < nodes.node(self.heap[0][0]).deadline_or_never()
+    }
+
     /// Takes `slot`, which is queued here, out. O(log N).
     pub fn remove<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) {
         let hole = usize::from(nodes.node(slot).next.get());

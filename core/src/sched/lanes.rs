@@ -128,6 +128,19 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         self.occupied == 0
     }
 
+    /// Whether slots are queued, all of them in the timed lane.
+    #[inline(always)]
+    pub fn is_timed_only(&self) -> bool {
+        self.occupied == Lane::Timed.bit()
+    }
+
+    /// Whether a slot that is in no lane would be popped at once if it were pushed now, seen at a glance: the lanes are
+    /// empty, or only timed slots are queued and its deadline is the earliest alone. May say no when it would. O(1).
+    #[inline(always)]
+    pub fn passes<N: Nodes + ?Sized>(&self, nodes: &N, slot: u16) -> bool {
+        self.is_empty() || self.is_timed_only() && self.timed.is_before_first(nodes, slot)
+    }
+
     /// The number of slots queued, over all lanes.
     pub fn len(&self) -> usize {
         usize::from(self.len)
@@ -138,28 +151,36 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         usize::from(self.deepest)
     }
 
-    /// Queues `slot` in its home lane: timed with a deadline, else ready. Nothing happens when it is queued already.
+    /// Queues `slot` in its home lane: timed with a deadline, else ready. Returns whether it is new: nothing happens when it
+    /// is queued already.
     #[inline]
-    pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) {
-        let lane = nodes.node(slot).home();
-        self.push_to(nodes, slot, lane);
+    pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
+        let node = nodes.node(slot);
+        let new = node.lane().is_none();
+        if new {
+            self.push_to(nodes, slot, node.home());
+        }
+        new
     }
 
     /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one step where the order allows.
     #[inline]
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
         let node = nodes.node(slot);
-        if self.occupied == Lane::Timed.bit() && node.lane().is_none() && node.home() == Lane::Timed {
-            let stamp = self.stamp();
-            self.deepest = self.deepest.max(self.len + 1);
-            self.cancel_run = 0;
-            self.timed_run = 0;
-            let first = self.timed.push_pop(nodes, slot, stamp);
-            if first != slot {
-                node.set_lane(Some(Lane::Timed));
-                nodes.node(first).set_lane(None);
+        if self.occupied == Lane::Timed.bit() && node.lane().is_none() {
+            // Alone earliest: it would come out again whatever its other keys.
+            if self.timed.is_before_first(nodes, slot) {
+                return Some(slot);
             }
-            return Some(first);
+            if node.home() == Lane::Timed {
+                let stamp = self.stamp();
+                let first = self.timed.push_pop(nodes, slot, stamp);
+                if first != slot {
+                    node.set_lane(Some(Lane::Timed));
+                    nodes.node(first).set_lane(None);
+                }
+                return Some(first);
+            }
         }
         self.push(nodes, slot);
         self.pop(nodes)
@@ -245,13 +266,10 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         slot
     }
 
+    /// Queues `slot`, which is in no lane.
     #[inline]
     fn push_to<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, lane: Lane) {
-        let node = nodes.node(slot);
-        if node.lane().is_some() {
-            return;
-        }
-        node.set_lane(Some(lane));
+        nodes.node(slot).set_lane(Some(lane));
         match lane {
             Lane::Cancel => {
                 let front = self.front();
@@ -276,9 +294,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     fn choose(&mut self) -> Option<Lane> {
         let occupied = self.occupied;
         if occupied & (occupied.wrapping_sub(1)) == 0 {
-            self.cancel_run = 0;
-            self.timed_run = 0;
-            return Lane::from_bits(occupied.trailing_zeros() as u8 + 1).filter(|_| occupied != 0);
+            // Bits 1, 2 and 4 to the lanes 1, 2 and 3.
+            return Lane::from_bits(occupied - (occupied >> 2));
         }
         let Fairness { cancel_streak, timed_streak } = self.fairness;
         let waits = |lane: Lane| occupied & lane.bit() != 0;
@@ -310,6 +327,11 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         };
         if empty {
             self.occupied &= !lane.bit();
+            if self.occupied & self.occupied.wrapping_sub(1) == 0 {
+                // Nobody is passed over any more.
+                self.cancel_run = 0;
+                self.timed_run = 0;
+            }
         }
     }
 

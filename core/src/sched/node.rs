@@ -109,6 +109,12 @@ impl Node {
         (deadline != NEVER).then_some(deadline)
     }
 
+    /// Whether the deadline lies before `now`.
+    #[inline(always)]
+    pub fn is_late(&self, now: u64) -> bool {
+        self.deadline_or_never() < now
+    }
+
     /// Starts a new life outside any queue.
     pub(crate) fn reset(&self, priority: Priority, deadline: Option<u64>) {
         self.place.set(priority.0);

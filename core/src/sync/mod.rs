@@ -11,7 +11,7 @@
 use core::cell::UnsafeCell;
 
 pub use critical_section::CriticalSection;
-pub use portable_atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
 
 /// Runs `f` with every other context kept out.
 ///

@@ -1,0 +1,399 @@
+//! What happens between a wake and a poll.
+//!
+//! Two ways lead there. While nothing is queued and one task at a time is woken, [`Executor::poll_lone_tasks`] polls it at
+//! once: what would come out of its lane as the only one need not go in. Otherwise the woken tasks are drained into the lanes,
+//! and [`Executor::next`] takes the first.
+
+use super::bank::{BankHead, Bell, Core};
+use super::counters::add;
+use super::executor::{Executor, Slots};
+use super::header::{Flagged, Header, state};
+use super::join::Reason;
+use super::options::{Miss, OnMiss};
+use super::platform::{Platform, TraceEvent};
+use crate::bitmap::{self, Bits};
+use crate::sched::{Lanes, Nodes};
+use crate::sync::{Ordering, fence, with_lock};
+use crate::time::Instant;
+
+/// In the count of queued slots: all of them are in the timed lane, or were when they were last counted.
+const TIMED_ONLY: u32 = 1 << 16;
+
+/// Woken bits that were taken from a bank.
+#[derive(Clone, Copy)]
+struct Woken {
+    bank: usize,
+    bits: u32,
+}
+
+impl Woken {
+    const NONE: Self = Self { bank: 0, bits: 0 };
+
+    #[inline(always)]
+    const fn is_one(self) -> bool {
+        self.bits & self.bits.wrapping_sub(1) == 0 && self.bits != 0
+    }
+}
+
+/// What is left of a pass, in two registers.
+struct Rest {
+    left_and_bank: u32,
+    bits: u32,
+}
+
+impl Rest {
+    #[inline(always)]
+    const fn new(left: u32, woken: Woken) -> Self {
+        Self { left_and_bank: left | (woken.bank as u32) << 16, bits: woken.bits }
+    }
+
+    #[inline(always)]
+    const fn unpack(self) -> (u32, Woken) {
+        (self.left_and_bank & 0xFFFF, Woken { bank: self.left_and_bank as usize >> 16, bits: self.bits })
+    }
+}
+
+/// All unsafe functions here ask the same of their caller.
+///
+/// # Safety
+///
+/// The caller is the executor's runner, in no poll; slots and headers are this executor's.
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
+    /// Polls what is woken and queued, at most `left` times; returns how many polls of them are left.
+    pub(super) unsafe fn poll_woken(&'static self, mut left: u32, now: &Instant) -> u32 {
+        let queued = &self.shared().queued;
+        // SAFETY: the caller is the runner.
+        unsafe {
+            while left > 0 {
+                let mut woken = Woken::NONE;
+                if queued.load(Ordering::Relaxed) == 0 {
+                    (left, woken) = self.poll_lone_tasks(left).unpack();
+                }
+                if matches!(queued.load(Ordering::Relaxed), 0 | TIMED_ONLY..) {
+                    (left, woken) = self.poll_urgent_tasks(woken, left, now).unpack();
+                }
+                if left == 0 && woken.bits == 0 {
+                    break;
+                }
+                let Some((slot, late)) = self.next(woken, now) else { break };
+                left = left.saturating_sub(1);
+                self.dispatch(slot, late, left, now);
+            }
+        }
+        left
+    }
+
+    /// With nothing queued: polls tasks without deadline and quota for as long as one at a time is woken. This is the common
+    /// case of a firmware; a task that wakes itself, or two that wake each other, stay in here.
+    ///
+    /// Returns how many polls are left, and what it has taken and leaves to the caller.
+    #[inline(never)]
+    unsafe fn poll_lone_tasks(&'static self, mut left: u32) -> Rest {
+        'next: loop {
+            let woken = self.take_woken();
+            if !woken.is_one() {
+                return Rest::new(left, woken);
+            }
+            let index = woken.bits.trailing_zeros();
+            let slot = bitmap::slot(woken.bank, index);
+            let header = self.header(woken.bank, index);
+            // SAFETY: the caller is the runner. The fence makes what spawner and wakers wrote visible, for the bit and for the
+            // table.
+            unsafe {
+                let table = (*header).vtable.load();
+                fence(Ordering::Acquire);
+                if !table.is_plain() {
+                    return Rest::new(left, woken);
+                }
+                let bell = Bell::new(self.bank(woken.bank), index);
+                loop {
+                    left -= 1;
+                    self.poll(slot, header, table, bell, left);
+                    if left == 0 {
+                        return Rest::new(0, Woken::NONE);
+                    }
+                    // The same task again, alone? Then there is nothing to look up.
+                    if BANKS > 1 || self.woken(0).bits() != woken.bits {
+                        continue 'next;
+                    }
+                    let again = self.woken(0).take_seen();
+                    if again != woken.bits || (*header).vtable.load() != table {
+                        return Rest::new(left, Woken { bank: 0, bits: again });
+                    }
+                    fence(Ordering::Acquire);
+                }
+            }
+        }
+    }
+
+    /// With nothing queued but timed tasks: polls tasks for as long as one at a time is woken (the first is in `woken`, if it
+    /// isn't empty) and its deadline is earlier than those queued. Returns as [`poll_lone_tasks`](Self::poll_lone_tasks).
+    #[inline(never)]
+    unsafe fn poll_urgent_tasks(&'static self, mut woken: Woken, mut left: u32, now: &Instant) -> Rest {
+        while left > 0 {
+            if woken.bits == 0 {
+                woken = self.take_woken();
+            }
+            if !woken.is_one() {
+                break;
+            }
+            let index = woken.bits.trailing_zeros();
+            let slot = bitmap::slot(woken.bank, index);
+            let header = self.header(woken.bank, index);
+            // SAFETY: as in `poll_lone_tasks`.
+            unsafe {
+                let table = (*header).vtable.load();
+                fence(Ordering::Acquire);
+                if !table.is_live() || !self.passes(slot, now) {
+                    break;
+                }
+                left -= 1;
+                self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
+            }
+            woken = Woken::NONE;
+        }
+        Rest::new(left, woken)
+    }
+
+    /// Whether a task may be polled at once: it is not late, and it goes before all that are queued.
+    #[inline(always)]
+    fn passes(&'static self, slot: u16, now: &Instant) -> bool {
+        // SAFETY: lanes call nothing but `Slots` (Guarded Invariant).
+        with_lock(|cs| unsafe {
+            self.lanes.with(cs, |lanes| {
+                let slots = &Slots(self);
+                !slots.node(slot).is_late(now.as_micros()) && lanes.passes(slots, slot)
+            })
+        })
+    }
+
+    /// Takes what is woken, without ordering, if it is in one bank.
+    #[inline(always)]
+    fn take_woken(&'static self) -> Woken {
+        let bank = if BANKS == 1 {
+            0
+        } else {
+            let summary = self.shared().summary.bits();
+            if !summary.is_power_of_two() {
+                return Woken::NONE;
+            }
+            // The summary before the bank (Summary Invariant).
+            self.shared().summary.remove(summary.trailing_zeros());
+            summary.trailing_zeros() as usize
+        };
+        Woken { bank, bits: self.woken(bank).take_relaxed() }
+    }
+
+    /// The next task by way of the lanes, and whether its deadline has passed. `woken` was taken already.
+    #[inline(never)]
+    fn next(&'static self, woken: Woken, now: &Instant) -> Option<(u16, bool)> {
+        let now = now.as_micros();
+        let bits = if BANKS == 1 { woken.bits | self.woken(0).take_relaxed() } else { woken.bits };
+        fence(Ordering::Acquire);
+        if BANKS == 1 && (Woken { bank: 0, bits }).is_one() {
+            let slot = bits.trailing_zeros() as u16;
+            let live = self.is_live(slot);
+            return self.with_lanes(|lanes, slots| {
+                let next = if live { lanes.push_pop(slots, slot) } else { lanes.pop(slots) }?;
+                Some((next, slots.node(next).is_late(now)))
+            });
+        }
+        self.enqueue(woken.bank, bits);
+        if BANKS > 1 {
+            for bank in Bits(self.shared().summary.take()) {
+                let bits = self.woken(bank as usize).take();
+                self.enqueue(bank as usize, bits);
+            }
+        }
+        self.with_lanes(|lanes, slots| {
+            let next = lanes.pop(slots)?;
+            Some((next, slots.node(next).is_late(now)))
+        })
+    }
+
+    fn enqueue(&'static self, bank: usize, bits: u32) {
+        for index in Bits(bits) {
+            let slot = bitmap::slot(bank, index);
+            if self.is_live(slot) && !self.with_lanes(|lanes, slots| lanes.push(slots, slot)) {
+                self.shared().tally.coalesced.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether a woken slot holds a task. A wake that came too late is counted and forgotten.
+    #[inline(always)]
+    fn is_live(&'static self, slot: u16) -> bool {
+        let header = Slots(self).locate(slot);
+        // SAFETY: the header is this executor's.
+        unsafe { (*header).vtable.load().is_live() || self.is_live_at_second_look(header) }
+    }
+
+    #[inline(never)]
+    unsafe fn is_live_at_second_look(&'static self, header: *const Header) -> bool {
+        // SAFETY: the header is this executor's.
+        let live = unsafe { (*header).state.load(Ordering::Acquire) } & state::PHASE == state::LIVE;
+        if !live {
+            add(&self.shared().tally.stale_wakes, 1);
+        }
+        live
+    }
+
+    #[inline(always)]
+    fn with_lanes<R>(
+        &'static self,
+        change: impl FnOnce(&mut Lanes<BANKS, PER_BANK>, &Slots<P, BANKS, PER_BANK>) -> R,
+    ) -> R {
+        with_lock(|cs| {
+            let change = |lanes: &mut Lanes<BANKS, PER_BANK>| {
+                let result = change(lanes, &Slots(self));
+                let only = if lanes.is_timed_only() { TIMED_ONLY } else { 0 };
+                self.shared().queued.store(lanes.len() as u32 | only, Ordering::Relaxed);
+                result
+            };
+            // SAFETY: lanes call nothing but `Slots`, and no closure given here does more (Guarded Invariant).
+            unsafe { self.lanes.with(cs, change) }
+        })
+    }
+
+    /// Polls a task that may have a quota or a deadline that is `late`, unless one of them speaks against it.
+    #[inline(always)]
+    unsafe fn dispatch(&'static self, slot: u16, late: bool, left: u32, now: &Instant) {
+        let header = Slots(self).locate(slot);
+        // SAFETY: the caller is the runner.
+        unsafe {
+            let table = (*header).vtable.load();
+            if (!late && table.is_live()) || self.look(header, *now) {
+                self.poll(slot, header, table, self.bell(slot), left);
+            }
+        }
+    }
+
+    /// Polls a live task.
+    #[inline(always)]
+    unsafe fn poll(&'static self, slot: u16, header: *const Header, table: Flagged, bell: Bell, left: u32) {
+        let core = self.shared();
+        // SAFETY: the caller is the runner; while the header is live its plain fields are the runner's (Executor Invariant
+        // 3), and storage holds a future, because a task whose poll was done or unwound is live no more. No lock is held and
+        // no reference to lanes or timers lives across the poll (Executor Invariant 6).
+        unsafe {
+            core.running.store(u32::from(slot) | left << 16, Ordering::Relaxed);
+            let id = if P::TRACES { Some(Header::id(header)) } else { None };
+            if let Some(id) = id {
+                self.platform.trace(TraceEvent::PollStarts { id });
+            }
+            let started = if P::TIMES_POLLS { self.platform.ticks() } else { 0 };
+            (table.get().poll)(header, bell);
+            if P::TIMES_POLLS {
+                let lasted = self.platform.ticks().wrapping_sub(started);
+                let longest = &core.tally.longest_poll;
+                longest.store(longest.load(Ordering::Relaxed).max(lasted), Ordering::Relaxed);
+            }
+            if let Some(id) = id {
+                self.platform.trace(TraceEvent::PollEnds { id });
+            }
+        }
+    }
+
+    /// What a task with a quota or a deadline needs before it is polled, and what happens to a wake that came too late.
+    /// Says whether to poll.
+    #[inline(never)]
+    unsafe fn look(&'static self, header: *const Header, now: Instant) -> bool {
+        let tally = &self.shared().tally;
+        // SAFETY: the caller is the runner.
+        unsafe {
+            if !self.is_live_at_second_look(header) {
+                return false;
+            }
+            let word = (*header).state.load(Ordering::Relaxed);
+            if word & state::MISSED == 0 && !self.is_in_time(header, word, now) {
+                add(&tally.cancelled_by_deadline, 1);
+                self.cancel(header, Reason::Deadline);
+                return false;
+            }
+            if word & state::LIMITED != 0 {
+                if word >> state::QUOTA == 0 {
+                    add(&tally.cancelled_by_quota, 1);
+                    self.cancel(header, Reason::PollQuota);
+                    return false;
+                }
+                (*header).state.fetch_sub(1 << state::QUOTA, Ordering::Relaxed);
+            }
+        }
+        true
+    }
+
+    /// Notes a deadline that has passed. Says whether to go on with the task.
+    unsafe fn is_in_time(&'static self, header: *const Header, word: u32, now: Instant) -> bool {
+        // SAFETY: the caller is `look`. The deadline is read, and marked as noted, under the lock, so that it is neither
+        // torn nor exchanged in between.
+        let missed = with_lock(|_| unsafe {
+            let due = (*header).node.deadline().filter(|&due| due < now.as_micros());
+            if due.is_some() {
+                (*header).state.fetch_or(state::MISSED, Ordering::Relaxed);
+            }
+            due
+        });
+        let Some(deadline) = missed else { return true };
+        add(&self.shared().tally.misses, 1);
+        match Header::on_miss(word) {
+            OnMiss::Count => true,
+            OnMiss::Cancel => false,
+            OnMiss::Call => {
+                if let Some(hook) = self.shared().miss_hook {
+                    // SAFETY: the header is this executor's.
+                    let task = unsafe { Header::id(header) };
+                    hook(&Miss { task, deadline: Instant::from_micros(deadline), now });
+                }
+                true
+            }
+        }
+    }
+
+    /// Drops the future of a live task that is not being polled, and ends the task.
+    unsafe fn cancel(&'static self, header: *const Header, reason: Reason) {
+        /// Ends the task even if the future's `Drop` unwinds.
+        struct Finish(*const Header, Reason);
+
+        impl Drop for Finish {
+            fn drop(&mut self) {
+                // SAFETY: made below, where the future has been dropped or is being dropped.
+                unsafe { Header::finish(self.0, Some(self.1 as u32)) }
+            }
+        }
+
+        // SAFETY: the caller is the runner, and storage holds the future.
+        unsafe {
+            Core::trace(self.core(), TraceEvent::Ended { id: Header::id(header) });
+            let _finish = Finish(header, reason);
+            if let Some(vtable) = (*header).vtable.peek() {
+                (vtable.drop_future)((*header).storage.get());
+            }
+        }
+    }
+
+    /// Whether a wake has not been taken yet: a plain load.
+    pub(super) fn is_woken(&'static self) -> bool {
+        if BANKS == 1 { !self.woken(0).is_empty() } else { !self.shared().summary.is_empty() }
+    }
+
+    #[inline(always)]
+    fn bell(&'static self, slot: u16) -> Bell {
+        let (bank, index) = if BANKS == 1 { (0, slot.into()) } else { bitmap::split(slot) };
+        // SAFETY: the bank is this executor's, the slot one of its entries.
+        unsafe { Bell::new(self.bank(bank), index) }
+    }
+
+    #[inline(always)]
+    fn woken(&'static self, bank: usize) -> &'static bitmap::Bank {
+        let bank: *const BankHead = self.bank(bank);
+        // SAFETY: the bank is part of a static executor, its words atomic.
+        unsafe { &(*bank).woken }
+    }
+
+    /// The core, for its shared fields.
+    #[inline(always)]
+    pub(super) fn shared(&'static self) -> &'static Core {
+        // SAFETY: it is the first field of a static executor.
+        unsafe { &*self.core() }
+    }
+}
