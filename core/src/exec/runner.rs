@@ -60,8 +60,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     /// Cost beside the polls: O(log n) a due sleep, O(banks touched) and one lane operation a poll.
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
         let now = self.begin_pass(now);
-        // SAFETY: the executor is static and whole.
-        unsafe { Core::expire(self.executor.core(), now) };
         // SAFETY: this is the executor's runner, and it is in no poll: it is borrowed for the pass.
         let left = unsafe { self.executor.poll_woken(Self::POLLS_PER_PASS, &now) };
         let polls = Self::POLLS_PER_PASS - left;
@@ -96,24 +94,34 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
             }
             if !pass.more {
                 self.set_alarm();
-                self.executor.platform.idle(&|| !self.is_runnable() && self.alarm_is_set());
+                self.executor.platform.idle(&|| !self.is_runnable() && self.alarm_will_end_sleep());
             }
         }
     }
 
+    /// Takes the time of a pass and wakes whoever sleeps until then.
     fn begin_pass(&self, now: Instant) -> Instant {
         let core = self.core();
         // SAFETY: numbers are compared and stored, nothing is called (Guarded Invariant).
-        let latest = with_lock(|cs| unsafe {
-            core.clock.with(cs, |clock| {
+        let (latest, due) = with_lock(|cs| unsafe {
+            let latest = core.clock.with(cs, |clock| {
                 clock.now = clock.now.max(now);
+                // An alarm that is due is spent: a sleep until the same instant needs a new one.
+                clock.alarm = clock.alarm.filter(|&alarm| alarm > clock.now);
                 clock.now
-            })
+            });
+            let due =
+                core.timers.with(cs, |timers| timers.next_due()).is_some_and(|due| due <= latest.as_micros());
+            (latest, due)
         });
         if latest > now {
             add(&core.tally.clock_regressions, 1);
         }
         self.executor.platform.pass_begins(latest);
+        if due {
+            // SAFETY: the executor is static and whole.
+            unsafe { Core::expire(self.executor.core(), latest) };
+        }
         latest
     }
 
@@ -129,13 +137,16 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         }
     }
 
-    fn alarm_is_set(&self) -> bool {
+    /// Whether the platform's alarm is the one that is needed and still to come: it may have gone off since it was set, and
+    /// won't end a sleep that begins now.
+    fn alarm_will_end_sleep(&self) -> bool {
         let core = self.core();
         // SAFETY: numbers are compared, nothing is called (Guarded Invariant).
-        with_lock(|cs| unsafe {
+        let (next, alarm) = with_lock(|cs| unsafe {
             let next = core.timers.with(cs, |timers| timers.next_due()).map(Instant::from_micros);
-            core.clock.with(cs, |clock| clock.alarm == next)
-        })
+            (next, core.clock.with(cs, |clock| clock.alarm))
+        });
+        next == alarm && next.is_none_or(|next| next > self.executor.platform.now())
     }
 
     fn core(&self) -> &'static Core {
