@@ -111,7 +111,11 @@ proptest! {
         }
         for arriving in arrivals {
             for (slot, asked_to_stop) in arriving {
-                if asked_to_stop { lanes.promote(&nodes, slot) } else { lanes.push(&nodes, slot) }
+                if asked_to_stop {
+                    lanes.promote(&nodes, slot);
+                } else {
+                    lanes.push(&nodes, slot);
+                }
             }
             let highest = nodes.iter().filter_map(Node::lane).min();
             let before: Vec<Option<Lane>> = nodes.iter().map(Node::lane).collect();
@@ -143,7 +147,11 @@ fn the_bound_is_reached_when_every_lane_is_always_full() {
             if slot == 2 {
                 assert_eq!(std::mem::take(&mut since_ready), (c + 1) * (t + 1));
             }
-            if slot == 0 { lanes.promote(&nodes, 0) } else { lanes.push(&nodes, slot) }
+            if slot == 0 {
+                lanes.promote(&nodes, 0);
+            } else {
+                lanes.push(&nodes, slot);
+            }
         }
     }
 }

@@ -207,10 +207,8 @@ impl NaiveExecutor {
         for slot in std::mem::take(&mut self.woken) {
             if self.live_in(slot).is_none() {
                 self.tally.stale_wakes += 1;
-            } else if self.lanes.lane(slot).is_some() {
+            } else if !self.lanes.push(slot) {
                 self.tally.coalesced += 1;
-            } else {
-                self.lanes.push(slot);
             }
         }
     }

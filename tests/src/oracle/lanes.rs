@@ -58,12 +58,14 @@ impl NaiveLanes {
         self.slots[usize::from(slot)] = Slot { priority, deadline: due(deadline), queued: None };
     }
 
-    /// Queues `slot` at home unless it is queued.
-    pub fn push(&mut self, slot: u16) {
-        if self.slot(slot).queued.is_none() {
+    /// Queues `slot` at home unless it is queued; whether it was not.
+    pub fn push(&mut self, slot: u16) -> bool {
+        let new = self.slot(slot).queued.is_none();
+        if new {
             let home = self.home(slot);
             self.arrive(slot, home);
         }
+        new
     }
 
     /// Moves `slot` to the cancel lane.
