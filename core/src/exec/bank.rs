@@ -275,6 +275,16 @@ impl Header {
         unsafe { Bell::new(Self::bank(header), u32::from((*header).node.embedder_index)).ring() }
     }
 
+    /// Whether a wake has not been taken yet.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::bank`].
+    pub unsafe fn is_woken(header: *const Header) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (*Self::bank(header)).woken.bits() >> (*header).node.embedder_index & 1 == 1 }
+    }
+
     /// Ends a task that has run to its end. The runner only.
     ///
     /// # Safety
@@ -338,13 +348,17 @@ impl Header {
     pub unsafe fn release(header: *const Header) {
         // SAFETY: the caller's promise.
         unsafe {
-            if let Some(vtable) = (*header).vtable.take() {
+            // Under the lock, so that a dump sees one task or the other.
+            let (vtable, retired) = with_lock(|_| {
+                let generation = (*header).generation.load(Ordering::Relaxed);
+                (*header).state.store(state::FREE, Ordering::Release);
+                (*header).generation.store(generation.wrapping_add(1), Ordering::Release);
+                ((*header).vtable.take(), generation == u32::MAX)
+            });
+            if let Some(vtable) = vtable {
                 (vtable.release)((*header).storage.get(), (*header).node.embedder_word.get());
             }
-            let generation = (*header).generation.load(Ordering::Relaxed);
-            (*header).state.store(state::FREE, Ordering::Release);
-            if let Some(next) = generation.checked_add(1) {
-                (*header).generation.store(next, Ordering::Release);
+            if !retired {
                 (*Self::bank(header)).free.insert(u32::from((*header).node.embedder_index));
             }
         }

@@ -7,7 +7,7 @@
 use super::bank::{BankHead, Bell, Core};
 use super::counters::add;
 use super::executor::{Executor, Slots};
-use super::header::{Flagged, Header, state};
+use super::header::{Flagged, Header, TaskId, state};
 use super::join::Reason;
 use super::options::{Miss, OnMiss};
 use super::platform::{Platform, TraceEvent};
@@ -59,8 +59,8 @@ impl Rest {
 ///
 /// The caller is the executor's runner, in no poll; slots and headers are this executor's.
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
-    /// Polls what is woken and queued, at most `left` times; returns how many polls of them are left.
-    pub(super) unsafe fn poll_woken(&'static self, mut left: u32, now: &Instant) -> u32 {
+    /// Polls what is woken and queued, at most `left` times.
+    pub(super) unsafe fn poll_woken(&'static self, mut left: u32, now: &Instant) {
         let queued = &self.shared().queued;
         // SAFETY: the caller is the runner.
         unsafe {
@@ -76,11 +76,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     break;
                 }
                 let Some((slot, late)) = self.next(woken, now) else { break };
-                left = left.saturating_sub(1);
-                self.dispatch(slot, late, left, now);
+                if self.dispatch(slot, late, left.saturating_sub(1), now) {
+                    left = left.saturating_sub(1);
+                }
             }
         }
-        left
     }
 
     /// With nothing queued: polls tasks without deadline and quota for as long as one at a time is woken. This is the common
@@ -255,16 +255,19 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         })
     }
 
-    /// Polls a task that may have a quota or a deadline that is `late`, unless one of them speaks against it.
+    /// Polls a task that may have a quota or a deadline that is `late`, unless one of them speaks against it. Says whether it
+    /// was polled.
     #[inline(always)]
-    unsafe fn dispatch(&'static self, slot: u16, late: bool, left: u32, now: &Instant) {
+    unsafe fn dispatch(&'static self, slot: u16, late: bool, left: u32, now: &Instant) -> bool {
         let header = Slots(self).locate(slot);
         // SAFETY: the caller is the runner.
         unsafe {
             let table = (*header).vtable.load();
-            if (!late && table.is_live()) || self.look(header, *now) {
+            let goes = (!late && table.is_live()) || self.look(header, *now);
+            if goes {
                 self.poll(slot, header, table, self.bell(slot), left);
             }
+            goes
         }
     }
 
@@ -277,19 +280,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         // no reference to lanes or timers lives across the poll (Executor Invariant 6).
         unsafe {
             core.running.store(u32::from(slot) | left << 16, Ordering::Relaxed);
-            let id = if P::TRACES { Some(Header::id(header)) } else { None };
-            if let Some(id) = id {
-                self.platform.trace(TraceEvent::PollStarts { id });
-            }
+            let _traced = P::TRACES.then(|| PollTrace::begin(&self.platform, Header::id(header)));
             let started = if P::TIMES_POLLS { self.platform.ticks() } else { 0 };
             (table.get().poll)(header, bell);
             if P::TIMES_POLLS {
                 let lasted = self.platform.ticks().wrapping_sub(started);
                 let longest = &core.tally.longest_poll;
                 longest.store(longest.load(Ordering::Relaxed).max(lasted), Ordering::Relaxed);
-            }
-            if let Some(id) = id {
-                self.platform.trace(TraceEvent::PollEnds { id });
             }
         }
     }
@@ -342,7 +339,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 if let Some(hook) = self.shared().miss_hook {
                     // SAFETY: the header is this executor's.
                     let task = unsafe { Header::id(header) };
+                    let on_unwind = WakeAgain(header);
                     hook(&Miss { task, deadline: Instant::from_micros(deadline), now });
+                    core::mem::forget(on_unwind);
                 }
                 true
             }
@@ -395,5 +394,34 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     pub(super) fn shared(&'static self) -> &'static Core {
         // SAFETY: it is the first field of a static executor.
         unsafe { &*self.core() }
+    }
+}
+
+/// Gives a task whose wake was taken another one, if what comes before its poll unwinds.
+struct WakeAgain(*const Header);
+
+impl Drop for WakeAgain {
+    fn drop(&mut self) {
+        // SAFETY: made for a header of a static executor.
+        unsafe { Header::wake(self.0) }
+    }
+}
+
+/// Traces a poll's begin and, however it ends, its end.
+struct PollTrace<'a, P: Platform> {
+    platform: &'a P,
+    id: TaskId,
+}
+
+impl<'a, P: Platform> PollTrace<'a, P> {
+    fn begin(platform: &'a P, id: TaskId) -> Self {
+        platform.trace(TraceEvent::PollStarts { id });
+        Self { platform, id }
+    }
+}
+
+impl<P: Platform> Drop for PollTrace<'_, P> {
+    fn drop(&mut self) {
+        self.platform.trace(TraceEvent::PollEnds { id: self.id });
     }
 }

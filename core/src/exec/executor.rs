@@ -267,15 +267,18 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
 
     fn info(&'static self, header: *const Header, slot: u16) -> Option<TaskInfo> {
         with_lock(|_| {
-            // SAFETY: the header is this executor's; under the critical section its node holds still, and so do name and
-            // vtable unless the task ends on another core meanwhile, which the second look finds.
+            // SAFETY: the header is this executor's; under the critical section its node, name, table and generation hold still.
             unsafe {
                 let word = (*header).state.load(Ordering::Acquire);
                 let id = TaskId { slot, generation: (*header).generation.load(Ordering::Acquire) };
                 let state = match word & state::PHASE {
                     state::DONE => TaskState::Done,
                     state::LIVE if self.core.running_slot() == Some(slot) => TaskState::Running,
-                    state::LIVE => (*header).node.lane().map_or(TaskState::Waiting, TaskState::Queued),
+                    state::LIVE => match (*header).node.lane() {
+                        Some(lane) => TaskState::Queued(lane),
+                        None if Header::is_woken(header) => TaskState::Woken,
+                        None => TaskState::Waiting,
+                    },
                     _ => return None,
                 };
                 let name = match ((*header).name.get(), (*header).vtable.peek()) {

@@ -175,6 +175,8 @@ impl Flagged {
 pub enum TaskState {
     /// Not woken since its last poll.
     Waiting,
+    /// Woken, and not yet drained into a lane.
+    Woken,
     /// In a lane.
     Queued(Lane),
     /// Being polled.

@@ -59,13 +59,29 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     ///
     /// Cost beside the polls: O(log n) a due sleep, O(banks touched) and one lane operation a poll.
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
+        /// Ends the pass, also if a poll unwinds.
+        struct InPass<'a>(&'a Core, u32);
+
+        impl InPass<'_> {
+            /// What was polled: the place of the last poll in the pass tells.
+            fn polls(&self) -> u32 {
+                let running = self.0.running.load(Ordering::Relaxed);
+                if running == NOT_RUNNING { 0 } else { self.1 - (running >> 16) }
+            }
+        }
+
+        impl Drop for InPass<'_> {
+            fn drop(&mut self) {
+                add(&self.0.tally.polls, self.polls());
+                self.0.running.store(NOT_RUNNING, Ordering::Relaxed);
+            }
+        }
+
         let now = self.begin_pass(now);
+        let pass = InPass(self.core(), Self::POLLS_PER_PASS);
         // SAFETY: this is the executor's runner, and it is in no poll: it is borrowed for the pass.
-        let left = unsafe { self.executor.poll_woken(Self::POLLS_PER_PASS, &now) };
-        let polls = Self::POLLS_PER_PASS - left;
-        self.core().running.store(NOT_RUNNING, Ordering::Relaxed);
-        add(&self.core().tally.polls, polls);
-        Pass { polls, more: self.is_runnable() }
+        unsafe { self.executor.poll_woken(Self::POLLS_PER_PASS, &now) };
+        Pass { polls: pass.polls(), more: self.is_runnable() }
     }
 
     /// When the next pass is due if nothing is woken before: the earliest sleep's end.

@@ -136,14 +136,20 @@ impl fmt::Debug for Sleep {
 }
 
 impl Core {
-    /// A timer was armed that is due before all others: the owner must look, unless it is in a pass anyway.
+    /// A timer was armed that is due before all others: the owner must set its alarm anew, unless it is in a pass and will do
+    /// so anyway. (Who sees it in a pass after the timer was armed under the lock has armed it before the owner takes the lock
+    /// at the end of that pass.)
     ///
     /// # Safety
     ///
     /// `core` points into a whole, static executor.
     unsafe fn alarm_is_old(core: *const Core) {
         // SAFETY: the caller's promise; the operation is this executor's own.
-        unsafe { ((*core).ops.pend)(core) }
+        unsafe {
+            if (*core).running_slot().is_none() {
+                ((*core).ops.pend)(core);
+            }
+        }
     }
 
     /// Wakes whoever sleeps until `now` or before. O(log n) each; the critical section is left in between.

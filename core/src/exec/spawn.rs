@@ -161,7 +161,6 @@ where
         };
         let vtable = Task::<F, BYTES, SLOTS>::VTABLE;
         (*header).storage.set(storage);
-        (*header).name.set(options.name);
         (*header).node.embedder_word.set(number);
         let unclaim = Unclaim { header, vtable };
         let future = build(Cx::new(header));
@@ -205,8 +204,9 @@ unsafe fn publish(header: *const Header, vtable: &'static Vtable, options: TaskO
         word |= state::LIMITED | u32::from(quota.get()) << state::QUOTA;
         flags |= Table::LOOK;
     }
-    // SAFETY: the caller's promise. The node is reset under the lock, because a stale id may be re-keying it right now.
+    // SAFETY: the caller's promise. Under the lock, because a stale id may be re-keying the node right now, and a dump reading.
     with_lock(|_| unsafe {
+        (*header).name.set(options.name);
         let node = &(*header).node;
         node.reset(options.priority, options.deadline.map(Instant::as_micros));
         if node.deadline().is_some() {

@@ -135,10 +135,15 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     }
 
     /// Whether a slot that is in no lane would be popped at once if it were pushed now, seen at a glance: the lanes are
-    /// empty, or only timed slots are queued and its deadline is the earliest alone. May say no when it would. O(1).
+    /// empty, or only timed slots are queued and its deadline is the earliest alone. May say no when it would. The caller
+    /// dispatches it if so: it counts as a dispatch here. O(1).
     #[inline(always)]
-    pub fn passes<N: Nodes + ?Sized>(&self, nodes: &N, slot: u16) -> bool {
-        self.is_empty() || self.is_timed_only() && self.timed.is_before_first(nodes, slot)
+    pub fn passes<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
+        let passes = self.is_empty() || self.is_timed_only() && self.timed.is_before_first(nodes, slot);
+        if passes {
+            self.cancel_run = 0;
+        }
+        passes
     }
 
     /// The number of slots queued, over all lanes.
@@ -169,12 +174,13 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         let node = nodes.node(slot);
         if self.occupied == Lane::Timed.bit() && node.lane().is_none() {
             // Alone earliest: it would come out again whatever its other keys.
-            if self.timed.is_before_first(nodes, slot) {
+            if self.passes(nodes, slot) {
                 return Some(slot);
             }
             if node.home() == Lane::Timed {
                 let stamp = self.stamp();
                 let first = self.timed.push_pop(nodes, slot, stamp);
+                self.cancel_run = 0;
                 if first != slot {
                     node.set_lane(Some(Lane::Timed));
                     nodes.node(first).set_lane(None);
@@ -206,6 +212,13 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         }
         self.left(lane);
         node.set_lane(None);
+        // A streak ends when those whom it passed over are gone.
+        if self.occupied & Lane::Ready.bit() == 0 {
+            self.timed_run = 0;
+            if self.occupied & Lane::Timed.bit() == 0 {
+                self.cancel_run = 0;
+            }
+        }
         true
     }
 
@@ -214,17 +227,14 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     pub fn set_deadline<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, deadline: Option<u64>) {
         let node = nodes.node(slot);
         let lane = node.lane();
-        if lane == Some(Lane::Ready) {
-            self.remove(nodes, slot);
-        }
+        let old = node.home();
         node.set_deadline(deadline);
         match (lane, node.home()) {
             (Some(Lane::Timed), Lane::Timed) => self.timed.rekey(nodes, slot),
-            (Some(Lane::Timed), _) => {
+            (Some(Lane::Timed | Lane::Ready), home) if home != old => {
                 self.remove(nodes, slot);
-                self.push_to(nodes, slot, Lane::Ready);
+                self.push_to(nodes, slot, home);
             }
-            (Some(Lane::Ready), home) => self.push_to(nodes, slot, home),
             _ => {}
         }
     }
@@ -294,6 +304,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     fn choose(&mut self) -> Option<Lane> {
         let occupied = self.occupied;
         if occupied & (occupied.wrapping_sub(1)) == 0 {
+            self.cancel_run = 0;
+            self.timed_run = 0;
             // Bits 1, 2 and 4 to the lanes 1, 2 and 3.
             return Lane::from_bits(occupied - (occupied >> 2));
         }
@@ -327,11 +339,6 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         };
         if empty {
             self.occupied &= !lane.bit();
-            if self.occupied & self.occupied.wrapping_sub(1) == 0 {
-                // Nobody is passed over any more.
-                self.cancel_run = 0;
-                self.timed_run = 0;
-            }
         }
     }
 
