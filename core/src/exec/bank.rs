@@ -294,9 +294,7 @@ impl Header {
     pub unsafe fn complete(header: *const Header) {
         // SAFETY: the caller's promise.
         unsafe {
-            let core = Self::core(header);
-            add(&(*core).tally.completions, 1);
-            Core::trace(core, TraceEvent::Ended { id: Self::id(header) });
+            add(&(*Self::core(header)).tally.completions, 1);
             Self::finish(header, None);
         }
     }
@@ -314,6 +312,8 @@ impl Header {
         };
         // SAFETY: the caller's promise; Executor Invariant 3 until the exchange, 4 after it.
         unsafe {
+            // Before the exchange, which may hand the header on: a wake that comes late must not poll what is over.
+            (*header).vtable.retire();
             let mut now = (*header).state.load(Ordering::Relaxed);
             while now & state::HANDLE != 0 {
                 let exchange = (*header).state.compare_exchange(

@@ -280,7 +280,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         // no reference to lanes or timers lives across the poll (Executor Invariant 6).
         unsafe {
             core.running.store(u32::from(slot) | left << 16, Ordering::Relaxed);
-            let _traced = P::TRACES.then(|| PollTrace::begin(&self.platform, Header::id(header)));
+            let _traced = P::TRACES.then(|| PollTrace::begin(&self.platform, header));
             let started = if P::TIMES_POLLS { self.platform.ticks() } else { 0 };
             (table.get().poll)(header, bell);
             if P::TIMES_POLLS {
@@ -407,21 +407,31 @@ impl Drop for WakeAgain {
     }
 }
 
-/// Traces a poll's begin and, however it ends, its end.
+/// Traces a poll's begin and, however it ends, its end and the task's.
 struct PollTrace<'a, P: Platform> {
     platform: &'a P,
+    header: *const Header,
     id: TaskId,
 }
 
 impl<'a, P: Platform> PollTrace<'a, P> {
-    fn begin(platform: &'a P, id: TaskId) -> Self {
+    /// # Safety
+    ///
+    /// The header is one of a static executor.
+    unsafe fn begin(platform: &'a P, header: *const Header) -> Self {
+        // SAFETY: the caller's promise.
+        let id = unsafe { Header::id(header) };
         platform.trace(TraceEvent::PollStarts { id });
-        Self { platform, id }
+        Self { platform, header, id }
     }
 }
 
 impl<P: Platform> Drop for PollTrace<'_, P> {
     fn drop(&mut self) {
         self.platform.trace(TraceEvent::PollEnds { id: self.id });
+        // SAFETY: `begin` was given a header of a static executor.
+        if !unsafe { (*self.header).is_live(self.id.generation()) } {
+            self.platform.trace(TraceEvent::Ended { id: self.id });
+        }
     }
 }

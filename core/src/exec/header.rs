@@ -129,6 +129,11 @@ impl Table {
         }
     }
 
+    /// Ends the polling of a live task; the runner.
+    pub fn retire(&self) {
+        self.0.fetch_or(Self::LOOK, Ordering::Relaxed);
+    }
+
     /// The table of whatever the header holds.
     pub fn peek(&self) -> Option<&'static Vtable> {
         let table = self.load().0.map_addr(|address| address & !Self::FLAGS);

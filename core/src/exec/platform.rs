@@ -40,6 +40,9 @@ pub trait Platform: Sync + 'static {
 
     /// Sleeps until an interrupt, the alarm, or [`pend`](Platform::pend), unless `quiet` returns false. Called by the
     /// owner only. May return early.
+    ///
+    /// A [`pend`](Platform::pend) from before the call need not end the sleep: what it announced, `quiet` sees. So forget it,
+    /// then ask `quiet`, then sleep; otherwise each expiry, which pends, costs an idle round.
     fn idle(&self, quiet: &dyn Fn() -> bool);
 
     /// Told of the time of each pass, first thing; for a platform whose clock is its caller ([`Manual`](super::Manual)).

@@ -5,11 +5,10 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
 
-use super::bank::{Bell, Core};
+use super::bank::Bell;
 use super::cx::Cx;
 use super::header::Header;
 use super::join::PANICKED;
-use super::platform::TraceEvent;
 use super::pool::TaskPool;
 use super::waker::waker;
 
@@ -122,8 +121,6 @@ impl<F> Drop for Unwound<F> {
         }
 
         let _finish = Finish(self.header);
-        // SAFETY: the header is that of a live task.
-        unsafe { Core::trace(Header::core(self.header), TraceEvent::Ended { id: Header::id(self.header) }) };
         if let Some(future) = self.future {
             // SAFETY: made by `Task::poll` over a future that is in place and forgotten unless its poll unwinds.
             unsafe { ptr::drop_in_place(future) }

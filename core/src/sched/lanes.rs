@@ -141,7 +141,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     pub fn passes<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
         let passes = self.is_empty() || self.is_timed_only() && self.timed.is_before_first(nodes, slot);
         if passes {
-            self.cancel_run = 0;
+            self.end_streaks();
         }
         passes
     }
@@ -180,7 +180,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
             if node.home() == Lane::Timed {
                 let stamp = self.stamp();
                 let first = self.timed.push_pop(nodes, slot, stamp);
-                self.cancel_run = 0;
+                self.end_streaks();
                 if first != slot {
                     node.set_lane(Some(Lane::Timed));
                     nodes.node(first).set_lane(None);
@@ -212,13 +212,6 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         }
         self.left(lane);
         node.set_lane(None);
-        // A streak ends when those whom it passed over are gone.
-        if self.occupied & Lane::Ready.bit() == 0 {
-            self.timed_run = 0;
-            if self.occupied & Lane::Timed.bit() == 0 {
-                self.cancel_run = 0;
-            }
-        }
         true
     }
 
@@ -304,8 +297,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     fn choose(&mut self) -> Option<Lane> {
         let occupied = self.occupied;
         if occupied & (occupied.wrapping_sub(1)) == 0 {
-            self.cancel_run = 0;
-            self.timed_run = 0;
+            self.end_streaks();
             // Bits 1, 2 and 4 to the lanes 1, 2 and 3.
             return Lane::from_bits(occupied - (occupied >> 2));
         }
@@ -327,6 +319,13 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         }
         self.timed_run = 0;
         Some(Lane::Ready)
+    }
+
+    /// A dispatch that passes over nobody ends every streak.
+    #[inline(always)]
+    fn end_streaks(&mut self) {
+        self.cancel_run = 0;
+        self.timed_run = 0;
     }
 
     #[inline(always)]
