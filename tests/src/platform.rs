@@ -81,12 +81,14 @@ impl<const PENDS: bool> Platform for Machine<PENDS> {
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
+        // Whatever was pended before shows in `quiet`, so it need not cost a pass of its own.
+        self.pended.store(false, SeqCst);
         if !quiet() {
             self.busy_idles.fetch_add(1, SeqCst);
             return;
         }
         self.quiet_idles.fetch_add(1, SeqCst);
-        if self.pended.swap(false, SeqCst) {
+        if self.pended.load(SeqCst) {
             return;
         }
         // The lock is let go before `idle` may unwind.

@@ -13,12 +13,15 @@ fn arrivals() -> impl Strategy<Value = Vec<Vec<(u16, bool)>>> {
     vec(prop_oneof![vec(arrival(), 0..2), vec(arrival(), 0..12)], 1..200)
 }
 
-/// One dispatch: the lane it was from, and the lanes in which a slot waited before it.
+/// One dispatch.
 struct Dispatch {
     from: Lane,
     cancel_waited: bool,
     timed_waited: bool,
-    ready_waited: bool,
+    /// For how many dispatches, this one included, the timed or the ready lane has had a slot without a break.
+    lower_waits: u32,
+    /// The same of the ready lane.
+    ready_waits: u32,
 }
 
 fn dispatches(fairness: Fairness, arrivals: Vec<Vec<(u16, bool)>>) -> Vec<Dispatch> {
@@ -28,7 +31,9 @@ fn dispatches(fairness: Fairness, arrivals: Vec<Vec<(u16, bool)>>) -> Vec<Dispat
     for slot in (0..SLOTS).step_by(2) {
         lanes.set_deadline(&nodes, slot, Some(u64::from(slot)));
     }
+    let waited = |lane| nodes.iter().any(|node| node.lane() == Some(lane));
     let mut dispatches = Vec::new();
+    let (mut lower_waits, mut ready_waits) = (0, 0);
     for arriving in arrivals {
         for (slot, asked_to_stop) in arriving {
             if asked_to_stop {
@@ -36,30 +41,26 @@ fn dispatches(fairness: Fairness, arrivals: Vec<Vec<(u16, bool)>>) -> Vec<Dispat
             } else {
                 lanes.push(&nodes, slot);
             }
+            // Who leaves for the cancel lane ends the wait of its lane if it was the last there.
+            ready_waits = if waited(Lane::Ready) { ready_waits } else { 0 };
+            lower_waits = if waited(Lane::Timed) || waited(Lane::Ready) { lower_waits } else { 0 };
         }
         let before: Vec<Option<Lane>> = nodes.iter().map(Node::lane).collect();
-        let waited = |lane| before.contains(&Some(lane));
-        if let Some(slot) = lanes.pop(&nodes) {
-            let from = before[usize::from(slot)].expect("a slot that was popped was queued");
-            dispatches.push(Dispatch {
-                from,
-                cancel_waited: waited(Lane::Cancel),
-                timed_waited: waited(Lane::Timed),
-                ready_waited: waited(Lane::Ready),
-            });
+        let (cancel_waited, timed_waited, ready_waited) =
+            (waited(Lane::Cancel), waited(Lane::Timed), waited(Lane::Ready));
+        let Some(slot) = lanes.pop(&nodes) else { continue };
+        let from = before[usize::from(slot)].expect("a slot that was popped was queued");
+        lower_waits = if timed_waited || ready_waited { lower_waits + 1 } else { 0 };
+        ready_waits = if ready_waited { ready_waits + 1 } else { 0 };
+        dispatches.push(Dispatch { from, cancel_waited, timed_waited, lower_waits, ready_waits });
+        if from != Lane::Cancel {
+            lower_waits = 0;
+        }
+        if from == Lane::Ready {
+            ready_waits = 0;
         }
     }
     dispatches
-}
-
-/// The longest run of dispatches for each of which `waits` holds and that don't serve whom `waits` is about.
-fn longest_wait(dispatches: &[Dispatch], waits: impl Fn(&Dispatch) -> bool) -> u32 {
-    let (mut longest, mut run) = (0, 0);
-    for dispatch in dispatches {
-        run = if waits(dispatch) { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    longest
 }
 
 proptest! {
@@ -71,10 +72,14 @@ proptest! {
     ) {
         let dispatches = dispatches(Fairness { cancel_streak, timed_streak }, arrivals);
         let (c, t) = (u32::from(cancel_streak), u32::from(timed_streak));
-        let lower = longest_wait(&dispatches, |it| (it.timed_waited || it.ready_waited) && it.from == Lane::Cancel);
-        prop_assert!(lower < c + 1, "{lower} dispatches passed over the timed and ready lanes");
-        let ready = longest_wait(&dispatches, |it| it.ready_waited && it.from != Lane::Ready);
-        prop_assert!(ready < (c + 1) * (t + 1), "{ready} dispatches passed over the ready lane");
+        for it in &dispatches {
+            prop_assert!(it.lower_waits <= c + 1, "{} dispatches passed over the lower lanes", it.lower_waits - 1);
+            prop_assert!(
+                it.ready_waits <= (c + 1) * (t + 1),
+                "{} dispatches passed over the ready lane",
+                it.ready_waits - 1
+            );
+        }
     }
 
     #[test]

@@ -39,25 +39,35 @@ fn spawned(event: TraceEvent) -> Option<TaskId> {
 /// A task list as a trace viewer keeps it.
 #[derive(Default)]
 struct Viewer {
-    /// Those alive, and whether one is being polled.
-    alive: HashMap<TaskId, bool>,
+    alive: HashMap<TaskId, Seen>,
     polls: u32,
+}
+
+/// What a viewer knows of a task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seen {
+    Waiting,
+    Polled,
+    /// It has ended, and its last poll goes on.
+    Ending,
 }
 
 impl Viewer {
     fn see(&mut self, event: TraceEvent) {
-        match event {
-            TraceEvent::Spawned { id, .. } => {
-                assert_eq!(self.alive.insert(id, false), None, "{id:?} is alive")
-            }
-            TraceEvent::PollStarts { id } => {
-                self.polls += 1;
-                assert_eq!(self.alive.insert(id, true), Some(false), "{id:?}");
-            }
-            TraceEvent::PollEnds { id } => assert_eq!(self.alive.insert(id, false), Some(true), "{id:?}"),
-            TraceEvent::Ended { id } => assert_eq!(self.alive.remove(&id), Some(false), "{id:?}"),
-            other => panic!("{other:?} is unknown to this test"),
-        }
+        use TraceEvent::{Ended, PollEnds, PollStarts, Spawned};
+        let (Spawned { id, .. } | PollStarts { id } | PollEnds { id } | Ended { id }) = event else {
+            panic!("{event:?} is unknown to this test");
+        };
+        let next = match (self.alive.remove(&id), event) {
+            (None, Spawned { .. }) => Some(Seen::Waiting),
+            (Some(Seen::Waiting), PollStarts { .. }) => Some(Seen::Polled),
+            (Some(Seen::Polled), PollEnds { .. }) => Some(Seen::Waiting),
+            (Some(Seen::Polled), Ended { .. }) => Some(Seen::Ending),
+            (Some(Seen::Waiting), Ended { .. }) | (Some(Seen::Ending), PollEnds { .. }) => None,
+            (seen, event) => panic!("{event:?} of a task that was {seen:?}"),
+        };
+        self.polls += u32::from(matches!(event, PollStarts { .. }));
+        self.alive.extend(next.map(|next| (id, next)));
     }
 }
 

@@ -1,0 +1,15 @@
+//~ ERROR future cannot be sent between threads safely
+use std::rc::Rc;
+
+use trilane::exec::{Executor, Manual, TaskPool};
+
+static EXECUTOR: Executor<Manual, 1, 1> = Executor::new(Manual::new());
+static POOL: TaskPool<64, 1> = TaskPool::new();
+
+fn main() {
+    let kept = Rc::new(1i32);
+    let _ = EXECUTOR.spawn(&POOL, |cx| async move {
+        cx.yield_now().await;
+        drop(kept);
+    });
+}

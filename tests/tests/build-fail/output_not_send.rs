@@ -1,0 +1,11 @@
+//~ ERROR `Rc<i32>` cannot be sent between threads safely
+use std::rc::Rc;
+
+use trilane::exec::{Executor, Manual, TaskPool};
+
+static EXECUTOR: Executor<Manual, 1, 1> = Executor::new(Manual::new());
+static POOL: TaskPool<64, 1> = TaskPool::new();
+
+fn main() {
+    let _ = EXECUTOR.spawn(&POOL, |_| async { Rc::new(1i32) });
+}

@@ -1,0 +1,131 @@
+//! Once an executor has started, nothing it does allocates.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use embedded_hal_async::delay::DelayNs;
+use trilane::exec::{Executor, Manual, MissedTick, OnMiss, TaskOptions, TaskPool};
+use trilane::sched::Priority;
+use trilane::time::Duration;
+use trilane_tests::{settle, us};
+
+/// The system's allocator, with a count for each thread of how often it was asked.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is being torn down counts no more.
+    let _gone = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `body` allocated or freed.
+fn allocations(body: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    body();
+    ALLOCATIONS.get() - before
+}
+
+static POOL: TaskPool<512, 16> = TaskPool::new();
+
+#[test]
+fn the_count_sees_an_allocation() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 2);
+}
+
+#[test]
+fn a_started_executor_spawns_wakes_polls_sleeps_and_joins_without_allocating() {
+    static EXECUTOR: Executor<Manual, 3, 5> = Executor::new(Manual::new());
+    let mut runner = EXECUTOR.start().unwrap();
+    // What the lock of the host allocates, it allocates once for each thread.
+    settle(&mut runner, us(0));
+    let mut now = 0;
+    let allocated = allocations(|| {
+        for _ in 0..100 {
+            let mut parent = EXECUTOR
+                .spawn(&POOL, |cx| async move {
+                    let options = TaskOptions::new().name(&"child").priority(Priority::HIGHEST);
+                    let options =
+                        options.deadline(cx.now() + Duration::from_millis(1)).on_miss(OnMiss::Cancel);
+                    let mut child = cx.spawn_with(options, &POOL, |cx| async move {
+                        cx.yield_now().await;
+                        cx.sleep(Duration::from_micros(3)).await;
+                        cx.set_deadline(None).unwrap();
+                        cx.set_priority(Priority::LOWEST).unwrap();
+                        7
+                    });
+                    let detached = cx.spawn(&POOL, |cx| cx.sleep(Duration::from_micros(2)));
+                    drop(detached);
+                    let mut interval = cx.interval(Duration::from_micros(2), MissedTick::Skip).unwrap();
+                    interval.tick().await;
+                    cx.delay().delay_us(1).await;
+                    let in_time = cx.timeout(Duration::from_micros(50), child.as_mut().unwrap().join()).await;
+                    let too_late = cx.timeout(Duration::from_micros(1), std::future::pending::<()>()).await;
+                    (in_time, too_late.is_err())
+                })
+                .unwrap();
+            settle(&mut runner, us(now));
+            while let Some(at) = runner.next_alarm() {
+                settle(&mut runner, at);
+                now = at.as_micros();
+            }
+            assert_eq!(parent.try_join(), Some(Ok((Ok(Ok(7)), true))));
+            assert_eq!(EXECUTOR.counters().misses, 0);
+            assert_eq!(EXECUTOR.tasks().count(), 0);
+        }
+    });
+    assert_eq!(allocated, 0);
+}
+
+#[test]
+fn errors_and_foreign_wakers_do_not_allocate() {
+    static EXECUTOR: Executor<Manual, 1, 1> = Executor::new(Manual::new());
+    let mut runner = EXECUTOR.start().unwrap();
+    settle(&mut runner, us(5));
+    let allocated = allocations(|| {
+        let task = EXECUTOR.spawn(&POOL, |cx| async move { cx }).unwrap();
+        assert!(EXECUTOR.spawn(&POOL, |_| async {}).is_err());
+        let late = TaskOptions::new().deadline(us(1));
+        assert!(EXECUTOR.spawn_with(late, &POOL, |_| async {}).is_err());
+        let stale = task.id();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut join = pin!(task.into_future());
+        assert!(join.as_mut().poll(&mut context).is_pending());
+        settle(&mut runner, us(5));
+        let std::task::Poll::Ready(Ok(cx)) = join.as_mut().poll(&mut context) else { panic!("not joined") };
+        assert!(EXECUTOR.set_deadline(stale, None).is_err());
+        let mut sleep = pin!(cx.sleep(Duration::from_micros(1)));
+        assert!(sleep.as_mut().poll(&mut context).is_pending());
+        settle(&mut runner, us(6));
+        assert!(sleep.as_mut().poll(&mut context).is_ready());
+    });
+    assert_eq!(allocated, 0);
+}
