@@ -52,8 +52,8 @@ impl Parker {
         self.nudged.swap(false, AcqRel)
     }
 
-    /// Sleeps until a nudge, for `limit` at most when there is one; maybe less. To be called after
-    /// [`take_nudge`](Self::take_nudge) returned false.
+    /// Sleeps until a nudge later than the last [`take_nudge`](Self::take_nudge), for `limit` at most when there is one; maybe
+    /// less.
     pub(crate) fn sleep(&self, limit: Option<Duration>) {
         match limit {
             None => thread::park(),

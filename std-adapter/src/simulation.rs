@@ -149,7 +149,9 @@ impl Platform for Virtual {
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        if self.parker.take_nudge() || !quiet() {
+        // What an earlier nudge announced, `quiet` sees.
+        self.parker.take_nudge();
+        if !quiet() {
             return;
         }
         match self.alarm.load(Relaxed) {

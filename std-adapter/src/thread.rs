@@ -72,7 +72,9 @@ impl Platform for Thread {
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        if self.parker.take_nudge() || !quiet() {
+        // What an earlier nudge announced, `quiet` sees.
+        self.parker.take_nudge();
+        if !quiet() {
             return;
         }
         let limit = match self.alarm.load(Relaxed) {

@@ -188,15 +188,27 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     #[inline(never)]
     fn next(&'static self, woken: Woken, now: &Instant) -> Option<(u16, bool)> {
         let now = now.as_micros();
-        let bits = if BANKS == 1 { woken.bits | self.woken(0).take_relaxed() } else { woken.bits };
+        let fresh = if BANKS == 1 { self.woken(0).take_relaxed() } else { 0 };
         fence(Ordering::Acquire);
+        let twice = woken.bits & fresh;
+        if twice != 0 {
+            self.coalesced(twice.count_ones());
+        }
+        let bits = woken.bits | fresh;
         if BANKS == 1 && (Woken { bank: 0, bits }).is_one() {
             let slot = bits.trailing_zeros() as u16;
-            let live = self.is_live(slot);
-            return self.with_lanes(|lanes, slots| {
-                let next = if live { lanes.push_pop(slots, slot) } else { lanes.pop(slots) }?;
-                Some((next, slots.node(next).is_late(now)))
-            });
+            if self.is_live(slot) {
+                let (next, new) = self.with_lanes(|lanes, slots| {
+                    let new = slots.node(slot).lane().is_none();
+                    let next = if new { lanes.push_pop(slots, slot) } else { lanes.pop(slots) };
+                    (next.map(|next| (next, slots.node(next).is_late(now))), new)
+                });
+                if !new {
+                    self.coalesced(1);
+                }
+                return next;
+            }
+            return self.pop(now);
         }
         self.enqueue(woken.bank, bits);
         if BANKS > 1 {
@@ -205,17 +217,27 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 self.enqueue(bank as usize, bits);
             }
         }
+        self.pop(now)
+    }
+
+    fn pop(&'static self, now: u64) -> Option<(u16, bool)> {
         self.with_lanes(|lanes, slots| {
             let next = lanes.pop(slots)?;
             Some((next, slots.node(next).is_late(now)))
         })
     }
 
+    /// Counts wakes of tasks that were woken already.
+    #[cold]
+    fn coalesced(&'static self, count: u32) {
+        self.shared().tally.coalesced.fetch_add(count, Ordering::Relaxed);
+    }
+
     fn enqueue(&'static self, bank: usize, bits: u32) {
         for index in Bits(bits) {
             let slot = bitmap::slot(bank, index);
             if self.is_live(slot) && !self.with_lanes(|lanes, slots| lanes.push(slots, slot)) {
-                self.shared().tally.coalesced.fetch_add(1, Ordering::Relaxed);
+                self.coalesced(1);
             }
         }
     }
