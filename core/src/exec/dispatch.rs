@@ -21,13 +21,14 @@ const TIMED_ONLY: u32 = 1 << 16;
 
 /// Woken bits that were taken from a bank.
 #[derive(Clone, Copy)]
-struct Woken {
+pub(super) struct Woken {
     bank: usize,
     bits: u32,
 }
 
 impl Woken {
-    const NONE: Self = Self { bank: 0, bits: 0 };
+    /// Nothing.
+    pub const NONE: Self = Self { bank: 0, bits: 0 };
 
     #[inline(always)]
     const fn is_one(self) -> bool {
@@ -59,14 +60,13 @@ impl Rest {
 ///
 /// The caller is the executor's runner, in no poll; slots and headers are this executor's.
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
-    /// Polls what is woken and queued, at most `left` times.
-    pub(super) unsafe fn poll_woken(&'static self, mut left: u32, now: &Instant) {
+    /// Polls what is woken and queued, at most `left` times. `woken` was taken already.
+    pub(super) unsafe fn poll_woken(&'static self, mut woken: Woken, mut left: u32, now: &Instant) {
         let queued = &self.shared().queued;
         // SAFETY: the caller is the runner.
         unsafe {
             while left > 0 {
-                let mut woken = Woken::NONE;
-                if queued.load(Ordering::Relaxed) == 0 {
+                if woken.bits == 0 && queued.load(Ordering::Relaxed) == 0 {
                     (left, woken) = self.poll_lone_tasks(left).unpack();
                 }
                 if matches!(queued.load(Ordering::Relaxed), 0 | TIMED_ONLY..) {
@@ -76,11 +76,24 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     break;
                 }
                 let Some((slot, late)) = self.next(woken, now) else { break };
-                if self.dispatch(slot, late, left.saturating_sub(1), now) {
+                woken = Woken::NONE;
+                if self.dispatch(slot, late, left.max(1), now) {
                     left = left.saturating_sub(1);
                 }
             }
         }
+    }
+
+    /// If nothing is queued: polls one task without deadline and quota, if one alone is woken. Returns what it has taken and
+    /// leaves to the caller.
+    ///
+    /// For the way from an interrupt to its task, which needs no clock.
+    pub(super) unsafe fn poll_promptly(&'static self) -> Woken {
+        if self.shared().queued.load(Ordering::Relaxed) != 0 {
+            return Woken::NONE;
+        }
+        // SAFETY: the caller is the runner.
+        unsafe { self.poll_lone_tasks(1) }.unpack().1
     }
 
     /// With nothing queued: polls tasks without deadline and quota for as long as one at a time is woken. This is the common
@@ -105,10 +118,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 if !table.is_plain() {
                     return Rest::new(left, woken);
                 }
-                let bell = Bell::new(self.bank(woken.bank), index);
                 loop {
+                    self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
                     left -= 1;
-                    self.poll(slot, header, table, bell, left);
                     if left == 0 {
                         return Rest::new(0, Woken::NONE);
                     }
@@ -147,8 +159,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 if !table.is_live() || !self.passes(slot, now) {
                     break;
                 }
-                left -= 1;
                 self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
+                left -= 1;
             }
             woken = Woken::NONE;
         }
@@ -181,7 +193,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             self.shared().summary.remove(summary.trailing_zeros());
             summary.trailing_zeros() as usize
         };
-        Woken { bank, bits: self.woken(bank).take_relaxed() }
+        let word = self.woken(bank);
+        if word.is_empty() {
+            return Woken::NONE;
+        }
+        Woken { bank, bits: word.take_seen() }
     }
 
     /// The next task by way of the lanes, and whether its deadline has passed. `woken` was taken already.

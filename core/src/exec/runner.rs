@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 
 use super::bank::{Core, NOT_RUNNING};
 use super::counters::add;
+use super::dispatch::Woken;
 use super::executor::Executor;
 use super::platform::Platform;
 use super::spawn::LocalSpawner;
@@ -59,29 +60,24 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     ///
     /// Cost beside the polls: O(log n) a due sleep, O(banks touched) and one lane operation a poll.
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
-        /// Ends the pass, also if a poll unwinds.
-        struct InPass<'a>(&'a Core, u32);
-
-        impl InPass<'_> {
-            /// What was polled: the place of the last poll in the pass tells.
-            fn polls(&self) -> u32 {
-                let running = self.0.running.load(Ordering::Relaxed);
-                if running == NOT_RUNNING { 0 } else { self.1 - (running >> 16) }
-            }
-        }
-
-        impl Drop for InPass<'_> {
-            fn drop(&mut self) {
-                add(&self.0.tally.polls, self.polls());
-                self.0.running.store(NOT_RUNNING, Ordering::Relaxed);
-            }
-        }
-
         let now = self.begin_pass(now);
-        let pass = InPass(self.core(), Self::POLLS_PER_PASS);
+        self.pass(Woken::NONE, now, Under::begin(self.core(), Self::POLLS_PER_PASS))
+    }
+
+    fn pass(&mut self, woken: Woken, now: Instant, under: Under) -> Pass {
         // SAFETY: this is the executor's runner, and it is in no poll: it is borrowed for the pass.
-        unsafe { self.executor.poll_woken(Self::POLLS_PER_PASS, &now) };
-        Pass { polls: pass.polls(), more: self.is_runnable() }
+        unsafe { self.executor.poll_woken(woken, Self::POLLS_PER_PASS, &now) };
+        Pass { polls: under.polls(), more: self.is_runnable() }
+    }
+
+    /// A pass that first polls the task that an interrupt has woken, if it is alone, and then reads the clock.
+    fn pass_promptly(&mut self) -> Pass {
+        let under = Under::begin(self.core(), 1);
+        // SAFETY: as in `pass`.
+        let woken = unsafe { self.executor.poll_promptly() };
+        let under = under.go_on(Self::POLLS_PER_PASS);
+        let now = self.begin_pass(self.executor.platform.now());
+        self.pass(woken, now, under)
     }
 
     /// When the next pass is due if nothing is woken before: the earliest sleep's end.
@@ -104,7 +100,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     /// Passes until `done`, which is looked at after each pass, sleeping in between.
     pub fn run_until(&mut self, mut done: impl FnMut() -> bool) {
         loop {
-            let pass = self.poll_pending(self.executor.platform.now());
+            let pass = self.pass_promptly();
             if done() {
                 return;
             }
@@ -167,5 +163,40 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
 
     fn core(&self) -> &'static Core {
         self.executor.shared()
+    }
+}
+
+/// A pass under way; ends it, also if a poll unwinds.
+struct Under {
+    core: &'static Core,
+    /// The bound of the polls under way, and how many came before them.
+    bound: u32,
+    before: u32,
+}
+
+impl Under {
+    const fn begin(core: &'static Core, bound: u32) -> Self {
+        Self { core, bound, before: 0 }
+    }
+
+    /// Begins to count from another bound.
+    fn go_on(mut self, bound: u32) -> Self {
+        self.before = self.polls();
+        self.bound = bound;
+        self.core.running.store(NOT_RUNNING, Ordering::Relaxed);
+        self
+    }
+
+    /// What was polled: the place of the last poll tells.
+    fn polls(&self) -> u32 {
+        let running = self.core.running.load(Ordering::Relaxed);
+        self.before + if running == NOT_RUNNING { 0 } else { self.bound + 1 - (running >> 16) }
+    }
+}
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        add(&self.core.tally.polls, self.polls());
+        self.core.running.store(NOT_RUNNING, Ordering::Relaxed);
     }
 }
