@@ -29,8 +29,10 @@ use static_cell::StaticCell;
 
 mod embassy_time_driver;
 mod measure;
+mod turns;
 
 use measure::{MEASURED, Meter, Stats, WARM_UP, read};
+use turns::Turns;
 
 /// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
 type LocalSignal<T> = Signal<NoopRawMutex, T>;
@@ -61,9 +63,19 @@ async fn all(spawner: Spawner, meter: Meter) {
     static JOINED: StaticCell<LocalSignal<()>> = StaticCell::new();
     static ROUND: StaticCell<LocalSignal<u32>> = StaticCell::new();
     static GO: StaticCell<[LocalSignal<()>; MOST]> = StaticCell::new();
+    static TURNS: StaticCell<Turns> = StaticCell::new();
 
     spawner.spawn(yielding(meter).unwrap());
     DONE.wait().await;
+    let turns = &*TURNS.init(Turns::new(meter));
+    for n in [4, 32] {
+        turns.begin(n);
+        for _ in 0..n {
+            spawner.spawn(yielding_in_turn(turns).unwrap());
+        }
+        DONE.wait().await;
+        turns.stats().print("yield", n);
+    }
 
     let (ping, pong) = (&*PING.init(Signal::new()), &*PONG.init(Signal::new()));
     spawner.spawn(answering(ping, pong).unwrap());
@@ -97,6 +109,17 @@ async fn yielding(meter: Meter) {
     }
     stats.print("yield", 1);
     DONE.signal(());
+}
+
+#[embassy_executor::task(pool_size = 32)]
+async fn yielding_in_turn(turns: &'static Turns) {
+    while turns.resumed() {
+        turns.yields();
+        yield_now().await;
+    }
+    if turns.ended() {
+        DONE.signal(());
+    }
 }
 
 // === signal_round_trip ===

@@ -98,12 +98,16 @@ fn main() -> ! {
 
     let (mut bank, mut large) = (BANK.start().unwrap(), LARGE.start().unwrap());
     let turns = Turns::new(meter);
+    for n in [4, 32] {
+        take_turns(&mut bank, forever(&turns), n, None);
+        turns.stats().print("yield", n);
+    }
     for (op, rotate) in [("edf", false), ("edf_rotate", true)] {
         for n in [1, 4, 32] {
-            take_turns(&mut bank, forever(&turns), n, rotate);
+            take_turns(&mut bank, forever(&turns), n, Some(rotate));
             turns.stats().print(op, n);
         }
-        take_turns(&mut large, forever(&turns), MOST, rotate);
+        take_turns(&mut large, forever(&turns), MOST, Some(rotate));
         turns.stats().print(op, MOST);
     }
     for n in [1, 32, MOST] {
@@ -220,23 +224,38 @@ async fn joining(cx: Cx, meter: Meter) {
 /// Between the deadlines of two tasks.
 const GAP: Duration = Duration::from_millis(1);
 
+/// Measures `n` tasks that yield: without deadlines, or with such as stay or `rotate`.
 fn take_turns<const BANKS: usize, const PER_BANK: usize>(
     runner: &mut Runner<Board, BANKS, PER_BANK>,
     turns: &'static Turns,
     n: usize,
-    rotate: bool,
+    rotate: Option<bool>,
 ) {
     // Late enough that none is missed.
     let first = runner.now() + Duration::from_secs(1_000);
     turns.begin(n);
     measure(runner, |spawner| {
         for i in 0..n {
-            let deadline = first + GAP.saturating_mul(i as u64);
-            let options = TaskOptions::new().deadline(deadline);
-            let task = |cx| turning(cx, deadline, rotate, n, turns);
-            drop(spawner.spawn_local_with(options, &MANY, task).unwrap());
+            if let Some(rotate) = rotate {
+                let deadline = first + GAP.saturating_mul(i as u64);
+                let options = TaskOptions::new().deadline(deadline);
+                let task = |cx| turning(cx, deadline, rotate, n, turns);
+                drop(spawner.spawn_local_with(options, &MANY, task).unwrap());
+            } else {
+                drop(spawner.spawn_local(&MANY, |_| yielding_in_turn(turns)).unwrap());
+            }
         }
     });
+}
+
+async fn yielding_in_turn(turns: &'static Turns) {
+    while turns.resumed() {
+        turns.yields();
+        yield_now().await;
+    }
+    if turns.ended() {
+        done();
+    }
 }
 
 /// Yields; where the tasks `rotate`, moves its deadline behind all others' first.

@@ -12,12 +12,14 @@ use super::join::Reason;
 use super::options::{Miss, OnMiss};
 use super::platform::{Platform, TraceEvent};
 use crate::bitmap::{self, Bits};
-use crate::sched::{Lanes, Nodes};
+use crate::sched::{Lane, Lanes, Nodes};
 use crate::sync::{Ordering, fence, with_lock};
 use crate::time::Instant;
 
-/// In the count of queued slots: all of them are in the timed lane, or were when they were last counted.
-const TIMED_ONLY: u32 = 1 << 16;
+/// In the count of queued slots: all of them are in the ready lane, or were when they were last counted.
+const READY_ONLY: u32 = 1 << 16;
+/// The same for the timed lane.
+const TIMED_ONLY: u32 = 2 << 16;
 
 /// Woken bits that were taken from a bank.
 #[derive(Clone, Copy)]
@@ -68,17 +70,22 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             while left > 0 {
                 if woken.bits == 0 && queued.load(Ordering::Relaxed) == 0 {
                     (left, woken) = self.poll_lone_tasks(left).unpack();
+                    if left == 0 {
+                        break;
+                    }
                 }
-                if matches!(queued.load(Ordering::Relaxed), 0 | TIMED_ONLY..) {
-                    (left, woken) = self.poll_urgent_tasks(woken, left, now).unpack();
+                match queued.load(Ordering::Relaxed) {
+                    0 | TIMED_ONLY.. => (left, woken) = self.poll_urgent_tasks(woken, left, now).unpack(),
+                    READY_ONLY.. => (left, woken) = self.poll_ready_tasks(woken, left).unpack(),
+                    _ => {}
                 }
-                if left == 0 && woken.bits == 0 {
+                if left == 0 {
                     break;
                 }
                 let Some((slot, late)) = self.next(woken, now) else { break };
                 woken = Woken::NONE;
-                if self.dispatch(slot, late, left.max(1), now) {
-                    left = left.saturating_sub(1);
+                if self.dispatch(slot, late, left, now) {
+                    left -= 1;
                 }
             }
         }
@@ -142,13 +149,10 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// isn't empty) and its deadline is earlier than those queued. Returns as [`poll_lone_tasks`](Self::poll_lone_tasks).
     #[inline(never)]
     unsafe fn poll_urgent_tasks(&'static self, mut woken: Woken, mut left: u32, now: &Instant) -> Rest {
-        while left > 0 {
-            if woken.bits == 0 {
-                woken = self.take_woken();
-            }
-            if !woken.is_one() {
-                break;
-            }
+        if woken.bits == 0 {
+            woken = self.take_woken();
+        }
+        while woken.is_one() {
             let index = woken.bits.trailing_zeros();
             let slot = bitmap::slot(woken.bank, index);
             let header = self.header(woken.bank, index);
@@ -160,9 +164,57 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     break;
                 }
                 self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
-                left -= 1;
             }
-            woken = Woken::NONE;
+            left -= 1;
+            if left == 0 {
+                return Rest::new(0, Woken::NONE);
+            }
+            woken = self.take_woken();
+        }
+        Rest::new(left, woken)
+    }
+
+    /// With only the ready lane occupied: takes turns between it and tasks without deadline and quota, for as long as at most
+    /// one at a time is woken. Returns as [`poll_lone_tasks`](Self::poll_lone_tasks).
+    #[inline(never)]
+    unsafe fn poll_ready_tasks(&'static self, mut woken: Woken, mut left: u32) -> Rest {
+        if woken.bits == 0 {
+            woken = self.take_woken();
+        }
+        loop {
+            let slot = if woken.is_one() {
+                let woken_slot = bitmap::slot(woken.bank, woken.bits.trailing_zeros());
+                let header = Slots(self).locate(woken_slot);
+                // SAFETY: the header is this executor's. The fence as in `poll_lone_tasks`.
+                let plain = unsafe { (*header).vtable.load().is_plain() };
+                fence(Ordering::Acquire);
+                if !plain {
+                    break;
+                }
+                // SAFETY: lanes call nothing but `Slots` (Guarded Invariant).
+                with_lock(|cs| unsafe {
+                    self.lanes.with(cs, |lanes| lanes.take_turns(&Slots(self), woken_slot))
+                })
+            } else if woken.bits != 0 || BANKS > 1 && self.is_woken() {
+                break;
+            } else {
+                self.with_lanes(|lanes, slots| lanes.pop_ready(slots))
+            };
+            let Some(slot) = slot else { break };
+            let header = Slots(self).locate(slot);
+            // SAFETY: the caller is the runner.
+            unsafe {
+                let table = (*header).vtable.load();
+                // In the ready lane nothing has a deadline, but it may have a quota.
+                if table.is_live() || self.look(header, Instant::ZERO) {
+                    self.poll(slot, header, table, self.bell(slot), left);
+                    left -= 1;
+                }
+            }
+            if left == 0 {
+                return Rest::new(0, Woken::NONE);
+            }
+            woken = self.take_woken();
         }
         Rest::new(left, woken)
     }
@@ -284,7 +336,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         with_lock(|cs| {
             let change = |lanes: &mut Lanes<BANKS, PER_BANK>| {
                 let result = change(lanes, &Slots(self));
-                let only = if lanes.is_timed_only() { TIMED_ONLY } else { 0 };
+                let only = match lanes.only() {
+                    Some(Lane::Ready) => READY_ONLY,
+                    Some(Lane::Timed) => TIMED_ONLY,
+                    _ => 0,
+                };
                 self.shared().queued.store(lanes.len() as u32 | only, Ordering::Relaxed);
                 result
             };

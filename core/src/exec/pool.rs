@@ -29,14 +29,13 @@ pub struct TaskPool<const BYTES: usize, const SLOTS: usize> {
 
 /// # Free List Invariant
 ///
-/// A cell is free when its number is at least `fresh`, or when it is on the list that begins at `first`; a cell on the list
-/// holds the number of the next in its first two bytes. All other cells belong to whoever claimed them.
+/// A cell is free when its number is at least `fresh`, or when it is on the list that `first` begins; a cell on the list holds
+/// the link to the next in its first two bytes. A link is a number plus one, 0 ends the list: so an untouched pool is all
+/// zeros and takes no flash. All other cells belong to whoever claimed them.
 struct FreeList {
     first: u16,
     fresh: u16,
 }
-
-const NONE: u16 = u16::MAX;
 
 #[repr(C, align(8))]
 struct Cell<const BYTES: usize>([MaybeUninit<u8>; BYTES]);
@@ -48,11 +47,11 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
     /// An empty pool.
     pub const fn new() -> Self {
         const {
-            assert!(SLOTS >= 1 && SLOTS < NONE as usize, "a pool has 1 to 65,534 slots");
+            assert!(SLOTS >= 1 && SLOTS < u16::MAX as usize, "a pool has 1 to 65,534 slots");
             assert!(BYTES >= 2, "a pool's slots have at least 2 bytes");
         }
         Self {
-            free: Guarded::new(FreeList { first: NONE, fresh: 0 }),
+            free: Guarded::new(FreeList { first: 0, fresh: 0 }),
             cells: UnsafeCell::new([const { Cell([MaybeUninit::uninit(); BYTES]) }; SLOTS]),
         }
     }
@@ -69,8 +68,8 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
             // the critical section (Free List Invariant).
             unsafe {
                 self.free.with(cs, |free| {
-                    let number = if free.first != NONE {
-                        let number = free.first;
+                    let number = if free.first != 0 {
+                        let number = free.first - 1;
                         free.first = Self::cell(self, number).cast::<u16>().read();
                         number
                     } else if usize::from(free.fresh) < SLOTS {
@@ -100,7 +99,7 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
             with_lock(|cs| {
                 (*pool).free.with(cs, |free| {
                     storage.cast::<u16>().write(free.first);
-                    free.first = number;
+                    free.first = number + 1;
                 });
             });
         }

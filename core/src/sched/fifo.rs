@@ -75,6 +75,36 @@ impl Fifo {
         Some(head)
     }
 
+    /// The same as [`push`](Self::push) behind its equals and then [`pop`](Self::pop), in one step; the queue isn't empty.
+    #[inline]
+    pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> u16 {
+        let node = nodes.node(slot);
+        let ring = self.ring(node.priority());
+        let first = 31 - self.occupied.leading_zeros() as usize;
+        if ring > first {
+            return slot;
+        }
+        let tail = self.tails[first];
+        let head = nodes.node(tail).next.get();
+        if ring != first {
+            self.push(nodes, slot, false);
+            return self.pop(nodes).unwrap_or(slot);
+        }
+        self.tails[ring] = slot;
+        if head == tail {
+            node.next.set(slot);
+            node.prev.set(slot);
+        } else {
+            // `slot` takes the head's place in the ring, which is behind the tail.
+            let second = nodes.node(head).next.get();
+            node.next.set(second);
+            node.prev.set(tail);
+            nodes.node(tail).next.set(slot);
+            nodes.node(second).prev.set(slot);
+        }
+        head
+    }
+
     /// Takes `slot`, which is queued here, out of the middle.
     pub fn remove<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) {
         let node = nodes.node(slot);

@@ -128,10 +128,15 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         self.occupied == 0
     }
 
-    /// Whether slots are queued, all of them in the timed lane.
+    /// The lane that all queued slots are in, if there is one.
     #[inline(always)]
-    pub fn is_timed_only(&self) -> bool {
-        self.occupied == Lane::Timed.bit()
+    pub fn only(&self) -> Option<Lane> {
+        match self.occupied {
+            1 => Some(Lane::Cancel),
+            2 => Some(Lane::Timed),
+            4 => Some(Lane::Ready),
+            _ => None,
+        }
     }
 
     /// Whether a slot that is in no lane would be popped at once if it were pushed now, seen at a glance: the lanes are
@@ -139,7 +144,11 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     /// dispatches it if so: it counts as a dispatch here. O(1).
     #[inline(always)]
     pub fn passes<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
-        let passes = self.is_empty() || self.is_timed_only() && self.timed.is_before_first(nodes, slot);
+        let passes = if self.occupied == Lane::Timed.bit() {
+            self.timed.is_before_first(nodes, slot)
+        } else {
+            self.is_empty()
+        };
         if passes {
             self.end_streaks();
         }
@@ -172,6 +181,9 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     #[inline]
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
         let node = nodes.node(slot);
+        if let Some(first) = self.take_turns(nodes, slot) {
+            return Some(first);
+        }
         if self.occupied == Lane::Timed.bit() && node.lane().is_none() {
             // Alone earliest: it would come out again whatever its other keys.
             if self.passes(nodes, slot) {
@@ -190,6 +202,36 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         }
         self.push(nodes, slot);
         self.pop(nodes)
+    }
+
+    /// What [`push_pop`](Self::push_pop) does in the plainest case: only the ready lane is occupied, ties go by arrival, and
+    /// `slot` is in no lane and has no deadline. In any other, `None`, and nothing changes. O(1).
+    #[inline(always)]
+    pub fn take_turns<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
+        let node = nodes.node(slot);
+        if self.occupied != Lane::Ready.bit() || self.shuffle != 0 || !node.is_plain() {
+            return None;
+        }
+        self.end_streaks();
+        let first = self.ready.push_pop(nodes, slot);
+        if first != slot {
+            node.set_lane(Some(Lane::Ready));
+            nodes.node(first).set_lane(None);
+        }
+        Some(first)
+    }
+
+    /// The same as [`pop`](Self::pop) when only the ready lane is occupied; else `None`. O(1).
+    #[inline(always)]
+    pub fn pop_ready<N: Nodes + ?Sized>(&mut self, nodes: &N) -> Option<u16> {
+        if self.occupied != Lane::Ready.bit() {
+            return None;
+        }
+        self.end_streaks();
+        let slot = self.ready.pop(nodes)?;
+        self.left(Lane::Ready);
+        nodes.node(slot).set_lane(None);
+        Some(slot)
     }
 
     /// Moves `slot` to the cancel lane from wherever it is; it is queued there if it was nowhere. O(log N) from the timed
@@ -298,8 +340,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         let occupied = self.occupied;
         if occupied & (occupied.wrapping_sub(1)) == 0 {
             self.end_streaks();
-            // Bits 1, 2 and 4 to the lanes 1, 2 and 3.
-            return Lane::from_bits(occupied - (occupied >> 2));
+            return self.only();
         }
         let Fairness { cancel_streak, timed_streak } = self.fairness;
         let waits = |lane: Lane| occupied & lane.bit() != 0;

@@ -64,7 +64,7 @@ pub struct Node {
     pub(super) next: Cell<u16>,
     /// In a FIFO: the slot before. In the heap: the arrival stamp.
     pub(super) prev: Cell<u16>,
-    /// Bits 0 to 4: priority; 5 and 6: the lane it is queued in.
+    /// Bits 0 to 4: priority; 5 and 6: the lane it is queued in; 7: it has a deadline.
     place: Cell<u8>,
     /// Three bytes for whoever embeds the node, which alignment would waste otherwise; the queues don't look at them.
     pub(crate) embedder_index: u8,
@@ -73,6 +73,8 @@ pub struct Node {
 
 const PRIORITY: u8 = 0b0001_1111;
 const LANE_SHIFT: u32 = 5;
+const LANE: u8 = 0b0110_0000;
+const TIMED: u8 = 0b1000_0000;
 
 /// "No deadline": later than all.
 const NEVER: u64 = u64::MAX;
@@ -132,6 +134,8 @@ impl Node {
     pub(super) fn set_deadline(&self, deadline: Option<u64>) {
         let micros = deadline.unwrap_or(NEVER);
         self.deadline.set([micros as u32, (micros >> 32) as u32]);
+        let timed = if micros == NEVER { 0 } else { TIMED };
+        self.place.set(self.place.get() & !TIMED | timed);
     }
 
     #[inline(always)]
@@ -142,13 +146,19 @@ impl Node {
     #[inline(always)]
     pub(super) fn set_lane(&self, lane: Option<Lane>) {
         let bits = lane.map_or(0, |lane| lane as u8);
-        self.place.set(self.place.get() & PRIORITY | bits << LANE_SHIFT);
+        self.place.set(self.place.get() & !LANE | bits << LANE_SHIFT);
+    }
+
+    /// Whether it is in no lane and has no deadline: one load.
+    #[inline(always)]
+    pub(super) fn is_plain(&self) -> bool {
+        self.place.get() & (LANE | TIMED) == 0
     }
 
     /// The lane that the slot belongs to when it is runnable and not cancelled.
     #[inline(always)]
     pub fn home(&self) -> Lane {
-        if self.deadline_or_never() == NEVER { Lane::Ready } else { Lane::Timed }
+        if self.place.get() & TIMED == 0 { Lane::Ready } else { Lane::Timed }
     }
 }
 
