@@ -152,7 +152,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         if woken.bits == 0 {
             woken = self.take_woken();
         }
-        while woken.is_one() {
+        'next: while woken.is_one() {
             let index = woken.bits.trailing_zeros();
             let slot = bitmap::slot(woken.bank, index);
             let header = self.header(woken.bank, index);
@@ -160,16 +160,25 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             unsafe {
                 let table = (*header).vtable.load();
                 fence(Ordering::Acquire);
-                if !table.is_live() || !self.passes(slot, now) {
+                if !table.is_live() {
                     break;
                 }
-                self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
+                while self.passes(slot, now) {
+                    self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
+                    left -= 1;
+                    if left == 0 {
+                        return Rest::new(0, Woken::NONE);
+                    }
+                    let before = woken.bits;
+                    woken = self.take_woken();
+                    // The same task again, alone? Then only the lanes may have changed.
+                    if BANKS > 1 || woken.bits != before || (*header).vtable.load() != table {
+                        continue 'next;
+                    }
+                    fence(Ordering::Acquire);
+                }
             }
-            left -= 1;
-            if left == 0 {
-                return Rest::new(0, Woken::NONE);
-            }
-            woken = self.take_woken();
+            break;
         }
         Rest::new(left, woken)
     }
