@@ -153,6 +153,7 @@ impl Core {
     /// # Safety
     ///
     /// `core` points into a whole, static executor.
+    #[inline(never)]
     pub unsafe fn claim(core: *const Core) -> Option<*const Header> {
         // SAFETY: the caller's promise.
         unsafe {
@@ -305,6 +306,7 @@ impl Header {
     /// # Safety
     ///
     /// As for [`Header::bank`]; the header is live, and the caller is the runner.
+    #[inline(never)]
     pub unsafe fn finish(header: *const Header, cancelled: Option<u32>) {
         let ending = match cancelled {
             None => state::DONE,
@@ -316,7 +318,7 @@ impl Header {
             (*header).vtable.retire();
             let mut now = (*header).state.load(Ordering::Relaxed);
             while now & state::HANDLE != 0 {
-                let exchange = (*header).state.compare_exchange(
+                let exchange = (*header).state.compare_exchange_weak(
                     now,
                     ending | state::HANDLE,
                     Ordering::AcqRel,
@@ -345,6 +347,7 @@ impl Header {
     ///
     /// As for [`Header::bank`]; the caller owns the header (claimed, or done and joined, or finished as the runner) and
     /// storage is empty.
+    #[inline(never)]
     pub unsafe fn release(header: *const Header) {
         // SAFETY: the caller's promise.
         unsafe {

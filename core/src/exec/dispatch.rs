@@ -63,6 +63,7 @@ impl Rest {
 /// The caller is the executor's runner, in no poll; slots and headers are this executor's.
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
     /// Polls what is woken and queued, at most `left` times. `woken` was taken already.
+    #[inline(never)]
     pub(super) unsafe fn poll_woken(&'static self, mut woken: Woken, mut left: u32, now: &Instant) {
         let queued = &self.shared().queued;
         // SAFETY: the caller is the runner.
@@ -297,6 +298,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         self.pop(now)
     }
 
+    #[inline(never)]
     fn pop(&'static self, now: u64) -> Option<(u16, bool)> {
         self.with_lanes(|lanes, slots| {
             let next = lanes.pop(slots)?;
@@ -306,10 +308,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
 
     /// Counts wakes of tasks that were woken already.
     #[cold]
+    #[inline(never)]
     fn coalesced(&'static self, count: u32) {
         self.shared().tally.coalesced.fetch_add(count, Ordering::Relaxed);
     }
 
+    #[inline(never)]
     fn enqueue(&'static self, bank: usize, bits: u32) {
         for index in Bits(bits) {
             let slot = bitmap::slot(bank, index);
@@ -423,6 +427,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     /// Notes a deadline that has passed. Says whether to go on with the task.
+    #[inline(never)]
     unsafe fn is_in_time(&'static self, header: *const Header, word: u32, now: Instant) -> bool {
         // SAFETY: the caller is `look`. The deadline is read, and marked as noted, under the lock, so that it is neither
         // torn nor exchanged in between.
@@ -452,6 +457,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     /// Drops the future of a live task that is not being polled, and ends the task.
+    #[cold]
+    #[inline(never)]
     unsafe fn cancel(&'static self, header: *const Header, reason: Reason) {
         /// Ends the task even if the future's `Drop` unwinds.
         struct Finish(*const Header, Reason);

@@ -161,7 +161,7 @@ impl<T> Drop for JoinHandle<T> {
         unsafe {
             let mut now = (*header).state.load(Ordering::Acquire);
             while now & state::PHASE != state::DONE {
-                let exchange = (*header).state.compare_exchange(
+                let exchange = (*header).state.compare_exchange_weak(
                     now,
                     now & !state::HANDLE,
                     Ordering::AcqRel,
@@ -258,6 +258,7 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Drop for Join<H, T> {
 /// # Safety
 ///
 /// The header is static. (Its task may be joined and its slot in use again: then its next joiner is woken once too often.)
+#[inline(never)]
 pub(super) unsafe fn notify(header: *const Header) {
     // SAFETY: Join Node Invariant; the waker is taken out under the critical section and called after it.
     let waker = with_lock(|_| unsafe {

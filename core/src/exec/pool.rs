@@ -89,6 +89,7 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
     /// # Safety
     ///
     /// `storage` and `number` come from [`claim`](Self::claim) of a pool of this very type, and nobody uses the cell.
+    #[inline(never)]
     pub(super) unsafe fn release(storage: *mut (), number: u16) {
         // SAFETY: by the caller's promise, stepping back over `number` cells and the fields before them gives the pool; the
         // pointer may do so, because `claim` derived it from the whole pool.

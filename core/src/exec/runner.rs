@@ -112,6 +112,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     }
 
     /// Takes the time of a pass and wakes whoever sleeps until then.
+    #[inline(never)]
     fn begin_pass(&self, now: Instant) -> Instant {
         let core = self.core();
         // SAFETY: numbers are compared and stored, nothing is called (Guarded Invariant).

@@ -75,6 +75,7 @@ impl Sleep {
         this.due = due;
     }
 
+    #[inline(never)]
     fn disarm(&self) {
         let mut waker = None;
         // SAFETY: the core is static; the critical section is held; the node, if armed, is armed in this heap.
@@ -157,6 +158,7 @@ impl Core {
     /// # Safety
     ///
     /// `core` points into a whole, static executor.
+    #[inline(never)]
     pub(super) unsafe fn expire(core: *const Core, now: Instant) {
         // SAFETY: the caller's promise; nodes in the heap are entries (only `Sleep::poll` inserts), alive under the
         // critical section. The waker is taken out there and called after it.

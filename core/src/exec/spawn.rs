@@ -197,6 +197,7 @@ impl Drop for Unclaim {
 /// # Safety
 ///
 /// The header is claimed by the caller, its storage filled with a future of `vtable`'s.
+#[inline(never)]
 unsafe fn publish(header: *const Header, vtable: &'static Vtable, options: TaskOptions) {
     let mut word = state::LIVE | state::HANDLE | (options.on_miss as u32) << state::ON_MISS;
     let mut flags = 0;

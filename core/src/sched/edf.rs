@@ -63,7 +63,6 @@ impl<const BANKS: usize, const PER_BANK: usize> Edf<BANKS, PER_BANK> {
 
     /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one walk; the heap isn't empty. O(log N), O(1)
     /// when `slot` comes first.
-    #[inline]
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, stamp: Option<u16>) -> u16 {
         let node = nodes.node(slot);
         self.stamp(node, stamp);
@@ -113,6 +112,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Edf<BANKS, PER_BANK> {
         }
     }
 
+    #[inline(never)]
     fn sift_up<N: Nodes + ?Sized>(&mut self, nodes: &N, mut hole: usize, slot: u16) {
         let node = nodes.node(slot);
         let heap = self.heap.as_flattened_mut();
@@ -131,6 +131,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Edf<BANKS, PER_BANK> {
         node.next.set(hole as u16);
     }
 
+    #[inline(never)]
     fn sift_down<N: Nodes + ?Sized>(&mut self, nodes: &N, mut hole: usize, slot: u16) {
         let node = nodes.node(slot);
         let heap = &mut self.heap.as_flattened_mut()[..self.len as usize];

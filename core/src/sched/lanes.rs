@@ -167,7 +167,6 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
 
     /// Queues `slot` in its home lane: timed with a deadline, else ready. Returns whether it is new: nothing happens when it
     /// is queued already.
-    #[inline]
     pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
         let node = nodes.node(slot);
         let new = node.lane().is_none();
@@ -177,28 +176,19 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         new
     }
 
-    /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one step where the order allows.
+    /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one step if all are timed.
     #[inline]
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
         let node = nodes.node(slot);
-        if let Some(first) = self.take_turns(nodes, slot) {
+        if self.occupied == Lane::Timed.bit() && node.lane().is_none() && node.home() == Lane::Timed {
+            self.end_streaks();
+            let stamp = self.stamp();
+            let first = self.timed.push_pop(nodes, slot, stamp);
+            if first != slot {
+                node.set_lane(Some(Lane::Timed));
+                nodes.node(first).set_lane(None);
+            }
             return Some(first);
-        }
-        if self.occupied == Lane::Timed.bit() && node.lane().is_none() {
-            // Alone earliest: it would come out again whatever its other keys.
-            if self.passes(nodes, slot) {
-                return Some(slot);
-            }
-            if node.home() == Lane::Timed {
-                let stamp = self.stamp();
-                let first = self.timed.push_pop(nodes, slot, stamp);
-                self.end_streaks();
-                if first != slot {
-                    node.set_lane(Some(Lane::Timed));
-                    nodes.node(first).set_lane(None);
-                }
-                return Some(first);
-            }
         }
         self.push(nodes, slot);
         self.pop(nodes)
@@ -296,7 +286,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     }
 
     /// Takes out the slot that is to run next.
-    #[inline]
+    #[inline(never)]
     pub fn pop<N: Nodes + ?Sized>(&mut self, nodes: &N) -> Option<u16> {
         let lane = self.choose()?;
         let slot = match lane {
@@ -312,7 +302,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     }
 
     /// Queues `slot`, which is in no lane.
-    #[inline]
+    #[inline(never)]
     fn push_to<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, lane: Lane) {
         nodes.node(slot).set_lane(Some(lane));
         match lane {
