@@ -275,9 +275,10 @@ fn a_join_by_reference_hands_the_result_out_once() {
 #[test]
 fn an_executor_starts_once() {
     let executor = leak(Executor::<_, 1, 1>::new(Manual::new()));
-    let runner = executor.start().unwrap();
-    assert_eq!(executor.start().err(), Some(AlreadyStarted));
-    drop(runner);
+    {
+        let _runner = executor.start().unwrap();
+        assert_eq!(executor.start().err(), Some(AlreadyStarted));
+    }
     assert_eq!(executor.start().err(), Some(AlreadyStarted));
     let run = catch_unwind(AssertUnwindSafe(|| -> () { executor.run(|_| {}) }));
     let message = run.unwrap_err().downcast::<String>().unwrap();

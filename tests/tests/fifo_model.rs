@@ -11,16 +11,19 @@ const SLOTS: u16 = 40;
 enum Op {
     Push { slot: u16, priority: u8, front: bool },
     Pop,
+    PushPop(u16, u8),
     Remove(u16),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     // Few priorities, so that most rings have several members, and the two ends of the range.
     let priority = prop_oneof![0u8..3, Just(30u8), Just(31u8)];
+    let push_pop = (0..SLOTS, priority.clone());
     let push = (0..SLOTS, priority, prop::bool::weighted(0.2));
     let op = prop_oneof![
         3 => push.prop_map(|(slot, priority, front)| Op::Push { slot, priority, front }),
         1 => Just(Op::Pop),
+        1 => push_pop.prop_map(|(slot, priority)| Op::PushPop(slot, priority)),
         1 => (0..SLOTS).prop_map(Op::Remove),
     ];
     vec(op, 0..200)
@@ -45,7 +48,12 @@ proptest! {
                     naive.remove(slot);
                 }
                 Op::Pop => prop_assert_eq!(fifo.pop(&nodes), naive.pop()),
-                Op::Push { .. } | Op::Remove(_) => {}
+                Op::PushPop(slot, priority) if !naive.contains(slot) && !naive.is_empty() => {
+                    keys.set_priority(&nodes, slot, Priority::new(priority).unwrap());
+                    naive.push(slot, priority, false);
+                    prop_assert_eq!(Some(fifo.push_pop(&nodes, slot)), naive.pop());
+                }
+                Op::Push { .. } | Op::PushPop(..) | Op::Remove(_) => {}
             }
             prop_assert_eq!(fifo.first(&nodes), naive.first());
             prop_assert_eq!(fifo.is_empty(), naive.is_empty());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake};
 
-use futures::future::{join_all, select};
+use futures::future::{Either, join_all, select};
 use trilane::exec::{JoinHandle, TaskState};
 use trilane_tests::future::{Bell, poll_once};
 use trilane_tests::watch::{Dropped, counter};
@@ -66,7 +66,8 @@ fn a_join_that_was_given_up_can_be_begun_anew() {
     let mut joiner = executor
         .spawn(pool, |cx| async move {
             let task: &mut JoinHandle<char> = task.as_mut().unwrap();
-            drop(select(pin!(task.join()), pin!(cx.yield_now())).await);
+            let yielded = matches!(select(pin!(task.join()), pin!(cx.yield_now())).await, Either::Right(_));
+            assert!(yielded);
             bell.ring();
             task.join().await
         })

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trilane::sched::{Fairness, Lanes, Node, Priority};
+use trilane::sched::{Fairness, Lane, Lanes, Node, Priority};
 use trilane_tests::oracle::NaiveLanes;
 
 const SLOTS: u16 = 40;
@@ -12,6 +12,9 @@ enum Op {
     Push(u16),
     Pop,
     PushPop(u16),
+    PopReady,
+    TakeTurns(u16),
+    Passes(u16),
     Promote(u16),
     Remove(u16),
     SetDeadline(u16, Option<u64>),
@@ -29,6 +32,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         5 => (0..SLOTS).prop_map(Op::Push),
         3 => Just(Op::Pop),
         3 => (0..SLOTS).prop_map(Op::PushPop),
+        1 => Just(Op::PopReady),
+        2 => (0..SLOTS).prop_map(Op::TakeTurns),
+        2 => (0..SLOTS).prop_map(Op::Passes),
         2 => (0..SLOTS).prop_map(Op::Promote),
         1 => (0..SLOTS).prop_map(Op::Remove),
         4 => (0..SLOTS, deadline).prop_map(|(slot, deadline)| Op::SetDeadline(slot, deadline)),
@@ -52,7 +58,10 @@ proptest! {
         // The most that were queued between operations, and with those that a `push_pop` may have queued on their way.
         let (mut deepest, mut deepest_passing) = (0, 0);
         for op in ops {
-            let passing = matches!(op, Op::PushPop(slot) if naive.lane(slot).is_none());
+            let passing = match op {
+                Op::PushPop(slot) | Op::TakeTurns(slot) | Op::Passes(slot) => naive.lane(slot).is_none(),
+                _ => false,
+            };
             deepest_passing = deepest_passing.max(naive.len() + usize::from(passing));
             match op {
                 Op::Push(slot) => prop_assert_eq!(lanes.push(&nodes, slot), naive.push(slot)),
@@ -60,6 +69,28 @@ proptest! {
                 Op::PushPop(slot) => {
                     naive.push(slot);
                     prop_assert_eq!(lanes.push_pop(&nodes, slot), naive.pop());
+                }
+                Op::PopReady if naive.only() == Some(Lane::Ready) => {
+                    prop_assert_eq!(lanes.pop_ready(&nodes), naive.pop());
+                }
+                Op::PopReady => prop_assert_eq!(lanes.pop_ready(&nodes), None),
+                // These two are asked of slots in no lane.
+                Op::TakeTurns(slot) | Op::Passes(slot) if naive.lane(slot).is_some() => {}
+                Op::TakeTurns(slot) => {
+                    let plain = naive.only() == Some(Lane::Ready) && naive.deadline(slot).is_none();
+                    let expected = if plain {
+                        naive.push(slot);
+                        naive.pop()
+                    } else {
+                        None
+                    };
+                    prop_assert_eq!(lanes.take_turns(&nodes, slot), expected);
+                }
+                Op::Passes(slot) => {
+                    if lanes.passes(&nodes, slot) {
+                        naive.push(slot);
+                        prop_assert_eq!(naive.pop(), Some(slot));
+                    }
                 }
                 Op::Promote(slot) => {
                     lanes.promote(&nodes, slot);
@@ -79,6 +110,7 @@ proptest! {
             deepest_passing = deepest_passing.max(deepest);
             prop_assert_eq!(lanes.len(), naive.len());
             prop_assert_eq!(lanes.is_empty(), naive.is_empty());
+            prop_assert_eq!(lanes.only(), naive.only());
             prop_assert!((deepest..=deepest_passing).contains(&lanes.deepest()));
             for slot in 0..SLOTS {
                 let node = &nodes[usize::from(slot)];

@@ -7,7 +7,8 @@ use std::process::Command;
 use object::{Object, ObjectSymbol};
 
 /// Parts of the names under which an allocator is linked; Rust's own have a mangled prefix.
-const ALLOCATORS: [&str; 6] = ["__rust_alloc", "__rust_realloc", "__rg_alloc", "__rdl_alloc", "malloc", "calloc"];
+const ALLOCATORS: [&str; 6] =
+    ["__rust_alloc", "__rust_realloc", "__rg_alloc", "__rdl_alloc", "malloc", "calloc"];
 
 #[test]
 fn a_firmware_has_no_allocator_symbol() {

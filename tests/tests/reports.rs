@@ -59,6 +59,20 @@ fn a_dump_from_within_a_poll_tells_who_runs_and_who_waits_in_which_lane() {
 }
 
 #[test]
+fn a_dump_tells_a_task_that_is_woken_from_one_that_waits() {
+    let mut runner = manual::<1, 2>();
+    let executor = runner.executor();
+    let bell: &Bell = leak(Bell::new());
+    let task = executor.spawn(pool::<1>(), |_| bell.forever()).unwrap();
+    let state = || executor.task(task.id()).unwrap().state;
+    assert_eq!(state(), TaskState::Woken);
+    settle(&mut runner, us(0));
+    assert_eq!(state(), TaskState::Waiting);
+    bell.ring();
+    assert_eq!(state(), TaskState::Woken);
+}
+
+#[test]
 fn every_wake_is_counted_somewhere() {
     let mut runner = manual::<1, 8>();
     let executor = runner.executor();

@@ -199,11 +199,12 @@ fn a_sleep_may_pass_from_task_to_task_while_armed() {
                 Poll::Ready(())
             })
             .await;
-            sleep
+            // Not awaited here: the next task does that.
+            Some(sleep)
         })
         .unwrap();
     settle(&mut runner, us(0));
-    let sleep = first.try_join().unwrap().unwrap();
+    let sleep = first.try_join().unwrap().unwrap().unwrap();
     let mut second = cx.spawn(pool, |_| sleep).unwrap();
     settle(&mut runner, us(9));
     assert!(!second.is_finished());

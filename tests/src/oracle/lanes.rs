@@ -43,6 +43,13 @@ impl NaiveLanes {
         self.slot(slot).priority
     }
 
+    /// The lane that all queued slots are in, if there is one.
+    pub fn only(&self) -> Option<Lane> {
+        let mut lanes = self.slots.iter().filter_map(|slot| slot.queued).map(|(lane, _)| lane);
+        let first = lanes.next()?;
+        lanes.all(|lane| lane == first).then_some(first)
+    }
+
     /// The number of slots queued.
     pub fn len(&self) -> usize {
         self.slots.iter().filter(|slot| slot.queued.is_some()).count()

@@ -75,10 +75,11 @@ fn a_late_wake_before_the_first_poll_of_the_next_task_collapses_into_it() {
 fn a_waker_outlives_runner_and_tasks() {
     let bell: &Bell = leak(Bell::new());
     let executor = leak(Executor::<_, 3, 5>::new(Manual::new()));
-    let mut runner = executor.start().unwrap();
-    drop(executor.spawn(pool::<1>(), |_| bell.until(1)));
-    settle(&mut runner, us(0));
-    drop(runner);
+    {
+        let mut runner = executor.start().unwrap();
+        drop(executor.spawn(pool::<1>(), |_| bell.until(1)));
+        settle(&mut runner, us(0));
+    }
     std::thread::spawn(|| bell.ring()).join().unwrap();
     bell.ring();
 }

@@ -17,7 +17,6 @@ fn a_handle_can_be_dropped_at_any_time() {
     drop(spawn());
     let (finished, mut joined, mut given_up) = (spawn(), spawn(), spawn());
     assert!(poll_once(pin!(given_up.join())).is_pending());
-    drop(pin!(given_up.join()));
     settle(&mut runner, us(0));
     drop(finished);
     assert_eq!(joined.try_join(), Some(Ok("output".to_owned())));
@@ -69,11 +68,11 @@ fn a_sleep_can_be_dropped_at_any_time() {
     assert!(poll_once(timeout.as_mut()).is_pending());
     drop(timeout);
     drop(cx.timeout(Duration::MAX, parked()));
-    let mut interval = cx.interval(Duration::from_micros(1), MissedTick::Burst).unwrap();
-    let mut tick = Box::pin(interval.tick());
-    assert!(poll_once(tick.as_mut()).is_pending());
-    drop(tick);
-    drop(interval);
+    {
+        let mut interval = cx.interval(Duration::from_micros(1), MissedTick::Burst).unwrap();
+        let mut tick = Box::pin(interval.tick());
+        assert!(poll_once(tick.as_mut()).is_pending());
+    }
     assert_eq!(runner.next_alarm(), None);
 }
 
@@ -83,7 +82,9 @@ fn a_spawn_error_can_be_dropped() {
     let executor = runner.executor();
     let pool = pool::<2>();
     let kept = executor.spawn(pool, |_| parked()).unwrap();
-    drop(executor.spawn(pool, |_| parked()).unwrap_err());
+    let moved_in = "rejected".to_owned();
+    let refused = executor.spawn(pool, |_| async { moved_in }).unwrap_err();
+    drop(refused);
     drop(kept);
 }
 
@@ -91,14 +92,17 @@ fn a_spawn_error_can_be_dropped() {
 fn a_runner_can_be_dropped_with_tasks_in_every_state() {
     let executor = leak(Executor::<_, 1, 8>::new(Manual::new()));
     let pool = pool::<8>();
-    let mut runner = executor.start().unwrap();
-    let waiting = executor.spawn(pool, |_| parked()).unwrap();
-    let sleeping = executor.spawn(pool, |cx| cx.sleep(Duration::MAX)).unwrap();
-    let finished = executor.spawn(pool, |_| async {}).unwrap();
-    settle(&mut runner, us(0));
-    let queued = executor.spawn_with(TaskOptions::new().deadline(us(9)), pool, |_| parked()).unwrap();
-    let spawner = runner.spawner();
-    drop(runner);
+    let spawner;
+    let (waiting, sleeping, finished, queued);
+    {
+        let mut runner = executor.start().unwrap();
+        waiting = executor.spawn(pool, |_| parked()).unwrap();
+        sleeping = executor.spawn(pool, |cx| cx.sleep(Duration::MAX)).unwrap();
+        finished = executor.spawn(pool, |_| async {}).unwrap();
+        settle(&mut runner, us(0));
+        queued = executor.spawn_with(TaskOptions::new().deadline(us(9)), pool, |_| parked()).unwrap();
+        spawner = runner.spawner();
+    }
     // The executor is there for ever: handles and spawns go on, only nobody polls.
     drop(finished);
     drop(spawner.spawn_local(pool, |_| parked()).unwrap());
