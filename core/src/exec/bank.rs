@@ -351,8 +351,9 @@ impl Header {
     pub unsafe fn release(header: *const Header) {
         // SAFETY: the caller's promise.
         unsafe {
-            // Under the lock, so that a dump sees one task or the other.
+            // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends with the task.
             let (vtable, retired) = with_lock(|_| {
+                (*header).joiner.set(core::ptr::null());
                 let generation = (*header).generation.load(Ordering::Relaxed);
                 (*header).state.store(state::FREE, Ordering::Release);
                 (*header).generation.store(generation.wrapping_add(1), Ordering::Release);
