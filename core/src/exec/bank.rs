@@ -11,7 +11,7 @@ use super::options::Miss;
 use super::platform::TraceEvent;
 use crate::bitmap::{self, low_bits};
 use crate::sched::{Priority, Timers};
-use crate::sync::{AtomicBool, AtomicU32, Guarded, Ordering, with_lock};
+use crate::sync::{AtomicBool, AtomicU32, CriticalSection, Guarded, Ordering, with_lock};
 use crate::time::Instant;
 
 /// The part of a bank that doesn't depend on its size.
@@ -80,6 +80,7 @@ pub(crate) struct Core {
     pub(super) queued: AtomicU32,
     pub(super) started: AtomicBool,
     banks: u8,
+    per_bank: u8,
     banks_at: u32,
     bank_stride: u32,
     pub(super) miss_hook: Option<fn(&Miss)>,
@@ -99,13 +100,13 @@ pub(super) struct Clock {
 pub(super) struct Ops {
     pub now: unsafe fn(*const Core) -> Instant,
     pub pend: unsafe fn(*const Core),
-    pub set_deadline: unsafe fn(*const Core, u16, Option<u64>),
-    pub set_priority: unsafe fn(*const Core, u16, Priority),
+    pub set_deadline: unsafe fn(*const Core, CriticalSection<'_>, u16, Option<u64>),
+    pub set_priority: unsafe fn(*const Core, CriticalSection<'_>, u16, Priority),
     pub trace: Option<unsafe fn(*const Core, TraceEvent)>,
 }
 
 impl Core {
-    pub const fn new(ops: &'static Ops, banks: usize, banks_at: usize, bank_stride: usize) -> Self {
+    pub const fn new<const PER_BANK: usize>(ops: &'static Ops, banks: usize, banks_at: usize) -> Self {
         Self {
             ops,
             summary: bitmap::Bank::new(0),
@@ -116,8 +117,9 @@ impl Core {
             queued: AtomicU32::new(0),
             started: AtomicBool::new(false),
             banks: banks as u8,
+            per_bank: PER_BANK as u8,
             banks_at: banks_at as u32,
-            bank_stride: bank_stride as u32,
+            bank_stride: size_of::<Bank<PER_BANK>>() as u32,
             miss_hook: None,
         }
     }
@@ -142,8 +144,7 @@ impl Core {
         let (bank, index) = bitmap::split(slot);
         // SAFETY: the caller's promise; both indices are checked against the executor's size.
         unsafe {
-            let per_bank = ((*core).bank_stride as usize - HEADERS) / size_of::<Header>();
-            (bank < usize::from((*core).banks) && (index as usize) < per_bank)
+            (bank < usize::from((*core).banks) && index < u32::from((*core).per_bank))
                 .then(|| BankHead::header(Self::bank(core, bank), index))
         }
     }

@@ -197,8 +197,10 @@ impl Core {
                 if deadline.is_some_and(|deadline| deadline < now) {
                     return Err(DeadlineError::Passed);
                 }
-                ((*core).ops.set_deadline)(core, id.slot, deadline.map(Instant::as_micros));
-                (*header).state.fetch_and(!state::MISSED, Ordering::Relaxed);
+                ((*core).ops.set_deadline)(core, cs, id.slot, deadline.map(Instant::as_micros));
+                if (*header).state.load(Ordering::Relaxed) & state::MISSED != 0 {
+                    (*header).state.fetch_and(!state::MISSED, Ordering::Relaxed);
+                }
                 (*header).vtable.set_timed((*header).node.deadline().is_some());
                 Ok(())
             })
@@ -215,9 +217,9 @@ impl Core {
     ) -> Result<(), Stale> {
         // SAFETY: the caller's promise; the operation is this executor's own.
         unsafe {
-            with_lock(|_| {
+            with_lock(|cs| {
                 Self::live(core, id).ok_or(Stale)?;
-                ((*core).ops.set_priority)(core, id.slot, priority);
+                ((*core).ops.set_priority)(core, cs, id.slot, priority);
                 Ok(())
             })
         }

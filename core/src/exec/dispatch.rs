@@ -147,7 +147,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     /// With nothing queued but timed tasks: polls tasks for as long as one at a time is woken (the first is in `woken`, if it
-    /// isn't empty) and its deadline is earlier than those queued. Returns as [`poll_lone_tasks`](Self::poll_lone_tasks).
+    /// isn't empty), timed or alone. Returns as [`poll_lone_tasks`](Self::poll_lone_tasks).
     #[inline(never)]
     unsafe fn poll_urgent_tasks(&'static self, mut woken: Woken, mut left: u32, now: &Instant) -> Rest {
         if woken.bits == 0 {
@@ -164,9 +164,16 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 if !table.is_live() {
                     break;
                 }
-                while self.passes(slot, now) {
-                    self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
-                    left -= 1;
+                loop {
+                    let Some((first, late)) = self.most_urgent(slot, now) else { break 'next };
+                    if first != slot {
+                        if self.dispatch(first, late, left, now) {
+                            left -= 1;
+                        }
+                    } else {
+                        self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
+                        left -= 1;
+                    }
                     if left == 0 {
                         return Rest::new(0, Woken::NONE);
                     }
@@ -179,7 +186,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     fence(Ordering::Acquire);
                 }
             }
-            break;
         }
         Rest::new(left, woken)
     }
@@ -229,14 +235,22 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         Rest::new(left, woken)
     }
 
-    /// Whether a task may be polled at once: it is not late, and it goes before all that are queued.
+    /// With nothing queued but timed tasks: what comes out of the lanes if the woken `slot` goes in, and whether it is late.
+    /// `None`, and nothing has changed, if that takes more than a glance: `slot` is late itself or has no deadline.
     #[inline(always)]
-    fn passes(&'static self, slot: u16, now: &Instant) -> bool {
+    fn most_urgent(&'static self, slot: u16, now: &Instant) -> Option<(u16, bool)> {
         // SAFETY: lanes call nothing but `Slots` (Guarded Invariant).
         with_lock(|cs| unsafe {
             self.lanes.with(cs, |lanes| {
                 let slots = &Slots(self);
-                !slots.node(slot).is_late(now.as_micros()) && lanes.passes(slots, slot)
+                if slots.node(slot).is_late(now.as_micros()) {
+                    return None;
+                }
+                if lanes.passes(slots, slot) {
+                    return Some((slot, false));
+                }
+                let first = lanes.exchange_timed(slots, slot)?;
+                Some((first, slots.node(first).is_late(now.as_micros())))
             })
         })
     }

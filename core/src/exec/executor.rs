@@ -16,7 +16,7 @@ use super::spawn::{LocalSpawner, SpawnError, spawn};
 use crate::arena::Stale;
 use crate::bitmap::{self, MAX_BANKS, MAX_PER_BANK};
 use crate::sched::{Fairness, Lanes, Node, Nodes, Priority};
-use crate::sync::{Guarded, Ordering, with_lock};
+use crate::sync::{CriticalSection, Guarded, Ordering, with_lock};
 use crate::time::Instant;
 
 /// An executor for up to `BANKS * PER_BANK` tasks, in static memory.
@@ -95,7 +95,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             number += 1;
         }
         Self {
-            core: Core::new(Self::OPS, BANKS, banks_at, stride),
+            core: Core::new::<PER_BANK>(Self::OPS, BANKS, banks_at),
             lanes: Guarded::new(Lanes::new()),
             platform,
             banks,
@@ -316,24 +316,16 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { (*Self::of(core)).platform.trace(event) }
     }
 
-    unsafe fn op_set_deadline(core: *const Core, slot: u16, deadline: Option<u64>) {
+    unsafe fn op_set_deadline(core: *const Core, cs: CriticalSection<'_>, slot: u16, deadline: Option<u64>) {
         let executor = Self::of(core);
-        with_lock(|cs| {
-            // SAFETY: as for `op_now`; lanes call nothing but `Slots` (Guarded Invariant).
-            unsafe {
-                (*executor).lanes.with(cs, |lanes| lanes.set_deadline(&Slots(executor), slot, deadline))
-            }
-        });
+        // SAFETY: as for `op_now`; lanes call nothing but `Slots` (Guarded Invariant).
+        unsafe { (*executor).lanes.with(cs, |lanes| lanes.set_deadline(&Slots(executor), slot, deadline)) }
     }
 
-    unsafe fn op_set_priority(core: *const Core, slot: u16, priority: Priority) {
+    unsafe fn op_set_priority(core: *const Core, cs: CriticalSection<'_>, slot: u16, priority: Priority) {
         let executor = Self::of(core);
-        with_lock(|cs| {
-            // SAFETY: as for `op_set_deadline`.
-            unsafe {
-                (*executor).lanes.with(cs, |lanes| lanes.set_priority(&Slots(executor), slot, priority))
-            }
-        });
+        // SAFETY: as for `op_set_deadline`.
+        unsafe { (*executor).lanes.with(cs, |lanes| lanes.set_priority(&Slots(executor), slot, priority)) }
     }
 }
 

@@ -122,6 +122,9 @@ impl Table {
 
     /// Changes the flag of a live task; under the critical section.
     pub fn set_timed(&self, timed: bool) {
+        if timed == (self.load().0.addr() & Self::TIMED != 0) {
+            return;
+        }
         if timed {
             self.0.fetch_or(Self::TIMED, Ordering::Relaxed);
         } else {

@@ -179,19 +179,28 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one step if all are timed.
     #[inline]
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
-        let node = nodes.node(slot);
-        if self.occupied == Lane::Timed.bit() && node.lane().is_none() && node.home() == Lane::Timed {
-            self.end_streaks();
-            let stamp = self.stamp();
-            let first = self.timed.push_pop(nodes, slot, stamp);
-            if first != slot {
-                node.set_lane(Some(Lane::Timed));
-                nodes.node(first).set_lane(None);
-            }
+        if let Some(first) = self.exchange_timed(nodes, slot) {
             return Some(first);
         }
         self.push(nodes, slot);
         self.pop(nodes)
+    }
+
+    /// What [`push_pop`](Self::push_pop) does when only the timed lane is occupied, and `slot` has a deadline and is in no
+    /// lane. In any other case, `None`, and nothing changes. O(log N).
+    pub fn exchange_timed<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
+        let node = nodes.node(slot);
+        if self.occupied != Lane::Timed.bit() || node.lane().is_some() || node.home() != Lane::Timed {
+            return None;
+        }
+        self.end_streaks();
+        let stamp = self.stamp();
+        let first = self.timed.push_pop(nodes, slot, stamp);
+        if first != slot {
+            node.set_lane(Some(Lane::Timed));
+            nodes.node(first).set_lane(None);
+        }
+        Some(first)
     }
 
     /// What [`push_pop`](Self::push_pop) does in the plainest case: only the ready lane is occupied, ties go by arrival, and
