@@ -1,18 +1,14 @@
-//! Headers and the words that describe them, side by side; and the core that all banks share.
+//! Headers and the words that describe them, side by side.
 //!
 //! A waker holds a bank's address and an entry's number ([`Bell`]); a header's address gives both by arithmetic: no table, no
 //! capacity in the waker's type.
 
 use core::mem::offset_of;
 
-use super::counters::{Tally, add};
-use super::header::{Header, TaskId, state};
-use super::options::Miss;
-use super::platform::TraceEvent;
+use super::header::{Header, TaskId};
+use super::shared::Core;
 use crate::bitmap::{self, low_bits};
-use crate::sched::{Priority, Timers};
-use crate::sync::{AtomicBool, AtomicU32, CriticalSection, Guarded, Ordering, with_lock};
-use crate::time::Instant;
+use crate::sync::Ordering;
 
 /// The part of a bank that doesn't depend on its size.
 #[repr(C)]
@@ -64,134 +60,6 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
         }
     }
 }
-
-/// What an executor is to code that doesn't know its size: its first field.
-#[repr(C)]
-pub(crate) struct Core {
-    pub(super) ops: &'static Ops,
-    /// Covers the banks' woken words when there is more than one bank.
-    pub(super) summary: bitmap::Bank,
-    pub(super) clock: Guarded<Clock>,
-    pub(super) timers: Guarded<Timers>,
-    pub(super) tally: Tally,
-    /// The slot being polled, above it the polls left of the pass; [`NOT_RUNNING`] between passes.
-    pub(super) running: AtomicU32,
-    /// How many slots the lanes hold. Only the runner pushes and pops, so it may read this without the lock.
-    pub(super) queued: AtomicU32,
-    pub(super) started: AtomicBool,
-    banks: u8,
-    per_bank: u8,
-    banks_at: u32,
-    bank_stride: u32,
-    pub(super) miss_hook: Option<fn(&Miss)>,
-}
-
-pub(super) const NOT_RUNNING: u32 = u32::MAX;
-
-/// The executor's view of time.
-pub(super) struct Clock {
-    /// The latest `now` that was passed in.
-    pub now: Instant,
-    /// What the platform's alarm was last set to.
-    pub alarm: Option<Instant>,
-}
-
-/// The operations that need the executor's full type.
-pub(super) struct Ops {
-    pub now: unsafe fn(*const Core) -> Instant,
-    pub pend: unsafe fn(*const Core),
-    pub set_deadline: unsafe fn(*const Core, CriticalSection<'_>, u16, Option<u64>),
-    pub set_priority: unsafe fn(*const Core, CriticalSection<'_>, u16, Priority),
-    pub trace: Option<unsafe fn(*const Core, TraceEvent)>,
-}
-
-impl Core {
-    pub const fn new<const PER_BANK: usize>(ops: &'static Ops, banks: usize, banks_at: usize) -> Self {
-        Self {
-            ops,
-            summary: bitmap::Bank::new(0),
-            clock: Guarded::new(Clock { now: Instant::ZERO, alarm: None }),
-            timers: Guarded::new(Timers::new()),
-            tally: Tally::new(),
-            running: AtomicU32::new(NOT_RUNNING),
-            queued: AtomicU32::new(0),
-            started: AtomicBool::new(false),
-            banks: banks as u8,
-            per_bank: PER_BANK as u8,
-            banks_at: banks_at as u32,
-            bank_stride: size_of::<Bank<PER_BANK>>() as u32,
-            miss_hook: None,
-        }
-    }
-
-    /// Bank number `bank`.
-    ///
-    /// # Safety
-    ///
-    /// `core` points into a whole, static executor with more than `bank` banks.
-    #[inline(always)]
-    pub unsafe fn bank(core: *const Core, bank: usize) -> *const BankHead {
-        // SAFETY: the caller's promise, and the offsets were computed from the executor's layout.
-        unsafe { core.byte_add((*core).banks_at as usize + bank * (*core).bank_stride as usize).cast() }
-    }
-
-    /// The header of `slot`, if the executor has one.
-    ///
-    /// # Safety
-    ///
-    /// `core` points into a whole, static executor.
-    pub unsafe fn header(core: *const Core, slot: u16) -> Option<*const Header> {
-        let (bank, index) = bitmap::split(slot);
-        // SAFETY: the caller's promise; both indices are checked against the executor's size.
-        unsafe {
-            (bank < usize::from((*core).banks) && index < u32::from((*core).per_bank))
-                .then(|| BankHead::header(Self::bank(core, bank), index))
-        }
-    }
-
-    /// Claims the lowest free slot: transition 1. Any context. O(banks).
-    ///
-    /// # Safety
-    ///
-    /// `core` points into a whole, static executor.
-    #[inline(never)]
-    pub unsafe fn claim(core: *const Core) -> Option<*const Header> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            (0..usize::from((*core).banks)).find_map(|number| {
-                let bank = Self::bank(core, number);
-                let header = BankHead::header(bank, (*bank).free.claim()?);
-                (*header).state.store(state::CLAIMED, Ordering::Relaxed);
-                Some(header)
-            })
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `core` points into a whole, static executor.
-    pub unsafe fn trace(core: *const Core, event: TraceEvent) {
-        // SAFETY: the caller's promise; the operation is this executor's own.
-        unsafe {
-            if let Some(trace) = (*core).ops.trace {
-                trace(core, event);
-            }
-        }
-    }
-
-    /// The slot that is being polled.
-    pub fn running_slot(&self) -> Option<u16> {
-        let running = self.running.load(Ordering::Relaxed);
-        (running != NOT_RUNNING).then_some(running as u16)
-    }
-
-    /// The time of the latest pass.
-    pub fn pass_time(&self) -> Instant {
-        // SAFETY: a copy is made, nothing is called (Guarded Invariant).
-        with_lock(|cs| unsafe { self.clock.with(cs, |clock| clock.now) })
-    }
-}
-
 impl BankHead {
     /// Tells a bank which it is, when the executor is made.
     pub const fn place(&mut self, number: usize, to_core: usize) {
@@ -285,98 +153,6 @@ impl Header {
     pub unsafe fn is_woken(header: *const Header) -> bool {
         // SAFETY: the caller's promise.
         unsafe { (*Self::bank(header)).woken.bits() >> (*header).node.embedder_index & 1 == 1 }
-    }
-
-    /// Ends a task that has run to its end. The runner only.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Header::bank`]; the header is live, its storage holds the output.
-    #[inline(never)]
-    pub unsafe fn complete(header: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            add(&(*Self::core(header)).tally.completions, 1);
-            Self::finish(header, None);
-        }
-    }
-
-    /// Ends a live task whose storage holds its output, or nothing when it was `cancelled` for a reason: transitions 7 and 8.
-    /// The runner only.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Header::bank`]; the header is live, and the caller is the runner.
-    #[inline(never)]
-    pub unsafe fn finish(header: *const Header, cancelled: Option<u32>) {
-        let ending = match cancelled {
-            None => state::DONE,
-            Some(reason) => state::DONE | state::CANCELLED | reason << state::REASON,
-        };
-        // SAFETY: the caller's promise; Executor Invariant 3 until the exchange, 4 after it.
-        unsafe {
-            // Before the exchange, which may hand the header on: a wake that comes late must not poll what is over.
-            (*header).vtable.retire();
-            let mut now = (*header).state.load(Ordering::Relaxed);
-            while now & state::HANDLE != 0 {
-                let exchange = (*header).state.compare_exchange_weak(
-                    now,
-                    ending | state::HANDLE,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                );
-                match exchange {
-                    Ok(_) => return super::join::notify(header),
-                    Err(other) => now = other,
-                }
-            }
-            if cancelled.is_none() {
-                // The guard gives the slot back even if the output's `Drop` panics.
-                let _release = Release(header);
-                if let Some(vtable) = (*header).vtable.peek() {
-                    (vtable.drop_output)((*header).storage.get());
-                }
-            } else {
-                Self::release(header);
-            }
-        }
-    }
-
-    /// Gives storage and slot back: transitions 1', 7 and 9. A slot whose generations are used up is retired.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Header::bank`]; the caller owns the header (claimed, or done and joined, or finished as the runner) and
-    /// storage is empty.
-    #[inline(never)]
-    pub unsafe fn release(header: *const Header) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends with the task.
-            let (vtable, retired) = with_lock(|_| {
-                (*header).joiner.set(core::ptr::null());
-                let generation = (*header).generation.load(Ordering::Relaxed);
-                (*header).state.store(state::FREE, Ordering::Release);
-                (*header).generation.store(generation.wrapping_add(1), Ordering::Release);
-                ((*header).vtable.take(), generation == u32::MAX)
-            });
-            if let Some(vtable) = vtable {
-                (vtable.release)((*header).storage.get(), (*header).node.embedder_word.get());
-            }
-            if !retired {
-                (*Self::bank(header)).free.insert(u32::from((*header).node.embedder_index));
-            }
-        }
-    }
-}
-
-/// Releases a header when it goes out of scope.
-pub(super) struct Release(pub *const Header);
-
-impl Drop for Release {
-    fn drop(&mut self) {
-        // SAFETY: whoever makes a `Release` owns the header and has emptied its storage, or is emptying it right now.
-        unsafe { Header::release(self.0) }
     }
 }
 

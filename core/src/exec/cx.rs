@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use super::bank::Core;
 use super::header::{Header, TaskId, state};
 use super::join::JoinHandle;
 use super::options::TaskOptions;
 use super::pool::TaskPool;
+use super::shared::Core;
 use super::sleep::{Delay, Interval, MissedTick, Sleep, Timeout, ZeroPeriod};
 use super::spawn::{SpawnError, spawn};
 use super::task::{YieldNow, yield_now};

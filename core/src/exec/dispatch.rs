@@ -1,16 +1,18 @@
 //! What happens between a wake and a poll.
 //!
-//! Two ways lead there. While nothing is queued and one task at a time is woken, [`Executor::poll_lone_tasks`] polls it at
-//! once: what would come out of its lane as the only one need not go in. Otherwise the woken tasks are drained into the lanes,
-//! and [`Executor::next`] takes the first.
+//! The general way: woken bits are drained into the lanes ([`Executor::next`]), and the lanes give the first. Three short
+//! loops stand before it, for the cases in which most tasks of a firmware run; the order is the same as by the general way.
+//!
+//! * Nothing is queued and one task at a time is woken: it needs no lane ([`Executor::poll_lone_tasks`]).
+//! * Only timed tasks are queued: an exchange with the heap ([`Executor::poll_urgent_tasks`]).
+//! * Only ready tasks are queued: an exchange with the ring ([`Executor::poll_ready_tasks`]).
 
-use super::bank::{BankHead, Bell, Core};
-use super::counters::add;
+use super::bank::{BankHead, Bell};
 use super::executor::{Executor, Slots};
-use super::header::{Flagged, Header, TaskId, state};
-use super::join::Reason;
-use super::options::{Miss, OnMiss};
-use super::platform::{Platform, TraceEvent};
+use super::header::{Flagged, Header};
+use super::platform::Platform;
+use super::shared::Core;
+use super::trace::PollTrace;
 use crate::bitmap::{self, Bits};
 use crate::sched::{Lane, Lanes, Nodes};
 use crate::sync::{Ordering, fence, with_lock};
@@ -345,16 +347,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { (*header).vtable.load().is_live() || self.is_live_at_second_look(header) }
     }
 
-    #[inline(never)]
-    unsafe fn is_live_at_second_look(&'static self, header: *const Header) -> bool {
-        // SAFETY: the header is this executor's.
-        let live = unsafe { (*header).state.load(Ordering::Acquire) } & state::PHASE == state::LIVE;
-        if !live {
-            add(&self.shared().tally.stale_wakes, 1);
-        }
-        live
-    }
-
     #[inline(always)]
     fn with_lanes<R>(
         &'static self,
@@ -412,88 +404,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         }
     }
 
-    /// What a task with a quota or a deadline needs before it is polled, and what happens to a wake that came too late.
-    /// Says whether to poll.
-    #[inline(never)]
-    unsafe fn look(&'static self, header: *const Header, now: Instant) -> bool {
-        let tally = &self.shared().tally;
-        // SAFETY: the caller is the runner.
-        unsafe {
-            if !self.is_live_at_second_look(header) {
-                return false;
-            }
-            let word = (*header).state.load(Ordering::Relaxed);
-            if word & state::MISSED == 0 && !self.is_in_time(header, word, now) {
-                add(&tally.cancelled_by_deadline, 1);
-                self.cancel(header, Reason::Deadline);
-                return false;
-            }
-            if word & state::LIMITED != 0 {
-                if word >> state::QUOTA == 0 {
-                    add(&tally.cancelled_by_quota, 1);
-                    self.cancel(header, Reason::PollQuota);
-                    return false;
-                }
-                (*header).state.fetch_sub(1 << state::QUOTA, Ordering::Relaxed);
-            }
-        }
-        true
-    }
-
-    /// Notes a deadline that has passed. Says whether to go on with the task.
-    #[inline(never)]
-    unsafe fn is_in_time(&'static self, header: *const Header, word: u32, now: Instant) -> bool {
-        // SAFETY: the caller is `look`. The deadline is read, and marked as noted, under the lock, so that it is neither
-        // torn nor exchanged in between.
-        let missed = with_lock(|_| unsafe {
-            let due = (*header).node.deadline().filter(|&due| due < now.as_micros());
-            if due.is_some() {
-                (*header).state.fetch_or(state::MISSED, Ordering::Relaxed);
-            }
-            due
-        });
-        let Some(deadline) = missed else { return true };
-        add(&self.shared().tally.misses, 1);
-        match Header::on_miss(word) {
-            OnMiss::Count => true,
-            OnMiss::Cancel => false,
-            OnMiss::Call => {
-                if let Some(hook) = self.shared().miss_hook {
-                    // SAFETY: the header is this executor's.
-                    let task = unsafe { Header::id(header) };
-                    let on_unwind = WakeAgain(header);
-                    hook(&Miss { task, deadline: Instant::from_micros(deadline), now });
-                    core::mem::forget(on_unwind);
-                }
-                true
-            }
-        }
-    }
-
-    /// Drops the future of a live task that is not being polled, and ends the task.
-    #[cold]
-    #[inline(never)]
-    unsafe fn cancel(&'static self, header: *const Header, reason: Reason) {
-        /// Ends the task even if the future's `Drop` unwinds.
-        struct Finish(*const Header, Reason);
-
-        impl Drop for Finish {
-            fn drop(&mut self) {
-                // SAFETY: made below, where the future has been dropped or is being dropped.
-                unsafe { Header::finish(self.0, Some(self.1 as u32)) }
-            }
-        }
-
-        // SAFETY: the caller is the runner, and storage holds the future.
-        unsafe {
-            Core::trace(self.core(), TraceEvent::Ended { id: Header::id(header) });
-            let _finish = Finish(header, reason);
-            if let Some(vtable) = (*header).vtable.peek() {
-                (vtable.drop_future)((*header).storage.get());
-            }
-        }
-    }
-
     /// Whether a wake has not been taken yet: a plain load.
     pub(super) fn is_woken(&'static self) -> bool {
         if BANKS == 1 { !self.woken(0).is_empty() } else { !self.shared().summary.is_empty() }
@@ -518,44 +428,5 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     pub(super) fn shared(&'static self) -> &'static Core {
         // SAFETY: it is the first field of a static executor.
         unsafe { &*self.core() }
-    }
-}
-
-/// Gives a task whose wake was taken another one, if what comes before its poll unwinds.
-struct WakeAgain(*const Header);
-
-impl Drop for WakeAgain {
-    fn drop(&mut self) {
-        // SAFETY: made for a header of a static executor.
-        unsafe { Header::wake(self.0) }
-    }
-}
-
-/// Traces a poll's begin and, however it ends, its end and the task's.
-struct PollTrace<'a, P: Platform> {
-    platform: &'a P,
-    header: *const Header,
-    id: TaskId,
-}
-
-impl<'a, P: Platform> PollTrace<'a, P> {
-    /// # Safety
-    ///
-    /// The header is one of a static executor.
-    unsafe fn begin(platform: &'a P, header: *const Header) -> Self {
-        // SAFETY: the caller's promise.
-        let id = unsafe { Header::id(header) };
-        platform.trace(TraceEvent::PollStarts { id });
-        Self { platform, header, id }
-    }
-}
-
-impl<P: Platform> Drop for PollTrace<'_, P> {
-    fn drop(&mut self) {
-        self.platform.trace(TraceEvent::PollEnds { id: self.id });
-        // SAFETY: `begin` was given a header of a static executor.
-        if !unsafe { (*self.header).is_live(self.id.generation()) } {
-            self.platform.trace(TraceEvent::Ended { id: self.id });
-        }
     }
 }

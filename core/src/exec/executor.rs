@@ -3,7 +3,7 @@
 use core::fmt;
 use core::mem::offset_of;
 
-use super::bank::{Bank, BankHead, Core, Ops};
+use super::bank::{Bank, BankHead};
 use super::counters::Counters;
 use super::cx::{Cx, DeadlineError};
 use super::header::{Header, TaskId, TaskInfo, TaskState, state};
@@ -12,6 +12,7 @@ use super::options::{Miss, TaskOptions};
 use super::platform::Platform;
 use super::pool::TaskPool;
 use super::runner::Runner;
+use super::shared::{Core, Ops};
 use super::spawn::{LocalSpawner, SpawnError, spawn};
 use crate::arena::Stale;
 use crate::bitmap::{self, MAX_BANKS, MAX_PER_BANK};
@@ -311,7 +312,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { (*Self::of(core)).platform.pend() }
     }
 
-    unsafe fn op_trace(core: *const Core, event: super::platform::TraceEvent) {
+    unsafe fn op_trace(core: *const Core, event: super::trace::TraceEvent) {
         // SAFETY: as for `op_now`.
         unsafe { (*Self::of(core)).platform.trace(event) }
     }

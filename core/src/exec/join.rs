@@ -8,7 +8,7 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll, Waker};
 
-use super::bank::Release;
+use super::ending::Release;
 use super::header::{Header, TaskId, state};
 use crate::sync::{Ordering, with_lock};
 

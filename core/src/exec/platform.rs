@@ -1,6 +1,6 @@
 //! What an executor needs from the machine: a clock, an alarm, a nudge and a way to sleep.
 
-use super::header::TaskId;
+use super::trace::TraceEvent;
 use crate::time::Instant;
 
 /// The machine under an executor.
@@ -56,32 +56,4 @@ pub trait Platform: Sync + 'static {
     /// Records an event. Called by whoever causes it: [`Spawned`](TraceEvent::Spawned) from any context, the others from the
     /// runner.
     fn trace(&self, _event: TraceEvent) {}
-}
-
-/// Something that happened to a task. The id carries the slot's generation, so two tasks of one slot don't mix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TraceEvent {
-    /// The task exists now.
-    Spawned {
-        /// Its id.
-        id: TaskId,
-        /// Its name.
-        name: &'static str,
-    },
-    /// A poll begins.
-    PollStarts {
-        /// The task's id.
-        id: TaskId,
-    },
-    /// The poll has returned.
-    PollEnds {
-        /// The task's id.
-        id: TaskId,
-    },
-    /// The task is over: completed, or ended by a quota or a missed deadline.
-    Ended {
-        /// The task's id.
-        id: TaskId,
-    },
 }

@@ -2,11 +2,11 @@
 
 use core::marker::PhantomData;
 
-use super::bank::{Core, NOT_RUNNING};
 use super::counters::add;
 use super::dispatch::Woken;
 use super::executor::Executor;
 use super::platform::Platform;
+use super::shared::{Core, NOT_RUNNING};
 use super::spawn::LocalSpawner;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;

@@ -12,8 +12,8 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll, Waker};
 
-use super::bank::Core;
 use super::cx::Cx;
+use super::shared::Core;
 use crate::sched::TimerNode;
 use crate::sync::with_lock;
 use crate::time::{Duration, Instant};

@@ -3,15 +3,16 @@
 use core::fmt;
 use core::marker::PhantomData;
 
-use super::bank::Core;
 use super::cx::Cx;
 use super::executor::Executor;
 use super::header::{Header, Table, state};
 use super::join::JoinHandle;
 use super::options::TaskOptions;
-use super::platform::{Platform, TraceEvent};
+use super::platform::Platform;
 use super::pool::TaskPool;
+use super::shared::Core;
 use super::task::{Task, Vtable};
+use super::trace::TraceEvent;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 

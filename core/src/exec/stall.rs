@@ -1,9 +1,9 @@
 //! Noticing a poll that doesn't return.
 
-use super::bank::{Core, NOT_RUNNING};
 use super::executor::Executor;
 use super::header::{Header, TaskId};
 use super::platform::Platform;
+use super::shared::{Core, NOT_RUNNING};
 use crate::sync::Ordering;
 use crate::time::{Duration, Instant};
 
