@@ -11,7 +11,7 @@ use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::arena::Key as TaskId;
 
-/// A task slot.
+/// A task's slot.
 ///
 /// ```text
 ///              (1) claim            (2) publish
@@ -30,15 +30,18 @@ pub use crate::arena::Key as TaskId;
 ///                                          +------+
 /// ```
 ///
-/// 1. `Core::claim`: a bit of the bank's free word, atomically; any context. 1': `Header::release`.
-/// 2. `spawn`: one store of the state word, then a wake; the spawner.
-/// 3. `Runner::poll_pending`: the only woken task, with the lanes empty, skips its lane; the runner.
-/// 4. `Runner::poll_pending`: the woken bit is taken and the slot pushed; the runner. A wake during the poll leaves its bit
-///    for the next drain: running + woken.
-/// 5. `Lanes::pop`; the runner. Which task is running is one field of the core, not a state to store here.
+/// 1. `Core::claim`: a bit of the bank's free word, atomically; any context. 1': `Header::release`, when the build of the
+///    future unwinds.
+/// 2. `spawn::publish`: the state word and the table, under the critical section, then a wake; the spawner.
+/// 3. `Executor::poll_lone_tasks`, `poll_urgent_tasks`: the only woken task, if it goes first, skips its lane; the runner.
+/// 4. `Executor::enqueue`: the woken bit is taken and the slot pushed; the runner. A wake during the poll leaves its bit for
+///    the next drain: running + woken.
+/// 5. `Executor::next`, or an exchange with the lane in one step; the runner. Which task is running is one field of the core,
+///    not a state to store here.
 /// 6. The poll returns pending; the runner.
 /// 7. and 8. `Header::finish`: one compare-and-swap decides between them, against a handle that is dropped meanwhile.
-/// 9. `Header::detach` or a join: the slot's generation advances, the free bit is set; any context.
+/// 9. `JoinHandle::try_join` (joins and the handle's drop go through it): the slot's generation advances, the free bit is
+///    set; any context.
 ///
 /// A woken bit may be set on a slot in any phase (wakers outlive tasks): taken on a slot that isn't live, it is discarded;
 /// on the slot's next task, it costs one poll.
