@@ -13,6 +13,7 @@ use crate::{
     build,
     emulate::Run,
     gate::{Gate, Measured},
+    install::Needs,
     session::Session,
     table,
     workspace::Board,
@@ -104,7 +105,7 @@ pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Re
 }
 
 fn measure(session: &Session, board: &Board) -> Result<(Vec<Row>, String)> {
-    let ready = session.prepare(&[board], true)?;
+    let ready = session.prepare(&Needs::of([board], true))?;
     let rustc = ready
         .toolchains
         .get(&board.metadata.target)

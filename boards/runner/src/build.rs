@@ -54,10 +54,10 @@ fn build_package(
     bins: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = match ready.toolchains.get(&board.metadata.target) {
-        Some(toolchain) => toolchain.cargo_build(&board.dir),
+        Some(toolchain) => toolchain.cargo_build(&board.dir, &board.dir.join("target")),
         None => {
             let mut command = Command::new("cargo");
-            environment::clean(&mut command).current_dir(&board.dir).arg("build");
+            environment::clean(&mut command).current_dir(&board.dir).arg("build").stdin(Stdio::null());
             command
         }
     };
@@ -66,7 +66,6 @@ fn build_package(
     for bin in bins {
         command.args(["--bin", bin]);
     }
-    command.stdin(Stdio::null());
     let (reader, writer) = io::pipe().map_err(Error::io("make a pipe"))?;
     command.stdout(writer);
     let mut cargo = Guard::spawn(&mut command).map_err(Error::io("start cargo"))?;

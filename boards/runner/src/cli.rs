@@ -12,10 +12,11 @@ use crate::{
     Error, Result, bench, build,
     emulate::Run,
     gate::Gate,
-    list,
+    install::Needs,
+    lint, list,
     machine::ThisMachine,
     session::Session,
-    size, suite,
+    size, suite, targets,
     workspace::{Board, DEFAULT_BOARD, Workspace},
 };
 
@@ -133,6 +134,20 @@ enum Command {
         #[command(flatten)]
         gate: Gate,
     },
+    /// Check firmware with clippy and rustfmt
+    ///
+    /// Firmware boards are workspaces of their own, so `cargo clippy` in the root does not see them. The libraries in
+    /// boards/ that they share are checked as well. Warnings fail.
+    #[command(after_help = "Examples:\n  cargo board lint\n  cargo board lint --on mps2-an385")]
+    Lint {
+        /// Only this board, with the libraries it uses
+        #[arg(long, value_name = "BOARD")]
+        on: Option<String>,
+    },
+    /// Build the core for every target it promises to support
+    ///
+    /// The targets are listed in core/Cargo.toml, at `[package.metadata.targets]`.
+    Targets,
 }
 
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -148,7 +163,12 @@ impl Command {
             Self::Run { limit, .. } | Self::Test { limit, .. } | Self::Bench { limit, .. } => {
                 Duration::from_secs(limit.seconds)
             }
-            Self::Setup { .. } | Self::List | Self::Build { .. } | Self::Size { .. } => Duration::ZERO,
+            Self::Setup { .. }
+            | Self::List
+            | Self::Build { .. }
+            | Self::Size { .. }
+            | Self::Lint { .. }
+            | Self::Targets => Duration::ZERO,
         }
     }
 }
@@ -169,23 +189,22 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Run { example, on, args, .. } => run_one(&session, example, on, args),
         Command::Test { example, on, bless, .. } => {
             let tally = suite::test(&session, on.as_deref(), example.as_deref(), *bless)?;
-            if tally.passed == 0 && tally.failed == 0 {
-                return Err(Error::Usage(
-                    "nothing was tested: no example is listed by any of these boards".into(),
-                ));
-            }
-            Ok(u8::from(tally.failed > 0))
+            tally.status("nothing was tested: no example is listed by any of these boards")
         }
         Command::Bench { on, json, gate, .. } => bench::bench(&session, on.as_deref(), *json, gate),
         Command::Size { example, on, json, gate } => {
             size::size(&session, on.as_deref(), example.as_deref(), *json, gate)
         }
+        Command::Lint { on } => {
+            lint::lint(&session, on.as_deref())?.status("nothing was checked: there is no firmware board")
+        }
+        Command::Targets => targets::targets(&session)?.status("nothing was built: no target is listed"),
     }
 }
 
 fn setup(session: &Session, on: Option<&str>) -> Result<u8> {
     let boards = session.workspace.chosen(on, |_| true)?;
-    let ready = session.ensure(&boards, true)?;
+    let ready = session.ensure(&Needs::of(boards.iter().copied(), true))?;
     for line in ready.lines() {
         println!("{line}");
     }
@@ -201,7 +220,7 @@ fn known<'a>(session: &'a Session, example: &str, on: &str) -> Result<&'a Board>
 
 fn build_one(session: &Session, example: &str, on: &str) -> Result<u8> {
     let board = known(session, example, on)?;
-    let ready = session.prepare(&[board], false)?;
+    let ready = session.prepare(&Needs::of([board], false))?;
     let images = build::build(board, &ready, &[example])?;
     println!("{}", images.get(example)?.display());
     Ok(0)
@@ -210,7 +229,7 @@ fn build_one(session: &Session, example: &str, on: &str) -> Result<u8> {
 fn run_one(session: &Session, example: &str, on: &str, args: &[String]) -> Result<u8> {
     let board = known(session, example, on)?;
     board.check_runnable()?;
-    let ready = session.prepare(&[board], true)?;
+    let ready = session.prepare(&Needs::of([board], true))?;
     let images = build::build(board, &ready, &[example])?;
     let run = Run { board, bin: example, image: images.get(example)?, args, limit: session.limit };
     let outcome = run.run(&ready, &mut io::stdout().lock())?;

@@ -1,4 +1,4 @@
-//! Gets what is missing for a set of boards, or says exactly what it is.
+//! Gets what is missing for a command, or says exactly what it is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Error, Result,
     machine::Machine,
-    toolchain::{self, Gap, Toolchain},
+    toolchain::{self, Gap, Purpose, Toolchain},
     workspace::Board,
 };
 
@@ -21,11 +21,13 @@ const RUSTUP_LIMIT: Duration = Duration::from_secs(30);
 /// How long a failure of rustup is remembered.
 const RUSTUP_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// What a set of boards needs.
+/// What a command needs.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Needs {
     /// Targets to compile for.
     pub targets: BTreeSet<String>,
+    /// What they are compiled for.
+    pub purpose: Purpose,
     /// Emulators, each with the Debian package that holds it.
     pub emulators: BTreeMap<String, String>,
 }
@@ -46,13 +48,15 @@ pub struct Ready {
 pub struct Missing {
     /// Targets nothing can compile for.
     pub gaps: Vec<Gap>,
+    /// What they would be compiled for.
+    pub purpose: Purpose,
     /// Emulators, each with its Debian package.
     pub emulators: BTreeMap<String, String>,
     /// What was tried, or why nothing was.
     pub notes: Vec<String>,
 }
 
-/// Finds, and where allowed installs, what boards need.
+/// Finds, and where allowed installs, what a command needs.
 pub struct Installer<'a> {
     /// The computer.
     pub machine: &'a dyn Machine,
@@ -94,7 +98,7 @@ impl Installer<'_> {
         }
         let mut notes = Vec::new();
         if !missing.gaps.is_empty() {
-            notes.extend(self.add_targets(&missing.gaps));
+            notes.extend(self.ask_rustup(&missing));
             (_, missing) = self.look(needs);
         }
         if !missing.is_empty() {
@@ -110,9 +114,10 @@ impl Installer<'_> {
     }
 
     fn look(&self, needs: &Needs) -> (Ready, Missing) {
-        let (mut ready, mut missing) = (Ready::default(), Missing::default());
+        let mut ready = Ready::default();
+        let mut missing = Missing { purpose: needs.purpose, ..Missing::default() };
         for target in &needs.targets {
-            match toolchain::probe(self.machine, target, self.minimum) {
+            match toolchain::probe(self.machine, target, self.minimum, needs.purpose) {
                 Ok(toolchain) => drop(ready.toolchains.insert(target.clone(), toolchain)),
                 Err(gap) => missing.gaps.push(gap),
             }
@@ -127,7 +132,7 @@ impl Installer<'_> {
     }
 
     /// Tries rustup. Returns why that did not work, if it did not.
-    fn add_targets(&self, gaps: &[Gap]) -> Option<String> {
+    fn ask_rustup(&self, missing: &Missing) -> Option<String> {
         if self.machine.find("rustup").is_none() {
             return Some("rustup is not installed".into());
         }
@@ -144,10 +149,11 @@ impl Installer<'_> {
                 mark.display()
             ));
         }
-        let mut args = vec!["target", "add"];
-        args.extend(gaps.iter().map(|gap| gap.target.as_str()));
-        eprintln!("cargo board: rustup {}", args.join(" "));
-        let why = self.machine.perform("rustup", &args, Some(RUSTUP_LIMIT)).err()?;
+        let mut calls = missing.rustup_calls().into_iter();
+        let why = calls.find_map(|args| {
+            eprintln!("cargo board: rustup {}", args.join(" "));
+            self.machine.perform("rustup", &args, Some(RUSTUP_LIMIT)).err()
+        })?;
         // If this can't be remembered, the next call merely tries again.
         let _ = fs::create_dir_all(&self.memory).and_then(|()| fs::write(&mark, &why));
         Some(why)
@@ -197,6 +203,16 @@ impl Missing {
         packages.dedup();
         packages
     }
+
+    /// What would complete rustup's tool-chain. It changes nothing that is there already.
+    fn rustup_calls(&self) -> Vec<Vec<&str>> {
+        let mut add = vec!["target", "add"];
+        add.extend(self.gaps.iter().map(|gap| gap.target.as_str()));
+        match self.purpose {
+            Purpose::Build => vec![add],
+            Purpose::Lint => vec![add, vec!["component", "add", "clippy"]],
+        }
+    }
 }
 
 fn compiler_packages(gaps: &[Gap]) -> Vec<&str> {
@@ -210,13 +226,19 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const APT: &str = "apt-get install --no-install-recommends";
         let targets: Vec<&str> = self.gaps.iter().map(|gap| gap.target.as_str()).collect();
-        let compiler = (!targets.is_empty()).then(|| format!("a compiler for {}", targets.join(", ")));
+        let kind = match self.purpose {
+            Purpose::Build => "a compiler",
+            Purpose::Lint => "a compiler and clippy",
+        };
+        let compiler = (!targets.is_empty()).then(|| format!("{kind} for {}", targets.join(", ")));
         let names: Vec<&str> =
             compiler.iter().map(String::as_str).chain(self.emulators.keys().map(String::as_str)).collect();
         write!(f, "missing: {}", names.join("; "))?;
         if !targets.is_empty() {
             write!(f, "\n  for the compiler, one of these:")?;
-            write!(f, "\n    with rustup:  rustup target add {}", targets.join(" "))?;
+            let calls = self.rustup_calls();
+            let calls: Vec<String> = calls.iter().map(|args| format!("rustup {}", args.join(" "))).collect();
+            write!(f, "\n    with rustup:  {}", calls.join(" && "))?;
             write!(f, "\n    on Debian:    {APT} {}", compiler_packages(&self.gaps).join(" "))?;
         }
         for (program, package) in &self.emulators {
@@ -240,6 +262,7 @@ mod tests {
     fn needs() -> Needs {
         Needs {
             targets: [TARGET.to_owned()].into(),
+            purpose: Purpose::Build,
             emulators: [("qemu-system-arm".to_owned(), "qemu-system-arm".to_owned())].into(),
         }
     }
@@ -250,9 +273,13 @@ mod tests {
     }
 
     fn attempt(machine: &Fake, allowed: bool, memory: &tempfile::TempDir) -> Attempt {
+        attempt_for(&needs(), machine, allowed, memory)
+    }
+
+    fn attempt_for(needs: &Needs, machine: &Fake, allowed: bool, memory: &tempfile::TempDir) -> Attempt {
         machine.performed.borrow_mut().clear();
         let installer = Installer { machine, minimum: (1, 92), allowed, memory: memory.path().join("board") };
-        let result = installer.ensure(&needs());
+        let result = installer.ensure(needs);
         Attempt { result, performed: machine.performed.borrow().clone() }
     }
 
@@ -308,6 +335,36 @@ mod tests {
         assert_eq!(first.performed, ["rustup target add thumbv7m-none-eabi", "apt-get update", apt]);
         let second = attempt(&Fake::default().with_rustup(&[]).with_apt_as("0"), true, &memory);
         assert_eq!(second.performed, ["apt-get update", apt]);
+    }
+
+    #[test]
+    fn clippy_is_installed_for_linting_only() {
+        let lint = Needs { purpose: Purpose::Lint, ..needs() };
+        let with_rustup =
+            attempt_for(&lint, &Fake::default().with_working_rustup().with_apt_as("0"), true, &memory());
+        assert!(with_rustup.result.is_ok());
+        assert_eq!(
+            with_rustup.performed[..2],
+            ["rustup target add thumbv7m-none-eabi", "rustup component add clippy"]
+        );
+
+        let with_debian = attempt_for(
+            &lint,
+            &Fake::default().with_rustup(&[]).with_debian().with_apt_as("0"),
+            true,
+            &memory(),
+        );
+        assert!(with_debian.result.is_ok());
+        let apt = "apt-get install -y --no-install-recommends qemu-system-arm rust-web-clippy";
+        assert_eq!(with_debian.performed[1..], ["apt-get update", apt]);
+
+        let nothing = attempt_for(&lint, &Fake::default(), false, &memory()).result.expect_err("is missing");
+        let text = nothing.to_string();
+        assert!(text.contains("missing: a compiler and clippy for thumbv7m-none-eabi"), "{text}");
+        assert!(
+            text.contains("rustup target add thumbv7m-none-eabi && rustup component add clippy"),
+            "{text}"
+        );
     }
 
     #[test]

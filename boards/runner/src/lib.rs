@@ -10,6 +10,7 @@
 //! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status.
 //! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
 //!   and [`budget`] hold the figures against the accepted ones.
+//! - [`lint`] and [`targets`]: what cargo can't check from the root.
 
 pub mod bench;
 pub mod budget;
@@ -22,6 +23,7 @@ pub mod error;
 pub mod gate;
 pub mod golden;
 pub mod install;
+pub mod lint;
 pub mod list;
 pub mod machine;
 pub mod manifest;
@@ -31,6 +33,8 @@ pub mod size;
 pub mod suggest;
 pub mod suite;
 pub mod table;
+pub mod tally;
+pub mod targets;
 pub mod toolchain;
 pub mod workspace;
 

@@ -8,6 +8,9 @@ pub const PARTS: [&str; 7] =
 
 const OTHER: &str = PARTS[6];
 
+/// Those of [`PARTS`] that are trilane itself.
+pub const OWN: [&str; 3] = [PARTS[0], PARTS[1], PARTS[2]];
+
 /// The crates by which symbols are told apart.
 #[derive(Clone, Debug)]
 pub struct Crates<'a> {

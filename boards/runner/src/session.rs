@@ -6,7 +6,7 @@ use crate::{
     Result,
     install::{Installer, Needs, Ready},
     machine::Machine,
-    workspace::{Board, Workspace},
+    workspace::Workspace,
 };
 
 /// What every command has at hand.
@@ -23,26 +23,22 @@ pub struct Session {
 
 impl Session {
     /// Like [`ensure`](Self::ensure), and says which way was taken if something had to be installed.
-    pub fn prepare(&self, boards: &[&Board], run: bool) -> Result<Ready> {
-        let ready = self.ensure(boards, run)?;
+    pub fn prepare(&self, needs: &Needs) -> Result<Ready> {
+        let ready = self.ensure(needs)?;
         if ready.installed {
             ready.lines().iter().for_each(|line| eprintln!("cargo board: {line}"));
         }
         Ok(ready)
     }
 
-    /// Makes sure that there is all it takes to build for `boards` and, with `run`, to run there.
-    pub fn ensure(&self, boards: &[&Board], run: bool) -> Result<Ready> {
-        let needs = Needs::of(boards.iter().copied(), run);
-        if needs == Needs::default() {
-            return Ok(Ready::default());
-        }
+    /// Makes sure that `needs` are fulfilled.
+    pub fn ensure(&self, needs: &Needs) -> Result<Ready> {
         let installer = Installer {
             machine: self.machine.as_ref(),
             minimum: self.workspace.rust_version(),
             allowed: self.install,
             memory: self.workspace.root.join("target/board"),
         };
-        installer.ensure(&needs)
+        installer.ensure(needs)
     }
 }

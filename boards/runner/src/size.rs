@@ -14,11 +14,19 @@ use crate::{
     budget::{Rows, Section},
     build,
     gate::{Gate, Measured},
-    parts::{Crates, PARTS},
+    install::Needs,
+    parts::{Crates, OWN, PARTS},
     session::Session,
     table,
     workspace::Board,
 };
+
+/// What the names begin with that the compiler gives to constants and to variables it has put side by side. The
+/// variables have names of their own as well.
+const UNNAMED: &str = ".L";
+
+/// How many variables are listed.
+const STATICS: usize = 5;
 
 /// The size of an image, in bytes.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -41,6 +49,19 @@ pub struct Size {
     pub bss: u64,
     /// The same by part; sums to `flash` and `ram`.
     pub parts: Vec<Part>,
+    /// What trilane itself takes of the flash.
+    pub trilane: u64,
+    /// The largest variables, at most [`STATICS`].
+    pub statics: Vec<Static>,
+}
+
+/// A variable in RAM.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Static {
+    /// Its path.
+    pub name: String,
+    /// Its bytes.
+    pub ram: u64,
 }
 
 /// What one part takes, in bytes.
@@ -102,7 +123,7 @@ pub fn size(
             Some(example) => vec![example],
             None => board.examples.iter().map(String::as_str).collect(),
         };
-        let ready = session.prepare(&[board], false)?;
+        let ready = session.prepare(&Needs::of([board], false))?;
         let images = build::build(board, &ready, &examples)?;
         let mut rows = Rows::new();
         for name in examples {
@@ -144,19 +165,39 @@ pub fn measure(image: &Path, board: &str, example: &str, crates: &Crates<'_>) ->
         (total(Kind::Text), total(Kind::Rodata), total(Kind::Data), total(Kind::Bss));
     let (flash, ram) = (text + rodata + data, data + bss);
     let mut parts: Vec<Part> = PARTS.iter().map(|&part| Part { part, flash: 0, ram: 0 }).collect();
-    for (part, kind, bytes) in symbols(&file, &kinds, crates) {
+    let mut statics = Vec::new();
+    for Symbol { name, kind, bytes } in symbols(&file, &kinds) {
+        let part = crates.part(name);
         if let Some(part) = parts.iter_mut().find(|other| other.part == part) {
             part.flash += if kind.in_flash() { bytes } else { 0 };
             part.ram += if kind.in_ram() { bytes } else { 0 };
         }
+        if kind.in_ram() && bytes > 0 {
+            statics.push(Static { name: format!("{:#}", rustc_demangle::demangle(name)), ram: bytes });
+        }
     }
+    statics.sort_by(|one, other| other.ram.cmp(&one.ram).then_with(|| one.name.cmp(&other.name)));
+    statics.truncate(STATICS);
+    let trilane = parts.iter().filter(|part| OWN.contains(&part.part)).map(|part| part.flash).sum();
     // What no symbol covers (padding, string constants, the vector table) is nobody's.
     let named: (u64, u64) = parts.iter().fold((0, 0), |sum, part| (sum.0 + part.flash, sum.1 + part.ram));
     if let Some(other) = parts.last_mut() {
         other.flash += flash.saturating_sub(named.0);
         other.ram += ram.saturating_sub(named.1);
     }
-    Ok(Size { board: board.into(), example: example.into(), flash, ram, text, rodata, data, bss, parts })
+    Ok(Size {
+        board: board.into(),
+        example: example.into(),
+        flash,
+        ram,
+        text,
+        rodata,
+        data,
+        bss,
+        parts,
+        trilane,
+        statics,
+    })
 }
 
 fn kind<'a>(section: &impl ObjectSection<'a>) -> Option<Kind> {
@@ -173,12 +214,15 @@ fn kind<'a>(section: &impl ObjectSection<'a>) -> Option<Kind> {
     })
 }
 
+/// A symbol and the bytes that are its own.
+struct Symbol<'a> {
+    name: &'a str,
+    kind: Kind,
+    bytes: u64,
+}
+
 /// The bytes of each symbol, each byte once: equal functions that the linker merged share an address.
-fn symbols<'a>(
-    file: &object::File<'_>,
-    kinds: &'a HashMap<SectionIndex, Kind>,
-    crates: &'a Crates<'_>,
-) -> Vec<(&'static str, Kind, u64)> {
+fn symbols<'a>(file: &object::File<'a>, kinds: &HashMap<SectionIndex, Kind>) -> Vec<Symbol<'a>> {
     // On Arm, the lowest bit of a function's address says that it is Thumb code.
     let thumb = file.architecture() == Architecture::Arm;
     let mut found: Vec<(Kind, u64, u64, &str)> = file
@@ -187,7 +231,8 @@ fn symbols<'a>(
         .filter_map(|symbol| {
             let kind = *kinds.get(&symbol.section_index()?)?;
             let address = if thumb && kind == Kind::Text { symbol.address() & !1 } else { symbol.address() };
-            Some((kind, address, symbol.size(), symbol.name().ok()?))
+            let name = symbol.name().ok().filter(|name| !name.starts_with(UNNAMED))?;
+            Some((kind, address, symbol.size(), name))
         })
         .collect();
     found.sort_unstable();
@@ -197,7 +242,7 @@ fn symbols<'a>(
         let end = end.entry(kind).or_default();
         let new = (address + bytes).saturating_sub(address.max(*end));
         *end = (*end).max(address + bytes);
-        counted.push((crates.part(name), kind, new));
+        counted.push(Symbol { name, kind, bytes: new });
     }
     counted
 }
@@ -216,8 +261,13 @@ fn to_text(size: &Size, board: &Board) -> String {
             .iter()
             .map(|part| vec![part.part.to_owned(), part.flash.to_string(), part.ram.to_string()]),
     );
+    let statics: Vec<Vec<String>> = size
+        .statics
+        .iter()
+        .map(|variable| vec![String::new(), variable.name.clone(), variable.ram.to_string()])
+        .collect();
     format!(
-        "{} on {}: flash {}{}, RAM {}{}\n  text {}, rodata {}, data {}, bss {}\n{}",
+        "{} on {}: flash {}{}, RAM {}{}\n  text {}, rodata {}, data {}, bss {}\n{}  trilane takes {} of the flash\n  largest statics\n{}",
         size.example,
         size.board,
         size.flash,
@@ -228,13 +278,18 @@ fn to_text(size: &Size, board: &Board) -> String {
         size.rodata,
         size.data,
         size.bss,
-        table::render(&rows, 1)
+        table::render(&rows, 1),
+        size.trilane,
+        table::render(&statics, 2)
     )
 }
 
 fn to_budget(size: &Size) -> BTreeMap<String, f64> {
     #[expect(clippy::cast_precision_loss, reason = "an image is far below 2^52 bytes")]
-    BTreeMap::from([("flash".to_owned(), size.flash as f64), ("ram".to_owned(), size.ram as f64)])
+    [("flash", size.flash), ("ram", size.ram), ("trilane", size.trilane)]
+        .into_iter()
+        .map(|(what, bytes)| (what.to_owned(), bytes as f64))
+        .collect()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -254,7 +309,8 @@ mod tests {
         let flash =
             |name: &str| size.parts.iter().find(|part| part.part == name).map_or(0, |part| part.flash);
         assert!(flash("board") > 0 && flash("example") > 0 && flash("core") > 0 && flash("other") > 0);
-        assert_eq!(flash("trilane::sched"), 0);
+        assert_eq!(flash("trilane::sched") + flash("trilane::exec") + flash("trilane, rest"), size.trilane);
+        assert!(size.statics.len() == STATICS && size.statics.is_sorted_by(|one, next| one.ram >= next.ram));
     }
 
     #[test]

@@ -7,19 +7,11 @@ use crate::{
     build::{self, Images},
     emulate::Run,
     golden,
-    install::Ready,
+    install::{Needs, Ready},
     session::Session,
+    tally::Tally,
     workspace::Board,
 };
-
-/// How many runs passed and failed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
-    /// Runs with the expected output and status 0.
-    pub passed: usize,
-    /// All other runs.
-    pub failed: usize,
-}
 
 /// Runs `example`, else all, on the board `on`, else on the host and all emulated boards, printing one line
 /// for each run. With `bless`, the first board that runs an example gives its golden output; the others are
@@ -48,7 +40,7 @@ pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: b
             continue;
         }
         // A tool that is missing fails every example of the board, so that no run is left out in silence.
-        let prepared = session.prepare(&[board], true).and_then(|ready| {
+        let prepared = session.prepare(&Needs::of([board], true)).and_then(|ready| {
             let images = build::build(board, &ready, &examples)?;
             Ok((ready, images))
         });
@@ -58,21 +50,10 @@ pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: b
                 Ok((ready, images)) => check(session, board, name, ready, images, to_bless.remove(name)),
                 Err(why) => Err(why.clone()),
             };
-            match verdict {
-                Ok(note) => {
-                    println!("ok      {name} on {}{note}", board.name);
-                    tally.passed += 1;
-                }
-                Err(why) => {
-                    println!("FAILED  {name} on {}", board.name);
-                    why.lines().for_each(|line| println!("        {line}"));
-                    tally.failed += 1;
-                }
-            }
+            tally.record(&format!("{name} on {}", board.name), verdict);
         }
     }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    Ok(tally)
+    Ok(tally.finish())
 }
 
 /// A remark on the success, or why it failed.

@@ -8,7 +8,7 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::{environment, machine::Machine};
@@ -17,6 +17,18 @@ use crate::{environment, machine::Machine};
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// The cargo that goes with it.
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+/// The clippy that goes with it. By path too: `cargo clippy` would find the one in cargo's home first.
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
+
+/// What a compiler is wanted for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Purpose {
+    /// Building.
+    #[default]
+    Build,
+    /// Building and clippy.
+    Lint,
+}
 
 /// A compiler for one target.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,9 +72,17 @@ pub struct Gap {
 
 /// The compiler for `target`, Debian's only from release `minimum` on. The installed route is taken first: it
 /// builds faster.
-pub fn probe(machine: &dyn Machine, target: &str, minimum: (u32, u32)) -> Result<Toolchain, Gap> {
+pub fn probe(
+    machine: &dyn Machine,
+    target: &str,
+    minimum: (u32, u32),
+    purpose: Purpose,
+) -> Result<Toolchain, Gap> {
     let toolchain = |route, version| Toolchain { target: target.to_owned(), route, version };
-    if has_core(machine, target) {
+    let lint = purpose == Purpose::Lint;
+    // Rustup puts a `cargo-clippy` on PATH whether or not the component behind it is installed.
+    let has_clippy = || machine.ask("cargo", &["clippy", "--version"]).is_some();
+    if has_core(machine, target) && (!lint || has_clippy()) {
         let version = machine.ask("rustc", &["--version"]).unwrap_or_default();
         return Ok(toolchain(Route::Installed, short(&version)));
     }
@@ -81,6 +101,9 @@ pub fn probe(machine: &dyn Machine, target: &str, minimum: (u32, u32)) -> Result
     }
     if rustc.is_none() || !has_core_source(machine) {
         packages.push("rust-web-src");
+    }
+    if lint && machine.find(DEBIAN_CLIPPY).is_none() {
+        packages.push("rust-web-clippy");
     }
     if linker.is_none() {
         packages.push("lld");
@@ -143,39 +166,52 @@ pub fn release(text: &str) -> Option<(u32, u32)> {
 }
 
 impl Toolchain {
-    /// `cargo build` for the board in `folder`, with the options that the route needs.
-    pub fn cargo_build(&self, folder: &Path) -> Command {
-        let mut command = match &self.route {
-            Route::Installed => {
-                let mut command = Command::new("cargo");
-                environment::isolate(environment::clean(&mut command));
-                command.arg("build").arg("--target-dir").arg(folder.join("target"));
-                command
-            }
-            Route::Debian(linker) => {
-                let mut command = Command::new(DEBIAN_CARGO);
-                environment::isolate(environment::clean(&mut command));
-                // `-Zbuild-std` is not stable; this is how a stable compiler is told to accept it.
-                command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
-                match linker {
-                    Linker::RustLld => {}
-                    Linker::RustLldIn(folder) => {
-                        command.env("PATH", with_last(folder));
-                    }
-                    Linker::Lld(program) => {
-                        command.env(format!("CARGO_TARGET_{}_LINKER", variable_name(&self.target)), program);
-                    }
-                }
-                // A folder of its own, inside the usual one so that `cargo clean` finds it: sharing would
-                // make each route replace the other's images.
-                command
-                    .args(["build", "-Zbuild-std=core"])
-                    .arg("--target-dir")
-                    .arg(folder.join("target/debian"));
-                command
-            }
+    /// `cargo build` for the package in `folder`, with the options that the route needs; its target folder is
+    /// `target_dir`.
+    pub fn cargo_build(&self, folder: &Path, target_dir: &Path) -> Command {
+        let mut command = match self.route {
+            Route::Installed => Command::new("cargo"),
+            Route::Debian(_) => Command::new(DEBIAN_CARGO),
         };
-        command.current_dir(folder).args(["--target", &self.target]);
+        command.arg("build");
+        self.finish(command, folder, target_dir)
+    }
+
+    /// `cargo clippy`, otherwise like [`cargo_build`](Self::cargo_build).
+    pub fn cargo_clippy(&self, folder: &Path, target_dir: &Path) -> Command {
+        let mut command = match self.route {
+            Route::Installed => Command::new("cargo"),
+            Route::Debian(_) => Command::new(DEBIAN_CLIPPY),
+        };
+        command.arg("clippy");
+        let mut command = self.finish(command, folder, target_dir);
+        if let Route::Debian(_) = self.route {
+            command.env("CARGO", DEBIAN_CARGO);
+        }
+        command
+    }
+
+    fn finish(&self, mut command: Command, folder: &Path, target_dir: &Path) -> Command {
+        environment::isolate(environment::clean(&mut command));
+        command.stdin(Stdio::null()).current_dir(folder).args(["--target", &self.target, "--target-dir"]);
+        let Route::Debian(linker) = &self.route else {
+            command.arg(target_dir);
+            return command;
+        };
+        // A folder of its own, inside the usual one so that `cargo clean` finds it: sharing would make each
+        // route replace the other's images.
+        command.arg(target_dir.join("debian"));
+        // `-Zbuild-std` is not stable; this is how a stable compiler is told to accept it.
+        command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
+        match linker {
+            Linker::RustLld => {}
+            Linker::RustLldIn(folder) => {
+                command.env("PATH", with_last(folder));
+            }
+            Linker::Lld(program) => {
+                command.env(format!("CARGO_TARGET_{}_LINKER", variable_name(&self.target)), program);
+            }
+        }
         command
     }
 
@@ -217,13 +253,16 @@ mod tests {
     #[test]
     fn an_installed_target_is_taken_first() {
         let machine = Fake::default().with_rustup(&[TARGET]).with_debian();
-        assert_eq!(probe(&machine, TARGET, (1, 92)).expect("is there").route, Route::Installed);
+        assert_eq!(
+            probe(&machine, TARGET, (1, 92), Purpose::Build).expect("is there").route,
+            Route::Installed
+        );
     }
 
     #[test]
     fn a_target_folder_without_core_is_not_an_installed_target() {
         let machine = Fake::default().with_rustup(&[]).with_debian();
-        let toolchain = probe(&machine, TARGET, (1, 92)).expect("is there");
+        let toolchain = probe(&machine, TARGET, (1, 92), Purpose::Build).expect("is there");
         assert_eq!(
             toolchain.route,
             Route::Debian(Linker::RustLldIn("/rustup/lib/rustlib/x86_64-unknown-linux-gnu/bin".into()))
@@ -233,24 +272,49 @@ mod tests {
 
     #[test]
     fn with_nothing_installed_all_packages_are_named() {
-        let gap = probe(&Fake::default(), TARGET, (1, 92)).expect_err("nothing is there");
+        let gap = probe(&Fake::default(), TARGET, (1, 92), Purpose::Build).expect_err("nothing is there");
         assert_eq!(gap.packages, ["rustc-web", "cargo-web", "rust-web-src", "lld"]);
     }
 
     #[test]
     fn without_rustup_debians_lld_links() {
         let machine = Fake::default().with_debian().with_program("ld.lld");
-        let toolchain = probe(&machine, TARGET, (1, 92)).expect("is there");
+        let toolchain = probe(&machine, TARGET, (1, 92), Purpose::Build).expect("is there");
         assert_eq!(toolchain.route, Route::Debian(Linker::Lld("/usr/bin/ld.lld".into())));
-        let gap = probe(&Fake::default().with_debian(), TARGET, (1, 92)).expect_err("has no linker");
+        let gap = probe(&Fake::default().with_debian(), TARGET, (1, 92), Purpose::Build)
+            .expect_err("has no linker");
         assert_eq!(gap.packages, ["lld"]);
     }
 
     #[test]
     fn a_compiler_of_debian_that_is_too_old_counts_as_missing() {
         let machine = Fake::default().with_rustup(&[]).with_debian();
-        let gap = probe(&machine, TARGET, (1, 97)).expect_err("is too old");
+        let gap = probe(&machine, TARGET, (1, 97), Purpose::Build).expect_err("is too old");
         assert_eq!(gap.packages, ["rustc-web", "cargo-web", "rust-web-src"]);
+    }
+
+    #[test]
+    fn for_linting_a_route_needs_its_clippy_too() {
+        let lint = |machine: &Fake| probe(machine, TARGET, (1, 92), Purpose::Lint);
+        let installed = Fake::default().with_rustup(&[TARGET]);
+        assert_eq!(lint(&installed).expect_err("has none").packages.last(), Some(&"rust-web-clippy"));
+        let installed = installed.with_debian().with_program("/usr/bin/cargo-clippy");
+        assert!(matches!(lint(&installed).expect("is there").route, Route::Debian(_)));
+        assert_eq!(lint(&installed.with_clippy()).expect("is there").route, Route::Installed);
+    }
+
+    #[test]
+    fn debians_clippy_is_told_which_cargo_and_compiler_to_use() {
+        let machine = Fake::default().with_rustup(&[]).with_debian().with_program("/usr/bin/cargo-clippy");
+        let toolchain = probe(&machine, TARGET, (1, 92), Purpose::Lint).expect("is there");
+        let command = toolchain.cargo_clippy(Path::new("/b"), Path::new("/b/target"));
+        assert_eq!(command.get_program(), DEBIAN_CLIPPY);
+        let args: Vec<_> = command.get_args().filter_map(|arg| arg.to_str()).collect();
+        let expected = ["clippy", "--target", TARGET, "--target-dir", "/b/target/debian", "-Zbuild-std=core"];
+        assert_eq!(args, expected);
+        for (name, value) in [("CARGO", DEBIAN_CARGO), ("RUSTC", DEBIAN_RUSTC)] {
+            assert!(command.get_envs().any(|env| env == (name.as_ref(), Some(value.as_ref()))), "{name}");
+        }
     }
 
     #[test]

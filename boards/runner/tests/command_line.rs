@@ -177,6 +177,23 @@ fn a_wrong_board_description_is_named_with_file_and_field() {
 }
 
 #[test]
+fn linting_the_host_names_the_commands_that_do_it() {
+    let output = board(&workspace(), &["lint", "--on", "host"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`cargo clippy --workspace`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_core_without_a_list_of_targets_is_named() {
+    let workspace = workspace();
+    write(workspace.path(), "core/Cargo.toml", "[package]\nname = \"core\"\n");
+    let output = board(&workspace, &["targets"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("core/Cargo.toml") && text.contains("missing field `metadata`"), "{text}");
+}
+
+#[test]
 fn outside_the_workspace_the_error_says_where_to_go() {
     let output = board(&tempfile::tempdir().expect("a folder"), &["list"]);
     assert_eq!(output.status.code(), Some(1));

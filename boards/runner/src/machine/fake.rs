@@ -35,6 +35,11 @@ impl Fake {
         self.with_program("rustc").with_program("rustup")
     }
 
+    pub(crate) fn with_clippy(self) -> Self {
+        self.answer("cargo clippy --version", "clippy 0.1.95 (59807616e 2026-04-14)");
+        self
+    }
+
     pub(crate) fn with_working_rustup(mut self) -> Self {
         self.rustup_works = true;
         self.with_rustup(&[])
@@ -69,6 +74,9 @@ impl Fake {
             }
             "rust-web-src" => {
                 self.paths.borrow_mut().insert("/usr/lib/rustlib/src/rust/library/core/src/lib.rs".into());
+            }
+            "rust-web-clippy" => {
+                programs.insert("/usr/bin/cargo-clippy".into());
             }
             "lld" => {
                 programs.insert("ld.lld".into());
@@ -107,6 +115,10 @@ impl Machine for Fake {
         match (program, args) {
             ("rustup", ["target", "add", targets @ ..]) if self.rustup_works => {
                 self.targets.borrow_mut().extend(targets.iter().map(|&target| target.to_owned()));
+                Ok(())
+            }
+            ("rustup", ["component", "add", "clippy"]) if self.rustup_works => {
+                self.answer("cargo clippy --version", "clippy 0.1.95 (59807616e 2026-04-14)");
                 Ok(())
             }
             ("rustup", _) => Err("`rustup` ended with status 1".into()),
