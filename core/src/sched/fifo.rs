@@ -81,15 +81,11 @@ impl Fifo {
         let node = nodes.node(slot);
         let ring = self.ring(node.priority());
         let first = 31 - self.occupied.leading_zeros() as usize;
-        if ring > first {
-            return slot;
-        }
-        let tail = self.tails[first];
-        let head = nodes.node(tail).next.get();
         if ring != first {
-            self.push(nodes, slot, false);
-            return self.pop(nodes).unwrap_or(slot);
+            return if ring > first { slot } else { self.push_then_pop(nodes, slot) };
         }
+        let tail = self.tails[ring];
+        let head = nodes.node(tail).next.get();
         self.tails[ring] = slot;
         if head == tail {
             node.next.set(slot);
@@ -103,6 +99,12 @@ impl Fifo {
             nodes.node(second).prev.set(slot);
         }
         head
+    }
+
+    #[inline(never)]
+    fn push_then_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> u16 {
+        self.push(nodes, slot, false);
+        self.pop(nodes).unwrap_or(slot)
     }
 
     /// Takes `slot`, which is queued here, out of the middle.
