@@ -151,7 +151,7 @@ impl Platform for Virtual {
     fn idle(&self, quiet: &dyn Fn() -> bool) {
         // What an earlier nudge announced, `quiet` sees.
         self.parker.take_nudge();
-        if !quiet() {
+        if !quiet() || self.parker.take_nudge() {
             return;
         }
         match self.alarm.load(Relaxed) {

@@ -1,5 +1,6 @@
 //! The real-time platform: alarms end a sleep, and so does every nudge.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -48,10 +49,28 @@ fn what_is_not_quiet_does_not_sleep() {
 }
 
 #[test]
-fn a_pend_before_the_first_idle_is_kept() {
+fn a_pend_during_the_check_is_kept() {
+    let platform = Thread::new();
+    platform.idle(&|| {
+        platform.pend();
+        true
+    });
+}
+
+#[test]
+fn a_pend_from_before_the_check_costs_no_round() {
     let platform = Thread::new();
     platform.pend();
-    platform.idle(&|| true);
+    let asked = Cell::new(0);
+    platform.set_alarm(Some(platform.now() + Duration::from_millis(5)));
+    let alarm = platform.now() + Duration::from_millis(5);
+    while platform.now() < alarm {
+        platform.idle(&|| {
+            asked.set(asked.get() + 1);
+            true
+        });
+    }
+    assert!(asked.get() < 10, "asked {} times", asked.get());
 }
 
 #[test]
