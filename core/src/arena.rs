@@ -39,8 +39,16 @@ impl fmt::Debug for Key {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Key {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=u16}v{=u32}", self.slot, self.generation);
+    }
+}
+
 /// The key's value is gone; its slot is empty or holds another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stale;
 
 impl fmt::Display for Stale {

@@ -4,6 +4,7 @@ use crate::sync::{AtomicU32, Ordering};
 
 /// Totals since the executor's start, read at some instant while it runs. All wrap around at 2^32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Counters {
     /// Polls.

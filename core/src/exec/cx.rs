@@ -161,6 +161,7 @@ impl fmt::Debug for Cx {
 
 /// Why a deadline was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DeadlineError {
     /// The task has ended.

@@ -59,6 +59,7 @@ unsafe impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Sync for Exe
 
 /// The executor has been started before; it has one runner for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AlreadyStarted;
 
 impl fmt::Display for AlreadyStarted {

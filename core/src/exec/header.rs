@@ -182,6 +182,7 @@ impl Flagged {
 
 /// The states a task passes through, for dumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TaskState {
     /// Not woken since its last poll.
@@ -198,6 +199,7 @@ pub enum TaskState {
 
 /// One line of a dump.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TaskInfo {
     /// The task's id.
     pub id: TaskId,

@@ -35,6 +35,7 @@ impl<T> Unpin for JoinHandle<T> {}
 
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum JoinError {
     /// The task was ended before it was done.
@@ -47,6 +48,7 @@ pub enum JoinError {
 
 /// Why a task was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Reason {

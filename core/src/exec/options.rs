@@ -80,6 +80,7 @@ impl TaskOptions {
 /// A deadline is missed when the task is dispatched in a pass whose time lies after it. Each deadline is missed at most
 /// once; a new one counts afresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum OnMiss {
     /// Counts it, and polls the task.
@@ -104,6 +105,7 @@ impl OnMiss {
 
 /// A missed deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Miss {
     /// The task.
     pub task: TaskId,

@@ -19,6 +19,7 @@ pub struct Runner<P: Platform, const BANKS: usize, const PER_BANK: usize> {
 
 /// What a pass has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pass {
     /// Tasks polled.
     pub polls: u32,

@@ -189,6 +189,7 @@ impl Core {
 
 /// The time of a [`Timeout`] was up before its future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
@@ -237,6 +238,7 @@ impl<F: Future> Future for Timeout<F> {
 
 /// An interval's period must be longer than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ZeroPeriod;
 
 impl fmt::Display for ZeroPeriod {
@@ -249,6 +251,7 @@ impl core::error::Error for ZeroPeriod {}
 
 /// What an [`Interval`] does about ticks that nobody awaited in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MissedTick {
     /// Makes up for them one right after the other; the schedule stays.
     #[default]

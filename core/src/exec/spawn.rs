@@ -26,6 +26,7 @@ pub struct SpawnError<B> {
 
 /// Why a task could not be spawned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SpawnErrorKind {
     /// Every slot of the pool is in use.

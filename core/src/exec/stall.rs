@@ -9,6 +9,7 @@ use crate::time::{Duration, Instant};
 
 /// A poll that has been running for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stall {
     /// The task that is being polled.
     pub task: TaskId,

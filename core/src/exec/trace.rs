@@ -5,6 +5,7 @@ use super::platform::Platform;
 
 /// Something that happened to a task. The id carries the slot's generation, so two tasks of one slot don't mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TraceEvent {
     /// The task exists now.

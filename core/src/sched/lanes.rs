@@ -4,6 +4,7 @@ use super::{Edf, Fifo, Nodes, Priority};
 
 /// A lane. The lower number goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Lane {
     /// Asked to stop: highest priority first, arrival order within.
@@ -40,6 +41,7 @@ impl Lane {
 /// `(c + 1) * (t + 1)`. Within a lane its own order holds: a low priority may still wait for as long as higher ones are
 /// always runnable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fairness {
     /// Dispatches in a row from the cancel lane while the timed or the ready lane waits.
     pub cancel_streak: u8,

@@ -7,6 +7,7 @@ use super::Lane;
 
 /// A priority, 0 to 31; the higher number runs first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Priority(u8);
 
 impl Priority {
@@ -42,6 +43,7 @@ impl Priority {
 
 /// A priority above 31.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PriorityOutOfRange(pub u8);
 
 impl fmt::Display for PriorityOutOfRange {
