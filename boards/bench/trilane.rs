@@ -14,6 +14,7 @@ use core::task::Poll;
 use board::println;
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
 use embassy_sync::signal::Signal;
+use static_cell::StaticCell;
 use trilane::exec::{Cx, Executor, LocalSpawner, Platform, Runner, TaskOptions, TaskPool, yield_now};
 use trilane::time::{Duration, Instant};
 
@@ -82,13 +83,16 @@ static DONE: AtomicBool = AtomicBool::new(false);
 board::entry!(main);
 
 fn main() -> ! {
+    static PING: StaticCell<LocalSignal<u32>> = StaticCell::new();
+    static PONG: StaticCell<LocalSignal<u32>> = StaticCell::new();
+    static TURNS: StaticCell<Turns> = StaticCell::new();
+
     println!("{{\"image\":\"trilane\"}}");
     let meter = Meter::start();
 
     let mut small = SMALL.start().unwrap();
     measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |_| yielding(meter)).unwrap()));
-    let (ping, pong) = (LocalSignal::new(), LocalSignal::new());
-    let (ping, pong) = (forever(&ping), forever(&pong));
+    let (ping, pong) = (&*PING.init(LocalSignal::new()), &*PONG.init(LocalSignal::new()));
     measure(&mut small, |spawner| {
         drop(spawner.spawn_local(&TASKS, |_| answering(ping, pong)).unwrap());
         drop(spawner.spawn_local(&TASKS, |_| asking(meter, ping, pong)).unwrap());
@@ -97,29 +101,23 @@ fn main() -> ! {
     measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |cx| joining(cx, meter)).unwrap()));
 
     let (mut bank, mut large) = (BANK.start().unwrap(), LARGE.start().unwrap());
-    let turns = Turns::new(meter);
+    let turns = &*TURNS.init(Turns::new(meter));
     for n in [4, 32] {
-        take_turns(&mut bank, forever(&turns), n, None);
+        take_turns(&mut bank, turns, n, None);
         turns.stats().print("yield", n);
     }
     for (op, rotate) in [("edf", false), ("edf_rotate", true)] {
         for n in [1, 4, 32] {
-            take_turns(&mut bank, forever(&turns), n, Some(rotate));
+            take_turns(&mut bank, turns, n, Some(rotate));
             turns.stats().print(op, n);
         }
-        take_turns(&mut large, forever(&turns), MOST, Some(rotate));
+        take_turns(&mut large, turns, MOST, Some(rotate));
         turns.stats().print(op, MOST);
     }
     for n in [1, 32, MOST] {
         measure(&mut large, |spawner| drop(spawner.spawn_local(&TASKS, |cx| timing(cx, meter, n)).unwrap()));
     }
     board::exit(0)
-}
-
-/// What stands in `main`, which never returns, for as long as there are tasks.
-fn forever<T>(value: &T) -> &'static T {
-    // SAFETY: every caller's value is a local of `main`, which ends by ending the program.
-    unsafe { &*(&raw const *value) }
 }
 
 /// Runs the tasks that `spawn` spawns until one of them says that it is done.

@@ -17,12 +17,15 @@ unsafe impl InterruptNumber for Irq {
     }
 }
 
+/// What the interrupt runs, if anything yet.
+type Handler = Option<fn()>;
+
 /// An interrupt of no device's, given to tests and benches to pend at will.
 ///
 /// The board puts [`SoftIrq::on_interrupt`] into its vector table.
 pub struct SoftIrq {
     irq: Irq,
-    handler: Mutex<Cell<Option<fn()>>>,
+    handler: Mutex<Cell<Handler>>,
 }
 
 impl SoftIrq {
