@@ -51,7 +51,7 @@ pub struct Size {
     pub parts: Vec<Part>,
     /// What trilane itself takes of the flash.
     pub trilane: u64,
-    /// The largest variables, at most [`STATICS`].
+    /// The largest variables, the largest first; no more than five.
     pub statics: Vec<Static>,
 }
 
