@@ -15,7 +15,7 @@ use board::println;
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
 use embassy_sync::signal::Signal;
 use static_cell::StaticCell;
-use trilane::exec::{Cx, Executor, LocalSpawner, Platform, Runner, TaskOptions, TaskPool, yield_now};
+use trilane::exec::{Cx, Executor, LocalSpawner, Platform, Runner, Sleep, TaskOptions, TaskPool, yield_now};
 use trilane::time::{Duration, Instant};
 
 mod measure;
@@ -271,7 +271,7 @@ async fn turning(cx: Cx, mut deadline: Instant, rotate: bool, n: usize, turns: &
     }
 }
 
-// === timer_arm, timer_cancel, timer_expire ===
+// === timer_arm, timer_cancel (and _last), timer_expire ===
 
 /// Measured expiries of all timers together.
 const ROUNDS: u32 = 50;
@@ -301,27 +301,19 @@ async fn timing(cx: Cx, meter: Meter, n: usize) {
     yield_now().await;
 
     let (mut arm, mut cancel) = (Stats::new(WARM_UP), Stats::new(WARM_UP));
+    let (mut arm_last, mut cancel_last) = (Stats::new(WARM_UP), Stats::new(WARM_UP));
     while arm.count() < MEASURED {
-        // Earlier than all others, so that the alarm moves.
-        let mut timer = pin!(Some(cx.sleep_until(cx.now() + AHEAD)));
-        let spent = poll_fn(|context| {
-            let from = read();
-            let polled = timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
-            let to = read();
-            assert!(polled == Some(Poll::Pending), "the timer is set to an instant to come");
-            Poll::Ready(meter.between(from, to))
-        });
-        arm.add(spent.await);
-        let from = read();
-        timer.set(None);
-        let to = read();
-        cancel.add(meter.between(from, to));
+        // Earlier than all others, so that the alarm moves; then later than all.
+        arm_and_cancel(meter, cx.sleep_until(cx.now() + AHEAD), &mut arm, &mut cancel).await;
+        arm_and_cancel(meter, cx.sleep_until(start + AHEAD), &mut arm_last, &mut cancel_last).await;
         // As the peer's image does, whose queue keeps the timer until then.
         cx.sleep(AHEAD).await;
     }
     assert!(cx.now() < start, "the sleepers have slept throughout");
     arm.print("timer_arm", n);
+    arm_last.print("timer_arm_last", n);
     cancel.print("timer_cancel", n);
+    cancel_last.print("timer_cancel_last", n);
 
     let mut expire = Stats::new(WARM_UP);
     while expire.count() < ROUNDS {
@@ -334,6 +326,23 @@ async fn timing(cx: Cx, meter: Meter, n: usize) {
     }
     expire.print_each("timer_expire", n, n as u32);
     done();
+}
+
+/// Measures the first poll of a sleep, by which it is armed, and its drop.
+async fn arm_and_cancel(meter: Meter, sleep: Sleep, arm: &mut Stats, cancel: &mut Stats) {
+    let mut timer = pin!(Some(sleep));
+    let spent = poll_fn(|context| {
+        let from = read();
+        let polled = timer.as_mut().as_pin_mut().map(|timer| timer.poll(context));
+        let to = read();
+        assert!(polled == Some(Poll::Pending), "the timer is set to an instant to come");
+        Poll::Ready(meter.between(from, to))
+    });
+    arm.add(spent.await);
+    let from = read();
+    timer.set(None);
+    let to = read();
+    cancel.add(meter.between(from, to));
 }
 
 /// Sleeps until each round's instant; the last of the round's sleepers to wake reports when that was.

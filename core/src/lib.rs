@@ -47,7 +47,6 @@
 //! ```
 
 #![no_std]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod arena;
 pub mod bitmap;
