@@ -13,10 +13,11 @@ use crate::{
 /// What to do with the costs that were measured.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Gate {
-    /// Fail if a cost is over the budget by more than 2 % [default FILE: boards/BOARD/budget.toml]
+    /// Fail if a cost is over the budget by more than 2 % [default FILE: boards/BOARD/budget-RUSTC_VERSION.toml if there
+    /// is one, else budget.toml]
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = budget_file, conflicts_with = "bless")]
     check: Option<Option<PathBuf>>,
-    /// Make these costs the budget [default FILE: boards/BOARD/budget.toml]
+    /// Make these costs the budget [default FILE: as for --check]
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = budget_file)]
     bless: Option<Option<PathBuf>>,
 }
@@ -28,6 +29,14 @@ fn budget_file(text: &str) -> Result<PathBuf, String> {
         return Ok(path);
     }
     Err("a budget is a .toml file (an example goes before --check and --bless)".into())
+}
+
+/// The budget of the board in `dir` for a compiler: its own file if there is one, since another compiler makes other code,
+/// else the one for all.
+fn budget_of(dir: &Path, rustc: &str) -> PathBuf {
+    let version = rustc.split_whitespace().nth(1).unwrap_or(rustc);
+    let own = dir.join(format!("budget-{version}.toml"));
+    if own.exists() { own } else { dir.join("budget.toml") }
 }
 
 /// One board's costs.
@@ -60,7 +69,7 @@ impl Gate {
     /// Does what was asked. Remarks go to stderr, so that they never mix with `--json`.
     pub fn apply(&self, measured: Measured<'_>) -> Result<()> {
         let Measured { board, section, rustc, rows, all } = measured;
-        let file = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| board.dir.join("budget.toml"));
+        let file = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| budget_of(&board.dir, &rustc));
         if let Some(named) = &self.check {
             check(&file(named), section, &rustc, &rows, all, &board.name)?;
         }
@@ -89,4 +98,18 @@ fn check(file: &Path, section: Section, rustc: &str, rows: &Rows, all: bool, boa
         return Ok(());
     }
     Err(Error::OverBudget { file: file.to_owned(), rows: findings.failures, bless })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_with_a_budget_of_its_own_is_held_against_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |rustc| budget_of(folder.path(), rustc).file_name().unwrap().to_owned();
+        std::fs::write(folder.path().join("budget-1.95.0.toml"), "").unwrap();
+        assert_eq!(file("rustc 1.95.0"), "budget-1.95.0.toml");
+        assert_eq!(file("rustc 1.96.0"), "budget.toml");
+    }
 }
