@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -55,11 +54,7 @@ fn build_package(
     bins: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = match ready.toolchains.get(&board.metadata.target) {
-        Some(toolchain) => {
-            let mut command = toolchain.cargo_build(&board.dir, &board.dir.join("target"));
-            command.arg("--config").arg(without_folder_names(board));
-            command
-        }
+        Some(toolchain) => toolchain.cargo_build(&board.dir, &board.dir.join("target")),
         None => {
             let mut command = Command::new("cargo");
             environment::clean(&mut command).current_dir(&board.dir).arg("build").stdin(Stdio::null());
@@ -86,22 +81,6 @@ fn build_package(
     // Which binaries failed shows in which are not there; cargo has said why.
     cargo.wait(None).map_err(Error::io("wait for cargo"))?;
     Ok(paths)
-}
-
-/// A setting for cargo by which an image doesn't depend on where the workspace and cargo's home are: a panic's
-/// message holds its file's path, so a longer name would take more flash. It adds to the board's own flags.
-fn without_folder_names(board: &Board) -> String {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let root = board.dir.ancestors().nth(2).map(Path::to_owned);
-    renaming(&board.metadata.target, &[(root, "."), (home, "cargo")])
-}
-
-fn renaming(target: &str, names: &[(Option<PathBuf>, &str)]) -> String {
-    let flags = names.iter().filter_map(|(folder, name)| {
-        Some(toml::Value::from(format!("--remap-path-prefix={}={name}", folder.as_ref()?.display())))
-    });
-    format!("target.{}.rustflags={}", toml::Value::from(target), toml::Value::Array(flags.collect()))
 }
 
 /// The binary and its file, if `message` is cargo's report that one is built.
@@ -134,15 +113,6 @@ mod tests {
         assert_eq!(artifact(library), None);
         assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(artifact("warning: text"), None);
-    }
-
-    #[test]
-    fn folders_are_renamed_by_a_setting_that_cargo_can_read() {
-        let setting =
-            renaming("thumbv8m.main-none-eabihf", &[(Some("/a \"b\"".into()), "."), (None, "cargo")]);
-        let table: toml::Table = setting.parse().expect("is TOML");
-        let flags = &table["target"]["thumbv8m.main-none-eabihf"]["rustflags"];
-        assert_eq!(flags, &toml::Value::from(vec!["--remap-path-prefix=/a \"b\"=."]));
     }
 
     #[test]
