@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn stderr_is_left_out_when_asked() {
-        let (outcome, _) = shell("echo a; echo b >/dev/stderr", Streams::StdoutOnly, LONG);
+        let (outcome, _) = shell("echo a; echo b >&2", Streams::StdoutOnly, LONG);
         assert_eq!(outcome.output, "a\n");
     }
 
