@@ -7,7 +7,7 @@ use crate::sync::{AtomicU32, Ordering};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Counters {
-    /// Polls.
+    /// Polls. Added when a pass ends: read from inside a task, it lacks those of the pass under way.
     pub polls: u32,
     /// Wakes that made a task runnable, spawns included.
     pub wakes: u32,

@@ -28,7 +28,8 @@ pub trait Platform: Sync + 'static {
     /// Whether [`trace`](Platform::trace) is called; false costs nothing.
     const TRACES: bool = false;
 
-    /// The time now. Read once a pass of the run loop and when a wait begins, never per poll.
+    /// The time now. Read once a pass of the run loop, before it sleeps with an alarm set, and when a wait begins; never
+    /// per poll.
     fn now(&self) -> Instant;
 
     /// Asks that [`idle`](Platform::idle) end at `at`; `None` cancels. Only the latest request counts.
