@@ -112,6 +112,22 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         }
     }
 
+    /// One round for an owner that returns instead of sleeping: a pass, then the platform's alarm. If something is runnable
+    /// still, the platform is pended, so that the owner is called again.
+    ///
+    /// This is what an interrupt's handler does ([`Handler`](super::Handler)), or a thread with an event loop of its own.
+    pub fn drive(&mut self) {
+        let mut more = self.pass_promptly().more;
+        if !more {
+            self.set_alarm();
+            // As before a sleep: what came meanwhile, or an alarm that was spent before it was set, needs another round.
+            more = self.is_runnable() || !self.alarm_will_end_sleep();
+        }
+        if more {
+            self.executor.platform.pend();
+        }
+    }
+
     /// Takes the time of a pass and wakes whoever sleeps until then.
     #[inline(never)]
     fn begin_pass(&self, now: Instant) -> Instant {
