@@ -28,10 +28,6 @@ pub use alarm::{Alarm, Clock};
 pub use extend::Wraps;
 
 #[cfg(all(target_arch = "arm", target_os = "none"))]
-mod register;
-#[cfg(all(target_arch = "arm", target_os = "none"))]
-pub mod semihost;
-#[cfg(all(target_arch = "arm", target_os = "none"))]
 mod soft_irq;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 pub mod systick;
@@ -39,4 +35,4 @@ pub mod systick;
 mod thread_mode;
 
 #[cfg(all(target_arch = "arm", target_os = "none"))]
-pub use {register::Register, soft_irq::Irq, soft_irq::SoftIrq, thread_mode::ThreadMode};
+pub use {soft_irq::Irq, soft_irq::SoftIrq, thread_mode::ThreadMode, trilane_chip::Register, trilane_chip::semihost};
