@@ -20,7 +20,7 @@ use crate::{
 pub struct Run<'a> {
     /// Where it runs.
     pub board: &'a Board,
-    /// The name to use in messages.
+    /// The binary's name.
     pub bin: &'a str,
     /// The image.
     pub image: &'a Path,
@@ -42,9 +42,11 @@ impl Run<'_> {
         };
         let program = ready.emulators.get(&qemu.program).map_or(Path::new(&qemu.program), |path| path);
         let mut command = Command::new(program);
+        command.args(&qemu.args).arg(self.image);
+        command.args(qemu.args_for.get(self.bin).into_iter().flatten()).args(self.args);
         // Without a stdin: QEMU would otherwise switch the terminal to raw mode and, when stopped, leave it
         // so.
-        command.args(&qemu.args).arg(self.image).args(self.args).stdin(Stdio::null());
+        command.stdin(Stdio::null());
         let outcome = child::run(command, Streams::Together, self.limit, show).map_err(start)?;
         Ok(Outcome { output: without_lines_of(&qemu.program, &outcome.output), ..outcome })
     }
@@ -85,7 +87,12 @@ mod tests {
 
     /// A board whose emulator is a shell: the image is then a script.
     fn board() -> Board {
-        let qemu = Qemu { program: "sh".into(), debian_package: "dash".into(), args: vec!["-e".into()] };
+        let qemu = Qemu {
+            program: "sh".into(),
+            debian_package: "dash".into(),
+            args: vec!["-e".into()],
+            args_for: [("pair".to_owned(), vec!["two".to_owned()])].into(),
+        };
         let metadata = Metadata {
             summary: "S".into(),
             target: "t".into(),
@@ -104,18 +111,28 @@ mod tests {
     }
 
     fn run(script: &str, limit: Duration) -> Result<(u8, Outcome)> {
+        run_as("blink", script, limit)
+    }
+
+    fn run_as(bin: &str, script: &str, limit: Duration) -> Result<(u8, Outcome)> {
         let folder = tempfile::tempdir().expect("a folder");
         let image = folder.path().join("image");
         std::fs::write(&image, script).expect("can write");
         let board = board();
         let args = ["an argument".to_owned()];
-        Run { board: &board, bin: "blink", image: &image, args: &args, limit }.collect(&Ready::default())
+        Run { board: &board, bin, image: &image, args: &args, limit }.collect(&Ready::default())
     }
 
     #[test]
     fn the_firmwares_status_and_both_outputs_are_passed_on() {
         let (status, outcome) = run("echo out; echo $1 >&2; exit 7", Duration::from_secs(20)).expect("runs");
         assert_eq!((status, outcome.output.as_str()), (7, "out\nan argument\n"));
+    }
+
+    #[test]
+    fn an_examples_own_arguments_come_between_the_image_and_the_users() {
+        let (_, outcome) = run_as("pair", "echo $*", Duration::from_secs(20)).expect("runs");
+        assert_eq!(outcome.output, "two an argument\n");
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub enum Error {
         /// All known names.
         known: Vec<String>,
     },
+    /// The example exists, but no board lists it.
+    Unlisted {
+        /// The example.
+        example: String,
+    },
     /// The example exists, but this board does not list it.
     NotOnBoard {
         /// The example.
@@ -119,7 +124,11 @@ impl Error {
     /// by the time limit (as `timeout` has it), 1 for the rest.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Unknown { .. } | Self::NotOnBoard { .. } | Self::NotPossible { .. } | Self::Usage(_) => 2,
+            Self::Unknown { .. }
+            | Self::Unlisted { .. }
+            | Self::NotOnBoard { .. }
+            | Self::NotPossible { .. }
+            | Self::Usage(_) => 2,
             Self::Hung { .. } => 124,
             _ => 1,
         }
@@ -145,10 +154,14 @@ impl fmt::Display for Error {
                     known => write!(f, "\n  known {kind}s: {}", known.join(", ")),
                 }
             }
+            Self::Unlisted { example } => write!(
+                f,
+                "no board has examples/{example}.rs\n  to add it to a board, list it as a [[bin]] in boards/BOARD/Cargo.toml"
+            ),
             Self::NotOnBoard { example, board, on } => write!(
                 f,
-                "board `{board}` does not have the example `{example}`\n  it is on: {}\n  to add it, list it as a [[bin]] in \
-                 boards/{board}/Cargo.toml",
+                "board `{board}` does not have the example `{example}`\n  it is on: {} (choose with --on BOARD)\n  to add it, list it \
+                 as a [[bin]] in boards/{board}/Cargo.toml",
                 on.join(", ")
             ),
             Self::NotPossible { board, why } => write!(f, "board `{board}` {why}"),

@@ -22,9 +22,12 @@ const CONTEXT: usize = 2;
 /// as changed.
 const CELLS: usize = 4_000_000;
 
+/// Where the golden files are, relative to the workspace's root.
+pub const FOLDER: &str = "tests/golden";
+
 /// The golden file of `example`, relative to the workspace's root.
 pub fn path(example: &str) -> PathBuf {
-    Path::new("tests/golden").join(format!("{example}.txt"))
+    Path::new(FOLDER).join(format!("{example}.txt"))
 }
 
 /// The expected text, if there is one.

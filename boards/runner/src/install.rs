@@ -14,8 +14,8 @@ use crate::{
     workspace::Board,
 };
 
-/// How long `rustup target add` may take. Where its server can't be reached it may wait much longer than
-/// that.
+/// How long `rustup target add` may take for each target. Where its server can't be reached it may wait much
+/// longer than that.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a failure of rustup is remembered.
@@ -85,16 +85,23 @@ impl Needs {
 }
 
 impl Installer<'_> {
-    /// Fulfils `needs`. Nothing is printed or installed when nothing is missing. The order is: rustup,
-    /// because it leaves the system alone, then apt for the rest.
+    /// Fulfils `needs`, or says what is missing still. See [`get`](Self::get).
     pub fn ensure(&self, needs: &Needs) -> Result<Ready> {
+        let (ready, missing) = self.get(needs);
+        if missing.is_empty() { Ok(ready) } else { Err(Error::Missing(missing)) }
+    }
+
+    /// Finds or installs as much of `needs` as is possible. Nothing is printed or installed when nothing is
+    /// missing. The order is: rustup, because it leaves the system alone, then apt for the rest; each is called
+    /// once for everything.
+    pub fn get(&self, needs: &Needs) -> (Ready, Missing) {
         let (ready, mut missing) = self.look(needs);
         if missing.is_empty() {
-            return Ok(ready);
+            return (ready, missing);
         }
         if !self.allowed {
             missing.notes.push("nothing was installed because of --no-install".into());
-            return Err(Error::Missing(missing));
+            return (ready, missing);
         }
         let mut notes = Vec::new();
         if !missing.gaps.is_empty() {
@@ -105,12 +112,9 @@ impl Installer<'_> {
             notes.extend(self.apt_install(&missing.packages()));
         }
         let (mut ready, mut missing) = self.look(needs);
-        if missing.is_empty() {
-            ready.installed = true;
-            return Ok(ready);
-        }
+        ready.installed = missing.is_empty();
         missing.notes = notes;
-        Err(Error::Missing(missing))
+        (ready, missing)
     }
 
     fn look(&self, needs: &Needs) -> (Ready, Missing) {
@@ -149,10 +153,11 @@ impl Installer<'_> {
                 mark.display()
             ));
         }
+        let limit = RUSTUP_LIMIT * u32::try_from(missing.gaps.len()).unwrap_or(1);
         let mut calls = missing.rustup_calls().into_iter();
         let why = calls.find_map(|args| {
             eprintln!("cargo board: rustup {}", args.join(" "));
-            self.machine.perform("rustup", &args, Some(RUSTUP_LIMIT)).err()
+            self.machine.perform("rustup", &args, Some(limit)).err()
         })?;
         // If this can't be remembered, the next call merely tries again.
         let _ = fs::create_dir_all(&self.memory).and_then(|()| fs::write(&mark, &why));
@@ -181,6 +186,13 @@ impl Installer<'_> {
 }
 
 impl Ready {
+    /// Says which way was taken if something had to be installed.
+    pub fn announce(&self) {
+        if self.installed {
+            self.lines().iter().for_each(|line| eprintln!("cargo board: {line}"));
+        }
+    }
+
     /// One line for each thing, saying which way was taken.
     pub fn lines(&self) -> Vec<String> {
         let toolchains = self.toolchains.values().map(Toolchain::describe);
@@ -190,6 +202,14 @@ impl Ready {
 }
 
 impl Missing {
+    /// What of it `needs` name.
+    pub fn among(&self, needs: &Needs) -> Self {
+        let mut missing = self.clone();
+        missing.gaps.retain(|gap| needs.targets.contains(&gap.target));
+        missing.emulators.retain(|program, _| needs.emulators.contains_key(program));
+        missing
+    }
+
     /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
         self.gaps.is_empty() && self.emulators.is_empty()
@@ -255,7 +275,7 @@ impl fmt::Display for Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::fake::Fake;
+    use crate::{machine::fake::Fake, toolchain::Route};
 
     const TARGET: &str = "thumbv7m-none-eabi";
 
@@ -335,6 +355,46 @@ mod tests {
         assert_eq!(first.performed, ["rustup target add thumbv7m-none-eabi", "apt-get update", apt]);
         let second = attempt(&Fake::default().with_rustup(&[]).with_apt_as("0"), true, &memory);
         assert_eq!(second.performed, ["apt-get update", apt]);
+    }
+
+    #[test]
+    fn what_several_boards_lack_is_installed_by_one_call_of_each_installer() {
+        let needs = Needs {
+            targets: [TARGET, "riscv32imac-unknown-none-elf"].map(str::to_owned).into(),
+            purpose: Purpose::Build,
+            emulators: [("qemu-system-arm", "qemu-system-arm"), ("qemu-system-riscv32", "qemu-system-misc")]
+                .map(|(program, package)| (program.to_owned(), package.to_owned()))
+                .into(),
+        };
+        let targets = "rustup target add riscv32imac-unknown-none-elf thumbv7m-none-eabi";
+        let apt = "apt-get install -y --no-install-recommends";
+
+        let machine = Fake::default().with_working_rustup().with_apt_as("0");
+        let with_rustup = attempt_for(&needs, &machine, true, &memory());
+        assert_eq!(with_rustup.result.expect("is complete").toolchains.len(), 2);
+        let emulators = format!("{apt} qemu-system-arm qemu-system-misc");
+        assert_eq!(with_rustup.performed, [targets, "apt-get update", &emulators]);
+
+        let machine = Fake::default().with_rustup(&[TARGET]).with_apt_as("0");
+        let with_debian = attempt_for(&needs, &machine, true, &memory());
+        let ready = with_debian.result.expect("is complete");
+        assert!(ready.toolchains.values().any(|toolchain| toolchain.route == Route::Installed));
+        let all = format!("{apt} cargo-web qemu-system-arm qemu-system-misc rust-web-src rustc-web");
+        assert_eq!(with_debian.performed[1..], ["apt-get update", &all]);
+    }
+
+    #[test]
+    fn what_one_board_lacks_is_not_missing_for_the_others() {
+        let missing = Missing {
+            gaps: vec![Gap { target: TARGET.into(), packages: vec!["rustc-web"] }],
+            emulators: [("qemu-system-arm".to_owned(), "qemu-system-arm".to_owned())].into(),
+            ..Missing::default()
+        };
+        let other = Needs { targets: ["riscv32imac-unknown-none-elf".to_owned()].into(), ..Needs::default() };
+        assert!(missing.among(&other).is_empty());
+        assert!(missing.among(&Needs::default()).is_empty());
+        let part = missing.among(&Needs { emulators: needs().emulators, ..other });
+        assert_eq!((part.gaps.len(), part.emulators.len()), (0, 1));
     }
 
     #[test]

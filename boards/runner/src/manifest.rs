@@ -1,10 +1,13 @@
 //! A board's own description of itself: `[package.metadata.board]` in its Cargo.toml.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, suggest::unknown};
 
 /// The target of the board that is this computer.
 pub const HOST: &str = "host";
@@ -118,6 +121,9 @@ pub struct Qemu {
     pub debian_package: String,
     /// Its arguments; the image's path is added at the end.
     pub args: Vec<String>,
+    /// By example or bench image, more arguments, which follow the image's path: QEMU lets the later of two win.
+    #[serde(default)]
+    pub args_for: BTreeMap<String, Vec<String>>,
 }
 
 impl Metadata {
@@ -141,6 +147,16 @@ impl Manifest {
             return Err(wrong(
                 "[package.metadata.board]: `qemu` makes no sense with `target = \"host\"`".into(),
             ));
+        }
+        if let Some(board) = board
+            && let Some(qemu) = &board.qemu
+        {
+            let bins = manifest.bins.iter().map(|bin| bin.name.as_str());
+            let known: BTreeSet<&str> = bins.chain(board.benches.iter().map(Bench::bin)).collect();
+            if let Some(name) = qemu.args_for.keys().find(|name| !known.contains(name.as_str())) {
+                let unknown = unknown("image", name, known.into_iter().map(str::to_owned).collect());
+                return Err(wrong(format!("[package.metadata.board]: `args-for` in `qemu`: {unknown}")));
+            }
         }
         Ok(manifest)
     }
@@ -178,6 +194,26 @@ mod tests {
         let board = manifest.package.and_then(|package| package.metadata.board).expect("is a board");
         assert_eq!((board.flash_kib, board.ram_kib), (Some(256), Some(16)));
         assert_eq!(board.qemu.map(|qemu| qemu.debian_package).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn arguments_for_an_image_that_the_board_lacks_are_an_error() {
+        let description = |name: &str| {
+            format!(
+                "summary = \"A\"\ntarget = \"t\"\nbenches = [\"other\"]\n\
+                 qemu = {{ program = \"q\", debian-package = \"p\", args = [], args-for = {{ {name} = [\"-smp\", \"2\"] }} }}"
+            )
+        };
+        for name in ["bench-a", "other"] {
+            let manifest = parse(&description(name)).expect("is right");
+            let board = manifest.package.and_then(|package| package.metadata.board).expect("is a board");
+            assert_eq!(board.qemu.expect("has one").args_for[name], ["-smp", "2"]);
+        }
+        assert_eq!(
+            complaint(&description("bench-b")),
+            "boards/a/Cargo.toml: [package.metadata.board]: `args-for` in `qemu`: there is no image `bench-b`\n  did you mean \
+             `bench-a`?\n  known images: bench-a, other"
+        );
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    Result,
+    Error, Result,
     install::{Installer, Needs, Ready},
     machine::Machine,
-    workspace::Workspace,
+    workspace::{Board, Workspace},
 };
 
 /// What every command has at hand.
@@ -25,20 +25,32 @@ impl Session {
     /// Like [`ensure`](Self::ensure), and says which way was taken if something had to be installed.
     pub fn prepare(&self, needs: &Needs) -> Result<Ready> {
         let ready = self.ensure(needs)?;
-        if ready.installed {
-            ready.lines().iter().for_each(|line| eprintln!("cargo board: {line}"));
-        }
+        ready.announce();
         Ok(ready)
     }
 
     /// Makes sure that `needs` are fulfilled.
     pub fn ensure(&self, needs: &Needs) -> Result<Ready> {
-        let installer = Installer {
+        self.installer().ensure(needs)
+    }
+
+    /// Like [`prepare`](Self::prepare) for each board by itself, but all that is missing is installed in one go.
+    pub fn prepare_each(&self, boards: &[&Board], run: bool) -> Vec<Result<Ready>> {
+        let (ready, missing) = self.installer().get(&Needs::of(boards.iter().copied(), run));
+        ready.announce();
+        let of = |board| {
+            let missing = missing.among(&Needs::of([board], run));
+            if missing.is_empty() { Ok(ready.clone()) } else { Err(Error::Missing(missing)) }
+        };
+        boards.iter().copied().map(of).collect()
+    }
+
+    fn installer(&self) -> Installer<'_> {
+        Installer {
             machine: self.machine.as_ref(),
             minimum: self.workspace.rust_version(),
             allowed: self.install,
             memory: self.workspace.root.join("target/board"),
-        };
-        installer.ensure(needs)
+        }
     }
 }

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Result,
+    Error, Result,
     build::{self, Images},
     emulate::Run,
     golden,
-    install::{Needs, Ready},
+    install::Ready,
     session::Session,
     tally::Tally,
-    workspace::Board,
+    workspace::{Board, Workspace},
 };
 
 /// Runs `example`, else all, on the board `on`, else on the host and all emulated boards, printing one line
-/// for each run. With `bless`, the first board that runs an example gives its golden output; the others are
+/// for each run. Without a board named, it is a failure too if an example is on none of them, or a golden output is
+/// of no example: nothing would ever look at it. With `bless`, the first board that runs an example gives its golden output; the others are
 /// compared with that.
 pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: bool) -> Result<Tally> {
     let workspace = &session.workspace;
@@ -29,7 +30,8 @@ pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: b
     }
     let mut tally = Tally::default();
     let mut to_bless: BTreeSet<&str> = if bless { workspace.examples() } else { BTreeSet::new() };
-    for board in boards {
+    let prepared = session.prepare_each(&boards, true);
+    for (board, prepared) in boards.into_iter().zip(prepared) {
         let examples: Vec<&str> = board
             .examples
             .iter()
@@ -40,7 +42,7 @@ pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: b
             continue;
         }
         // A tool that is missing fails every example of the board, so that no run is left out in silence.
-        let prepared = session.prepare(&Needs::of([board], true)).and_then(|ready| {
+        let prepared = prepared.and_then(|ready| {
             let images = build::build(board, &ready, &examples)?;
             Ok((ready, images))
         });
@@ -53,7 +55,44 @@ pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: b
             tally.record(&format!("{name} on {}", board.name), verdict);
         }
     }
+    if on.is_none() {
+        for (name, why) in
+            left_out(workspace)?.iter().filter(|(name, _)| example.is_none_or(|only| only == name))
+        {
+            tally.record(&format!("{name} on no board"), Err(why));
+        }
+    }
     Ok(tally.finish())
+}
+
+/// What no run looks at, each with the reason.
+fn left_out(workspace: &Workspace) -> Result<Vec<(String, String)>> {
+    let run: BTreeSet<&str> = workspace
+        .boards
+        .iter()
+        .filter(|board| board.is_runnable())
+        .flat_map(|board| &board.examples)
+        .map(String::as_str)
+        .collect();
+    let mut names = workspace.stems("examples".as_ref(), "rs")?;
+    names.extend(workspace.examples().into_iter().map(str::to_owned));
+    names.extend(workspace.stems(golden::FOLDER.as_ref(), "txt")?);
+    let left_out = names.into_iter().filter(|name| !run.contains(name.as_str()));
+    Ok(left_out
+        .map(|name| {
+            let why = match workspace.check_example(&name) {
+                Ok(()) => {
+                    "it is only on boards that can't be run here: list it on one that can, such as the host"
+                        .to_owned()
+                }
+                Err(Error::Unknown { .. }) => {
+                    format!("there is no example for {}", golden::path(&name).display())
+                }
+                Err(error) => error.to_string(),
+            };
+            (name, why)
+        })
+        .collect())
 }
 
 /// A remark on the success, or why it failed.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -107,6 +107,9 @@ impl Workspace {
         if known.contains(name) {
             return Ok(());
         }
+        if self.example_file(name).is_file() {
+            return Err(Error::Unlisted { example: name.to_owned() });
+        }
         Err(unknown("example", name, known.into_iter().map(str::to_owned).collect()))
     }
 
@@ -120,10 +123,25 @@ impl Workspace {
         Err(Error::NotOnBoard { example: name.to_owned(), board: board.name.clone(), on })
     }
 
+    fn example_file(&self, name: &str) -> PathBuf {
+        self.root.join("examples").join(format!("{name}.rs"))
+    }
+
+    /// The files in `folder` that end with `.extension`, without that.
+    pub fn stems(&self, folder: &Path, extension: &str) -> Result<BTreeSet<String>> {
+        let folder = self.root.join(folder);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            entries => entries.map_err(Error::io(format!("list {}", folder.display())))?,
+        };
+        let files = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file());
+        let files = files.filter(|path| path.extension().is_some_and(|its| its == extension));
+        Ok(files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
+    }
+
     /// The first line of the example's documentation, empty if it has none.
     pub fn example_summary(&self, name: &str) -> String {
-        let text =
-            fs::read_to_string(self.root.join("examples").join(format!("{name}.rs"))).unwrap_or_default();
+        let text = fs::read_to_string(self.example_file(name)).unwrap_or_default();
         let line = text.lines().find_map(|line| line.trim_start().strip_prefix("//!"));
         line.unwrap_or_default().trim().to_owned()
     }
@@ -227,7 +245,10 @@ mod tests {
         assert!(lacking.to_string().contains("it is on: host"), "{lacking}");
         let unknown = workspace.check_example_on(arm, "blinc").expect_err("is unknown");
         assert!(unknown.to_string().contains("did you mean `blink`?"), "{unknown}");
-        assert_eq!((lacking.status(), unknown.status()), (2, 2));
+        write(dir.path(), "examples/blinker.rs", "");
+        let unlisted = workspace.check_example("blinker").expect_err("is listed by none");
+        assert!(unlisted.to_string().starts_with("no board has examples/blinker.rs\n"), "{unlisted}");
+        assert_eq!((lacking.status(), unknown.status(), unlisted.status()), (2, 2, 2));
     }
 
     #[test]

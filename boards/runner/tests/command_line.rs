@@ -154,6 +154,35 @@ fn testing_nothing_is_no_success() {
 }
 
 #[test]
+fn what_no_run_would_look_at_is_a_failure() {
+    let workspace = workspace();
+    write(workspace.path(), "boards/host/Cargo.toml", &manifest("host", "target = \"host\"", &["hello"]));
+    write(
+        workspace.path(),
+        "boards/chip/Cargo.toml",
+        &manifest("chip", "target = \"thumbv7m-none-eabi\"", &["seven"]),
+    );
+    write(workspace.path(), "tests/golden/hello.txt", "hello\n");
+    write(workspace.path(), "tests/golden/helo.txt", "hello\n");
+    let output = board(&workspace, &["test"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stdout(&output),
+        "ok      hello on host\n\
+         FAILED  broken on no board\n        no board has examples/broken.rs\n          \
+         to add it to a board, list it as a [[bin]] in boards/BOARD/Cargo.toml\n\
+         FAILED  helo on no board\n        there is no example for tests/golden/helo.txt\n\
+         FAILED  seven on no board\n        it is only on boards that can't be run here: list it on one that can, such as \
+         the host\n\
+         1 passed, 3 failed\n"
+    );
+    assert_eq!(board(&workspace, &["test", "hello"]).status.code(), Some(0));
+    let seven = board(&workspace, &["test", "seven"]);
+    assert_eq!(seven.status.code(), Some(1));
+    assert!(stdout(&seven).starts_with("FAILED  seven on no board\n"), "{}", stdout(&seven));
+}
+
+#[test]
 fn a_failing_example_is_a_failure_whatever_it_printed() {
     let workspace = workspace();
     write(workspace.path(), "tests/golden/seven.txt", "");

@@ -81,6 +81,9 @@ impl Fake {
             "lld" => {
                 programs.insert("ld.lld".into());
             }
+            "qemu-system-misc" => {
+                programs.insert("qemu-system-riscv32".into());
+            }
             program => {
                 programs.insert(program.into());
             }
