@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Waker;
 
-use board::time::{Clock, Timers};
+use board::time::{Clock, Level, Timers};
 use critical_section::{CriticalSection, Mutex};
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::Queue;
@@ -40,7 +40,7 @@ impl BoardDriver {
     /// Wakes what has expired and sets the alarm to what is next; an alarm in the past fires at once.
     fn wake_expired(&self, cs: CriticalSection<'_>) {
         let next = self.queue.borrow_ref_mut(cs).next_expiration(Timers::now());
-        Timers::alarm().set(Some(next));
+        Timers::alarm().set(Level::Thread, Some(next));
     }
 }
 
@@ -48,7 +48,7 @@ impl BoardDriver {
 #[unsafe(no_mangle)]
 extern "C" fn TIMER1() {
     ALARM_AT.store(measure::read(), Ordering::Relaxed);
-    if Timers::alarm().on_interrupt() {
+    if Timers::alarm().on_interrupt().thread {
         critical_section::with(|cs| DRIVER.wake_expired(cs));
     }
 }

@@ -1,4 +1,4 @@
-//! One alarm at any instant, out of a one-shot timer of limited range.
+//! An alarm at any instant for each executor, out of one one-shot timer of limited range.
 
 use core::cell::Cell;
 
@@ -22,18 +22,42 @@ pub trait Clock: 'static {
     /// Stops the timer and takes its interrupt flag down.
     fn stop();
 
-    /// The alarm that this timer serves.
+    /// The alarm that this timer serves, of all executors that share it.
     fn alarm() -> &'static Alarm<Self>
     where
         Self: Sized;
 }
 
-/// The alarm of one executor: at most one instant is waited for.
+/// Which of the executors that share a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The one whose run loop is `main`.
+    Thread,
+    /// The one that runs in an interrupt and pre-empts it.
+    Interrupt,
+}
+
+const LEVELS: usize = 2;
+
+/// The executors whose instant has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Due {
+    /// [`Level::Thread`]'s. It needs no more: the timer's interrupt has ended its sleep.
+    pub thread: bool,
+    /// [`Level::Interrupt`]'s. It has to be pended.
+    pub interrupt: bool,
+}
+
+/// The alarms of the executors that share a timer: for each, at most one instant is waited for.
 ///
 /// An instant in the past fires at once, one beyond [`Clock::RANGE`] is reached in several waits.
+///
+/// **Timer Invariant.** Outside critical sections the timer runs towards the earliest instant, or its interrupt is pending;
+/// with no instant it stands.
 pub struct Alarm<C> {
-    /// The instant waited for, [`NEVER`] when there is none.
-    at: Mutex<Cell<u64>>,
+    /// For each level the instant waited for, [`NEVER`] when there is none.
+    at: Mutex<[Cell<u64>; LEVELS]>,
     clock: core::marker::PhantomData<fn() -> C>,
 }
 
@@ -42,40 +66,50 @@ const NEVER: u64 = u64::MAX;
 impl<C: Clock> Alarm<C> {
     /// An alarm that waits for nothing.
     pub const fn new() -> Self {
-        Self { at: Mutex::new(Cell::new(NEVER)), clock: core::marker::PhantomData }
+        Self { at: Mutex::new([const { Cell::new(NEVER) }; LEVELS]), clock: core::marker::PhantomData }
     }
 
-    /// Waits for the instant `at` in place of any other, in microseconds of the clock; `None` and `u64::MAX` wait for
-    /// nothing. O(1), one reading of the clock.
-    pub fn set(&self, at: Option<u64>) {
+    /// Waits for the instant `at` in place of any other of `level`, in microseconds of the clock; `None` and `u64::MAX` wait
+    /// for nothing. O(1), at most one reading of the clock.
+    pub fn set(&self, level: Level, at: Option<u64>) {
         critical_section::with(|cs| {
-            let at = at.unwrap_or(NEVER);
-            self.at.borrow(cs).set(at);
-            if at == NEVER {
+            let instants = self.at.borrow(cs);
+            let before = earliest(instants);
+            instants[level as usize].set(at.unwrap_or(NEVER));
+            let next = earliest(instants);
+            if next == before {
+                // The timer runs towards it already (Timer Invariant).
+            } else if next == NEVER {
                 C::stop();
             } else {
-                Self::wait(at, C::now());
+                Self::wait(next, C::now());
             }
         });
     }
 
-    /// The timer's interrupt: takes its flag down, then ends the wait or begins the next part of a long one.
+    /// The timer's interrupt: takes its flag down, then begins the wait for the next instant, or the next part of a long one.
     ///
-    /// Returns whether the instant was reached. An interrupt that was under way when the alarm was moved returns false.
-    pub fn on_interrupt(&self) -> bool {
+    /// Returns whose instants were reached. For an interrupt that was under way when the alarm was moved that is nobody's.
+    pub fn on_interrupt(&self) -> Due {
         critical_section::with(|cs| {
             C::stop();
-            let at = self.at.borrow(cs).get();
-            if at == NEVER {
-                return false;
+            let instants = self.at.borrow(cs);
+            if earliest(instants) == NEVER {
+                return Due::default();
             }
             let now = C::now();
-            if now < at {
-                Self::wait(at, now);
-                return false;
+            let [thread, interrupt] = instants.each_ref().map(|at| {
+                let due = at.get() <= now;
+                if due {
+                    at.set(NEVER);
+                }
+                due
+            });
+            let next = earliest(instants);
+            if next != NEVER {
+                Self::wait(next, now);
             }
-            self.at.borrow(cs).set(NEVER);
-            true
+            Due { thread, interrupt }
         })
     }
 
@@ -84,6 +118,10 @@ impl<C: Clock> Alarm<C> {
         // In range by the line above.
         C::start(left as u32);
     }
+}
+
+fn earliest([thread, interrupt]: &[Cell<u64>; LEVELS]) -> u64 {
+    thread.get().min(interrupt.get())
 }
 
 impl<C: Clock> Default for Alarm<C> {
@@ -129,15 +167,24 @@ mod tests {
         }
     }
 
-    /// Lets time pass up to each interrupt, until one reaches the alarm's instant; then says how many it took.
-    fn run_until_due() -> usize {
+    const NOBODY: Due = Due { thread: false, interrupt: false };
+    const THREAD: Due = Due { thread: true, interrupt: false };
+    const INTERRUPT: Due = Due { thread: false, interrupt: true };
+    const BOTH: Due = Due { thread: true, interrupt: true };
+
+    fn set(level: Level, at: impl Into<Option<u64>>) {
+        Fake::alarm().set(level, at.into());
+    }
+
+    /// Lets time pass up to each interrupt, until one reaches an instant; then says how many it took, and whose it was.
+    fn run_until_due() -> (usize, Due) {
         let mut interrupts = 0;
         loop {
             NOW.set(FIRES_AT.get().expect("the timer runs"));
             interrupts += 1;
-            if Fake::alarm().on_interrupt() {
-                assert_eq!(FIRES_AT.get(), None);
-                return interrupts;
+            let due = Fake::alarm().on_interrupt();
+            if due != NOBODY {
+                return (interrupts, due);
             }
         }
     }
@@ -145,41 +192,109 @@ mod tests {
     #[test]
     fn an_instant_within_range_takes_one_wait() {
         NOW.set(1_000);
-        Fake::alarm().set(Some(1_100));
-        assert_eq!(run_until_due(), 1);
+        set(Level::Thread, 1_100);
+        assert_eq!(run_until_due(), (1, THREAD));
         assert_eq!(NOW.get(), 1_100);
+        assert_eq!(FIRES_AT.get(), None);
     }
 
     #[test]
     fn an_instant_beyond_the_range_takes_several_and_is_exact() {
-        Fake::alarm().set(Some(250));
-        assert_eq!(run_until_due(), 3);
+        set(Level::Interrupt, 250);
+        assert_eq!(run_until_due(), (3, INTERRUPT));
         assert_eq!(NOW.get(), 250);
+        assert_eq!(FIRES_AT.get(), None);
     }
 
     #[test]
     fn an_instant_in_the_past_fires_at_once() {
         NOW.set(500);
-        Fake::alarm().set(Some(20));
+        set(Level::Thread, 20);
         assert_eq!(FIRES_AT.get(), Some(500));
-        assert_eq!(run_until_due(), 1);
+        assert_eq!(run_until_due(), (1, THREAD));
     }
 
     #[test]
     fn a_cancelled_alarm_stops_the_timer() {
-        Fake::alarm().set(Some(50));
-        Fake::alarm().set(None);
+        set(Level::Thread, 50);
+        set(Level::Thread, None);
         assert_eq!(FIRES_AT.get(), None);
-        assert!(!Fake::alarm().on_interrupt(), "the interrupt was under way already");
+        assert_eq!(Fake::alarm().on_interrupt(), NOBODY, "the interrupt was under way already");
     }
 
     #[test]
     fn an_interrupt_of_an_earlier_wait_does_not_end_a_later_one() {
-        Fake::alarm().set(Some(10));
+        set(Level::Thread, 10);
         NOW.set(10);
-        Fake::alarm().set(Some(60));
-        assert!(!Fake::alarm().on_interrupt());
+        set(Level::Thread, 60);
+        assert_eq!(Fake::alarm().on_interrupt(), NOBODY);
         assert_eq!(FIRES_AT.get(), Some(60));
-        assert_eq!(run_until_due(), 1);
+        assert_eq!(run_until_due(), (1, THREAD));
+    }
+
+    #[test]
+    fn the_earliest_of_two_goes_first_whoever_set_it_first() {
+        for (early, late) in [(Level::Thread, Level::Interrupt), (Level::Interrupt, Level::Thread)] {
+            for order in [[(early, 30), (late, 70)], [(late, 70), (early, 30)]] {
+                NOW.set(0);
+                order.into_iter().for_each(|(level, at)| set(level, at));
+                let (first, second) =
+                    if early == Level::Thread { (THREAD, INTERRUPT) } else { (INTERRUPT, THREAD) };
+                assert_eq!((run_until_due(), NOW.get()), ((1, first), 30));
+                assert_eq!((run_until_due(), NOW.get()), ((1, second), 70));
+                assert_eq!(FIRES_AT.get(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn one_interrupt_serves_both_when_both_are_due() {
+        set(Level::Thread, 30);
+        set(Level::Interrupt, 40);
+        // The interrupt was kept out until then.
+        NOW.set(45);
+        assert_eq!(Fake::alarm().on_interrupt(), BOTH);
+        assert_eq!(FIRES_AT.get(), None);
+    }
+
+    #[test]
+    fn moving_one_leaves_the_other() {
+        set(Level::Thread, 80);
+        set(Level::Interrupt, 30);
+        NOW.set(10);
+        set(Level::Interrupt, 90);
+        assert_eq!(FIRES_AT.get(), Some(80));
+        set(Level::Interrupt, 20);
+        assert_eq!(FIRES_AT.get(), Some(20));
+        set(Level::Interrupt, None);
+        assert_eq!((run_until_due(), NOW.get()), ((1, THREAD), 80));
+    }
+
+    #[test]
+    fn an_instant_in_the_past_does_not_delay_the_other() {
+        NOW.set(100);
+        set(Level::Thread, 130);
+        set(Level::Interrupt, 20);
+        assert_eq!((run_until_due(), NOW.get()), ((1, INTERRUPT), 100));
+        assert_eq!((run_until_due(), NOW.get()), ((1, THREAD), 130));
+    }
+
+    #[test]
+    fn a_near_instant_interrupts_a_wait_of_several_parts() {
+        set(Level::Thread, 250);
+        set(Level::Interrupt, 120);
+        assert_eq!((run_until_due(), NOW.get()), ((2, INTERRUPT), 120));
+        assert_eq!((run_until_due(), NOW.get()), ((2, THREAD), 250));
+    }
+
+    #[test]
+    fn a_timer_that_runs_towards_the_earliest_is_left_alone() {
+        set(Level::Interrupt, 50);
+        // A mark that a restart would overwrite.
+        FIRES_AT.set(Some(49));
+        set(Level::Thread, 60);
+        set(Level::Thread, 50);
+        set(Level::Thread, None);
+        assert_eq!(FIRES_AT.get(), Some(49));
     }
 }

@@ -1,13 +1,14 @@
 //! What boards with an Arm Cortex-M share.
 //!
-//! A board brings a hardware timer and its vector table; this crate turns them into the platform of a thread-mode
-//! executor:
+//! A board brings a hardware timer and its vector table; this crate turns them into the platforms of an executor in thread
+//! mode and of one that pre-empts it:
 //!
 //! | the board writes | and gets |
 //! | --- | --- |
-//! | [`Clock`]: microseconds now, a one-shot timer | [`Alarm`]: any instant, past ones and far ones included |
+//! | [`Clock`]: microseconds now, a one-shot timer | [`Alarm`]: any instant, past ones and far ones included, one for each executor |
 //! | a counter of up to 32 bits | [`Wraps`]: the same counter with 64 bits, correct from any context |
 //! | both | `ThreadMode`: the executor's `Platform`, tickless, asleep in WFI when idle |
+//! | `Line`: an interrupt that no device raises | `InterruptMode`: the `Platform` of an executor that runs in it |
 //!
 //! For tests and benches there are `systick` (an instruction counter where QEMU runs with `-icount`), `SoftIrq` (an
 //! interrupt pended by software) and `semihost` (console and exit status).
@@ -24,9 +25,11 @@ mod alarm;
 mod extend;
 pub mod ticks;
 
-pub use alarm::{Alarm, Clock};
+pub use alarm::{Alarm, Clock, Due, Level};
 pub use extend::Wraps;
 
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+mod interrupt_mode;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 mod soft_irq;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
@@ -35,4 +38,9 @@ pub mod systick;
 mod thread_mode;
 
 #[cfg(all(target_arch = "arm", target_os = "none"))]
-pub use {soft_irq::Irq, soft_irq::SoftIrq, thread_mode::ThreadMode, trilane_chip::Register, trilane_chip::semihost};
+pub use {
+    interrupt_mode::{Bound, InterruptMode, Line},
+    soft_irq::{Irq, SoftIrq},
+    thread_mode::ThreadMode,
+    trilane_chip::{Register, semihost},
+};

@@ -5,13 +5,13 @@ use core::marker::PhantomData;
 use trilane::exec::Platform;
 use trilane::time::Instant;
 
-use crate::Clock;
+use crate::{Clock, Level};
 
 /// The platform of a thread-mode executor on a single core: `main` is its run loop, and each interrupt pre-empts it.
 ///
 /// Tickless: between wakes the core is in WFI, and the only interrupt that time causes is the alarm asked for.
 ///
-/// Takes no room; it is one per executor all the same, since [`Clock::alarm`] waits for one instant.
+/// Takes no room; it is one per executor all the same, since [`Clock::alarm`] waits for one instant of [`Level::Thread`].
 pub struct ThreadMode<C>(PhantomData<fn() -> C>);
 
 impl<C: Clock> ThreadMode<C> {
@@ -38,7 +38,7 @@ impl<C: Clock> Platform for ThreadMode<C> {
 
     #[inline]
     fn set_alarm(&self, at: Option<Instant>) {
-        C::alarm().set(at.map(Instant::as_micros));
+        C::alarm().set(Level::Thread, at.map(Instant::as_micros));
     }
 
     #[inline]

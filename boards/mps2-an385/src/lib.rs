@@ -1,20 +1,23 @@
 //! The Arm MPS2 with the AN385 image (a Cortex-M3 at 25 MHz), as QEMU's machine `mps2-an385` has it.
 //!
-//! | device | used for |
-//! | --- | --- |
-//! | CMSDK TIMER0, free-running | the clock: see [`time`] |
-//! | CMSDK TIMER1, one shot | the executor's alarm |
-//! | CMSDK DUALTIMER | [`irq::trigger_after`] |
-//! | interrupt 31 | [`irq::trigger`] |
-//! | SysTick | [`counter`] |
-//! | semihosting | the console and the exit status |
+//! | device | used for | priority |
+//! | --- | --- | --- |
+//! | CMSDK TIMER0, free-running | the clock: see [`time`] | `0x00`, the most urgent |
+//! | CMSDK TIMER1, one shot | the executors' alarms | `0x00` |
+//! | CMSDK DUALTIMER | [`irq::trigger_after`] | `0x00` |
+//! | interrupt 31 | [`irq::trigger`] | `0x00` |
+//! | interrupt 30 | [`Preemptive`] | `0xC0`: above thread mode, below all others |
+//! | SysTick | [`counter`] | no interrupt |
+//! | semihosting | the console and the exit status | |
+//!
+//! So time goes on and interrupts are served while a task of a pre-empting executor runs, and may wake others of its tasks.
 //!
 //! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike: [`counter`] counts
 //! instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
 
 #![no_std]
 
-use trilane_cortex_m::{ThreadMode, semihost};
+use trilane_cortex_m::{Bound, InterruptMode, Irq, Line, ThreadMode, semihost};
 
 mod crash;
 pub mod irq;
@@ -31,6 +34,25 @@ pub const CLOCK_HZ: u32 = 25_000_000;
 
 /// The platform of the executor in thread mode.
 pub type Board = ThreadMode<time::Timers>;
+
+/// The platform of an executor that pre-empts the one in thread mode: [`Preemptive::start`] lets it run.
+pub type Preemptive = InterruptMode<Preempting>;
+
+/// The interrupt of [`Preemptive`].
+pub struct Preempting;
+
+impl Line for Preempting {
+    type Clock = time::Timers;
+
+    const IRQ: Irq = vectors::PREEMPT_IRQ;
+    const PRIORITY: u8 = 0xC0;
+
+    #[inline]
+    fn bound() -> &'static Bound {
+        static BOUND: Bound = Bound::new();
+        &BOUND
+    }
+}
 
 /// Counts instructions.
 pub mod counter {

@@ -5,8 +5,8 @@
 //! a shift and a division of 32 bits by a constant.
 
 use cortex_m::peripheral::NVIC;
-pub use trilane_cortex_m::Clock;
 use trilane_cortex_m::{Alarm, Register, Wraps};
+pub use trilane_cortex_m::{Clock, Level};
 
 use crate::CLOCK_HZ;
 use crate::vectors::{TIMER0_IRQ, TIMER1_IRQ};
@@ -81,7 +81,7 @@ const ALARM: Timer = unsafe { Timer::at(0x4000_1000) };
 static WRAPS: Wraps<PERIOD_BITS> = Wraps::new();
 static THE_ALARM: Alarm<Timers> = Alarm::new();
 
-/// TIMER0 and TIMER1 as the executor's clock.
+/// TIMER0 and TIMER1 as the executors' clock.
 pub struct Timers;
 
 impl Clock for Timers {

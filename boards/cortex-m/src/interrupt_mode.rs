@@ -1,0 +1,118 @@
+//! The platform of an executor that runs in an interrupt.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+
+use cortex_m::peripheral::{NVIC, Peripherals};
+use critical_section::Mutex;
+use trilane::exec::{Handler, Platform};
+use trilane::time::Instant;
+
+use crate::{Clock, Irq, Level};
+
+/// An interrupt of no device's, in which a board lets an executor run.
+pub trait Line: 'static {
+    /// The timer that the executor shares with thread mode's.
+    type Clock: Clock;
+
+    /// The interrupt.
+    const IRQ: Irq;
+
+    /// Its priority, as the register holds it: lower is more urgent, and the chip looks at the upper bits alone, at no more
+    /// than two of them on a Cortex-M0.
+    ///
+    /// Less urgent than the clock's and the alarm's timers, which go on while tasks run, and than the devices whose
+    /// interrupts wake the tasks. `0xC0` is the least urgent on each chip, and pre-empts thread mode.
+    const PRIORITY: u8;
+
+    /// What the interrupt drives.
+    fn bound() -> &'static Bound;
+}
+
+/// The handler that has been bound to a [`Line`], if one has yet.
+pub struct Bound(Mutex<Cell<Option<Handler>>>);
+
+impl Bound {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new(Cell::new(None)))
+    }
+}
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The platform of an executor that runs in the interrupt `L` and pre-empts thread mode: a wake pends the interrupt.
+///
+/// Takes no room; it is one per executor all the same, since the interrupt drives one.
+pub struct InterruptMode<L>(PhantomData<fn() -> L>);
+
+impl<L: Line> InterruptMode<L> {
+    /// The platform. The board starts the clock itself, before `main`.
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Lets the interrupt drive the executor of `handler`, in place of any other, and enables it. What was spawned or woken
+    /// before runs now, if the caller's priority is lower.
+    ///
+    /// To be called on the core on which the executor is to run.
+    pub fn start(handler: Handler) {
+        critical_section::with(|cs| {
+            L::bound().0.borrow(cs).set(Some(handler));
+            // SAFETY: a Cortex-M0 changes a priority by writing those of four interrupts, and nothing does so at the same
+            // time: this is a critical section.
+            unsafe { Peripherals::steal().NVIC.set_priority(L::IRQ, L::PRIORITY) };
+        });
+        // SAFETY: enabling an interrupt may break a critical section built on its being disabled; nothing builds one on
+        // this interrupt, and its handler is in place.
+        unsafe { NVIC::unmask(L::IRQ) };
+    }
+
+    /// The interrupt's entry in the vector table.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the handler of the interrupt `L`, on one core.
+    #[inline]
+    pub unsafe fn on_interrupt() {
+        if let Some(handler) = critical_section::with(|cs| L::bound().0.borrow(cs).get()) {
+            // SAFETY: an interrupt doesn't interrupt itself, and `start` gave the handler to no other: the promise of the
+            // caller makes this the runner's context (Executor Invariant 5).
+            unsafe { handler.on_interrupt() }
+        }
+    }
+}
+
+impl<L: Line> Default for InterruptMode<L> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<L: Line> Platform for InterruptMode<L> {
+    const PENDS: bool = true;
+
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::from_micros(L::Clock::now())
+    }
+
+    #[inline]
+    fn set_alarm(&self, at: Option<Instant>) {
+        L::Clock::alarm().set(Level::Interrupt, at.map(Instant::as_micros));
+    }
+
+    /// The interrupt begins within a few instructions of a wake in thread mode, and after a handler that is as urgent or
+    /// more.
+    #[inline]
+    fn pend(&self) {
+        NVIC::pend(L::IRQ);
+    }
+
+    /// Never called: the handler returns instead.
+    fn idle(&self, _quiet: &dyn Fn() -> bool) {}
+}
