@@ -1,9 +1,12 @@
-//! What boards share whatever their architecture: [`Register`], and `semihost` (console and exit status; only on chips).
+//! What boards share whatever their architecture: [`Alarm`], [`Register`], and `semihost` (console and exit status; only on
+//! chips).
 
 #![no_std]
 
+mod alarm;
 mod register;
 #[cfg(target_os = "none")]
 pub mod semihost;
 
+pub use alarm::{Alarm, Clock, Due, Level};
 pub use register::Register;

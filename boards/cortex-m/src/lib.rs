@@ -21,12 +21,11 @@
 
 #![no_std]
 
-mod alarm;
 mod extend;
 pub mod ticks;
 
-pub use alarm::{Alarm, Clock, Due, Level};
 pub use extend::Wraps;
+pub use trilane_chip::{Alarm, Clock, Due, Level};
 
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 mod interrupt_mode;
