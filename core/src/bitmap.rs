@@ -12,7 +12,7 @@
 //! A set bit in a bank is covered by the summary's bit, or the context that set it is about to cover it. Hence: set the
 //! bank's bit *before* the summary's; clear the summary *before* the bank. The reverse order loses members.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
 /// The most entries a bank holds: the bits of a word.
 pub const MAX_PER_BANK: usize = 32;
@@ -42,9 +42,11 @@ const fn bit(index: u32) -> u32 {
 pub struct Bank(AtomicU32);
 
 impl Bank {
+    const_fn! {
     /// A word with the bits of `bits`.
     pub const fn new(bits: u32) -> Self {
         Self(AtomicU32::new(bits))
+    }
     }
 
     /// Sets bit `index` and returns whether it was set before. Any context, O(1).
@@ -141,10 +143,12 @@ pub struct AtomicBitmap<const BANKS: usize> {
 }
 
 impl<const BANKS: usize> AtomicBitmap<BANKS> {
+    const_fn! {
     /// The empty set.
     pub const fn new() -> Self {
         const { assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a bitmap has 1 to 32 banks") }
-        Self { summary: Bank::new(0), banks: [const { Bank::new(0) }; BANKS] }
+        Self { summary: Bank::new(0), banks: array_of![Bank::new(0); BANKS] }
+    }
     }
 
     /// Adds `slot` and returns whether it was a member. Any context, O(1). A slot beyond the capacity is left out and

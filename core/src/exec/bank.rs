@@ -8,7 +8,7 @@ use core::mem::offset_of;
 use super::header::{Header, TaskId};
 use super::shared::Core;
 use crate::bitmap::{self, low_bits};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, array_of, const_fn};
 
 /// The part of a bank that doesn't depend on its size.
 #[repr(C)]
@@ -38,10 +38,11 @@ pub(super) struct Bank<const PER_BANK: usize> {
 const HEADERS: usize = offset_of!(Bank<1>, headers);
 
 impl<const PER_BANK: usize> Bank<PER_BANK> {
+    const_fn! {
     /// A bank of an executor with `banks` of them; [`BankHead::place`] tells it which.
     pub const fn new(banks: usize, pends: bool) -> Self {
         const { assert!(offset_of!(Self, headers) == HEADERS) }
-        let mut headers = [const { Header::new(0) }; PER_BANK];
+        let mut headers = array_of![Header::new(0); PER_BANK];
         let mut index = 0;
         while index < PER_BANK {
             headers[index].node.embedder_index = index as u8;
@@ -58,6 +59,7 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
             },
             headers,
         }
+    }
     }
 }
 impl BankHead {

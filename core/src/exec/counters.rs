@@ -1,6 +1,6 @@
 //! What an executor counts.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, const_fn};
 
 /// Totals since the executor's start, read at some instant while it runs. All wrap around at 2^32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,10 @@ macro_rules! tally {
         pub(super) struct Tally { $(pub $field: AtomicU32,)* }
 
         impl Tally {
+            const_fn! {
             pub const fn new() -> Self {
                 Self { $($field: AtomicU32::new(0),)* }
+            }
             }
 
             pub fn read(&self) -> Counters {

@@ -17,7 +17,7 @@ use super::spawn::{LocalSpawner, SpawnError, spawn};
 use crate::arena::Stale;
 use crate::bitmap::{self, MAX_BANKS, MAX_PER_BANK};
 use crate::sched::{Fairness, Lanes, Node, Nodes, Priority};
-use crate::sync::{CriticalSection, Guarded, Ordering, with_lock};
+use crate::sync::{CriticalSection, Guarded, Ordering, array_of, const_fn, with_lock};
 use crate::time::Instant;
 
 /// An executor for up to `BANKS * PER_BANK` tasks, in static memory.
@@ -82,6 +82,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         trace: if P::TRACES { Some(Self::op_trace) } else { None },
     };
 
+    const_fn! {
     /// An executor without tasks.
     pub const fn new(platform: P) -> Self {
         const {
@@ -90,7 +91,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         }
         let banks_at = offset_of!(Self, banks);
         let stride = size_of::<Bank<PER_BANK>>();
-        let mut banks = [const { Bank::new(BANKS, P::PENDS) }; BANKS];
+        let mut banks = array_of![Bank::new(BANKS, P::PENDS); BANKS];
         let mut number = 0;
         while number < BANKS {
             banks[number].head.place(number, banks_at + number * stride);
@@ -103,17 +104,22 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             banks,
         }
     }
+    }
 
+    const_fn! {
     /// Sets the bounds within which a lane may pass over lower ones.
     pub const fn with_fairness(mut self, fairness: Fairness) -> Self {
         self.lanes.get_mut().set_fairness(fairness);
         self
     }
+    }
 
+    const_fn! {
     /// Breaks ties among equal tasks by a generator with this seed; 0: by arrival.
     pub const fn with_seed(mut self, seed: u32) -> Self {
         self.lanes.get_mut().set_seed(seed);
         self
+    }
     }
 
     /// Calls `hook` when a task whose options say [`OnMiss::Call`](super::OnMiss::Call) misses a deadline: from the runner,

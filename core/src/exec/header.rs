@@ -1,13 +1,12 @@
 //! What the executor keeps for a task: 40 bytes on a 32-bit chip.
 
-use core::cell::Cell;
 use core::ptr;
 
 use super::join::{JoinNode, Reason};
 use super::options::OnMiss;
 use super::task::Vtable;
 use crate::sched::{Lane, Node};
-use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, Cell, Ordering, const_fn};
 
 pub use crate::arena::Key as TaskId;
 
@@ -106,8 +105,10 @@ impl Table {
     pub const LOOK: usize = 2;
     const FLAGS: usize = Self::TIMED | Self::LOOK;
 
+    const_fn! {
     const fn new() -> Self {
         Self(AtomicPtr::new(ptr::without_provenance_mut(Self::LOOK)))
+    }
     }
 
     /// The table as it is now. Relaxed: the runner fences.
@@ -214,6 +215,7 @@ pub struct TaskInfo {
 }
 
 impl Header {
+    const_fn! {
     pub(super) const fn new(index: usize) -> Self {
         let mut node = Node::new();
         node.embedder_index = index as u8;
@@ -226,6 +228,7 @@ impl Header {
             name: Cell::new(None),
             node,
         }
+    }
     }
 
     /// Whether `id`'s task has not ended.

@@ -1,7 +1,7 @@
 //! A platform without a machine: the caller is the clock.
 
 use super::Platform;
-use crate::sync::{Guarded, with_lock};
+use crate::sync::{Guarded, const_fn, with_lock};
 use crate::time::Instant;
 
 /// For an executor that is driven by hand: time is what was last passed to
@@ -9,9 +9,11 @@ use crate::time::Instant;
 pub struct Manual(Guarded<Instant>);
 
 impl Manual {
+    const_fn! {
     /// A clock at its origin.
     pub const fn new() -> Self {
         Self(Guarded::new(Instant::ZERO))
+    }
     }
 }
 

@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::mem::{MaybeUninit, offset_of};
 
-use crate::sync::{Guarded, with_lock};
+use crate::sync::{Guarded, const_fn, with_lock};
 
 /// Room for `SLOTS` futures of up to `BYTES` bytes each, aligned to 8.
 ///
@@ -44,6 +44,7 @@ struct Cell<const BYTES: usize>([MaybeUninit<u8>; BYTES]);
 unsafe impl<const BYTES: usize, const SLOTS: usize> Sync for TaskPool<BYTES, SLOTS> {}
 
 impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
+    const_fn! {
     /// An empty pool.
     pub const fn new() -> Self {
         const {
@@ -54,6 +55,7 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
             free: Guarded::new(FreeList { first: 0, fresh: 0 }),
             cells: UnsafeCell::new([const { Cell([MaybeUninit::uninit(); BYTES]) }; SLOTS]),
         }
+    }
     }
 
     /// The most bytes a future may have here.

@@ -7,7 +7,7 @@ use super::options::Miss;
 use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::sched::{Priority, Timers};
-use crate::sync::{AtomicBool, AtomicU32, CriticalSection, Guarded, Ordering, with_lock};
+use crate::sync::{AtomicBool, AtomicU32, CriticalSection, Guarded, Ordering, const_fn, with_lock};
 use crate::time::Instant;
 
 /// What an executor is to code that doesn't know its size: its first field.
@@ -51,6 +51,7 @@ pub(super) struct Ops {
 }
 
 impl Core {
+    const_fn! {
     pub const fn new<const PER_BANK: usize>(ops: &'static Ops, banks: usize, banks_at: usize) -> Self {
         Self {
             ops,
@@ -67,6 +68,7 @@ impl Core {
             bank_stride: size_of::<Bank<PER_BANK>>() as u32,
             miss_hook: None,
         }
+    }
     }
 
     /// Bank number `bank`.

@@ -1,9 +1,9 @@
 //! The part of a slot that the queues own.
 
-use core::cell::Cell;
 use core::fmt;
 
 use super::Lane;
+use crate::sync::{Cell, const_fn};
 
 /// A priority, 0 to 31; the higher number runs first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +82,7 @@ const TIMED: u8 = 0b1000_0000;
 const NEVER: u64 = u64::MAX;
 
 impl Node {
+    const_fn! {
     /// A node in no queue, with the lowest priority and no deadline.
     pub const fn new() -> Self {
         Self {
@@ -92,6 +93,7 @@ impl Node {
             embedder_index: 0,
             embedder_word: Cell::new(0),
         }
+    }
     }
 
     /// The lane that the slot is queued in.

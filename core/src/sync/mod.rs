@@ -7,11 +7,48 @@
 //! * [`with_lock`] is the `critical-section` crate: the board or the HAL supplies the implementation, because only they know
 //!   how many cores there are.
 //! * [`Guarded`] is data that is touched inside the lock only.
+//! * `--cfg trilane_loom` puts the model checker's types in the place of all these. They can't be made in const contexts,
+//!   hence `const_fn!` and `array_of!`.
 
-use core::cell::UnsafeCell;
+#[cfg(trilane_loom)]
+#[path = "model.rs"]
+mod types;
+
+#[cfg(not(trilane_loom))]
+mod types {
+    pub use core::cell::{Cell, UnsafeCell};
+    pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+}
 
 pub use critical_section::CriticalSection;
-pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+pub(crate) use types::Cell;
+use types::UnsafeCell;
+pub use types::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+
+/// A `const fn`; under the model checker, a plain one.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $vis:vis const fn $($function:tt)*) => {
+        #[cfg(not(trilane_loom))]
+        $(#[$attribute])*
+        $vis const fn $($function)*
+        #[cfg(trilane_loom)]
+        $(#[$attribute])*
+        $vis fn $($function)*
+    };
+}
+
+/// An array: the value, made anew for each of `count` elements.
+macro_rules! array_of {
+    ($value:expr; $count:expr) => {{
+        #[cfg(not(trilane_loom))]
+        let array = [const { $value }; $count];
+        #[cfg(trilane_loom)]
+        let array: [_; $count] = core::array::from_fn(|_| $value);
+        array
+    }};
+}
+
+pub(crate) use {array_of, const_fn};
 
 /// Runs `f` with every other context kept out.
 ///
@@ -35,14 +72,24 @@ pub struct Guarded<T>(UnsafeCell<T>);
 unsafe impl<T: Send> Sync for Guarded<T> {}
 
 impl<T> Guarded<T> {
-    /// Wraps `value`.
-    pub const fn new(value: T) -> Self {
-        Self(UnsafeCell::new(value))
+    const_fn! {
+        /// Wraps `value`.
+        pub const fn new(value: T) -> Self {
+            Self(UnsafeCell::new(value))
+        }
     }
 
     /// The value, when nobody else can have it.
+    #[cfg(not(trilane_loom))]
     pub const fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()
+    }
+
+    /// The value, when nobody else can have it.
+    #[cfg(trilane_loom)]
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: the cell is borrowed for as long as the value.
+        self.0.with_mut(|value| unsafe { &mut *value })
     }
 
     /// Reaches the value under the critical section that `_cs` proves.
@@ -54,6 +101,10 @@ impl<T> Guarded<T> {
     pub unsafe fn with<R>(&self, _cs: CriticalSection<'_>, f: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: the critical section keeps other contexts out, and the caller promises that this one doesn't come
         // back in (Guarded Invariant).
-        f(unsafe { &mut *self.0.get() })
+        #[cfg(not(trilane_loom))]
+        return f(unsafe { &mut *self.0.get() });
+        // SAFETY: the same, and here it is checked.
+        #[cfg(trilane_loom)]
+        self.0.with_mut(|value| f(unsafe { &mut *value }))
     }
 }
