@@ -40,6 +40,6 @@ mod thread_mode;
 pub use {
     interrupt_mode::{Bound, InterruptMode, Line},
     soft_irq::{Irq, SoftIrq},
-    thread_mode::ThreadMode,
+    thread_mode::{Nudge, OneCore, ThreadMode},
     trilane_chip::{Register, semihost},
 };

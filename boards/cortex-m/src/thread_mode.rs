@@ -7,29 +7,50 @@ use trilane::time::Instant;
 
 use crate::{Clock, Level};
 
-/// The platform of a thread-mode executor on a single core: `main` is its run loop, and each interrupt pre-empts it.
+/// How a wake ends the sleep of a thread-mode executor.
+pub trait Nudge: 'static {
+    /// Whether a wake has to do anything about it.
+    const NEEDED: bool;
+
+    /// Ends the sleep of the executor's core, or keeps it from sleeping. Called from any context, on any core, after the
+    /// wake is noted; short.
+    fn nudge();
+}
+
+/// The nudge of a chip's only core: none. Whoever wakes a task while the core sleeps is an interrupt, and an interrupt ends
+/// WFI.
+pub struct OneCore;
+
+impl Nudge for OneCore {
+    const NEEDED: bool = false;
+
+    #[inline]
+    fn nudge() {}
+}
+
+/// The platform of a thread-mode executor: `main` is its run loop, and each interrupt pre-empts it. Another core wakes it by
+/// `N`.
 ///
 /// Tickless: between wakes the core is in WFI, and the only interrupt that time causes is the alarm asked for.
 ///
 /// Takes no room; it is one per executor all the same, since [`Clock::alarm`] waits for one instant of [`Level::Thread`].
-pub struct ThreadMode<C>(PhantomData<fn() -> C>);
+pub struct ThreadMode<C, N = OneCore>(PhantomData<fn() -> (C, N)>);
 
-impl<C: Clock> ThreadMode<C> {
+impl<C: Clock, N: Nudge> ThreadMode<C, N> {
     /// The platform. The board starts the clock itself, before `main`.
     pub const fn new() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<C: Clock> Default for ThreadMode<C> {
+impl<C: Clock, N: Nudge> Default for ThreadMode<C, N> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<C: Clock> Platform for ThreadMode<C> {
-    /// Whoever wakes a task while the core sleeps is an interrupt, and an interrupt ends WFI.
-    const PENDS: bool = false;
+impl<C: Clock, N: Nudge> Platform for ThreadMode<C, N> {
+    const PENDS: bool = N::NEEDED;
 
     #[inline]
     fn now(&self) -> Instant {
@@ -42,7 +63,9 @@ impl<C: Clock> Platform for ThreadMode<C> {
     }
 
     #[inline]
-    fn pend(&self) {}
+    fn pend(&self) {
+        N::nudge();
+    }
 
     #[inline]
     fn idle(&self, quiet: &dyn Fn() -> bool) {

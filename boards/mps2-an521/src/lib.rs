@@ -1,0 +1,87 @@
+//! The Arm MPS2 with the AN521 image (two Cortex-M33 at 20 MHz in an SSE-200 subsystem), as QEMU's machine `mps2-an521`
+//! has it.
+//!
+//! | device | used for |
+//! | --- | --- |
+//! | DUALTIMER, second half | the clock: see [`time`] |
+//! | CMSDK TIMER0 and TIMER1, one shot | the alarms of core 0's and core 1's executor |
+//! | DUALTIMER, first half | [`irq::trigger_after`] |
+//! | interrupt 87 | [`irq::trigger`] |
+//! | message handling unit 0 | wakes across cores |
+//! | SysTick | [`counter`] |
+//! | semihosting | the console and the exit status |
+//!
+//! All of a program runs in the secure state, which the chip starts in. Both cores run the same image; core 1 waits for
+//! [`start_second_core`]. The critical section keeps the other core out as well.
+//!
+//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike, whichever core executes
+//! it: while core 1 sleeps, [`counter`] counts core 0's instructions exactly. With `sleep=off` time spent idle costs the host
+//! nothing.
+
+#![no_std]
+
+use trilane_cortex_m::{ThreadMode, semihost};
+
+mod cores;
+mod crash;
+mod doorbell;
+mod dual_timer;
+pub mod irq;
+mod lock;
+pub mod time;
+mod vectors;
+
+pub use cores::start_second_core;
+pub use doorbell::Doorbell;
+pub use semihost::{exit, print, println};
+
+/// The board's name, which is that of its folder.
+pub const NAME: &str = "mps2-an521";
+
+/// The frequency of the cores and of all timers.
+pub const CLOCK_HZ: u32 = 20_000_000;
+
+/// The platform of the executor in thread mode of core 0.
+pub type Board = ThreadMode<time::Timers, Doorbell<0>>;
+
+/// The platform of the executor in thread mode of core 1.
+pub type SecondCore = ThreadMode<time::SecondTimers, Doorbell<1>>;
+
+/// Counts instructions.
+pub mod counter {
+    use trilane_cortex_m::systick;
+    use trilane_cortex_m::ticks::{PerInstruction, elapsed_down};
+
+    pub use systick::{read, start};
+
+    /// 2.56 ticks under `-icount shift=7`.
+    const RATIO: PerInstruction = PerInstruction::new(crate::CLOCK_HZ, 128);
+
+    /// The instructions executed between two readings, exact up to 6.5 million. The second reading's own load counts.
+    #[inline]
+    pub const fn instructions(from: u32, to: u32) -> u32 {
+        RATIO.instructions(elapsed_down(systick::BITS, from, to))
+    }
+}
+
+/// Makes a function `fn() -> !` the program's entry, on core 0.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[$crate::__rt::entry]
+        fn __board_entry() -> ! {
+            $crate::__init();
+            let main: fn() -> ! = $main;
+            main()
+        }
+    };
+}
+
+#[doc(hidden)]
+pub use cortex_m_rt as __rt;
+
+#[doc(hidden)]
+pub fn __init() {
+    time::start();
+    doorbell::start();
+}
