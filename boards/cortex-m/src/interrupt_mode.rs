@@ -25,6 +25,13 @@ pub trait Line: 'static {
     /// interrupts wake the tasks. `0xC0` is the least urgent on each chip, and pre-empts thread mode.
     const PRIORITY: u8;
 
+    /// Pends the interrupt, from any context. A chip with another core, which has an NVIC of its own, does it by a device that
+    /// both reach.
+    #[inline]
+    fn pend() {
+        NVIC::pend(Self::IRQ);
+    }
+
     /// What the interrupt drives.
     fn bound() -> &'static Bound;
 }
@@ -110,7 +117,7 @@ impl<L: Line> Platform for InterruptMode<L> {
     /// more.
     #[inline]
     fn pend(&self) {
-        NVIC::pend(L::IRQ);
+        L::pend();
     }
 
     /// Never called: the handler returns instead.

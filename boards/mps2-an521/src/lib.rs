@@ -1,15 +1,16 @@
 //! The Arm MPS2 with the AN521 image (two Cortex-M33 at 20 MHz in an SSE-200 subsystem), as QEMU's machine `mps2-an521`
 //! has it.
 //!
-//! | device | used for |
-//! | --- | --- |
-//! | DUALTIMER, second half | the clock: see [`time`] |
-//! | CMSDK TIMER0 and TIMER1, one shot | the alarms of core 0's and core 1's executor |
-//! | DUALTIMER, first half | [`irq::trigger_after`] |
-//! | interrupt 87 | [`irq::trigger`] |
-//! | message handling unit 0 | wakes across cores |
-//! | SysTick | [`counter`] |
-//! | semihosting | the console and the exit status |
+//! | device | used for | priority |
+//! | --- | --- | --- |
+//! | DUALTIMER, second half | the clock: see [`time`] | `0x00`, the most urgent |
+//! | CMSDK TIMER0 and TIMER1, one shot | the alarms of core 0's and core 1's executors | `0x00` |
+//! | DUALTIMER, first half | [`irq::trigger_after`] | `0x00` |
+//! | interrupt 87 | [`irq::trigger`] | `0x00` |
+//! | message handling unit 0 | wakes across cores | `0x00` |
+//! | message handling unit 1 | [`Preemptive`] | `0xC0`: above thread mode, below all others |
+//! | SysTick | [`counter`] | no interrupt |
+//! | semihosting | the console and the exit status | |
 //!
 //! All of a program runs in the secure state, which the chip starts in. Both cores run the same image; core 1 waits for
 //! [`start_second_core`]. The critical section keeps the other core out as well.
@@ -20,7 +21,7 @@
 
 #![no_std]
 
-use trilane_cortex_m::{ThreadMode, semihost};
+use trilane_cortex_m::{InterruptMode, ThreadMode, semihost};
 
 mod cores;
 mod crash;
@@ -32,7 +33,7 @@ pub mod time;
 mod vectors;
 
 pub use cores::start_second_core;
-pub use doorbell::Doorbell;
+pub use doorbell::{Doorbell, Preempting};
 pub use semihost::{exit, print, println};
 
 /// The board's name, which is that of its folder.
@@ -43,6 +44,9 @@ pub const CLOCK_HZ: u32 = 20_000_000;
 
 /// The platform of the executor in thread mode of core 0.
 pub type Board = ThreadMode<time::Timers, Doorbell<0>>;
+
+/// The platform of an executor that pre-empts the one in thread mode of core 0, where [`Preemptive::start`] lets it run.
+pub type Preemptive = InterruptMode<Preempting>;
 
 /// The platform of the executor in thread mode of core 1.
 pub type SecondCore = ThreadMode<time::SecondTimers, Doorbell<1>>;

@@ -3,9 +3,9 @@
 //! Each core enables its own interrupts in its own NVIC. `device.x` gives each handler its default, the function of this
 //! file, so that an image can put its own in place by defining a function of the handler's name.
 
-use trilane_cortex_m::{Clock, Irq};
+use trilane_cortex_m::{Clock, Irq, Line};
 
-use crate::{doorbell, irq, time};
+use crate::{Preempting, doorbell, irq, time};
 
 /// The timer of core 0's alarm.
 pub const TIMER0_IRQ: Irq = Irq(3);
@@ -13,8 +13,10 @@ pub const TIMER0_IRQ: Irq = Irq(3);
 pub const TIMER1_IRQ: Irq = Irq(4);
 /// Both halves of the dual timer: the clock and the delayed trigger.
 pub const DUALTIMER_IRQ: Irq = Irq(5);
-/// Message handling unit 0, which has an interrupt of this number to each core.
+/// Message handling unit 0, with an interrupt of this number to each core.
 pub const MHU0_IRQ: Irq = Irq(6);
+/// Message handling unit 1, in the same way; core 1 leaves it disabled.
+pub const MHU1_IRQ: Irq = Irq(7);
 /// Pin 15 of GPIO0, to which nothing is connected.
 pub const SOFT_IRQ: Irq = Irq(87);
 
@@ -24,6 +26,7 @@ unsafe extern "C" {
     fn TIMER1();
     fn DUALTIMER();
     fn MHU0();
+    fn MHU1();
     #[link_name = "SOFT_IRQ"]
     fn SOFT_IRQ_HANDLER();
 }
@@ -37,20 +40,23 @@ static __INTERRUPTS: [unsafe extern "C" fn(); 124] = {
     vectors[TIMER1_IRQ.0 as usize] = TIMER1;
     vectors[DUALTIMER_IRQ.0 as usize] = DUALTIMER;
     vectors[MHU0_IRQ.0 as usize] = MHU0;
+    vectors[MHU1_IRQ.0 as usize] = MHU1;
     vectors[SOFT_IRQ.0 as usize] = SOFT_IRQ_HANDLER;
     vectors
 };
 
 #[unsafe(no_mangle)]
 extern "C" fn board_alarm() {
-    // Its work is to end the WFI; the executor finds what is due by looking at the clock.
-    time::Timers::alarm().on_interrupt();
+    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the clock.
+    if time::Timers::alarm().on_interrupt().interrupt {
+        Preempting::pend();
+    }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn board_second_alarm() {
-    // As above, on core 1.
-    time::SecondTimers::alarm().on_interrupt();
+    // Core 1 has an executor in thread mode alone.
+    let _ = time::SecondTimers::alarm().on_interrupt();
 }
 
 #[unsafe(no_mangle)]
@@ -60,8 +66,14 @@ extern "C" fn board_clock_or_delay() {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn board_doorbell() {
-    doorbell::on_interrupt();
+extern "C" fn board_awake() {
+    doorbell::on_awake();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn board_preempt() {
+    // SAFETY: the vector table has this function for `MHU1_IRQ` alone, which core 0 alone enables.
+    unsafe { doorbell::on_preempt() }
 }
 
 #[unsafe(no_mangle)]
