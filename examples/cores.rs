@@ -1,0 +1,143 @@
+//! Two cores, an executor on each: messages and wakes both ways, a join across cores, and a lock that keeps both out.
+//!
+//! Nothing here is particular to cores. A wake, a spawn and a join work from any context, and the other core is one;
+//! `board::SecondCore` is the platform that lets core 0 end core 1's sleep, as `board::Board` does the other way round. All
+//! printing is done on core 0, so that the order of the lines doesn't depend on which core is faster.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+use core::cell::Cell;
+use core::hint::spin_loop;
+
+use board::{Board, SecondCore, println};
+use embassy_sync::blocking_mutex::CriticalSectionMutex;
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::channel::Channel;
+use embassy_sync::signal::Signal;
+use trilane::exec::{Cx, Executor, TaskPool, future_size};
+use trilane::time::Duration;
+
+static FIRST: Executor<Board, 1, 1> = Executor::new(Board::new());
+static SECOND: Executor<SecondCore, 1, 2> = Executor::new(SecondCore::new());
+
+static TOUR: TaskPool<{ future_size(&tour) }, 1> = TaskPool::new();
+
+board::entry!(main);
+
+fn main() -> ! {
+    board::start_second_core(main_of_second);
+    FIRST.run(|spawner| {
+        spawner.spawn_local(&TOUR, tour).expect("room for one task");
+    })
+}
+
+/// What core 1 does all the time: run what core 0 spawns there.
+fn main_of_second() -> ! {
+    SECOND.run(|_| {})
+}
+
+async fn tour(cx: Cx) {
+    messages().await;
+    alarms(cx).await;
+    join().await;
+    count().await;
+    board::exit(0)
+}
+
+static NUMBERS: Channel<CriticalSectionRawMutex, u32, 2> = Channel::new();
+static SQUARE: Signal<CriticalSectionRawMutex, u32> = Signal::new();
+static SQUARER: TaskPool<{ future_size(&square) }, 1> = TaskPool::new();
+
+/// Each message ends the other core's sleep, each answer this one's.
+async fn messages() {
+    println!("answers from the other core:");
+    let squarer = SECOND.spawn(&SQUARER, square).expect("room for one");
+    for number in [3, 5, 7] {
+        NUMBERS.send(number).await;
+        println!("  {number} squared is {}", SQUARE.wait().await);
+    }
+    NUMBERS.send(0).await;
+    println!("  it was asked {} times", squarer.await.expect("nothing ends it"));
+}
+
+/// Answers until it gets 0. Returns how often.
+async fn square(_cx: Cx) -> u32 {
+    let mut answers = 0;
+    loop {
+        let number = NUMBERS.receive().await;
+        if number == 0 {
+            return answers;
+        }
+        SQUARE.signal(number * number);
+        answers += 1;
+    }
+}
+
+static SLEEPERS: TaskPool<{ future_size(&sleep) }, 2> = TaskPool::new();
+
+/// Each core has an alarm of its own; the clock is one.
+async fn alarms(cx: Cx) {
+    println!("while this core sleeps for 20 ms, the other one has two sleepers:");
+    let start = cx.now();
+    let [short, long] = [10, 30].map(|millis| {
+        SECOND.spawn(&SLEEPERS, move |cx| sleep(cx, Duration::from_millis(millis))).expect("room for two")
+    });
+    cx.sleep(Duration::from_millis(20)).await;
+    println!("  after 20 ms, is the one of 10 ms done? {}", short.is_finished());
+    println!("  after 20 ms, is the one of 30 ms done? {}", long.is_finished());
+    println!("  the first slept for {} ms", short.await.expect("nothing ends it").as_millis());
+    println!("  the second slept for {} ms", long.await.expect("nothing ends it").as_millis());
+    println!("  by this core's clock it took {} ms", (cx.now() - start).as_millis());
+}
+
+/// Returns how long it slept, by its own core's reading of the clock.
+async fn sleep(cx: Cx, span: Duration) -> Duration {
+    let start = cx.now();
+    cx.sleep(span).await;
+    cx.now() - start
+}
+
+static ADDER: TaskPool<{ future_size(&add_up) }, 1> = TaskPool::new();
+
+/// A result computed there, handed over here.
+async fn join() {
+    let sum = SECOND.spawn(&ADDER, |cx| add_up(cx, 100)).expect("room for one");
+    println!("the other core adds up 1 to 100: {}", sum.await.expect("nothing ends it"));
+}
+
+async fn add_up(cx: Cx, last: u32) -> u32 {
+    let mut sum = 0;
+    for number in 1..=last {
+        sum += number;
+        cx.yield_now().await;
+    }
+    sum
+}
+
+const TURNS: u32 = 1_000;
+
+static COUNT: CriticalSectionMutex<Cell<u32>> = CriticalSectionMutex::new(Cell::new(0));
+static COUNTER: TaskPool<{ future_size(&count_there) }, 1> = TaskPool::new();
+
+/// Both cores at once read, add one and write back; a turn that came between the two would be lost.
+async fn count() {
+    let there = SECOND.spawn(&COUNTER, count_there).expect("room for one");
+    count_here();
+    there.await.expect("nothing ends it");
+    println!("{TURNS} turns of each core, counted together: {}", COUNT.lock(Cell::get));
+}
+
+async fn count_there(_cx: Cx) {
+    count_here();
+}
+
+fn count_here() {
+    for _ in 0..TURNS {
+        COUNT.lock(|count| {
+            let before = count.get();
+            // Gives the other core time to do the same, if the lock lets it.
+            spin_loop();
+            count.set(before + 1);
+        });
+    }
+}
