@@ -16,11 +16,9 @@ use static_cell::StaticCell;
 mod measure;
 mod turns;
 
-use measure::Meter;
+use measure::{MOST, Meter, TASKS};
 use turns::Turns;
 
-/// The largest number of tasks.
-const MOST: usize = 256;
 /// Between the deadlines of two tasks, in microseconds.
 const GAP: u64 = 1_000;
 
@@ -44,7 +42,7 @@ async fn all(spawner: Spawner, meter: Meter) {
 
     let (turns, ended) = (&*TURNS.init(Turns::new(meter)), &*ENDED.init(Signal::new()));
     for (op, rotate) in [("edf", false), ("edf_rotate", true)] {
-        for n in [1, 4, 32, MOST] {
+        for &n in TASKS {
             turns.begin(n);
             for i in 0..n {
                 let token = turning(rotate, n, turns, ended).unwrap();

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each image is a crate and uses a part")]
 
+use core::hint::black_box;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use board::counter;
@@ -13,6 +14,13 @@ use board::counter;
 pub const WARM_UP: u32 = 16;
 /// Iterations measured.
 pub const MEASURED: u32 = 1_000;
+
+/// The largest number of tasks or timers, beside the measured one, that the board has RAM for.
+pub const MOST: usize = if board::RAM_KIB >= 128 { 256 } else { 32 };
+/// The numbers of timers measured.
+pub const TIMERS: &[usize] = if MOST > 32 { &[1, 32, MOST] } else { &[1, MOST] };
+/// The numbers of tasks with deadlines measured.
+pub const TASKS: &[usize] = if MOST > 32 { &[1, 4, 32, MOST] } else { &[1, 4, MOST] };
 
 /// A reading of the counter. Accesses to memory stay on the side of it on which they are written.
 #[inline(always)]
@@ -31,6 +39,8 @@ pub struct Meter {
 
 impl Meter {
     /// Starts the counter and measures what two readings with nothing between them cost.
+    ///
+    /// Panics if the counter is not exact; so where instructions don't all take the same time.
     pub fn start() -> Self {
         counter::start();
         let mut overhead = u32::MAX;
@@ -39,7 +49,23 @@ impl Meter {
             let to = read();
             overhead = overhead.min(counter::instructions(from, to));
         }
-        Self { overhead }
+        let meter = Self { overhead };
+        let [once, twice, thrice] = [1, 2, 3].map(|times| meter.loops(times * LOOPS));
+        let each = (twice - once) / LOOPS;
+        let exact = twice - once == each * LOOPS && thrice - twice == each * LOOPS;
+        assert!(exact, "the counter is not exact: {once}, {twice}, {thrice} for 1, 2, 3 times {LOOPS} loops");
+        meter
+    }
+
+    /// What a loop costs. Not inlined: the compiler would mix the sums of one measurement into the next one.
+    #[inline(never)]
+    fn loops(self, rounds: u32) -> u32 {
+        let from = read();
+        for round in 0..rounds {
+            black_box(round);
+        }
+        let to = read();
+        self.between(from, to)
     }
 
     /// The instructions between two readings.
@@ -47,6 +73,9 @@ impl Meter {
         counter::instructions(from, to).saturating_sub(self.overhead)
     }
 }
+
+/// A power of two, since the compiler may do several rounds at once; more of them than any operation takes instructions.
+const LOOPS: u32 = 1 << 15;
 
 /// The iterations of one operation.
 #[derive(Clone, Copy)]

@@ -32,6 +32,9 @@ pub const NAME: &str = "mps2-an385";
 /// The frequency of the core and of all timers.
 pub const CLOCK_HZ: u32 = 25_000_000;
 
+/// The RAM in KiB, by which bench images choose how many tasks they measure.
+pub const RAM_KIB: usize = 4_096;
+
 /// The platform of the executor in thread mode.
 pub type Board = ThreadMode<time::Timers>;
 

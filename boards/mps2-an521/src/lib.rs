@@ -42,6 +42,9 @@ pub const NAME: &str = "mps2-an521";
 /// The frequency of the cores and of all timers.
 pub const CLOCK_HZ: u32 = 20_000_000;
 
+/// The RAM in KiB, by which bench images choose how many tasks they measure.
+pub const RAM_KIB: usize = 4_096;
+
 /// The platform of the executor in thread mode of core 0.
 pub type Board = ThreadMode<time::Timers, Doorbell<0>>;
 
