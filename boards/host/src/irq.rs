@@ -12,6 +12,10 @@ use std::panic;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use trilane::time::Duration;
+
+use crate::machine::{Alarm, MACHINE};
+
 /// What runs. Taken briefly, never across a run.
 static HANDLER: Mutex<Option<fn()>> = Mutex::new(None);
 /// Held for a run: an interrupt does not interrupt itself.
@@ -59,4 +63,13 @@ pub fn trigger() {
     if let Err(payload) = finished {
         panic::resume_unwind(payload);
     }
+    // What the handler has pended is less urgent than the handler, but more than who called.
+    MACHINE.interrupt();
+}
+
+/// Runs the handler `micros` from now, in place of an earlier call's: for what has to happen while the program sleeps or
+/// [spins](crate::spin).
+pub fn trigger_after(micros: u32) {
+    let at = MACHINE.now() + Duration::from_micros(micros.into());
+    MACHINE.set_alarm(Alarm::Irq, Some(at));
 }

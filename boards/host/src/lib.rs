@@ -15,12 +15,15 @@
 pub mod irq;
 
 mod command_line;
+mod machine;
 mod platform;
 
 use std::fmt;
 use std::io::{self, Write as _};
 
-pub use platform::Board;
+use machine::MACHINE;
+pub use platform::{Board, Preemptive};
+use trilane::time::Duration;
 
 /// The board's name, as in `--on host`.
 pub const NAME: &str = "host";
@@ -67,7 +70,15 @@ macro_rules! println {
 /// Ends the program with status `code`.
 pub fn exit(code: u8) -> ! {
     command_line::options();
+    MACHINE.interrupt();
     std::process::exit(i32::from(code))
+}
+
+/// Keeps the processor busy for `micros`, as work of that length would; interrupts come meanwhile.
+///
+/// In virtual time it is only the clock that moves.
+pub fn spin(micros: u32) {
+    MACHINE.spin(Duration::from_micros(micros.into()));
 }
 
 /// What [`print!`] and [`println!`] call.
@@ -79,6 +90,7 @@ pub fn exit(code: u8) -> ! {
 #[doc(hidden)]
 pub fn write(text: fmt::Arguments, newline: bool) {
     command_line::options();
+    MACHINE.interrupt();
     let mut console = io::stdout().lock();
     let written = console.write_fmt(text).and_then(|()| match newline {
         true => console.write_all(b"\n"),

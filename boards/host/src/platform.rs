@@ -1,18 +1,17 @@
-//! The platform of the host's executor: virtual or real time, as the command line says.
+//! The platforms of the host's executors: in virtual or real time, as the command line says.
 
-use trilane::exec::Platform;
+use trilane::exec::{Handler, Platform};
 use trilane::time::Instant;
-use trilane_std::simulation::Virtual;
-use trilane_std::thread::Thread;
 
-use crate::command_line;
+use crate::machine::{Alarm, MACHINE};
 
 /// The platform of the thread-mode executor.
 ///
-/// In virtual time ([`Virtual`]) unless the program got `--real-time` ([`Thread`]); the first use decides for the whole
-/// run. A program in virtual time in which nothing can happen any more panics, instead of hanging as a chip would.
+/// In virtual time ([`Virtual`](trilane_std::simulation::Virtual)) unless the program got `--real-time`
+/// ([`Thread`](trilane_std::thread::Thread)); the first use decides for the whole run. A program in virtual time in which
+/// nothing can happen any more panics, instead of hanging as a chip would.
 ///
-/// Each `Board` has a clock of its own, so a program has one.
+/// It takes no room, and all `Board`s are the same processor core: one clock, one thread, one executor in thread mode.
 ///
 /// # Examples
 ///
@@ -28,45 +27,71 @@ use crate::command_line;
 /// assert_eq!(BOARD.now(), Instant::from_secs(3600));
 /// ```
 #[derive(Debug, Default)]
-pub struct Board {
-    simulation: Virtual,
-    thread: Thread,
-}
+pub struct Board(());
 
 impl Board {
     /// The platform of the thread that will first idle on it.
     pub const fn new() -> Self {
-        Self { simulation: Virtual::new(), thread: Thread::new() }
+        Self(())
     }
-}
-
-/// Calls a method of the platform that the command line chose.
-macro_rules! chosen {
-    ($board:ident . $method:ident ( $($argument:expr)? )) => {
-        if command_line::options().real_time {
-            $board.thread.$method($($argument)?)
-        } else {
-            $board.simulation.$method($($argument)?)
-        }
-    };
 }
 
 impl Platform for Board {
-    const PENDS: bool = Virtual::PENDS || Thread::PENDS;
+    const PENDS: bool = true;
 
     fn now(&self) -> Instant {
-        chosen!(self.now())
+        MACHINE.now()
     }
 
     fn set_alarm(&self, at: Option<Instant>) {
-        chosen!(self.set_alarm(at))
+        MACHINE.set_alarm(Alarm::Thread, at);
     }
 
     fn pend(&self) {
-        chosen!(self.pend())
+        MACHINE.nudge();
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        chosen!(self.idle(quiet))
+        MACHINE.idle(quiet);
     }
+}
+
+/// The platform of an executor that pre-empts the one in thread mode: [`Preemptive::start`] lets it run.
+///
+/// A wake of one of its tasks runs it at once, in the middle of the poll that woke. Its alarm goes off while thread mode
+/// sleeps or is kept busy by [`spin`](crate::spin); the two share the clock.
+#[derive(Debug, Default)]
+pub struct Preemptive(());
+
+impl Preemptive {
+    /// The platform of the executor whose handler will be given to [`Preemptive::start`].
+    pub const fn new() -> Self {
+        Self(())
+    }
+
+    /// Lets the interrupt drive the executor of `handler`, in place of any other. What was spawned or woken before runs now.
+    ///
+    /// To be called from the thread in thread mode.
+    pub fn start(handler: Handler) {
+        MACHINE.bind(handler);
+    }
+}
+
+impl Platform for Preemptive {
+    const PENDS: bool = true;
+
+    fn now(&self) -> Instant {
+        MACHINE.now()
+    }
+
+    fn set_alarm(&self, at: Option<Instant>) {
+        MACHINE.set_alarm(Alarm::Preemptive, at);
+    }
+
+    fn pend(&self) {
+        MACHINE.pend();
+    }
+
+    /// Never called: the handler returns instead.
+    fn idle(&self, _quiet: &dyn Fn() -> bool) {}
 }

@@ -1,0 +1,258 @@
+//! One processor core: its clock, its alarms, and the interrupt in which [`Preemptive`](crate::Preemptive) runs.
+//!
+//! Nothing here runs at the same time as something else. As on a chip, the pre-empting executor runs on the stack of what
+//! it pre-empts: the thread in thread mode calls it, in the middle of whatever that thread does. So the order of a
+//! program's steps is the chip's, and each run has the same.
+//!
+//! **Interrupt Points.** On a chip an interrupt comes between any two instructions. Here it comes where the program could
+//! tell: when its executor is woken, before the console's output, [`exit`](crate::exit), the clock's reading and sleep,
+//! after [`irq::trigger`](crate::irq::trigger), and during [`spin`](crate::spin). Inside a critical section it stays
+//! pended until the next such point; only a program that wakes inside one and then looks, by other means, for what has
+//! come of it finds that out.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread as Os};
+
+use trilane::exec::{Handler, Platform};
+use trilane::time::{Duration, Instant};
+use trilane_std::simulation::Virtual;
+use trilane_std::thread::Thread;
+
+use crate::{command_line, irq};
+
+pub(crate) static MACHINE: Machine = Machine::new();
+
+/// Who may wait for an instant.
+#[derive(Clone, Copy)]
+pub(crate) enum Alarm {
+    /// The executor in thread mode.
+    Thread,
+    /// The one that pre-empts it.
+    Preemptive,
+    /// [`irq::trigger_after`].
+    Irq,
+}
+
+pub(crate) struct Machine {
+    simulation: Virtual,
+    real: Thread,
+    /// By [`Alarm`] the instant waited for; [`Instant::MAX`] when there is none.
+    alarms: Mutex<[Instant; 3]>,
+    /// The thread in thread mode: the first that sleeps, spins or binds a handler.
+    owner: OnceLock<Os>,
+    handler: Mutex<Option<Handler>>,
+    /// The interrupt of the handler is pended.
+    pended: AtomicBool,
+    /// The handler runs.
+    running: AtomicBool,
+    /// The delay of [`irq::trigger_after`] is over.
+    irq_pended: AtomicBool,
+}
+
+/// Calls a method of the platform that the command line chose.
+macro_rules! chosen {
+    ($machine:ident . $method:ident ( $($argument:expr)? )) => {
+        if command_line::options().real_time {
+            $machine.real.$method($($argument)?)
+        } else {
+            $machine.simulation.$method($($argument)?)
+        }
+    };
+}
+
+impl Machine {
+    const fn new() -> Self {
+        Self {
+            simulation: Virtual::new(),
+            real: Thread::new(),
+            alarms: Mutex::new([Instant::MAX; 3]),
+            owner: OnceLock::new(),
+            handler: Mutex::new(None),
+            pended: AtomicBool::new(false),
+            running: AtomicBool::new(false),
+            irq_pended: AtomicBool::new(false),
+        }
+    }
+
+    /// The time, and an Interrupt Point.
+    pub(crate) fn now(&self) -> Instant {
+        self.interrupt();
+        chosen!(self.now())
+    }
+
+    /// Waits for `at` in place of any other instant of `alarm`.
+    pub(crate) fn set_alarm(&self, alarm: Alarm, at: Option<Instant>) {
+        let mut alarms = self.alarms();
+        alarms[alarm as usize] = at.unwrap_or(Instant::MAX);
+        self.aim(&alarms);
+    }
+
+    /// Wakes the thread in thread mode.
+    pub(crate) fn nudge(&self) {
+        chosen!(self.pend());
+    }
+
+    /// Sleeps, in thread mode, until the earliest alarm of all, an interrupt or a nudge.
+    pub(crate) fn idle(&self, quiet: &dyn Fn() -> bool) {
+        self.claim();
+        self.interrupt();
+        chosen!(self.idle(&|| quiet() && !self.is_pended()));
+        self.interrupt();
+    }
+
+    /// Keeps the processor busy for `span`, during which interrupts come at their time.
+    pub(crate) fn spin(&self, span: Duration) {
+        self.claim();
+        let until = self.now() + span;
+        loop {
+            let now = self.now();
+            if now >= until {
+                return;
+            }
+            let [_, preemptive, irq] = *self.alarms();
+            let next = until.min(preemptive).min(irq) - now;
+            if command_line::options().real_time {
+                thread::park_timeout(std::time::Duration::from_micros(next.as_micros()));
+            } else {
+                self.simulation.advance(next);
+            }
+        }
+    }
+
+    /// Binds what the pre-empting interrupt runs. It runs at once if it is pended.
+    pub(crate) fn bind(&self, handler: Handler) {
+        self.claim();
+        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = Some(handler);
+        self.interrupt();
+    }
+
+    /// Pends the pre-empting interrupt.
+    pub(crate) fn pend(&self) {
+        self.pended.store(true, SeqCst);
+        if self.is_owner() {
+            self.interrupt();
+        } else if let Some(owner) = self.owner.get() {
+            owner.unpark();
+        }
+    }
+
+    /// An Interrupt Point: what is pended runs now, unless this is no place for it.
+    pub(crate) fn interrupt(&self) {
+        if !self.is_owner() {
+            return;
+        }
+        self.expire();
+        if !self.is_pended() || is_critical() {
+            return;
+        }
+        if self.irq_pended.swap(false, SeqCst) {
+            irq::trigger();
+        }
+        while self.can_run() && self.pended.swap(false, SeqCst) {
+            let handler = *self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(handler) = handler {
+                let _running = Running::begin(&self.running);
+                // SAFETY: all calls come from here, on the one thread that owns the machine, and `running` keeps a second
+                // from beginning before the first has ended: the runner's context (Executor Invariant 5).
+                unsafe { handler.on_interrupt() }
+            }
+        }
+    }
+
+    /// Pends what belongs to the alarms that have gone off.
+    fn expire(&self) {
+        let mut alarms = self.alarms();
+        if *alarms == [Instant::MAX; 3] {
+            return;
+        }
+        let now = chosen!(self.now());
+        let due = alarms.map(|at| at <= now && at != Instant::MAX);
+        if !due.contains(&true) {
+            return;
+        }
+        for (at, due) in alarms.iter_mut().zip(due) {
+            if due {
+                *at = Instant::MAX;
+            }
+        }
+        self.aim(&alarms);
+        self.pended.fetch_or(due[Alarm::Preemptive as usize], SeqCst);
+        self.irq_pended.fetch_or(due[Alarm::Irq as usize], SeqCst);
+    }
+
+    /// Sets the platform's only alarm to the earliest of all.
+    fn aim(&self, alarms: &[Instant; 3]) {
+        let [thread, preemptive, irq] = *alarms;
+        let next = thread.min(preemptive).min(irq);
+        chosen!(self.set_alarm(Some(next).filter(|&next| next != Instant::MAX)));
+    }
+
+    /// Whether an interrupt could run now that has not.
+    fn is_pended(&self) -> bool {
+        self.irq_pended.load(SeqCst) || self.pended.load(SeqCst) && self.can_run()
+    }
+
+    /// Whether the handler is there and doesn't run yet.
+    fn can_run(&self) -> bool {
+        !self.running.load(SeqCst) && self.handler.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn claim(&self) {
+        self.owner.get_or_init(thread::current);
+    }
+
+    fn is_owner(&self) -> bool {
+        self.owner.get().is_some_and(|owner| owner.id() == thread::current().id())
+    }
+
+    fn alarms(&self) -> MutexGuard<'_, [Instant; 3]> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While it lives, the handler runs; also if that unwinds.
+struct Running<'a>(&'a AtomicBool);
+
+impl<'a> Running<'a> {
+    fn begin(running: &'a AtomicBool) -> Self {
+        running.store(true, SeqCst);
+        Self(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
+    }
+}
+
+/// Whether this thread is in a critical section.
+///
+/// The hosted implementation lets a thread enter again, and its state says whether it has: `bool`, which is opaque but for
+/// `Debug`. What isn't understood counts as critical, which pre-empts late but never wrongly.
+fn is_critical() -> bool {
+    // SAFETY: released right away, with the state that it gave.
+    let state = unsafe {
+        let state = critical_section::acquire();
+        critical_section::release(state);
+        state
+    };
+    format!("{state:?}") != "RestoreState(false)"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_critical_section_is_told_from_none() {
+        assert!(!is_critical());
+        critical_section::with(|_| {
+            assert!(is_critical());
+            critical_section::with(|_| assert!(is_critical()));
+            assert!(is_critical());
+        });
+        assert!(!is_critical());
+    }
+}
