@@ -22,6 +22,12 @@ pub trait Clock: 'static {
     /// Stops the timer and takes its interrupt flag down.
     fn stop();
 
+    /// Keeps the core busy for `micros`, interrupts that come meanwhile included.
+    fn spin(micros: u32) {
+        let until = Self::now().saturating_add(micros.into());
+        while Self::now() < until {}
+    }
+
     /// The alarm that this timer serves, of all executors that share it.
     fn alarm() -> &'static Alarm<Self>
     where

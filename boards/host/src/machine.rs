@@ -6,9 +6,9 @@
 //!
 //! **Interrupt Points.** On a chip an interrupt comes between any two instructions. Here it comes where the program could
 //! tell: when its executor is woken, before the console's output, [`exit`](crate::exit), the clock's reading and sleep,
-//! after [`irq::trigger`](crate::irq::trigger), and during [`spin`](crate::spin). Inside a critical section it stays
-//! pended until the next such point; only a program that wakes inside one and then looks, by other means, for what has
-//! come of it finds that out.
+//! before and after each poll in thread mode, after [`irq::trigger`](crate::irq::trigger), and during
+//! [`spin`](crate::spin). Inside a critical section it stays pended until the next such point; only a poll that wakes inside
+//! one, and then looks for what has come of it by other means, finds that out.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -139,7 +139,8 @@ impl Machine {
 
     /// An Interrupt Point: what is pended runs now, unless this is no place for it.
     pub(crate) fn interrupt(&self) {
-        if !self.is_owner() {
+        // A thread that panics is about to end the program.
+        if !self.is_owner() || thread::panicking() {
             return;
         }
         self.expire();

@@ -1,6 +1,6 @@
 //! The platforms of the host's executors: in virtual or real time, as the command line says.
 
-use trilane::exec::{Handler, Platform};
+use trilane::exec::{Handler, Platform, TraceEvent};
 use trilane::time::Instant;
 
 use crate::machine::{Alarm, MACHINE};
@@ -38,6 +38,8 @@ impl Board {
 
 impl Platform for Board {
     const PENDS: bool = true;
+    /// The begin and the end of each poll are Interrupt Points.
+    const TRACES: bool = true;
 
     fn now(&self) -> Instant {
         MACHINE.now()
@@ -53,6 +55,10 @@ impl Platform for Board {
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
         MACHINE.idle(quiet);
+    }
+
+    fn trace(&self, _event: TraceEvent) {
+        MACHINE.interrupt();
     }
 }
 

@@ -3,12 +3,16 @@
 //! The test starts itself again with a part to play in `PART`; only those copies use the board.
 
 use std::env;
+use std::future::poll_fn;
+use std::mem::replace;
 use std::process::{Command, Output, Stdio};
+use std::task::Poll;
 use std::time::{Duration as Real, Instant as RealInstant};
 
-use board::Board;
-use trilane::exec::Platform;
-use trilane::time::Instant;
+use board::{Board, Preemptive};
+use embassy_sync::waitqueue::AtomicWaker;
+use trilane::exec::{Cx, Executor, Platform, TaskPool};
+use trilane::time::{Duration, Instant};
 
 board::entry!(start);
 
@@ -22,6 +26,12 @@ fn start() -> ! {
             board::irq::trigger();
             board::exit(0)
         }
+        Ok("preempt") => preempt(),
+        Ok("panic in pre-emption") => {
+            HIGH.spawn(&HIGH_TASKS, |_| async { panic!("it broke") }).unwrap();
+            Preemptive::start(HIGH.start_in_handler().unwrap());
+            board::exit(0)
+        }
         Ok("endless") => loop {
             board::println!("more");
         },
@@ -33,7 +43,7 @@ fn start() -> ! {
 /// 200 ms on the board's clock.
 fn wait() -> ! {
     static BOARD: Board = Board::new();
-    let at = BOARD.now() + trilane::time::Duration::from_millis(200);
+    let at = BOARD.now() + Duration::from_millis(200);
     BOARD.set_alarm(Some(at));
     while BOARD.now() < at {
         BOARD.idle(&|| true);
@@ -44,12 +54,101 @@ fn wait() -> ! {
     board::exit(3)
 }
 
+static LOW: Executor<Board, 1, 4> = Executor::new(Board::new());
+static HIGH: Executor<Preemptive, 1, 4> = Executor::new(Preemptive::new());
+static LOW_TASKS: TaskPool<256, 4> = TaskPool::new();
+static HIGH_TASKS: TaskPool<256, 4> = TaskPool::new();
+static BELL: AtomicWaker = AtomicWaker::new();
+
+/// What comes when, with an executor that pre-empts another.
+fn preempt() -> ! {
+    HIGH.spawn(&HIGH_TASKS, |_| async { board::println!("spawned before the start") }).unwrap();
+    board::println!("nothing runs yet");
+    Preemptive::start(HIGH.start_in_handler().unwrap());
+    HIGH.spawn(&HIGH_TASKS, answer).unwrap();
+    LOW.run(|spawner| {
+        spawner.spawn_local(&LOW_TASKS, call).unwrap();
+    })
+}
+
+/// Waits for the bell again and again.
+async fn answer(_cx: Cx) {
+    loop {
+        let mut rung = false;
+        poll_fn(|context| {
+            BELL.register(context.waker());
+            if replace(&mut rung, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        board::println!("  answer");
+    }
+}
+
+async fn call(cx: Cx) {
+    board::println!("a wake pre-empts");
+    BELL.wake();
+    board::println!("a wake in a critical section pre-empts after it");
+    critical_section::with(|_| {
+        BELL.wake();
+        board::println!("in the section");
+    });
+    board::println!("an interrupt's wake pre-empts when its handler has returned");
+    board::irq::bind(|| {
+        BELL.wake();
+        board::println!(" handler");
+    });
+    board::irq::trigger();
+    board::println!("so it does while the processor is busy");
+    board::irq::trigger_after(2_000);
+    board::spin(5_000);
+    board::println!("and while it sleeps");
+    board::irq::trigger_after(1_000);
+    cx.sleep(Duration::from_millis(5)).await;
+    board::println!("of two alarms at one instant the pre-empting executor's is first");
+    let both = cx.now() + Duration::from_millis(1);
+    let sleeper = HIGH.spawn(&HIGH_TASKS, move |cx| async move {
+        cx.sleep_until(both).await;
+        board::println!("  first");
+    });
+    cx.sleep_until(both).await;
+    board::println!("second");
+    sleeper.unwrap().await.unwrap();
+    board::println!("what is woken last runs before the end");
+    BELL.wake();
+    board::exit(0)
+}
+
+const PREEMPTED: &str = "\
+nothing runs yet
+spawned before the start
+a wake pre-empts
+  answer
+a wake in a critical section pre-empts after it
+in the section
+  answer
+an interrupt's wake pre-empts when its handler has returned
+ handler
+  answer
+so it does while the processor is busy
+ handler
+  answer
+and while it sleeps
+ handler
+  answer
+of two alarms at one instant the pre-empting executor's is first
+  first
+second
+what is woken last runs before the end
+  answer
+";
+
 fn checks() -> ! {
     programs_run_in_virtual_time();
     real_time_is_an_option();
     help_is_printed_before_anything_happens();
     an_unknown_argument_is_an_error();
     a_panic_has_its_own_status();
+    interrupts_pre_empt_as_on_a_chip();
     a_console_that_was_closed_ends_the_program();
     std::process::exit(0)
 }
@@ -101,10 +200,18 @@ fn an_unknown_argument_is_an_error() {
 }
 
 fn a_panic_has_its_own_status() {
-    for part in ["panic", "panic in interrupt"] {
+    for part in ["panic", "panic in interrupt", "panic in pre-emption"] {
         let (output, _) = run(part, &[]);
         assert!(String::from_utf8_lossy(&output.stderr).contains("it broke"));
         assert_eq!(output.status.code(), Some(101), "{part}");
+    }
+}
+
+fn interrupts_pre_empt_as_on_a_chip() {
+    for arguments in [&[] as &[&str], &["--real-time"]] {
+        let (output, _) = run("preempt", arguments);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), PREEMPTED, "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0));
     }
 }
 

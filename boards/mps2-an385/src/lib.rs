@@ -57,6 +57,11 @@ impl Line for Preempting {
     }
 }
 
+/// Keeps the processor busy for `micros`, as work of that length would; interrupts come meanwhile.
+pub fn spin(micros: u32) {
+    <time::Timers as time::Clock>::spin(micros);
+}
+
 /// Counts instructions.
 pub mod counter {
     use trilane_cortex_m::systick;
