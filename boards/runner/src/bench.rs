@@ -12,10 +12,11 @@ use crate::{
     budget::{Rows, Section},
     build,
     emulate::Run,
+    error::Failures,
     gate::{Gate, Measured},
-    install::Needs,
+    install::{Needs, Ready},
     session::Session,
-    table,
+    table::{self, Figures},
     workspace::Board,
 };
 
@@ -69,8 +70,8 @@ pub struct Row {
     pub peer_worst: Option<u64>,
 }
 
-/// Runs the benches of the board `on`, else of all that have some, and prints the rows. Returns the exit
-/// status.
+/// Runs the benches of the board `on`, else of all that have some, and prints the rows: those of one board beside
+/// its peers', those of several side by side. Returns the exit status.
 pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Result<u8> {
     let boards =
         session.workspace.chosen(on, |board| board.is_runnable() && !board.metadata.benches.is_empty())?;
@@ -86,38 +87,39 @@ pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Re
             return Err(Error::Manifest { file: board.dir.join("Cargo.toml"), why });
         }
     }
-    let mut status = 0;
+    let ready = session.prepare(&Needs::of(boards.iter().copied(), true))?;
+    // A board whose benches fail does not keep the others from being measured and checked.
+    let mut failures = Failures::default();
+    let mut measured = Vec::new();
     for board in boards {
-        let (rows, rustc) = measure(session, board)?;
+        let Some(rows) = failures.take(measure(session, board, &ready)) else { continue };
         if json {
             rows.iter().for_each(|row| println!("{}", to_json(row)));
-        } else {
-            println!("{}: instructions per operation", board.name);
-            print!("{}", to_table(&rows));
         }
-        let measured = Measured { board, section: Section::Bench, rustc, rows: to_budget(&rows), all: true };
-        if let Err(error) = gate.apply(measured) {
-            eprintln!("error: {error}");
-            status = error.status();
-        }
+        measured.push((board, rows));
     }
-    Ok(status)
+    match measured.as_slice() {
+        _ if json => {}
+        [] => {}
+        [(board, rows)] => print!("{}: instructions per operation\n{}", board.name, to_table(rows)),
+        several => print!("instructions per operation\n{}", to_joint_table(several)),
+    }
+    for (board, rows) in measured {
+        let toolchain = ready.toolchain(board);
+        let costs = Measured { board, section: Section::Bench, toolchain, rows: to_budget(&rows), all: true };
+        failures.take(gate.apply(costs));
+    }
+    Ok(failures.status())
 }
 
-fn measure(session: &Session, board: &Board) -> Result<(Vec<Row>, String)> {
-    let ready = session.prepare(&Needs::of([board], true))?;
-    let rustc = ready
-        .toolchains
-        .get(&board.metadata.target)
-        .map(|toolchain| toolchain.version.clone())
-        .unwrap_or_default();
+fn measure(session: &Session, board: &Board, ready: &Ready) -> Result<Vec<Row>> {
     let benches: Vec<(&str, &str)> =
         board.metadata.benches.iter().map(|bench| (bench.package(&board.package), bench.bin())).collect();
-    let built = build::build_packages(board, &ready, &benches)?;
+    let built = build::build_packages(board, ready, &benches)?;
     let mut images = Vec::new();
     for (_, bin) in benches {
         let run = Run { board, bin, image: built.get(bin)?, args: &[], limit: session.limit };
-        let (status, outcome) = run.collect(&ready)?;
+        let (status, outcome) = run.collect(ready)?;
         let wrong =
             |why| Error::Bench { what: format!("{bin} on {}", board.name), why, last: outcome.last() };
         if status != 0 {
@@ -127,7 +129,7 @@ fn measure(session: &Session, board: &Board) -> Result<(Vec<Row>, String)> {
     }
     let wrong =
         |why| Error::Bench { what: format!("the benches of {}", board.name), why, last: String::new() };
-    Ok((merge(&board.name, images).map_err(wrong)?, rustc))
+    merge(&board.name, images).map_err(wrong)
 }
 
 /// Reads what a bench image printed.
@@ -188,6 +190,23 @@ pub fn merge(board: &str, images: Vec<Image>) -> Result<Vec<Row>, String> {
 /// The row as `--json` prints it.
 pub fn to_json(row: &Row) -> String {
     serde_json::to_string(row).unwrap_or_default()
+}
+
+/// The rows of several boards for a reader, without the peers'.
+fn to_joint_table(boards: &[(&Board, Vec<Row>)]) -> String {
+    let figures = |rows: &[Row]| {
+        let figures = |row: &Row| {
+            (vec![row.op.clone(), row.n.to_string()], vec![format!("{:.1}", row.mean), row.worst.to_string()])
+        };
+        rows.iter().map(figures).collect()
+    };
+    let columns: Vec<(&str, Figures)> =
+        boards.iter().map(|(board, rows)| (board.name.as_str(), figures(rows))).collect();
+    let mut text = table::side_by_side(&["op", "n"], &["mean", "worst"], &columns);
+    for (board, _) in boards.iter().filter(|(_, rows)| rows.iter().any(|row| row.peer.is_some())) {
+        text += &format!("  beside a peer: cargo board bench --on {}\n", board.name);
+    }
+    text
 }
 
 /// The rows for a reader; a ratio below 1 is cheaper than the peer.

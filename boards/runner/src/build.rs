@@ -53,7 +53,7 @@ fn build_package(
     package: &str,
     bins: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>> {
-    let mut command = match ready.toolchains.get(&board.metadata.target) {
+    let mut command = match ready.toolchain(board) {
         Some(toolchain) => toolchain.cargo_build(&board.dir, &board.dir.join("target")),
         None => {
             let mut command = Command::new("cargo");

@@ -135,6 +135,29 @@ impl Error {
     }
 }
 
+/// Errors that don't keep a command from doing the rest.
+#[derive(Debug, Default)]
+pub struct Failures {
+    status: u8,
+}
+
+impl Failures {
+    /// The result's value; an error is printed instead.
+    pub fn take<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                eprintln!("error: {error}");
+                self.status = error.status();
+            })
+            .ok()
+    }
+
+    /// The exit status: the last error's, or success.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

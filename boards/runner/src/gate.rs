@@ -7,6 +7,7 @@ use clap::Args;
 use crate::{
     Error, Result,
     budget::{Budget, Rows, Section},
+    toolchain::{Route, Toolchain},
     workspace::Board,
 };
 
@@ -14,10 +15,11 @@ use crate::{
 #[derive(Args, Clone, Debug, Default)]
 pub struct Gate {
     /// Fail if a cost is over the budget by more than 2 % [default FILE: boards/BOARD/budget-RUSTC_VERSION.toml if there
-    /// is one, else budget.toml]
+    /// is one, else boards/BOARD/budget.toml]
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = budget_file, conflicts_with = "bless")]
     check: Option<Option<PathBuf>>,
-    /// Make these costs the budget [default FILE: as for --check]
+    /// Make these costs the budget [default FILE: boards/BOARD/budget.toml for Debian's compiler, else
+    /// boards/BOARD/budget-RUSTC_VERSION.toml]
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = budget_file)]
     bless: Option<Option<PathBuf>>,
 }
@@ -31,12 +33,27 @@ fn budget_file(text: &str) -> Result<PathBuf, String> {
     Err("a budget is a .toml file (an example goes before --check and --bless)".into())
 }
 
-/// The budget of the board in `dir` for a compiler: its own file if there is one, since another compiler makes other code,
-/// else the one for all.
-fn budget_of(dir: &Path, rustc: &str) -> PathBuf {
+/// The budget for all compilers that have none of their own: Debian's compiler, which changes least, measures it.
+const FOR_ALL: &str = "budget.toml";
+
+/// The budget of a compiler alone, since another one makes other code.
+fn own_budget(dir: &Path, rustc: &str) -> PathBuf {
     let version = rustc.split_whitespace().nth(1).unwrap_or(rustc);
-    let own = dir.join(format!("budget-{version}.toml"));
-    if own.exists() { own } else { dir.join("budget.toml") }
+    dir.join(format!("budget-{version}.toml"))
+}
+
+/// The budget of the board in `dir` that a compiler's costs are held against.
+fn budget_to_check(dir: &Path, rustc: &str) -> PathBuf {
+    let own = own_budget(dir, rustc);
+    if own.exists() { own } else { dir.join(FOR_ALL) }
+}
+
+/// The budget of the board in `dir` that a compiler's costs become. One compiler's never replace another's.
+fn budget_to_bless(dir: &Path, rustc: &str, route: Option<&Route>) -> PathBuf {
+    match route {
+        Some(Route::Installed) => own_budget(dir, rustc),
+        Some(Route::Debian(_)) | None => budget_to_check(dir, rustc),
+    }
 }
 
 /// One board's costs.
@@ -46,8 +63,8 @@ pub struct Measured<'a> {
     pub board: &'a Board,
     /// What the costs are.
     pub section: Section,
-    /// The compiler's version.
-    pub rustc: String,
+    /// The compiler of its images; none for the host's programs.
+    pub toolchain: Option<&'a Toolchain>,
     /// The costs.
     pub rows: Rows,
     /// Whether these are all the rows there are, so that others in the budget are obsolete.
@@ -68,15 +85,17 @@ impl Gate {
 
     /// Does what was asked. Remarks go to stderr, so that they never mix with `--json`.
     pub fn apply(&self, measured: Measured<'_>) -> Result<()> {
-        let Measured { board, section, rustc, rows, all } = measured;
-        let file = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| budget_of(&board.dir, &rustc));
+        let Measured { board, section, toolchain, rows, all } = measured;
+        let rustc = toolchain.map_or("", |toolchain| &toolchain.version);
         if let Some(named) = &self.check {
-            check(&file(named), section, &rustc, &rows, all, &board.name)?;
+            let file = named.clone().unwrap_or_else(|| budget_to_check(&board.dir, rustc));
+            check(&file, section, rustc, &rows, all, &board.name)?;
         }
         if let Some(named) = &self.bless {
-            let file = file(named);
+            let route = toolchain.map(|toolchain| &toolchain.route);
+            let file = named.clone().unwrap_or_else(|| budget_to_bless(&board.dir, rustc, route));
             let mut budget = Budget::read(&file)?;
-            budget.bless(section, &rustc, rows, all);
+            budget.bless(section, rustc, rows, all);
             budget.write(&file)?;
             eprintln!("blessed {}", file.display());
         }
@@ -103,13 +122,28 @@ fn check(file: &Path, section: Section, rustc: &str, rows: &Rows, all: bool, boa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::toolchain::Linker;
 
     #[test]
     fn a_compiler_with_a_budget_of_its_own_is_held_against_that() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |rustc| budget_of(folder.path(), rustc).file_name().unwrap().to_owned();
+        let file = |rustc| budget_to_check(folder.path(), rustc).file_name().unwrap().to_owned();
         std::fs::write(folder.path().join("budget-1.95.0.toml"), "").unwrap();
         assert_eq!(file("rustc 1.95.0"), "budget-1.95.0.toml");
         assert_eq!(file("rustc 1.96.0"), "budget.toml");
+    }
+
+    #[test]
+    fn a_board_without_budgets_gets_one_for_each_compiler() {
+        let folder = tempfile::tempdir().unwrap();
+        let bless = |rustc, route| {
+            let file = budget_to_bless(folder.path(), rustc, Some(&route));
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(budget_to_check(folder.path(), rustc), file);
+            file.file_name().unwrap().to_owned()
+        };
+        assert_eq!(bless("rustc 1.95.0", Route::Installed), "budget-1.95.0.toml");
+        assert_eq!(bless("rustc 1.96.0", Route::Debian(Linker::RustLld)), "budget.toml");
+        assert_eq!(bless("rustc 1.95.0", Route::Installed), "budget-1.95.0.toml");
     }
 }

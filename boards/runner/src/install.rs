@@ -186,6 +186,11 @@ impl Installer<'_> {
 }
 
 impl Ready {
+    /// The compiler for `board`; none for the host, whose programs cargo's own builds.
+    pub fn toolchain(&self, board: &Board) -> Option<&Toolchain> {
+        self.toolchains.get(&board.metadata.target)
+    }
+
     /// Says which way was taken if something had to be installed.
     pub fn announce(&self) {
         if self.installed {

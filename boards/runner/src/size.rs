@@ -11,14 +11,15 @@ use serde::Serialize;
 
 use crate::{
     Error, Result,
-    budget::{Rows, Section},
+    budget::Section,
     build,
+    error::Failures,
     gate::{Gate, Measured},
-    install::Needs,
+    install::{Needs, Ready},
     parts::{Crates, OWN, PARTS},
     session::Session,
-    table,
-    workspace::Board,
+    table::{self, Figures},
+    workspace::{Board, Workspace},
 };
 
 /// What the names begin with that the compiler gives to constants and to variables it has put side by side. The
@@ -95,7 +96,7 @@ impl Kind {
 }
 
 /// Builds and measures `example`, else all, on the board `on`, else on all firmware boards, and prints the
-/// sizes. Returns the exit status.
+/// sizes: those of one board by part, those of several side by side. Returns the exit status.
 pub fn size(
     session: &Session,
     on: Option<&str>,
@@ -110,8 +111,7 @@ pub fn size(
     let wanted = |board: &Board| !board.is_host() && example.is_none_or(|example| board.has(example));
     let boards = workspace.chosen(on, wanted)?;
     gate.check_for(&boards)?;
-    let mut status = 0;
-    for board in boards {
+    for board in &boards {
         if board.is_host() {
             let why = "is this computer: there is no flash to measure".into();
             return Err(Error::NotPossible { board: board.name.clone(), why });
@@ -119,35 +119,49 @@ pub fn size(
         if let Some(example) = example {
             workspace.check_example_on(board, example)?;
         }
-        let examples: Vec<&str> = match example {
-            Some(example) => vec![example],
-            None => board.examples.iter().map(String::as_str).collect(),
-        };
-        let ready = session.prepare(&Needs::of([board], false))?;
-        let images = build::build(board, &ready, &examples)?;
-        let mut rows = Rows::new();
-        for name in examples {
-            let crates = Crates { example: name.replace('-', "_"), board: &workspace.board_crates };
-            let size = measure(images.get(name)?, &board.name, name, &crates)?;
-            if json {
-                println!("{}", serde_json::to_string(&size).unwrap_or_default());
-            } else {
-                print!("{}", to_text(&size, board));
-            }
-            rows.insert(name.to_owned(), to_budget(&size));
-        }
-        let rustc = ready
-            .toolchains
-            .get(&board.metadata.target)
-            .map(|toolchain| toolchain.version.clone())
-            .unwrap_or_default();
-        let measured = Measured { board, section: Section::Size, rustc, rows, all: example.is_none() };
-        if let Err(error) = gate.apply(measured) {
-            eprintln!("error: {error}");
-            status = error.status();
-        }
     }
-    Ok(status)
+    let ready = session.prepare(&Needs::of(boards.iter().copied(), false))?;
+    // An image that can't be measured does not keep the other boards' from being measured and checked.
+    let mut failures = Failures::default();
+    let mut measured = Vec::new();
+    for board in boards {
+        let Some(sizes) = failures.take(measure_all(workspace, board, &ready, example)) else { continue };
+        if json {
+            sizes.iter().for_each(|size| println!("{}", serde_json::to_string(size).unwrap_or_default()));
+        }
+        measured.push((board, sizes));
+    }
+    match measured.as_slice() {
+        _ if json => {}
+        [] => {}
+        [(board, sizes)] => sizes.iter().for_each(|size| print!("{}", to_text(size, board))),
+        several => print!("bytes\n{}", to_joint_table(several)),
+    }
+    for (board, sizes) in measured {
+        let rows = sizes.iter().map(|size| (size.example.clone(), to_budget(size))).collect();
+        let toolchain = ready.toolchain(board);
+        let costs = Measured { board, section: Section::Size, toolchain, rows, all: example.is_none() };
+        failures.take(gate.apply(costs));
+    }
+    Ok(failures.status())
+}
+
+fn measure_all(
+    workspace: &Workspace,
+    board: &Board,
+    ready: &Ready,
+    example: Option<&str>,
+) -> Result<Vec<Size>> {
+    let examples: Vec<&str> = match example {
+        Some(example) => vec![example],
+        None => board.examples.iter().map(String::as_str).collect(),
+    };
+    let images = build::build(board, ready, &examples)?;
+    let size = |name: &str| {
+        let crates = Crates { example: name.replace('-', "_"), board: &workspace.board_crates };
+        measure(images.get(name)?, &board.name, name, &crates)
+    };
+    examples.into_iter().map(size).collect()
 }
 
 /// Reads the sizes from the image's ELF file.
@@ -282,6 +296,18 @@ fn to_text(size: &Size, board: &Board) -> String {
         size.trilane,
         table::render(&statics, 2)
     )
+}
+
+fn to_joint_table(boards: &[(&Board, Vec<Size>)]) -> String {
+    let figures = |sizes: &[Size]| {
+        let bytes =
+            |size: &Size| [size.flash, size.ram, size.trilane].map(|bytes| bytes.to_string()).to_vec();
+        sizes.iter().map(|size| (vec![size.example.clone()], bytes(size))).collect()
+    };
+    let columns: Vec<(&str, Figures)> =
+        boards.iter().map(|(board, sizes)| (board.name.as_str(), figures(sizes))).collect();
+    let text = table::side_by_side(&["example"], &["flash", "RAM", "trilane"], &columns);
+    text + "  trilane: what of the flash is trilane's; by part: --on BOARD\n"
 }
 
 fn to_budget(size: &Size) -> BTreeMap<String, f64> {

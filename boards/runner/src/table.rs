@@ -20,6 +20,37 @@ pub fn render(rows: &[Vec<String>], left: usize) -> String {
     text
 }
 
+/// The rows of one board: what a row is of, and its figures.
+pub type Figures = Vec<(Vec<String>, Vec<String>)>;
+
+/// The figures of several boards side by side, a row once for all, empty where a board lacks it. `keys` and `names`
+/// head the columns: what a row is of, and each board's figures.
+pub fn side_by_side(keys: &[&str], names: &[&str], boards: &[(&str, Figures)]) -> String {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let mut heads = [vec![String::new(); keys.len()], words(keys)];
+    let mut rows: Vec<&Vec<String>> = Vec::new();
+    for (board, figures) in boards {
+        heads[0].push((*board).to_owned());
+        heads[0].extend(vec![String::new(); names.len() - 1]);
+        heads[1].extend(words(names));
+        for (key, _) in figures {
+            if !rows.contains(&key) {
+                rows.push(key);
+            }
+        }
+    }
+    let mut lines = heads.to_vec();
+    for row in rows {
+        let mut line = row.clone();
+        for (_, figures) in boards {
+            let found = figures.iter().find(|(key, _)| key == row).map(|(_, figures)| figures.clone());
+            line.extend(found.unwrap_or_else(|| vec![String::new(); names.len()]));
+        }
+        lines.push(line);
+    }
+    render(&lines, 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +63,23 @@ mod tests {
             vec!["a".into(), String::new()],
         ];
         assert_eq!(render(&rows, 1), "  op     mean\n  yield  57.0\n  a\n");
+    }
+
+    #[test]
+    fn each_board_has_its_columns_and_each_row_its_line() {
+        let figures = |rows: &[(&str, [&str; 2])]| -> Figures {
+            rows.iter()
+                .map(|(op, figures)| (vec![(*op).to_owned()], figures.map(str::to_owned).to_vec()))
+                .collect()
+        };
+        let boards = [
+            ("one", figures(&[("edf", ["1.0", "2"]), ("wake", ["3.0", "4"])])),
+            ("board-two", figures(&[("steal", ["5.0", "6"]), ("wake", ["7.0", "8"])])),
+        ];
+        assert_eq!(
+            side_by_side(&["op"], &["mean", "worst"], &boards),
+            "          one         board-two\n  op     mean  worst       mean  worst\n  edf     1.0      2\n  wake    3.0      4  \
+             \x20     7.0      8\n  steal                     5.0      6\n"
+        );
     }
 }
