@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env, fs,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -54,7 +55,11 @@ fn build_package(
     bins: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = match ready.toolchain(board) {
-        Some(toolchain) => toolchain.cargo_build(&board.dir, &board.dir.join("target")),
+        Some(toolchain) => {
+            let mut command = toolchain.cargo_build(&board.dir, &board.dir.join("target"));
+            command.arg("--config").arg(without_folder_names(board));
+            command
+        }
         None => {
             let mut command = Command::new("cargo");
             environment::clean(&mut command).current_dir(&board.dir).arg("build").stdin(Stdio::null());
@@ -81,6 +86,30 @@ fn build_package(
     // Which binaries failed shows in which are not there; cargo has said why.
     cargo.wait(None).map_err(Error::io("wait for cargo"))?;
     Ok(paths)
+}
+
+/// A setting for cargo by which an image doesn't depend on where the workspace and the sources of its dependencies
+/// are: a panic's message holds its file's path, so a longer name would take more flash. Cargo adds it to the flags
+/// in the board's own `.cargo/config.toml`.
+fn without_folder_names(board: &Board) -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    // `boards/NAME` lies two folders below the root.
+    let root = board.dir.ancestors().nth(2).map(|root| (root.to_owned(), "."));
+    // A registry's folder is named after its host, which differs where a mirror is used. They are there already:
+    // this tool has dependencies too.
+    let registries = home.iter().flat_map(|home| fs::read_dir(home.join("registry/src"))).flatten().flatten();
+    let mut names: Vec<(PathBuf, &str)> = registries.map(|registry| (registry.path(), "registry")).collect();
+    names.sort();
+    // rustc takes the last that fits: cargo's home may lie below the root.
+    let names: Vec<(PathBuf, &str)> = root.into_iter().chain(names).collect();
+    renaming(&board.metadata.target, &names)
+}
+
+fn renaming(target: &str, names: &[(PathBuf, &str)]) -> String {
+    let flags = names
+        .iter()
+        .map(|(folder, name)| toml::Value::from(format!("--remap-path-prefix={}={name}", folder.display())));
+    format!("target.{}.rustflags={}", toml::Value::from(target), toml::Value::Array(flags.collect()))
 }
 
 /// The binary and its file, if `message` is cargo's report that one is built.
@@ -113,6 +142,16 @@ mod tests {
         assert_eq!(artifact(library), None);
         assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(artifact("warning: text"), None);
+    }
+
+    #[test]
+    fn folders_are_renamed_by_a_setting_that_cargo_can_read() {
+        let names = [("/a \"b\"".into(), "registry"), ("/c".into(), ".")];
+        let setting = renaming("thumbv8m.main-none-eabihf", &names);
+        let table: toml::Table = setting.parse().expect("is TOML");
+        let flags = &table["target"]["thumbv8m.main-none-eabihf"]["rustflags"];
+        let expected = vec!["--remap-path-prefix=/a \"b\"=registry", "--remap-path-prefix=/c=."];
+        assert_eq!(flags, &toml::Value::from(expected));
     }
 
     #[test]

@@ -15,7 +15,6 @@ use crate::{
     session::Session,
     tally::Tally,
     toolchain::{Purpose, Toolchain},
-    workspace::Board,
 };
 
 /// A package as `cargo metadata` describes it.
@@ -42,6 +41,7 @@ pub fn lint(session: &Session, on: Option<&str>) -> Result<Tally> {
     let needs = Needs { purpose: Purpose::Lint, ..Needs::of(boards.iter().copied(), false) };
     let ready = session.prepare(&needs)?;
     let mut tally = Tally::default();
+    let boards_folder = session.workspace.root.join("boards");
     let mut on_host = BTreeSet::new();
     for board in boards {
         // There, because it is among the needs.
@@ -49,8 +49,14 @@ pub fn lint(session: &Session, on: Option<&str>) -> Result<Tally> {
         let packages = packages(&board.dir)?;
         check_for_target(&mut tally, &board.dir, &packages, toolchain);
         format(&mut tally, &board.dir, &packages);
-        for library in libraries(&session.workspace.root.join("boards"), board, &packages) {
+        let mut libraries = BTreeSet::new();
+        let mut found = dependencies(&boards_folder, &packages);
+        while let Some(library) = found.pop_first() {
+            if library == board.dir || !libraries.insert(library.clone()) {
+                continue;
+            }
             let packages = self::packages(&library)?;
+            found.extend(dependencies(&boards_folder, &packages));
             check_for_target(&mut tally, &library, &packages, toolchain);
             if on_host.insert(library.clone()) {
                 check_on_host(&mut tally, &library, &packages);
@@ -61,7 +67,7 @@ pub fn lint(session: &Session, on: Option<&str>) -> Result<Tally> {
     Ok(tally.finish())
 }
 
-/// The packages of the workspace in `folder`.
+/// The packages in `folder`, whose workspace may be larger.
 fn packages(folder: &Path) -> Result<Vec<Package>> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -74,16 +80,17 @@ fn packages(folder: &Path) -> Result<Vec<Package>> {
     if !output.status.success() {
         return Err(wrong("cargo can't read it; its message is above".into()));
     }
-    let metadata: Metadata =
+    let mut metadata: Metadata =
         serde_json::from_slice(&output.stdout).map_err(|error| wrong(error.to_string()))?;
+    metadata.packages.retain(|package| package.manifest_path.starts_with(folder));
     Ok(metadata.packages)
 }
 
-/// The folders directly in `boards` that the packages depend on and that are not among them.
-fn libraries(boards: &Path, board: &Board, packages: &[Package]) -> BTreeSet<PathBuf> {
+/// The folders directly in `boards` that the packages depend on.
+fn dependencies(boards: &Path, packages: &[Package]) -> BTreeSet<PathBuf> {
     let paths =
         packages.iter().flat_map(|package| &package.dependencies).filter_map(|other| other.path.clone());
-    paths.filter(|path| path.parent() == Some(boards) && *path != board.dir).collect()
+    paths.filter(|path| path.parent() == Some(boards)).collect()
 }
 
 /// Clippy for each package by a call of its own: within a call, cargo unifies the features of what the packages
@@ -133,19 +140,9 @@ fn run(command: &mut Command) -> Result<&'static str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Manifest;
 
     #[test]
     fn shared_libraries_are_found_by_their_path() {
-        let text = "[package]\nname = \"b\"\n[package.metadata.board]\nsummary = \"B\"\ntarget = \"t\"\n";
-        let manifest = Manifest::parse("Cargo.toml".as_ref(), text).expect("is right");
-        let board = Board {
-            name: "arm".into(),
-            dir: "/w/boards/arm".into(),
-            package: "board-arm".into(),
-            metadata: manifest.package.and_then(|package| package.metadata.board).expect("is a board"),
-            examples: Vec::new(),
-        };
         let packages: Vec<Package> = serde_json::from_str(
             r#"[{"name":"board-arm","manifest_path":"/w/boards/arm/Cargo.toml","dependencies":[
                     {"path":"/w/core"}, {"path":"/w/boards/cortex-m"}, {"name":"cortex-m"}]},
@@ -153,7 +150,7 @@ mod tests {
                     {"path":"/w/boards/arm"}, {"path":"/w/boards/cortex-m"}]}]"#,
         )
         .expect("is right");
-        let found = libraries(Path::new("/w/boards"), &board, &packages);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [PathBuf::from("/w/boards/cortex-m")]);
+        let found: Vec<PathBuf> = dependencies(Path::new("/w/boards"), &packages).into_iter().collect();
+        assert_eq!(found, [PathBuf::from("/w/boards/arm"), PathBuf::from("/w/boards/cortex-m")]);
     }
 }
