@@ -46,7 +46,7 @@ impl BoardDriver {
 
 /// Takes the place of the board's own handler of the alarm.
 #[unsafe(no_mangle)]
-extern "C" fn TIMER1() {
+extern "C" fn ALARM() {
     ALARM_AT.store(measure::read(), Ordering::Relaxed);
     if Timers::alarm().on_interrupt().thread {
         critical_section::with(|cs| DRIVER.wake_expired(cs));

@@ -1,7 +1,7 @@
 //! The external interrupts' part of the vector table.
 //!
 //! `device.x` gives each handler its default, the function of this file, so that an image can put its own in place by
-//! defining a function of the handler's name: a peer's time driver takes over `TIMER1`, for one.
+//! defining a function of the handler's name: a peer's time driver takes over `ALARM`, for one.
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::Irq;
@@ -22,7 +22,7 @@ pub const SOFT_IRQ: Irq = Irq(31);
 unsafe extern "C" {
     fn DefaultHandler();
     fn TIMER0();
-    fn TIMER1();
+    fn ALARM();
     fn DUALTIMER();
     #[link_name = "PREEMPT_IRQ"]
     fn PREEMPT_IRQ_HANDLER();
@@ -36,7 +36,7 @@ unsafe extern "C" {
 static __INTERRUPTS: [unsafe extern "C" fn(); 32] = {
     let mut vectors = [DefaultHandler as unsafe extern "C" fn(); 32];
     vectors[TIMER0_IRQ.0 as usize] = TIMER0;
-    vectors[TIMER1_IRQ.0 as usize] = TIMER1;
+    vectors[TIMER1_IRQ.0 as usize] = ALARM;
     vectors[DUALTIMER_IRQ.0 as usize] = DUALTIMER;
     vectors[PREEMPT_IRQ.0 as usize] = PREEMPT_IRQ_HANDLER;
     vectors[SOFT_IRQ.0 as usize] = SOFT_IRQ_HANDLER;
