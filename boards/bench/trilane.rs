@@ -11,7 +11,7 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::task::Poll;
 
-use board::println;
+use board::{Preemptive, println};
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
 use embassy_sync::signal::Signal;
 use static_cell::StaticCell;
@@ -95,6 +95,9 @@ fn main() -> ! {
         drop(spawner.spawn_local(&TASKS, |_| asking(meter, ping, pong)).unwrap());
     });
     measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |_| interrupted(meter)).unwrap()));
+    Preemptive::start(HIGH.start_in_handler().unwrap());
+    drop(HIGH.spawn(&TASKS, |_| preempting(meter)).unwrap());
+    measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |_| preempted()).unwrap()));
     measure(&mut small, |spawner| drop(spawner.spawn_local(&TASKS, |cx| joining(cx, meter)).unwrap()));
 
     let (mut bank, mut large) = (BANK.start().unwrap(), LARGE.start().unwrap());
@@ -198,6 +201,31 @@ async fn interrupted(meter: Meter) {
     }
     stats.print("irq_to_task", 1);
     done();
+}
+
+// === preempt ===
+
+/// Pre-empts all others.
+static HIGH: Executor<Preemptive, 1, 8> = Executor::new(Preemptive::new());
+
+/// From the first instruction of an interrupt's handler, while thread mode is busy, to the task's that it wakes.
+async fn preempting(meter: Meter) {
+    let mut stats = Stats::new(WARM_UP);
+    while stats.count() < MEASURED {
+        INTERRUPT.wait().await;
+        let to = read();
+        stats.add(meter.between(INTERRUPTED_AT.load(Ordering::Relaxed), to));
+    }
+    stats.print("preempt", 1);
+    done();
+}
+
+/// Is busy with one poll, in which all of it happens.
+async fn preempted() {
+    board::irq::bind(on_interrupt);
+    while !DONE.load(Ordering::Relaxed) {
+        board::irq::trigger();
+    }
 }
 
 // === spawn_join ===

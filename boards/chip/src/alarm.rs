@@ -99,19 +99,17 @@ impl<C: Clock> Alarm<C> {
     pub fn on_interrupt(&self) -> Due {
         critical_section::with(|cs| {
             C::stop();
-            let instants = self.at.borrow(cs);
-            if earliest(instants) == NEVER {
-                return Due::default();
-            }
             let now = C::now();
-            let [thread, interrupt] = instants.each_ref().map(|at| {
+            let mut next = NEVER;
+            let [thread, interrupt] = self.at.borrow(cs).each_ref().map(|at| {
                 let due = at.get() <= now;
                 if due {
                     at.set(NEVER);
+                } else {
+                    next = next.min(at.get());
                 }
                 due
             });
-            let next = earliest(instants);
             if next != NEVER {
                 Self::wait(next, now);
             }
