@@ -9,20 +9,23 @@
 //! Any other argument ends the program with status 2. The command line is read at the first use of the console, of
 //! [`exit`] or of a [`Board`], before its effect.
 //!
-//! A panic is std's own: it prints its message, and on the main thread, where the executor runs, ends the program with
-//! status 101, as on every board.
+//! A panic is std's own: it prints its message, and on the thread of either core ends the program with status 101, as on
+//! every board.
 
 pub mod irq;
 
 mod command_line;
 mod machine;
 mod platform;
+mod second_core;
+mod virtual_time;
 
 use std::fmt;
 use std::io::{self, Write as _};
 
 use machine::MACHINE;
 pub use platform::{Board, Preemptive};
+pub use second_core::{SecondCore, start_second_core};
 use trilane::time::Duration;
 
 /// The board's name, as in `--on host`.

@@ -1,4 +1,4 @@
-//! One processor core: its clock, its alarms, and the interrupt in which [`Preemptive`](crate::Preemptive) runs.
+//! Core 0: its clock, its alarms, and the interrupt in which [`Preemptive`](crate::Preemptive) runs.
 //!
 //! Nothing here runs at the same time as something else. As on a chip, the pre-empting executor runs on the stack of what
 //! it pre-empts: the thread in thread mode calls it, in the middle of whatever that thread does. So the order of a
@@ -16,9 +16,9 @@ use std::thread::{self, Thread as Os};
 
 use trilane::exec::{Handler, Platform};
 use trilane::time::{Duration, Instant};
-use trilane_std::simulation::Virtual;
 use trilane_std::thread::Thread;
 
+use crate::virtual_time::VirtualCore;
 use crate::{command_line, irq};
 
 pub(crate) static MACHINE: Machine = Machine::new();
@@ -35,7 +35,7 @@ pub(crate) enum Alarm {
 }
 
 pub(crate) struct Machine {
-    simulation: Virtual,
+    simulation: VirtualCore<0>,
     real: Thread,
     /// By [`Alarm`] the instant waited for; [`Instant::MAX`] when there is none.
     alarms: Mutex<[Instant; 3]>,
@@ -64,7 +64,7 @@ macro_rules! chosen {
 impl Machine {
     const fn new() -> Self {
         Self {
-            simulation: Virtual::new(),
+            simulation: VirtualCore,
             real: Thread::new(),
             alarms: Mutex::new([Instant::MAX; 3]),
             owner: OnceLock::new(),
@@ -132,8 +132,12 @@ impl Machine {
         self.pended.store(true, SeqCst);
         if self.is_owner() {
             self.interrupt();
-        } else if let Some(owner) = self.owner.get() {
-            owner.unpark();
+        } else {
+            self.nudge();
+            // In real time it may be spinning, which no nudge ends.
+            if let Some(owner) = self.owner.get() {
+                owner.unpark();
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::machine::{Alarm, MACHINE};
 
 /// The platform of the thread-mode executor.
 ///
-/// In virtual time ([`Virtual`](trilane_std::simulation::Virtual)) unless the program got `--real-time`
+/// In virtual time, which jumps from alarm to alarm, unless the program got `--real-time`
 /// ([`Thread`](trilane_std::thread::Thread)); the first use decides for the whole run. A program in virtual time in which
 /// nothing can happen any more panics, instead of hanging as a chip would.
 ///

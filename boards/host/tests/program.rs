@@ -32,6 +32,11 @@ fn start() -> ! {
             Preemptive::start(HIGH.start_in_handler().unwrap());
             board::exit(0)
         }
+        Ok("panic on the second core") => {
+            board::start_second_core(|| panic!("it broke"));
+            Board::new().idle(&|| true);
+            board::exit(0)
+        }
         Ok("endless") => loop {
             board::println!("more");
         },
@@ -200,7 +205,7 @@ fn an_unknown_argument_is_an_error() {
 }
 
 fn a_panic_has_its_own_status() {
-    for part in ["panic", "panic in interrupt", "panic in pre-emption"] {
+    for part in ["panic", "panic in interrupt", "panic on the second core", "panic in pre-emption"] {
         let (output, _) = run(part, &[]);
         assert!(String::from_utf8_lossy(&output.stderr).contains("it broke"));
         assert_eq!(output.status.code(), Some(101), "{part}");

@@ -1,0 +1,359 @@
+//! Virtual time for two cores: one clock, which stands still while either of them works and jumps to the next alarm when
+//! both sleep.
+//!
+//! A program on one core is the case in which the other is never there.
+//!
+//! **Clock Invariant.** The clock jumps under the lock, when each core that is there is asleep with nothing that has nudged
+//! it since it looked for work. Hence a core that another one wakes does so at the time of the wake, however slow its thread
+//! is.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration as Real;
+
+use trilane::exec::Platform;
+use trilane::time::{Duration, Instant};
+
+/// For how long threads that are no cores, such as a handler's, may keep everything waiting: then it is a deadlock.
+const PATIENCE: Real = Real::from_secs(5);
+
+static TIME: VirtualTime = VirtualTime::new();
+
+/// Core `CORE` as the platform of its executor in thread mode.
+#[derive(Debug)]
+pub(crate) struct VirtualCore<const CORE: usize>;
+
+impl VirtualCore<0> {
+    /// Lets the core work for `span`, or until a nudge.
+    pub(crate) fn advance(&self, span: Duration) {
+        TIME.advance(0, span);
+    }
+}
+
+impl VirtualCore<1> {
+    /// From now on the clock waits for core 1 as well, which works. Returns whether it was there before.
+    pub(crate) fn add() -> bool {
+        TIME.add_second()
+    }
+}
+
+impl<const CORE: usize> Platform for VirtualCore<CORE> {
+    fn now(&self) -> Instant {
+        TIME.now()
+    }
+
+    fn set_alarm(&self, at: Option<Instant>) {
+        TIME.set_alarm(CORE, at);
+    }
+
+    fn pend(&self) {
+        TIME.nudge(CORE);
+    }
+
+    fn idle(&self, quiet: &dyn Fn() -> bool) {
+        TIME.idle(CORE, quiet);
+    }
+}
+
+/// Two cores' clock and alarms.
+struct VirtualTime {
+    state: Mutex<State>,
+    changed: Condvar,
+    patience: Real,
+}
+
+struct State {
+    now: Instant,
+    cores: [Core; 2],
+}
+
+#[derive(Clone, Copy)]
+struct Core {
+    /// Whether the program has such a core, as it always has core 0.
+    there: bool,
+    /// The first thread that has slept.
+    owner: Option<ThreadId>,
+    /// [`Instant::MAX`] for none.
+    alarm: Instant,
+    /// Nudged since it last looked for work.
+    nudged: bool,
+    /// Until when it sleeps if nobody nudges it; `None` while it works.
+    asleep: Option<Instant>,
+}
+
+impl VirtualTime {
+    const fn new() -> Self {
+        const CORE: Core =
+            Core { there: false, owner: None, alarm: Instant::MAX, nudged: false, asleep: None };
+        let cores = [Core { there: true, ..CORE }, CORE];
+        Self {
+            state: Mutex::new(State { now: Instant::ZERO, cores }),
+            changed: Condvar::new(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// See [`VirtualCore::add`].
+    fn add_second(&self) -> bool {
+        std::mem::replace(&mut self.state().cores[1].there, true)
+    }
+
+    fn now(&self) -> Instant {
+        self.state().now
+    }
+
+    fn set_alarm(&self, core: usize, at: Option<Instant>) {
+        self.state().cores[core].alarm = at.unwrap_or(Instant::MAX);
+    }
+
+    /// Ends the sleep of `core`, or prevents the next unless `quiet` is asked before it. From any thread.
+    fn nudge(&self, core: usize) {
+        self.state().cores[core].nudged = true;
+        self.changed.notify_all();
+    }
+
+    /// Lets `core` sleep until its alarm or a nudge, unless `quiet` returns false. The alarm that ends it is spent.
+    ///
+    /// # Panics
+    ///
+    /// When another thread than the first to do so calls it for `core`, and when nothing can happen any more: all sleep without
+    /// an alarm, and no other thread has nudged one.
+    fn idle(&self, core: usize, quiet: &dyn Fn() -> bool) {
+        // What an earlier nudge announced, `quiet` sees.
+        self.state().cores[core].nudged = false;
+        // Not under the lock: it may enter a critical section, in which another core may want to nudge.
+        if !quiet() {
+            return;
+        }
+        let state = self.state();
+        let alarm = state.cores[core].alarm;
+        let mut state = self.sleep(state, core, alarm);
+        if alarm <= state.now {
+            state.cores[core].alarm = Instant::MAX;
+        }
+    }
+
+    /// Lets `core` work for `span`, or until a nudge: for the clock that is a sleep.
+    fn advance(&self, core: usize, span: Duration) {
+        let state = self.state();
+        let until = state.now + span;
+        self.sleep(state, core, until).cores[core].nudged = false;
+    }
+
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        core: usize,
+        until: Instant,
+    ) -> MutexGuard<'a, State> {
+        let caller = thread::current().id();
+        let owner = *state.cores[core].owner.get_or_insert(caller);
+        assert!(owner == caller, "core {core} is {owner:?}'s, and {caller:?} wants to sleep on it");
+        state.cores[core].asleep = Some(until);
+        loop {
+            if state.jump() {
+                self.changed.notify_all();
+            }
+            if state.cores[core].nudged || until <= state.now {
+                state.cores[core].asleep = None;
+                return state;
+            }
+            state = if state.is_deadlock() {
+                let (state, waited) =
+                    self.changed.wait_timeout(state, self.patience).unwrap_or_else(PoisonError::into_inner);
+                assert!(
+                    !(waited.timed_out() && state.is_deadlock()),
+                    "deadlock in virtual time at {}: every task waits, no timer is set, and no other thread woke one within \
+                     {:?}. Wake a task, or end the program when its work is done",
+                    state.now,
+                    self.patience
+                );
+                state
+            } else {
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A deadlock's panic leaves the state whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// When the first will wake, if all sleep and none has been nudged.
+    fn first_to_wake(&self) -> Option<Instant> {
+        let mut first = Instant::MAX;
+        for core in self.cores.iter().filter(|core| core.there) {
+            first = first.min(core.asleep.filter(|_| !core.nudged)?);
+        }
+        Some(first)
+    }
+
+    /// Moves the clock on to whoever wakes first, if all sleep (Clock Invariant). Returns whether it has moved.
+    fn jump(&mut self) -> bool {
+        let Some(at) = self.first_to_wake().filter(|&at| at > self.now && at != Instant::MAX) else {
+            return false;
+        };
+        self.now = at;
+        true
+    }
+
+    fn is_deadlock(&self) -> bool {
+        self.first_to_wake() == Some(Instant::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    const fn at(micros: u64) -> Option<Instant> {
+        Some(Instant::from_micros(micros))
+    }
+
+    /// Two cores, of which the second one is there until it has done as it is told.
+    fn two(second: impl FnOnce(&VirtualTime) + Send + 'static) -> (Arc<VirtualTime>, JoinHandle<()>) {
+        struct Leave(Arc<VirtualTime>);
+
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                self.0.state().cores[1].there = false;
+                self.0.changed.notify_all();
+            }
+        }
+
+        let time = Arc::new(VirtualTime::new());
+        time.add_second();
+        let its = Leave(Arc::clone(&time));
+        (time, thread::spawn(move || second(&its.0)))
+    }
+
+    fn panics(run: impl FnOnce()) -> bool {
+        catch_unwind(AssertUnwindSafe(run)).is_err()
+    }
+
+    #[test]
+    fn one_core_alone_jumps_to_its_alarms_and_none_goes_off_twice() {
+        let mut time = VirtualTime::new();
+        time.patience = Real::from_millis(1);
+        time.set_alarm(0, at(700));
+        time.idle(0, &|| true);
+        assert_eq!(Some(time.now()), at(700));
+        // An alarm in the past ends the sleep at once.
+        time.set_alarm(0, at(20));
+        time.idle(0, &|| true);
+        assert_eq!(Some(time.now()), at(700));
+        assert!(panics(|| time.idle(0, &|| true)), "with no alarm, nothing can happen any more");
+    }
+
+    #[test]
+    fn the_clock_waits_for_a_core_that_works_and_visits_all_alarms_in_order() {
+        let (time, second) = two(|time| {
+            thread::sleep(Real::from_millis(20));
+            for alarm in [10, 30, 50] {
+                time.set_alarm(1, at(alarm));
+                time.idle(1, &|| true);
+                assert_eq!(Some(time.now()), at(alarm));
+            }
+        });
+        for alarm in [20, 30, 40] {
+            time.set_alarm(0, at(alarm));
+            time.idle(0, &|| true);
+            assert_eq!(Some(time.now()), at(alarm));
+        }
+        time.advance(0, Duration::from_micros(25));
+        assert_eq!(Some(time.now()), at(65));
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn a_nudged_core_wakes_at_the_time_of_the_nudge_however_slow_it_is() {
+        let woken = Arc::new(AtomicBool::new(false));
+        let its = Arc::clone(&woken);
+        let (time, second) = two(move |time| {
+            time.idle(1, &|| !its.load(SeqCst));
+            thread::sleep(Real::from_millis(20));
+            assert_eq!(Some(time.now()), at(10));
+        });
+        time.set_alarm(0, at(10));
+        time.idle(0, &|| true);
+        woken.store(true, SeqCst);
+        time.nudge(1);
+        time.set_alarm(0, at(1_000));
+        time.idle(0, &|| true);
+        assert_eq!(Some(time.now()), at(1_000));
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn no_wake_is_lost_between_two_cores() {
+        const CALLS: u32 = 10_000;
+        static CALLED: AtomicU32 = AtomicU32::new(0);
+        static ANSWERED: AtomicU32 = AtomicU32::new(0);
+        let (time, second) = two(|time| {
+            for call in 1..=CALLS {
+                while CALLED.load(SeqCst) < call {
+                    time.idle(1, &|| CALLED.load(SeqCst) < call);
+                }
+                ANSWERED.store(call, SeqCst);
+                time.nudge(0);
+            }
+        });
+        for call in 1..=CALLS {
+            CALLED.store(call, SeqCst);
+            time.nudge(1);
+            while ANSWERED.load(SeqCst) < call {
+                time.idle(0, &|| ANSWERED.load(SeqCst) < call);
+            }
+        }
+        second.join().unwrap();
+        assert_eq!(time.now(), Instant::ZERO, "nobody waited for time");
+    }
+
+    #[test]
+    fn work_of_a_known_length_ends_early_for_a_nudge() {
+        let (time, second) = two(|time| {
+            time.set_alarm(1, at(10));
+            time.idle(1, &|| true);
+            time.nudge(0);
+        });
+        time.advance(0, Duration::from_micros(40));
+        assert_eq!(Some(time.now()), at(10));
+        time.advance(0, Duration::from_micros(30));
+        assert_eq!(Some(time.now()), at(40));
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn two_cores_that_wait_for_each_other_are_a_deadlock() {
+        let mut time = VirtualTime::new();
+        time.patience = Real::from_millis(20);
+        time.add_second();
+        thread::scope(|scope| {
+            let first = scope.spawn(|| panics(|| time.idle(0, &|| true)));
+            let second = scope.spawn(|| panics(|| time.idle(1, &|| true)));
+            // One of them reports it; the program then ends.
+            while !first.is_finished() && !second.is_finished() {
+                thread::yield_now();
+            }
+            time.nudge(0);
+            time.nudge(1);
+            assert!(first.join().unwrap() | second.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_core_belongs_to_one_thread() {
+        let time = VirtualTime::new();
+        time.advance(0, Duration::from_micros(1));
+        let stranger = || panics(|| time.idle(0, &|| true));
+        assert!(thread::scope(|scope| scope.spawn(stranger).join().unwrap()));
+    }
+}
