@@ -54,6 +54,11 @@ pub type Preemptive = InterruptMode<Preempting>;
 /// The platform of the executor in thread mode of core 1.
 pub type SecondCore = ThreadMode<time::SecondTimers, Doorbell<1>>;
 
+/// Keeps the core that calls it busy for `micros`, as work of that length would; interrupts come meanwhile.
+pub fn spin(micros: u32) {
+    <time::Timers as time::Clock>::spin(micros);
+}
+
 /// Counts instructions.
 pub mod counter {
     use trilane_cortex_m::systick;
