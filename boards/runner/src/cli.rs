@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     Error, Result, bench, build,
     emulate::Run,
+    flash,
     gate::Gate,
     install::Needs,
     lint, list,
@@ -80,6 +81,22 @@ enum Command {
         /// Arguments for the program (on the host) or for QEMU
         #[arg(last = true)]
         args: Vec<String>,
+    },
+    /// Build an example, write it to the board's chip and run it there
+    ///
+    /// probe-rs does that, through a debug probe, and shows what the program prints.
+    #[command(
+        after_help = "Examples:\n  cargo board flash quakes --on microbit\n  cargo board flash quakes --on microbit --detach"
+    )]
+    Flash {
+        /// A file in examples/, without `.rs`
+        example: String,
+        /// The board to write to
+        #[arg(long, value_name = "BOARD")]
+        on: String,
+        /// Leave the program alone once it runs. It must not print through the debugger
+        #[arg(long)]
+        detach: bool,
     },
     /// Run all examples on all boards and compare their output
     ///
@@ -166,6 +183,7 @@ impl Command {
             Self::Setup { .. }
             | Self::List
             | Self::Build { .. }
+            | Self::Flash { .. }
             | Self::Size { .. }
             | Self::Lint { .. }
             | Self::Targets => Duration::ZERO,
@@ -187,6 +205,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         }
         Command::Build { example, on } => build_one(&session, example, on),
         Command::Run { example, on, args, .. } => run_one(&session, example, on, args),
+        Command::Flash { example, on, detach } => {
+            flash::flash(&session, known(&session, example, on)?, example, *detach)?;
+            Ok(0)
+        }
         Command::Test { example, on, bless, .. } => {
             let tally = suite::test(&session, on.as_deref(), example.as_deref(), *bless)?;
             tally.status("nothing was tested: no example is listed by any of these boards")

@@ -97,6 +97,7 @@ mod tests {
             summary: "S".into(),
             target: "t".into(),
             qemu: Some(qemu),
+            chip: None,
             flash_kib: None,
             ram_kib: None,
             benches: Vec::new(),

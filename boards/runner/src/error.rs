@@ -79,6 +79,15 @@ pub enum Error {
         /// Its last lines of output.
         last: String,
     },
+    /// The tool that writes to chips is not installed.
+    NoProbeRs,
+    /// The example did not get onto the hardware, or failed there.
+    Flash {
+        /// The example and its board.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A bench image did not give rows that can be used.
     Bench {
         /// The image and its board.
@@ -198,6 +207,12 @@ impl fmt::Display for Error {
                 write!(f, "{what} was still running after {} s and was stopped", limit.as_secs_f32())?;
                 write_last(f, last)?;
                 write!(f, "\n  if it needs longer, give it more time with --timeout SECS")
+            }
+            Self::NoProbeRs => f.write_str(
+                "probe-rs is missing, which writes images to chips\n  install it with `cargo install probe-rs-tools --locked`",
+            ),
+            Self::Flash { what, why } => {
+                write!(f, "{what}: {why}\n  its message is above; `probe-rs list` shows the probes that are connected")
             }
             Self::Bench { what, why, last } => {
                 write!(f, "{what}: {why}")?;

@@ -7,7 +7,8 @@
 //!   folder in `boards/` whose manifest has `[package.metadata.board]` is a board.
 //! - [`toolchain`] and [`install`]: what can compile for a target, and how what is missing gets installed.
 //!   [`machine`] is all they see of the computer, so that the tests can put another in its place.
-//! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status.
+//! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status; [`flash`]: to the
+//!   hardware.
 //! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
 //!   and [`budget`] hold the figures against the accepted ones.
 //! - [`lint`] and [`targets`]: what cargo can't check from the root.
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod emulate;
 pub mod environment;
 pub mod error;
+pub mod flash;
 pub mod gate;
 pub mod golden;
 pub mod install;

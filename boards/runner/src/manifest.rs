@@ -68,6 +68,8 @@ pub struct Metadata {
     pub target: String,
     /// How to emulate it; absent for the host and for boards that only exist as hardware.
     pub qemu: Option<Qemu>,
+    /// The chip as probe-rs names it; absent where there is no hardware to write to.
+    pub chip: Option<String>,
     /// Size of the flash in KiB.
     pub flash_kib: Option<u32>,
     /// Size of the RAM in KiB.

@@ -173,6 +173,16 @@ impl Board {
         self.examples.iter().any(|example| example == name)
     }
 
+    /// Its chip, if images can be written to it.
+    pub fn chip(&self) -> Result<&str> {
+        let why = || {
+            let name = &self.name;
+            format!("has no chip to write to (no `chip` in boards/{name}/Cargo.toml)")
+        };
+        let chip = self.metadata.chip.as_deref();
+        chip.ok_or_else(|| Error::NotPossible { board: self.name.clone(), why: why() })
+    }
+
     /// Fails if its programs can't be run here.
     pub fn check_runnable(&self) -> Result<()> {
         if self.is_runnable() {

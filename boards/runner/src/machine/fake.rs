@@ -124,7 +124,8 @@ impl Machine for Fake {
                 self.answer("cargo clippy --version", "clippy 0.1.95 (59807616e 2026-04-14)");
                 Ok(())
             }
-            ("rustup", _) => Err("`rustup` ended with status 1".into()),
+            ("probe-rs", _) if self.find("probe-rs").is_some() => Ok(()),
+            ("rustup" | "probe-rs", _) => Err(format!("`{program}` ended with status 1")),
             ("apt-get", ["update"]) => Ok(()),
             ("apt-get", ["install", "-y", "--no-install-recommends", packages @ ..]) => {
                 packages.iter().for_each(|package| self.install(package));
