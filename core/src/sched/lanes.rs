@@ -168,9 +168,10 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
     }
 
     /// Queues `slot` in its home lane: timed with a deadline, else ready. Returns whether it is new: nothing happens when it
-    /// is queued already.
+    /// is queued already. A slot that is set aside is promoted or removed, not pushed.
     pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
         let node = nodes.node(slot);
+        debug_assert!(!self.timed.is_parked(nodes, slot));
         let new = node.lane().is_none();
         if new {
             self.push_to(nodes, slot, node.home());
@@ -244,10 +245,38 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         }
     }
 
-    /// Takes `slot` out of whatever lane it is in; returns whether it was queued.
+    /// Sets `slot`, which is in no lane, aside until its deadline: it is not run, but [`pop_due`](Self::pop_due) finds it
+    /// then. [`promote`](Self::promote) and [`remove`](Self::remove) end that. Nothing happens when it is set aside
+    /// already. O(log N).
+    pub fn park<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) {
+        debug_assert!(nodes.node(slot).lane().is_none());
+        if !self.timed.is_parked(nodes, slot) {
+            self.timed.park(nodes, slot);
+        }
+    }
+
+    /// The earliest deadline of the slots set aside. O(1).
+    #[inline(always)]
+    pub fn next_due<N: Nodes + ?Sized>(&self, nodes: &N) -> Option<u64> {
+        self.timed.first_parked().map(|slot| nodes.node(slot).deadline_or_never())
+    }
+
+    /// Takes out the slot set aside whose deadline is the earliest, if that is before `now` or at it. O(log N).
+    pub fn pop_due<N: Nodes + ?Sized>(&mut self, nodes: &N, now: u64) -> Option<u16> {
+        let slot = self.timed.first_parked().filter(|&slot| nodes.node(slot).deadline_or_never() <= now)?;
+        self.timed.unpark(nodes, slot);
+        Some(slot)
+    }
+
+    /// Takes `slot` out of whatever lane it is in, or from where it was set aside; returns whether it was queued.
     pub fn remove<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
         let node = nodes.node(slot);
-        let Some(lane) = node.lane() else { return false };
+        let Some(lane) = node.lane() else {
+            if self.timed.is_parked(nodes, slot) {
+                self.timed.unpark(nodes, slot);
+            }
+            return false;
+        };
         match lane {
             Lane::Cancel => self.cancel.remove(nodes, slot),
             Lane::Timed => self.timed.remove(nodes, slot),
@@ -258,7 +287,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         true
     }
 
-    /// Changes the deadline, in microseconds. A queued slot moves within the timed lane in place, or between the ready and
+    /// Changes the deadline, in microseconds. A slot set aside then waits for the new one. A queued slot moves within the timed lane in place, or between the ready and
     /// the timed lane; in the cancel lane it stays where it is. O(log N).
     pub fn set_deadline<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, deadline: Option<u64>) {
         let node = nodes.node(slot);
@@ -267,6 +296,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
         node.set_deadline(deadline);
         match (lane, node.home()) {
             (Some(Lane::Timed), Lane::Timed) => self.timed.rekey(nodes, slot),
+            (None, _) if self.timed.is_parked(nodes, slot) => self.timed.rekey_parked(nodes, slot),
             (Some(Lane::Timed | Lane::Ready), home) if home != old => {
                 self.remove(nodes, slot);
                 self.push_to(nodes, slot, home);
@@ -283,7 +313,12 @@ impl<const BANKS: usize, const PER_BANK: usize> Lanes<BANKS, PER_BANK> {
             return;
         }
         match node.lane() {
-            None => node.set_priority(priority),
+            None => {
+                node.set_priority(priority);
+                if self.timed.is_parked(nodes, slot) {
+                    self.timed.rekey_parked(nodes, slot);
+                }
+            }
             Some(Lane::Timed) => {
                 node.set_priority(priority);
                 self.timed.rekey(nodes, slot);
