@@ -144,7 +144,7 @@ impl Header {
     /// As for [`Header::bank`].
     pub unsafe fn wake(header: *const Header) {
         // SAFETY: the caller's promise.
-        unsafe { Bell::new(Self::bank(header), u32::from((*header).node.embedder_index)).ring() }
+        unsafe { Bell::of(header).ring() }
     }
 
     /// Whether a wake has not been taken yet.
@@ -174,6 +174,21 @@ impl Bell {
         Self(bank.wrapping_byte_add(index as usize))
     }
 
+    /// # Safety
+    ///
+    /// As for [`Header::bank`].
+    pub unsafe fn of(header: *const Header) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::new(Header::bank(header), u32::from((*header).node.embedder_index)) }
+    }
+
+    /// The header of the entry.
+    pub fn header(self) -> *const Header {
+        let (bank, bit) = self.split();
+        // SAFETY: `new` was given a bank of a static executor that has the entry.
+        unsafe { BankHead::header(bank, bit.trailing_zeros()) }
+    }
+
     /// The pointer to keep in a waker.
     #[inline(always)]
     pub const fn into_raw(self) -> *const () {
@@ -201,6 +216,18 @@ impl Bell {
             let coalesced = (*bank).woken.insert_bit(bit);
             if coalesced | (*bank).announce != 0 {
                 Self::announce(bank, coalesced);
+            }
+        }
+    }
+
+    /// [`ring`](Self::ring) without pending the platform.
+    pub fn mark(self) {
+        let (bank, bit) = self.split();
+        // SAFETY: as for `split`.
+        unsafe {
+            (*bank).woken.insert_bit(bit);
+            if (*bank).announce & SUMMARY != 0 {
+                (*BankHead::core(bank)).summary.insert(u32::from((*bank).number));
             }
         }
     }

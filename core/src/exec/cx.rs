@@ -2,13 +2,15 @@
 
 use core::fmt;
 
+use super::cancel::{CancelError, Reason, Shield, UntilCancelled, WhenCancelled};
 use super::header::{Header, TaskId, state};
 use super::join::JoinHandle;
 use super::options::TaskOptions;
 use super::pool::TaskPool;
+use super::region::{OpenError, Region, RegionId, RegionOptions};
 use super::shared::Core;
 use super::sleep::{Delay, Interval, MissedTick, Sleep, Timeout, ZeroPeriod};
-use super::spawn::{SpawnError, spawn};
+use super::spawn::{Owner, SpawnError, spawn};
 use super::task::{YieldNow, yield_now};
 use crate::arena::Stale;
 use crate::sched::Priority;
@@ -92,7 +94,8 @@ impl Cx {
     ///
     /// # Errors
     ///
-    /// [`DeadlineError`] when the task has ended or `deadline` lies before the executor's latest pass; nothing changes.
+    /// [`DeadlineError`] when the task has ended or was asked to stop, or `deadline` lies before the executor's latest pass;
+    /// nothing changes.
     pub fn set_deadline(&self, deadline: Option<Instant>) -> Result<(), DeadlineError> {
         // SAFETY: the core belongs to a static executor.
         unsafe { Core::set_deadline(self.core(), self.id(), deadline) }
@@ -109,11 +112,80 @@ impl Cx {
         unsafe { Core::set_priority(self.core(), self.id(), priority) }
     }
 
-    /// Spawns a task on the same executor; see [`Executor::spawn`](super::Executor::spawn).
+    /// Whether the task was asked to stop; false inside a [`shield`](Self::shield). From the request on, the waits of this
+    /// crate return errors at once: clean up and return.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled_for().is_some()
+    }
+
+    /// Why the task was asked to stop, if it was and isn't in a shield.
+    pub fn cancelled_for(&self) -> Option<Reason> {
+        // SAFETY: headers are static (Executor Invariant 1).
+        unsafe { if (*self.header).is_live(self.generation) { (*self.header).heard() } else { None } }
+    }
+
+    /// Waits until the task is asked to stop.
+    pub fn cancelled(&self) -> WhenCancelled {
+        WhenCancelled(*self)
+    }
+
+    /// Runs `future`, of whatever kind, until the task is asked to stop.
+    pub fn run_until_cancelled<F: Future>(&self, future: F) -> UntilCancelled<F> {
+        UntilCancelled { cx: *self, future }
+    }
+
+    /// Runs `future` as if the task had not been asked to stop: for clean-up that itself waits.
+    pub fn shield<F: Future>(&self, future: F) -> Shield<F> {
+        Shield { cx: *self, future }
+    }
+
+    /// Asks another task of the executor to stop, for [`Reason::User`]. Any context; O(log N).
     ///
     /// # Errors
     ///
-    /// As for [`Executor::spawn`](super::Executor::spawn).
+    /// [`CancelError::Oneself`] when `id` is this task's, [`CancelError::Stale`] when it has ended.
+    pub fn cancel(&self, id: TaskId) -> Result<(), CancelError> {
+        if id == self.id() {
+            return Err(CancelError::Oneself);
+        }
+        // SAFETY: the core belongs to a static executor.
+        unsafe { Core::cancel(self.core(), id, Reason::User) }
+    }
+
+    /// Opens a region inside the task's own. O(table).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the executor's table is full, the task's region is closing or the task has ended.
+    pub fn open_region(&self, options: RegionOptions) -> Result<Region, OpenError> {
+        // SAFETY: the core belongs to a static executor.
+        unsafe { Ok(Region::new(self.core(), Core::open_region(self.core(), self.owner(), options)?)) }
+    }
+
+    /// The region that owns the task; `None` when none does, or the task has ended.
+    pub fn region(&self) -> Option<RegionId> {
+        // SAFETY: the core belongs to a static executor.
+        with_lock(|cs| unsafe {
+            self.owner().region(self.core(), cs).ok()?;
+            Core::region_id_of(self.core(), cs, self.header)
+        })
+    }
+
+    /// Whether `header` is this task's.
+    pub(super) fn is_of(&self, header: *const Header) -> bool {
+        // SAFETY: headers are static (Executor Invariant 1).
+        header == self.header && unsafe { (*header).is_live(self.generation) }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::Task(self.header, self.generation)
+    }
+
+    /// Spawns a task on the same executor, in the task's own region; see [`Executor::spawn`](super::Executor::spawn).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn`](super::Executor::spawn); and when the task has ended, or its region is closing.
     pub fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
         &self,
         pool: &'static TaskPool<BYTES, SLOTS>,
@@ -127,11 +199,12 @@ impl Cx {
         self.spawn_with(TaskOptions::new(), pool, build)
     }
 
-    /// Spawns a task on the same executor; see [`Executor::spawn_with`](super::Executor::spawn_with).
+    /// Spawns a task on the same executor, in the task's own region unless the options name another; see
+    /// [`Executor::spawn_with`](super::Executor::spawn_with).
     ///
     /// # Errors
     ///
-    /// As for [`Executor::spawn`](super::Executor::spawn).
+    /// As for [`spawn`](Self::spawn).
     pub fn spawn_with<B, F, const BYTES: usize, const SLOTS: usize>(
         &self,
         options: TaskOptions,
@@ -144,7 +217,7 @@ impl Cx {
         F::Output: Send + 'static,
     {
         // SAFETY: the core belongs to a static executor, and the future is `Send`.
-        unsafe { spawn(self.core(), options, pool, build) }
+        unsafe { spawn(self.core(), self.owner(), options, pool, build) }
     }
 
     fn core(&self) -> *const Core {
@@ -168,6 +241,8 @@ pub enum DeadlineError {
     Stale,
     /// The deadline lies before the time of the executor's latest pass.
     Passed,
+    /// The task was asked to stop, and has no deadline any more but the end of its clean-up.
+    Cancelled,
 }
 
 impl fmt::Display for DeadlineError {
@@ -175,6 +250,7 @@ impl fmt::Display for DeadlineError {
         match self {
             Self::Stale => Stale.fmt(f),
             Self::Passed => f.write_str("the deadline has passed already: give one that is still to come"),
+            Self::Cancelled => f.write_str("the task was asked to stop: no deadline holds for it any more"),
         }
     }
 }
@@ -194,12 +270,16 @@ impl Core {
         unsafe {
             with_lock(|cs| {
                 let header = Self::live(core, id).ok_or(DeadlineError::Stale)?;
+                let word = (*header).state.load(Ordering::Relaxed);
+                if word & state::REQUESTED != 0 {
+                    return Err(DeadlineError::Cancelled);
+                }
                 let now = (*core).clock.with(cs, |clock| clock.now);
                 if deadline.is_some_and(|deadline| deadline < now) {
                     return Err(DeadlineError::Passed);
                 }
                 ((*core).ops.set_deadline)(core, cs, id.slot, deadline.map(Instant::as_micros));
-                if (*header).state.load(Ordering::Relaxed) & state::MISSED != 0 {
+                if word & state::MISSED != 0 {
                     (*header).state.fetch_and(!state::MISSED, Ordering::Relaxed);
                 }
                 (*header).vtable.set_timed((*header).node.deadline().is_some());
@@ -231,7 +311,7 @@ impl Core {
     /// # Safety
     ///
     /// `core` points into a whole, static executor.
-    unsafe fn live(core: *const Core, id: TaskId) -> Option<*const Header> {
+    pub(super) unsafe fn live(core: *const Core, id: TaskId) -> Option<*const Header> {
         // SAFETY: the caller's promise.
         unsafe { Self::header(core, id.slot).filter(|header| (**header).is_live(id.generation)) }
     }

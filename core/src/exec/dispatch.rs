@@ -9,7 +9,7 @@
 
 use super::bank::{BankHead, Bell};
 use super::executor::{Executor, Slots};
-use super::header::{Flagged, Header};
+use super::header::{Flagged, Header, state};
 use super::platform::Platform;
 use super::shared::Core;
 use super::trace::PollTrace;
@@ -71,6 +71,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         // SAFETY: the caller is the runner.
         unsafe {
             while left > 0 {
+                if self.shared().has_work() {
+                    Core::serve_regions(self.core());
+                }
                 if woken.bits == 0 && queued.load(Ordering::Relaxed) == 0 {
                     (left, woken) = self.poll_lone_tasks(left).unpack();
                     if left == 0 {
@@ -85,8 +88,14 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 if left == 0 {
                     break;
                 }
-                let Some((slot, late)) = self.next(woken, now) else { break };
+                let next = self.next(woken, now);
                 woken = Woken::NONE;
+                let Some((slot, late)) = next else {
+                    if self.shared().has_work() {
+                        continue;
+                    }
+                    break;
+                };
                 if self.dispatch(slot, late, left, now) {
                     left -= 1;
                 }
@@ -219,15 +228,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 self.with_lanes(|lanes, slots| lanes.pop_ready(slots))
             };
             let Some(slot) = slot else { break };
-            let header = Slots(self).locate(slot);
-            // SAFETY: the caller is the runner.
-            unsafe {
-                let table = (*header).vtable.load();
-                // In the ready lane nothing has a deadline, but it may have a quota.
-                if table.is_live() || self.look(header, Instant::ZERO) {
-                    self.poll(slot, header, table, self.bell(slot), left);
-                    left -= 1;
-                }
+            // SAFETY: the caller is the runner. In the ready lane nothing has a deadline: no need of the time.
+            if unsafe { self.dispatch(slot, false, left, &Instant::ZERO) } {
+                left -= 1;
             }
             if left == 0 {
                 return Rest::new(0, Woken::NONE);
@@ -291,7 +294,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         let bits = woken.bits | fresh;
         if BANKS == 1 && (Woken { bank: 0, bits }).is_one() {
             let slot = bits.trailing_zeros() as u16;
-            if self.is_live(slot) {
+            if self.is_plainly_live(slot) {
                 let (next, new) = self.with_lanes(|lanes, slots| {
                     let new = slots.node(slot).lane().is_none();
                     let next = if new { lanes.push_pop(slots, slot) } else { lanes.pop(slots) };
@@ -302,7 +305,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 }
                 return next;
             }
-            return self.pop(now);
         }
         self.enqueue(woken.bank, bits);
         if BANKS > 1 {
@@ -333,18 +335,46 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     fn enqueue(&'static self, bank: usize, bits: u32) {
         for index in Bits(bits) {
             let slot = bitmap::slot(bank, index);
-            if self.is_live(slot) && !self.with_lanes(|lanes, slots| lanes.push(slots, slot)) {
+            let new = if self.is_plainly_live(slot) {
+                self.with_lanes(|lanes, slots| lanes.push(slots, slot))
+            } else {
+                self.enqueue_at_second_look(slot)
+            };
+            if !new {
                 self.coalesced(1);
             }
         }
     }
 
-    /// Whether a woken slot holds a task. A wake that came too late is counted and forgotten.
-    #[inline(always)]
-    fn is_live(&'static self, slot: u16) -> bool {
+    /// Queues a task with a quota, or one that was asked to stop, which goes to the cancel lane. Says whether that is news; a
+    /// wake that came too late is counted and forgotten.
+    #[cold]
+    #[inline(never)]
+    fn enqueue_at_second_look(&'static self, slot: u16) -> bool {
         let header = Slots(self).locate(slot);
         // SAFETY: the header is this executor's.
-        unsafe { (*header).vtable.load().is_live() || self.is_live_at_second_look(header) }
+        unsafe {
+            if !self.is_live_at_second_look(header) {
+                return true;
+            }
+            self.with_lanes(|lanes, slots| {
+                // Looked at under the lock: a request takes the task out of the lanes and leaves it for the next drain.
+                if (*header).state.load(Ordering::Relaxed) & state::REQUESTED == 0 {
+                    return lanes.push(slots, slot);
+                }
+                let new = (*header).node.lane() != Some(Lane::Cancel);
+                lanes.promote(slots, slot);
+                new
+            })
+        }
+    }
+
+    /// Whether a woken slot holds a task without quota and request.
+    #[inline(always)]
+    fn is_plainly_live(&'static self, slot: u16) -> bool {
+        let header = Slots(self).locate(slot);
+        // SAFETY: the header is this executor's.
+        unsafe { (*header).vtable.load().is_live() }
     }
 
     #[inline(always)]
@@ -368,17 +398,38 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         })
     }
 
-    /// Polls a task that may have a quota or a deadline that is `late`, unless one of them speaks against it. Says whether it
-    /// was polled.
+    /// Polls a task that may have a quota, a request or a deadline that is `late`, unless one of them speaks against it. Says
+    /// whether it was polled.
     #[inline(always)]
     unsafe fn dispatch(&'static self, slot: u16, late: bool, left: u32, now: &Instant) -> bool {
         let header = Slots(self).locate(slot);
         // SAFETY: the caller is the runner.
         unsafe {
             let table = (*header).vtable.load();
-            let goes = (!late && table.is_live()) || self.look(header, *now);
+            if late || !table.is_live() {
+                return self.dispatch_closely(slot, header, left, now);
+            }
+            self.poll(slot, header, table, self.bell(slot), left);
+        }
+        true
+    }
+
+    /// [`dispatch`](Self::dispatch) of a task that is to be looked at before.
+    #[cold]
+    #[inline(never)]
+    unsafe fn dispatch_closely(
+        &'static self,
+        slot: u16,
+        header: *const Header,
+        left: u32,
+        now: &Instant,
+    ) -> bool {
+        // SAFETY: the caller is the runner.
+        unsafe {
+            let goes = self.look(header, *now);
             if goes {
-                self.poll(slot, header, table, self.bell(slot), left);
+                self.poll(slot, header, (*header).vtable.load(), self.bell(slot), left);
+                self.park(header, slot);
             }
             goes
         }

@@ -1,8 +1,10 @@
 //! How a task's life ends: its result handed on or dropped, its slot given back.
 
+use super::cancel::{PANICKED, Reason};
 use super::counters::add;
 use super::header::{Header, state};
 use super::join;
+use super::shared::Core;
 use crate::sync::{Ordering, with_lock};
 
 impl Header {
@@ -20,43 +22,58 @@ impl Header {
         }
     }
 
-    /// Ends a live task whose storage holds its output, or nothing when it was `cancelled` for a reason: transitions 7 and 8.
+    /// Ends a live task whose storage holds its output, or nothing when it was `ended` for a reason: transitions 7 and 8.
     /// The runner only.
     ///
     /// # Safety
     ///
     /// As for [`Header::bank`]; the header is live, and the caller is the runner.
     #[inline(never)]
-    pub unsafe fn finish(header: *const Header, cancelled: Option<u32>) {
-        let ending = match cancelled {
+    pub unsafe fn finish(header: *const Header, ended: Option<u32>) {
+        let ending = match ended {
             None => state::DONE,
-            Some(reason) => state::DONE | state::CANCELLED | reason << state::REASON,
+            Some(reason) => state::DONE | state::ENDED | reason << state::REASON,
         };
-        // SAFETY: the caller's promise; Executor Invariant 3 until the exchange, 4 after it.
+        // SAFETY: the caller's promise; Executor Invariant 3 until the phase changes, 4 after it.
         unsafe {
-            // Before the exchange, which may hand the header on: a wake that comes late must not poll what is over.
-            (*header).vtable.retire();
-            let mut now = (*header).state.load(Ordering::Relaxed);
-            while now & state::HANDLE != 0 {
-                let exchange = (*header).state.compare_exchange_weak(
-                    now,
-                    ending | state::HANDLE,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                );
-                match exchange {
-                    Ok(_) => return join::notify(header),
-                    Err(other) => now = other,
+            // Before anything else, since the header may be handed on: a wake that comes late must not poll what is over.
+            (*header).vtable.scrutinise();
+            let core = Self::core(header);
+            let handed_on = with_lock(|cs| {
+                if (*header).state.load(Ordering::Relaxed) & state::HANDLE == 0 {
+                    return None;
                 }
+                (*header).state.store(ending | state::HANDLE, Ordering::Release);
+                let watcher = Core::leave(core, cs, header, is_failure(ended));
+                Some((join::take_waker(header), watcher))
+            });
+            if let Some((joiner, watcher)) = handed_on {
+                for waker in [joiner, watcher].into_iter().flatten() {
+                    waker.wake();
+                }
+                return;
             }
-            if cancelled.is_none() {
-                // The guard gives the slot back even if the output's `Drop` panics.
-                let _release = Release(header);
-                if let Some(vtable) = (*header).vtable.peek() {
-                    (vtable.drop_output)((*header).storage.get());
-                }
-            } else {
-                Self::release(header);
+            if is_failure(ended) {
+                (*header).state.fetch_or(state::ENDED, Ordering::Relaxed);
+            }
+            // The guard gives the slot back even if the output's `Drop` panics.
+            let _release = Release { header, leaves: true };
+            if ended.is_none() {
+                Self::drop_output(header);
+            }
+        }
+    }
+
+    /// Drops the output that storage holds.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the header, and its task has completed.
+    pub unsafe fn drop_output(header: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(vtable) = (*header).vtable.peek() {
+                (vtable.drop_output)((*header).storage.get());
             }
         }
     }
@@ -65,19 +82,23 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// As for [`Header::bank`]; the caller owns the header (claimed, or done and joined, or finished as the runner) and
-    /// storage is empty.
+    /// As for [`Header::bank`]; the caller owns the header (claimed, or done and taken, or finished as the runner) and
+    /// storage is empty. `leaves`: its region counts it still.
     #[inline(never)]
-    pub unsafe fn release(header: *const Header) {
+    unsafe fn release(header: *const Header, leaves: bool) {
         // SAFETY: the caller's promise.
         unsafe {
             // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends with the task.
-            let (vtable, retired) = with_lock(|_| {
+            let (vtable, retired, watcher) = with_lock(|cs| {
+                let core = Self::core(header);
+                let failed = (*header).state.load(Ordering::Relaxed) & state::ENDED != 0;
+                let watcher = if leaves { Core::leave(core, cs, header, failed) } else { None };
+                Core::unlink(core, cs, header);
                 (*header).joiner.set(core::ptr::null());
                 let generation = (*header).generation.load(Ordering::Relaxed);
                 (*header).state.store(state::FREE, Ordering::Release);
                 (*header).generation.store(generation.wrapping_add(1), Ordering::Release);
-                ((*header).vtable.take(), generation == u32::MAX)
+                ((*header).vtable.take(), generation == u32::MAX, watcher)
             });
             if let Some(vtable) = vtable {
                 (vtable.release)((*header).storage.get(), (*header).node.embedder_word.get());
@@ -85,16 +106,30 @@ impl Header {
             if !retired {
                 (*Self::bank(header)).free.insert(u32::from((*header).node.embedder_index));
             }
+            if let Some(waker) = watcher {
+                waker.wake();
+            }
         }
     }
 }
 
+/// Whether a region that ends with its first failure ends with a task that ended so: a panic, or a limit of its own.
+fn is_failure(ended: Option<u32>) -> bool {
+    ended.is_some_and(|reason| {
+        reason == PANICKED || reason == Reason::Deadline as u32 || reason == Reason::PollQuota as u32
+    })
+}
+
 /// Releases a header when it goes out of scope.
-pub(super) struct Release(pub *const Header);
+pub(super) struct Release {
+    pub header: *const Header,
+    /// Whether its region counts the task still.
+    pub leaves: bool,
+}
 
 impl Drop for Release {
     fn drop(&mut self) {
         // SAFETY: whoever makes a `Release` owns the header and has emptied its storage, or is emptying it right now.
-        unsafe { Header::release(self.0) }
+        unsafe { Header::release(self.header, self.leaves) }
     }
 }

@@ -4,16 +4,19 @@ use core::fmt;
 use core::mem::offset_of;
 
 use super::bank::{Bank, BankHead};
+use super::cancel::{CancelError, Reason};
 use super::counters::Counters;
 use super::cx::{Cx, DeadlineError};
-use super::header::{Header, TaskId, TaskInfo, TaskState, state};
+use super::header::{Header, TaskId, TaskInfo, TaskState, reason, state};
 use super::join::JoinHandle;
 use super::options::{Miss, TaskOptions};
 use super::platform::Platform;
 use super::pool::TaskPool;
+use super::region::{OpenError, Region, RegionInfo, RegionOptions};
+use super::regions::Regions;
 use super::runner::Runner;
 use super::shared::{Core, Ops};
-use super::spawn::{LocalSpawner, SpawnError, spawn};
+use super::spawn::{LocalSpawner, Owner, SpawnError, spawn};
 use crate::arena::Stale;
 use crate::bitmap::{self, MAX_BANKS, MAX_PER_BANK};
 use crate::sched::{Fairness, Lanes, Node, Nodes, Priority};
@@ -79,6 +82,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         pend: Self::op_pend,
         set_deadline: Self::op_set_deadline,
         set_priority: Self::op_set_priority,
+        withdraw: Self::op_withdraw,
         trace: if P::TRACES { Some(Self::op_trace) } else { None },
     };
 
@@ -120,6 +124,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         self.lanes.get_mut().set_seed(seed);
         self
     }
+    }
+
+    /// Gives the executor room for regions.
+    pub const fn with_regions<const N: usize>(mut self, regions: &'static Regions<N>) -> Self {
+        self.core.regions = &regions.entries;
+        self
     }
 
     /// Calls `hook` when a task whose options say [`OnMiss::Call`](super::OnMiss::Call) misses a deadline: from the runner,
@@ -192,7 +202,40 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         F::Output: Send + 'static,
     {
         // SAFETY: the executor is static and whole, and the future is `Send`.
-        unsafe { spawn(self.core(), options, pool, build) }
+        unsafe { spawn(self.core(), Owner::Root, options, pool, build) }
+    }
+
+    /// Opens a region that is inside no other. O(table).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the table of [`with_regions`](Self::with_regions) is full, or the executor shuts down.
+    pub fn open_region(&'static self, options: RegionOptions) -> Result<Region, OpenError> {
+        // SAFETY: the executor is static and whole.
+        unsafe { Ok(Region::new(self.core(), Core::open_region(self.core(), Owner::Root, options)?)) }
+    }
+
+    /// Asks a task to stop; see [`AbortHandle::cancel`](super::AbortHandle::cancel).
+    ///
+    /// # Errors
+    ///
+    /// [`CancelError::Stale`] when the task has ended.
+    pub fn cancel(&'static self, id: TaskId) -> Result<(), CancelError> {
+        // SAFETY: the executor is static and whole.
+        unsafe { Core::cancel(self.core(), id, Reason::User) }
+    }
+
+    /// Asks every task to stop, for [`Reason::Shutdown`], and takes no new tasks and regions from now on, for ever. O(1)
+    /// here, O(capacity) for the runner. Any context; [`tasks`](Self::tasks) tells when all have ended.
+    pub fn shut_down(&'static self) {
+        // SAFETY: the executor is static and whole.
+        unsafe { Core::shut_down(self.core()) }
+    }
+
+    /// Every region that is open or closing: a dump. Each line is true at some instant during the call. O(table).
+    pub fn regions(&'static self) -> impl Iterator<Item = RegionInfo> {
+        // SAFETY: the executor is static and whole; the index is below the table's size.
+        (0..self.core.regions.len()).filter_map(move |index| unsafe { Core::region_info(self.core(), index) })
     }
 
     /// Changes a task's deadline; see [`Cx::set_deadline`].
@@ -243,12 +286,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         let (queued, deepest) =
             with_lock(|cs| unsafe { self.lanes.with(cs, |lanes| (lanes.len(), lanes.deepest())) });
         counters.deepest_lane = deepest as u32;
-        // Every wake that was taken has led to a poll, an ending, or a place in a lane.
-        counters.wakes = counters
-            .polls
-            .wrapping_add(counters.cancelled_by_deadline)
-            .wrapping_add(counters.cancelled_by_quota)
-            .wrapping_add(queued as u32);
+        // Every wake that was taken has led to a poll, to something in its place, or to a place in a lane.
+        counters.wakes = counters.polls.wrapping_add(counters.diverted).wrapping_add(queued as u32);
         counters
     }
 
@@ -274,8 +313,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     fn info(&'static self, header: *const Header, slot: u16) -> Option<TaskInfo> {
-        with_lock(|_| {
-            // SAFETY: the header is this executor's; under the critical section its node, name, table and generation hold still.
+        with_lock(|cs| {
+            // SAFETY: the header is this executor's; under the critical section its node, attributes, table and generation hold
+            // still.
             unsafe {
                 let word = (*header).state.load(Ordering::Acquire);
                 let id = TaskId { slot, generation: (*header).generation.load(Ordering::Acquire) };
@@ -289,8 +329,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     },
                     _ => return None,
                 };
-                let name = match ((*header).name.get(), (*header).vtable.peek()) {
-                    (Some(name), _) => *name,
+                let name = match ((*header).attributes.get().name, (*header).vtable.peek()) {
+                    (Some(name), _) => name,
                     (None, Some(vtable)) => (vtable.type_name)(),
                     (None, None) => return None,
                 };
@@ -299,7 +339,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     name,
                     state,
                     priority: (*header).node.priority(),
-                    deadline: (*header).node.deadline().map(Instant::from_micros),
+                    deadline: if word & state::REQUESTED == 0 {
+                        (*header).node.deadline().map(Instant::from_micros)
+                    } else {
+                        None
+                    },
+                    cancelled: if word & state::REQUESTED == 0 { None } else { reason(word) },
+                    region: Core::region_id_of(self.core(), cs, header),
                 })
             }
         })
@@ -328,6 +374,21 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         let executor = Self::of(core);
         // SAFETY: as for `op_now`; lanes call nothing but `Slots` (Guarded Invariant).
         unsafe { (*executor).lanes.with(cs, |lanes| lanes.set_deadline(&Slots(executor), slot, deadline)) }
+    }
+
+    unsafe fn op_withdraw(core: *const Core, cs: CriticalSection<'_>, slot: u16, until: u64) {
+        let executor = Self::of(core);
+        // SAFETY: as for `op_set_deadline`.
+        unsafe {
+            let empty = (*executor).lanes.with(cs, |lanes| {
+                lanes.remove(&Slots(executor), slot);
+                lanes.set_deadline(&Slots(executor), slot, Some(until));
+                lanes.is_empty()
+            });
+            if empty {
+                (*executor).core.queued.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     unsafe fn op_set_priority(core: *const Core, cs: CriticalSection<'_>, slot: u16, priority: Priority) {

@@ -1,9 +1,11 @@
-//! What the executor keeps for a task: 40 bytes on a 32-bit chip.
+//! What the executor keeps for a task: 44 bytes on a 32-bit chip.
 
 use core::ptr;
 
-use super::join::{JoinNode, Reason};
-use super::options::OnMiss;
+use super::cancel::Reason;
+use super::join::JoinNode;
+use super::options::{Attributes, OnMiss};
+use super::regions::Family;
 use super::task::Vtable;
 use crate::sched::{Lane, Node};
 use crate::sync::{AtomicPtr, AtomicU32, Cell, Ordering, const_fn};
@@ -21,16 +23,16 @@ pub use crate::arena::Key as TaskId;
 ///      |  |                                      |    |   \ (3) lone wake   | (5) pop   |
 ///      |  |                                      |    |    `------> running <'          |
 ///      |  |                                      |    `---- (6) ------' ^ woken: (4)   |
-///      |  |      (7) complete or cancel, nobody will join                `-------------'
+///      |  |      (7) complete or force, nobody will join                 `-------------'
 ///      |  `------------------------------------- |                                     |
 ///      |                                         +-------------------------------------+
-///      |  (9) join or drop of the handle   +------+   (8) complete or cancel, a handle exists
+///      |  (9) join, drop of the handle,    +------+   (8) complete or force, a handle exists
 ///      `---------------------------------- | done | <------------------------------------'
-///                                          +------+
+///           end of the region              +------+
 /// ```
 ///
-/// 1. `Core::claim`: a bit of the bank's free word, atomically; any context. 1': `Header::release`, when the build of the
-///    future unwinds.
+/// 1. `Core::claim`: a bit of the bank's free word, atomically; any context. 1': `Header::release`, when the region refuses
+///    the task or the build of the future unwinds.
 /// 2. `spawn::publish`: the state word and the table, under the critical section, then a wake; the spawner.
 /// 3. `Executor::poll_lone_tasks`, `poll_urgent_tasks`: the only woken task, if it goes first, skips its lane; the runner.
 /// 4. `Executor::enqueue`: the woken bit is taken and the slot pushed; the runner. A wake during the poll leaves its bit for
@@ -38,9 +40,14 @@ pub use crate::arena::Key as TaskId;
 /// 5. `Executor::next`, or an exchange with the lane in one step; the runner. Which task is running is one field of the core,
 ///    not a state to store here.
 /// 6. The poll returns pending; the runner.
-/// 7. and 8. `Header::finish`: one compare-and-swap decides between them, against a handle that is dropped meanwhile.
-/// 9. `JoinHandle::try_join` (joins and the handle's drop go through it): the slot's generation advances, the free bit is
-///    set; any context.
+/// 7. and 8. `Header::finish`: under the critical section, which decides between them against a handle that is dropped
+///    meanwhile.
+/// 9. `JoinHandle::try_join` (joins and the handle's drop go through it), any context; or `Executor::reclaim`, the runner,
+///    when the task's region has closed. Whoever finds the phase *done* under the critical section sets it to *claimed* and
+///    owns what is there. The slot's generation advances, the free bit is set.
+///
+/// A *draining* task is a live one that was asked to stop (`REQUESTED`). When it is woken it is queued in the cancel lane;
+/// while it waits, it is set aside in the lanes until its clean-up time is over, which stands where its deadline stood.
 ///
 /// A woken bit may be set on a slot in any phase (wakers outlive tasks): taken on a slot that isn't live, it is discarded;
 /// on the slot's next task, it costs one poll.
@@ -52,13 +59,15 @@ pub(crate) struct Header {
     pub(super) vtable: Table,
     /// Whoever awaits the handle; belongs to the holder of the critical section.
     pub(super) joiner: Cell<*const JoinNode>,
-    pub(super) name: Cell<Option<&'static &'static str>>,
+    pub(super) attributes: Cell<&'static Attributes>,
+    /// Region and siblings; belongs to the holder of the critical section.
+    pub(super) family: Family,
     /// `embedder_index` is the index in the bank, `embedder_word` the slot in the pool.
     pub(super) node: Node,
 }
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(size_of::<Header>() == 40, "the documented size of a header");
+const _: () = assert!(size_of::<Header>() == 44, "the documented size of a header");
 
 /// The layout of the state word.
 pub(super) mod state {
@@ -69,16 +78,21 @@ pub(super) mod state {
     pub const DONE: u32 = 3;
     /// Somebody holds a join handle.
     pub const HANDLE: u32 = 1 << 2;
-    /// It has a quota.
+    /// It has a quota and was not asked to stop.
     pub const LIMITED: u32 = 1 << 3;
     /// The present deadline's miss has been noted.
     pub const MISSED: u32 = 1 << 4;
     /// What a miss does, two bits.
     pub const ON_MISS: u32 = 5;
-    /// Ended without an output, for the reason in the next three bits.
-    pub const CANCELLED: u32 = 1 << 7;
+    /// Asked to stop, for the reason in the next three bits.
+    pub const REQUESTED: u32 = 1 << 7;
     pub const REASON: u32 = 8;
-    /// Polls left of the quota, 16 bits.
+    pub const REASON_BITS: u32 = 7 << REASON;
+    /// Its poll is inside a shield.
+    pub const SHIELDED: u32 = 1 << 11;
+    /// Done without an output, for the reason above.
+    pub const ENDED: u32 = 1 << 12;
+    /// Polls left of the quota, or of the clean-up when asked to stop; 16 bits.
     pub const QUOTA: u32 = 16;
 }
 
@@ -86,12 +100,12 @@ pub(super) mod state {
 ///
 /// # Plain Invariant
 ///
-/// * Without [`LOOK`](Self::LOOK), the task is live and has no quota.
+/// * Without [`LOOK`](Self::LOOK), the task is live, has no quota and was not asked to stop.
 /// * Without [`TIMED`](Self::TIMED) either, it has no deadline: the runner polls it after this one load and an acquire
 ///   fence.
 ///
-/// A spawner publishes the table with the flags; `TIMED` changes under the critical section while the task is live; a table
-/// that is taken away leaves `LOOK`.
+/// A spawner publishes the table with the flags; they change under the critical section while the task is live; a table that
+/// is taken away leaves `LOOK`.
 pub(super) struct Table(AtomicPtr<Vtable>);
 
 /// A table with its flags, as it was loaded.
@@ -136,8 +150,8 @@ impl Table {
         }
     }
 
-    /// Ends the polling of a live task; the runner.
-    pub fn retire(&self) {
+    /// Has a live task looked at before it is polled again, if it ever is.
+    pub fn scrutinise(&self) {
         self.0.fetch_or(Self::LOOK, Ordering::Relaxed);
     }
 
@@ -157,13 +171,13 @@ impl Table {
 }
 
 impl Flagged {
-    /// Live, without quota and deadline.
+    /// Live, without quota, deadline and request.
     #[inline(always)]
     pub fn is_plain(self) -> bool {
         self.0.addr() & Table::FLAGS == 0
     }
 
-    /// Live, without quota.
+    /// Live, without quota and request.
     #[inline(always)]
     pub fn is_live(self) -> bool {
         self.0.addr() & Table::LOOK == 0
@@ -210,8 +224,12 @@ pub struct TaskInfo {
     pub state: TaskState,
     /// Its priority.
     pub priority: crate::sched::Priority,
-    /// Its deadline.
+    /// Its deadline. None once it was asked to stop.
     pub deadline: Option<crate::time::Instant>,
+    /// Why it was asked to stop, if it was.
+    pub cancelled: Option<Reason>,
+    /// The region that owns it, if one does.
+    pub region: Option<super::region::RegionId>,
 }
 
 impl Header {
@@ -225,7 +243,8 @@ impl Header {
             storage: Cell::new(ptr::null_mut()),
             vtable: Table::new(),
             joiner: Cell::new(ptr::null()),
-            name: Cell::new(None),
+            attributes: Cell::new(Attributes::DEFAULT),
+            family: Family::new(),
             node,
         }
     }
@@ -241,8 +260,14 @@ impl Header {
         OnMiss::from_bits(state >> state::ON_MISS)
     }
 
-    /// Why it was cancelled; `None`: its poll unwound.
-    pub(super) fn reason(state: u32) -> Option<Reason> {
-        Reason::from_bits(state >> state::REASON)
+    /// Why the task was asked to stop, if it was and isn't in a shield: what its own waits see.
+    pub(super) fn heard(&self) -> Option<Reason> {
+        let word = self.state.load(Ordering::Acquire);
+        if word & (state::REQUESTED | state::SHIELDED) == state::REQUESTED { reason(word) } else { None }
     }
+}
+
+/// The reason in a state word.
+pub(super) fn reason(word: u32) -> Option<Reason> {
+    Reason::from_bits(word >> state::REASON)
 }

@@ -8,9 +8,14 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll, Waker};
 
+use super::cancel::{AbortHandle, CancelError, Reason, heard};
+use super::cx::Cx;
 use super::ending::Release;
-use super::header::{Header, TaskId, state};
+use super::header::{Header, TaskId, reason, state};
+use super::shared::Core;
+use super::sleep::TimeoutError;
 use crate::sync::{Ordering, with_lock};
+use crate::time::Duration;
 
 /// The one claim to a task's result.
 ///
@@ -38,69 +43,65 @@ impl<T> Unpin for JoinHandle<T> {}
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The task was ended before it was done.
+    /// The task was asked to stop, and ended by force: it has no result.
     Cancelled(Reason),
     /// The task's poll unwound; on hosts only, since firmware aborts.
     Panicked,
     /// The result was handed out before.
     Taken,
-}
-
-/// Why a task was ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Reason {
-    /// It missed a deadline, and its options say that this ends it.
-    Deadline = 1,
-    /// It used up its polls.
-    PollQuota = 2,
-}
-
-/// Stored in place of a reason when a poll unwound.
-pub(super) const PANICKED: u32 = 7;
-
-impl Reason {
-    pub(super) const fn from_bits(bits: u32) -> Option<Self> {
-        match bits & 7 {
-            1 => Some(Self::Deadline),
-            2 => Some(Self::PollQuota),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Deadline => "a deadline was missed",
-            Self::PollQuota => "the poll quota was used up",
-        })
-    }
+    /// The task's region has closed, and nobody was waiting for the result.
+    Reclaimed,
+    /// The task that waits was asked to stop itself. The one that it waits for goes on, unless the handle goes too.
+    Interrupted(Reason),
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cancelled(reason) => write!(f, "the task was ended: {reason}"),
+            Self::Cancelled(reason) => write!(f, "the task was ended by force: {reason}"),
             Self::Panicked => f.write_str("the task panicked"),
             Self::Taken => f.write_str("the task's result was taken before: join once"),
+            Self::Reclaimed => {
+                f.write_str("the task's region was closed before the result was taken: join before you close")
+            }
+            Self::Interrupted(reason) => write!(f, "the task that waits was asked to stop: {reason}"),
         }
     }
 }
 
 impl core::error::Error for JoinError {}
 
-/// Where a [`Join`] waits.
+/// Where a [`Join`], or a wait for a region, waits.
 ///
 /// # Join Node Invariant
 ///
-/// A header's `joiner`, while not null, points to the node of a pinned, live `Join`; it is set, cleared and followed under the
-/// critical section, and cleared before the `Join` goes.
+/// A header's `joiner` and a region's `waiter`, while not null, point to the node of a pinned, live future; they are set,
+/// cleared and followed under the critical section, and cleared before the future goes.
 pub(super) struct JoinNode {
     waker: UnsafeCell<Option<Waker>>,
     _pinned: PhantomPinned,
+}
+
+impl JoinNode {
+    pub const fn new() -> Self {
+        Self { waker: UnsafeCell::new(None), _pinned: PhantomPinned }
+    }
+
+    /// Keeps the waker of `cx` in place of an earlier one.
+    pub fn set_waker(&self, cx: &Context<'_>) {
+        // Cloned before and dropped after the critical section, since both may run foreign code.
+        let mut waker = Some(cx.waker().clone());
+        // SAFETY: the critical section is held.
+        with_lock(|_| unsafe { ptr::swap(self.waker.get(), &mut waker) });
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the critical section.
+    pub unsafe fn take_waker(&self) -> Option<Waker> {
+        // SAFETY: the caller's promise.
+        unsafe { (*self.waker.get()).take() }
+    }
 }
 
 impl<T> JoinHandle<T> {
@@ -118,30 +119,103 @@ impl<T> JoinHandle<T> {
 
     /// Whether the task is over; a join is then ready at once.
     pub fn is_finished(&self) -> bool {
-        // SAFETY: the header is static, its state atomic (Executor Invariant 1).
+        // SAFETY: the header is static, its fields atomic (Executor Invariant 1).
         self.header.is_none_or(|header| unsafe {
-            (*header).state.load(Ordering::Acquire) & state::PHASE == state::DONE
+            (*header).generation.load(Ordering::Acquire) != self.id.generation
+                || (*header).state.load(Ordering::Acquire) & state::PHASE == state::DONE
         })
     }
 
     /// Takes the result if the task is over, `None` if it is not. Any context. O(1).
     pub fn try_join(&mut self) -> Option<Result<T, JoinError>> {
         let Some(header) = self.header else { return Some(Err(JoinError::Taken)) };
-        // SAFETY: the header is static; when its phase is done, storage is the handle's (Executor Invariant 4), the output
+        // SAFETY: the header is static; what is done under the critical section is ours (Executor Invariant 4), the output
         // is read once, since the handle lets go of the header, and the slot goes back after it.
         unsafe {
-            let word = (*header).state.load(Ordering::Acquire);
-            if word & state::PHASE != state::DONE {
-                return None;
+            let taken = with_lock(|_| self.take(header));
+            match taken {
+                Taken::Nothing => None,
+                Taken::Stale => {
+                    self.header = None;
+                    Some(Err(JoinError::Reclaimed))
+                }
+                Taken::Done(word) => {
+                    self.header = None;
+                    let _release = Release { header, leaves: false };
+                    Some(if word & state::ENDED == 0 {
+                        Ok((*header).storage.get().cast::<T>().read())
+                    } else {
+                        Err(reason(word).map_or(JoinError::Panicked, JoinError::Cancelled))
+                    })
+                }
             }
-            self.header = None;
-            let _release = Release(header);
-            Some(if word & state::CANCELLED == 0 {
-                Ok((*header).storage.get().cast::<T>().read())
-            } else {
-                Err(Header::reason(word).map_or(JoinError::Panicked, JoinError::Cancelled))
-            })
         }
+    }
+
+    /// Takes hold of a finished task; its phase is then *claimed*. Under the critical section.
+    ///
+    /// # Safety
+    ///
+    /// The header is the handle's.
+    unsafe fn take(&self, header: *const Header) -> Taken {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*header).generation.load(Ordering::Relaxed) != self.id.generation {
+                return Taken::Stale;
+            }
+            let word = (*header).state.load(Ordering::Acquire);
+            match word & state::PHASE {
+                state::DONE => {
+                    (*header).state.store(word & !state::PHASE | state::CLAIMED, Ordering::Relaxed);
+                    Taken::Done(word)
+                }
+                // The runner is taking it back at this moment: its region has closed.
+                state::CLAIMED => Taken::Stale,
+                _ => Taken::Nothing,
+            }
+        }
+    }
+
+    /// Asks the task to stop, for [`Reason::User`]. Any context; O(log N).
+    ///
+    /// # Errors
+    ///
+    /// [`CancelError::Stale`] when the task has ended.
+    pub fn cancel(&self) -> Result<(), CancelError> {
+        self.cancel_for(Reason::User)
+    }
+
+    fn cancel_for(&self, reason: Reason) -> Result<(), CancelError> {
+        let Some(header) = self.header else { return Err(CancelError::Stale) };
+        // SAFETY: the header is one of a static executor.
+        unsafe { Core::cancel(Header::core(header), self.id, reason) }
+    }
+
+    /// What asks the task to stop from elsewhere. `None` when the result was taken.
+    pub fn abort_handle(&self) -> Option<AbortHandle> {
+        // SAFETY: the header is one of a static executor.
+        self.header.map(|header| unsafe { AbortHandle::new(Header::core(header), self.id) })
+    }
+
+    /// Waits for the end of the task for `span`, then asks it to stop, for [`Reason::Deadline`], and waits on: so a result
+    /// that it still gives is not lost, and it is over when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As for a join; [`JoinError::Interrupted`] leaves the task running.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the task running, asked or not, and the result unclaimed.
+    pub async fn join_within(&mut self, cx: Cx, span: Duration) -> Result<T, JoinError> {
+        match cx.timeout(span, self.join()).await {
+            Ok(result) => return result,
+            Err(TimeoutError::Cancelled(reason)) => return Err(JoinError::Interrupted(reason)),
+            Err(TimeoutError::Elapsed) => {}
+        }
+        // It may have ended just now; then the join is ready.
+        let _ = self.cancel_for(Reason::Deadline);
+        self.join().await
     }
 
     /// Waits for the end of the task and takes its result; the handle stays, so that the wait can be given up.
@@ -158,25 +232,33 @@ impl<T> Drop for JoinHandle<T> {
     /// Detaches. When the task is over, its output is dropped here.
     fn drop(&mut self) {
         let Some(header) = self.header else { return };
-        // SAFETY: the handle bit is set as long as this handle lives, so the header is still its task's; whoever turns
-        // done-with-handle into anything else owns storage (Executor Invariant 4), and that is us.
+        // SAFETY: as in `try_join`; the bit of a task that is still there is ours to clear.
         unsafe {
-            let mut now = (*header).state.load(Ordering::Acquire);
-            while now & state::PHASE != state::DONE {
-                let exchange = (*header).state.compare_exchange_weak(
-                    now,
-                    now & !state::HANDLE,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                );
-                match exchange {
-                    Ok(_) => return,
-                    Err(other) => now = other,
+            let taken = with_lock(|_| {
+                let taken = self.take(header);
+                if matches!(taken, Taken::Nothing) {
+                    (*header).state.fetch_and(!state::HANDLE, Ordering::Relaxed);
+                }
+                taken
+            });
+            if let Taken::Done(word) = taken {
+                let _release = Release { header, leaves: false };
+                if word & state::ENDED == 0 {
+                    (*header).storage.get().cast::<T>().drop_in_place();
                 }
             }
-            drop(self.try_join());
         }
     }
+}
+
+/// What a handle finds in its slot.
+enum Taken {
+    /// The task is still there.
+    Nothing,
+    /// The result, with the state word. It is the caller's now.
+    Done(u32),
+    /// The slot was taken back.
+    Stale,
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
@@ -213,11 +295,7 @@ unsafe impl<H: BorrowMut<JoinHandle<T>> + Send, T: Send> Sync for Join<H, T> {}
 
 impl<H: BorrowMut<JoinHandle<T>>, T> Join<H, T> {
     fn new(handle: H) -> Self {
-        Self {
-            handle,
-            node: JoinNode { waker: UnsafeCell::new(None), _pinned: PhantomPinned },
-            _output: PhantomData,
-        }
+        Self { handle, node: JoinNode::new(), _output: PhantomData }
     }
 }
 
@@ -231,13 +309,16 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
         if let Some(result) = handle.try_join() {
             return Poll::Ready(result);
         }
+        if let Some(reason) = heard(cx) {
+            return Poll::Ready(Err(JoinError::Interrupted(reason)));
+        }
         if let Some(header) = handle.header {
-            // Cloned before and dropped after the critical section, since both may run foreign code.
-            let mut waker = Some(cx.waker().clone());
+            this.node.set_waker(cx);
             // SAFETY: Join Node Invariant: `this` is pinned, and the critical section is held.
             with_lock(|_| unsafe {
-                ptr::swap(this.node.waker.get(), &mut waker);
-                (*header).joiner.set(&raw const this.node);
+                if (*header).generation.load(Ordering::Relaxed) == handle.id.generation {
+                    (*header).joiner.set(&raw const this.node);
+                }
             });
         }
         // The task may have ended before it could see the node.
@@ -247,27 +328,28 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
 
 impl<H: BorrowMut<JoinHandle<T>>, T> Drop for Join<H, T> {
     fn drop(&mut self) {
-        if let Some(header) = self.handle.borrow_mut().header {
-            // SAFETY: Join Node Invariant: cleared under the critical section before the node goes. The handle still holds
-            // the header, so the joiner can be nobody else's.
-            with_lock(|_| unsafe { (*header).joiner.set(ptr::null()) });
+        let handle = self.handle.borrow_mut();
+        if let Some(header) = handle.header {
+            // SAFETY: Join Node Invariant: cleared under the critical section before the node goes. As long as the slot is
+            // this handle's, the joiner can be nobody else's.
+            with_lock(|_| unsafe {
+                if (*header).generation.load(Ordering::Relaxed) == handle.id.generation {
+                    (*header).joiner.set(ptr::null());
+                }
+            });
         }
     }
 }
 
-/// Wakes whoever waits for the task.
+/// The waker of whoever waits for the task, who stays registered: a result that is awaited is not taken back.
 ///
 /// # Safety
 ///
-/// The header is static. (Its task may be joined and its slot in use again: then its next joiner is woken once too often.)
-#[inline(never)]
-pub(super) unsafe fn notify(header: *const Header) {
-    // SAFETY: Join Node Invariant; the waker is taken out under the critical section and called after it.
-    let waker = with_lock(|_| unsafe {
-        let node = (*header).joiner.replace(ptr::null());
-        if node.is_null() { None } else { (*(*node).waker.get()).take() }
-    });
-    if let Some(waker) = waker {
-        waker.wake();
+/// The header is static, and the caller holds the critical section.
+pub(super) unsafe fn take_waker(header: *const Header) -> Option<Waker> {
+    // SAFETY: the caller's promise, and the Join Node Invariant.
+    unsafe {
+        let node = (*header).joiner.get();
+        if node.is_null() { None } else { (*node).take_waker() }
     }
 }

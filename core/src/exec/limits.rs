@@ -1,10 +1,10 @@
-//! What is looked at before a task with a quota or a deadline is polled.
+//! What is looked at before a task with a quota, a deadline or a request is polled.
 
+use super::cancel::Reason;
 use super::counters::add;
-use super::executor::Executor;
-use super::header::{Header, state};
-use super::join::Reason;
-use super::options::{Miss, OnMiss};
+use super::executor::{Executor, Slots};
+use super::header::{Header, TaskId, reason, state};
+use super::options::{Forced, Miss, OnMiss};
 use super::platform::Platform;
 use super::shared::Core;
 use super::trace::TraceEvent;
@@ -17,32 +17,84 @@ use crate::time::Instant;
 ///
 /// The caller is the executor's runner, in no poll; headers are this executor's.
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
-    /// What a task with a quota or a deadline needs before it is polled, and what happens to a wake that came too late.
-    /// Says whether to poll.
+    /// What a task with a quota, a deadline or a request needs before it is polled, and what happens to a wake that came too
+    /// late. Says whether to poll.
     #[inline(never)]
     pub(super) unsafe fn look(&'static self, header: *const Header, now: Instant) -> bool {
-        let tally = &self.shared().tally;
         // SAFETY: the caller is the runner.
         unsafe {
             if !self.is_live_at_second_look(header) {
                 return false;
             }
             let word = (*header).state.load(Ordering::Relaxed);
-            if word & state::MISSED == 0 && !self.is_in_time(header, word, now) {
-                add(&tally.cancelled_by_deadline, 1);
-                self.cancel(header, Reason::Deadline);
-                return false;
-            }
-            if word & state::LIMITED != 0 {
-                if word >> state::QUOTA == 0 {
-                    add(&tally.cancelled_by_quota, 1);
-                    self.cancel(header, Reason::PollQuota);
-                    return false;
+            let polls = word >> state::QUOTA;
+            let goes = if word & state::REQUESTED != 0 {
+                let goes = polls != 0 && !self.is_clean_up_over(header, now);
+                if !goes {
+                    self.force(header);
                 }
+                goes
+            } else if word & state::MISSED == 0 && !self.is_in_time(header, word, now) {
+                self.ask(header, Reason::Deadline, now);
+                false
+            } else if word & state::LIMITED != 0 && polls == 0 {
+                self.ask(header, Reason::PollQuota, now);
+                false
+            } else {
+                true
+            };
+            if !goes {
+                add(&self.shared().tally.diverted, 1);
+            } else if word & (state::REQUESTED | state::LIMITED) != 0 {
                 (*header).state.fetch_sub(1 << state::QUOTA, Ordering::Relaxed);
             }
+            goes
         }
-        true
+    }
+
+    /// Asks a live task to stop.
+    #[cold]
+    #[inline(never)]
+    unsafe fn ask(&'static self, header: *const Header, reason: Reason, now: Instant) {
+        // SAFETY: the caller is `look`.
+        with_lock(|cs| unsafe { Core::request(self.core(), cs, header, reason, now) });
+    }
+
+    /// Whether a draining task has used up the time for its clean-up.
+    unsafe fn is_clean_up_over(&'static self, header: *const Header, now: Instant) -> bool {
+        // SAFETY: the caller is `look`; the node is read under the lock.
+        with_lock(|_| unsafe { (*header).node.deadline().is_some_and(|end| end <= now.as_micros()) })
+    }
+
+    /// Sets a draining task that waits aside until its clean-up time is over.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn park(&'static self, header: *const Header, slot: u16) {
+        // SAFETY: the header is this executor's; its state and node hold still under the lock, and lanes call nothing but
+        // `Slots` (Guarded Invariant).
+        with_lock(|cs| unsafe {
+            let word = (*header).state.load(Ordering::Relaxed);
+            let draining = word & state::PHASE == state::LIVE
+                && word & state::REQUESTED != 0
+                && (*header).node.lane().is_none();
+            if draining {
+                self.lanes.with(cs, |lanes| lanes.park(&Slots(self), slot));
+            }
+        });
+    }
+
+    /// Ends the draining tasks that wait and whose clean-up time is over at `now`. O(log N) each, beside the drops.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn force_due(&'static self, now: Instant) {
+        // SAFETY: the caller is the runner; lanes call nothing but `Slots` (Guarded Invariant).
+        unsafe {
+            while let Some(slot) =
+                with_lock(|cs| self.lanes.with(cs, |lanes| lanes.pop_due(&Slots(self), now.as_micros())))
+            {
+                self.force(Slots(self).locate(slot));
+            }
+        }
     }
 
     /// Notes a deadline that has passed. Says whether to go on with the task.
@@ -75,27 +127,35 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         }
     }
 
-    /// Drops the future of a live task that is not being polled, and ends the task.
+    /// Drops the future of a draining task that is not being polled, calls its finaliser, and ends the task.
     #[cold]
     #[inline(never)]
-    unsafe fn cancel(&'static self, header: *const Header, reason: Reason) {
-        /// Ends the task even if the future's `Drop` unwinds.
-        struct Finish(*const Header, Reason);
+    unsafe fn force(&'static self, header: *const Header) {
+        /// Ends the task even if the future's `Drop` or the finaliser unwinds.
+        struct Finish(*const Header);
 
         impl Drop for Finish {
             fn drop(&mut self) {
                 // SAFETY: made below, where the future has been dropped or is being dropped.
-                unsafe { Header::finish(self.0, Some(self.1 as u32)) }
+                unsafe {
+                    let word = (*self.0).state.load(Ordering::Relaxed);
+                    Header::finish(self.0, Some((word & state::REASON_BITS) >> state::REASON));
+                }
             }
         }
 
         // SAFETY: the caller is the runner, and storage holds the future.
         unsafe {
-            Core::trace(self.core(), TraceEvent::Ended { id: Header::id(header) });
-            let _finish = Finish(header, reason);
+            add(&self.shared().tally.forced, 1);
+            let id = Header::id(header);
+            Core::trace(self.core(), TraceEvent::Ended { id });
+            let finish = Finish(header);
+            let finalise = Finalise { header, id };
             if let Some(vtable) = (*header).vtable.peek() {
                 (vtable.drop_future)((*header).storage.get());
             }
+            drop(finalise);
+            drop(finish);
         }
     }
 
@@ -109,6 +169,23 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             add(&self.shared().tally.stale_wakes, 1);
         }
         live
+    }
+}
+
+/// Calls a task's finaliser, also if the drop of its future unwinds.
+struct Finalise {
+    header: *const Header,
+    id: TaskId,
+}
+
+impl Drop for Finalise {
+    fn drop(&mut self) {
+        // SAFETY: made for a live header of a static executor.
+        let (attributes, word) =
+            unsafe { ((*self.header).attributes.get(), (*self.header).state.load(Ordering::Relaxed)) };
+        if let (Some(finaliser), Some(reason)) = (attributes.finaliser, reason(word)) {
+            finaliser(&Forced { task: self.id, reason });
+        }
     }
 }
 

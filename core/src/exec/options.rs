@@ -2,28 +2,31 @@
 
 use core::num::NonZeroU16;
 
+use super::cancel::Reason;
 use super::header::TaskId;
+use super::region::RegionId;
 use crate::sched::Priority;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// How a task is to be run.
 ///
 /// # Examples
 ///
 /// ```
-/// use trilane::exec::{OnMiss, TaskOptions};
+/// use trilane::exec::{Attributes, OnMiss, TaskOptions};
 /// use trilane::sched::Priority;
 /// use trilane::time::Instant;
 ///
 /// const DETECTOR: TaskOptions = TaskOptions::new()
-///     .name(&"detector")
+///     .attributes(&Attributes::named("detector"))
 ///     .priority(Priority::of::<7>())
 ///     .deadline(Instant::from_millis(5))
 ///     .on_miss(OnMiss::Call);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TaskOptions {
-    pub(super) name: Option<&'static &'static str>,
+    pub(super) attributes: Option<&'static Attributes>,
+    pub(super) region: Option<RegionId>,
     pub(super) priority: Priority,
     pub(super) deadline: Option<Instant>,
     pub(super) on_miss: OnMiss,
@@ -34,7 +37,8 @@ impl TaskOptions {
     /// The lowest priority, no deadline, no quota.
     pub const fn new() -> Self {
         Self {
-            name: None,
+            attributes: None,
+            region: None,
             priority: Priority::LOWEST,
             deadline: None,
             on_miss: OnMiss::Count,
@@ -42,10 +46,17 @@ impl TaskOptions {
         }
     }
 
-    /// The name in dumps and traces; without one, the type name of the future. A reference to the string slice, because a
-    /// header has one word for it: `.name(&"reporter")`.
-    pub const fn name(mut self, name: &'static &'static str) -> Self {
-        self.name = Some(name);
+    /// What the task shares with others of its kind: name, clean-up, finaliser. In a function body, make them with
+    /// `const { &Attributes::named("reporter") }`.
+    pub const fn attributes(mut self, attributes: &'static Attributes) -> Self {
+        self.attributes = Some(attributes);
+        self
+    }
+
+    /// The region that owns the task, in place of the spawner's own ([`Cx::spawn`](super::Cx::spawn)) or none
+    /// ([`Executor::spawn`](super::Executor::spawn)).
+    pub const fn region(mut self, region: RegionId) -> Self {
+        self.region = Some(region);
         self
     }
 
@@ -67,12 +78,84 @@ impl TaskOptions {
         self
     }
 
-    /// The most polls the task may take in its life, 1 to 65,535; then it is ended and its joiner gets
-    /// [`Reason::PollQuota`](super::Reason::PollQuota).
+    /// The most polls the task may take in its life, 1 to 65,535; then it is asked to stop, for
+    /// [`Reason::PollQuota`].
     pub const fn poll_quota(mut self, polls: NonZeroU16) -> Self {
         self.poll_quota = Some(polls);
         self
     }
+}
+
+/// What tasks of a kind share, in static memory: a header has one word for all of it.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::exec::Attributes;
+/// use trilane::time::Duration;
+///
+/// static RADIO: Attributes =
+///     Attributes::named("radio").cleanup_polls(8).cleanup_time(Duration::from_millis(20));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes {
+    pub(super) name: Option<&'static str>,
+    pub(super) cleanup_polls: u16,
+    pub(super) cleanup_time: Duration,
+    pub(super) finaliser: Option<fn(&Forced)>,
+}
+
+impl Attributes {
+    /// Those of a task that was given none: no name, 64 polls and 100 ms to clean up, no finaliser.
+    pub const DEFAULT: &'static Self = &Self::new();
+
+    /// As [`DEFAULT`](Self::DEFAULT).
+    pub const fn new() -> Self {
+        Self { name: None, cleanup_polls: 64, cleanup_time: Duration::from_millis(100), finaliser: None }
+    }
+
+    /// As [`DEFAULT`](Self::DEFAULT), with a name for dumps and traces. Without one, they show the type name of the future.
+    pub const fn named(name: &'static str) -> Self {
+        let mut attributes = Self::new();
+        attributes.name = Some(name);
+        attributes
+    }
+
+    /// How often the task is polled, at most, after it was asked to stop. With 0 its future is dropped without another
+    /// poll.
+    pub const fn cleanup_polls(mut self, polls: u16) -> Self {
+        self.cleanup_polls = polls;
+        self
+    }
+
+    /// How long the task may live, at most, after it was asked to stop.
+    pub const fn cleanup_time(mut self, time: Duration) -> Self {
+        self.cleanup_time = time;
+        self
+    }
+
+    /// Called by the runner when the task was ended by force, after its future was dropped and before whoever joins it
+    /// is woken.
+    pub const fn finaliser(mut self, finaliser: fn(&Forced)) -> Self {
+        self.finaliser = Some(finaliser);
+        self
+    }
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A task whose future was dropped because it had not ended by itself in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Forced {
+    /// The task.
+    pub task: TaskId,
+    /// Why it had been asked to stop.
+    pub reason: Reason,
 }
 
 /// What a missed deadline does.
@@ -86,7 +169,7 @@ pub enum OnMiss {
     /// Counts it, and polls the task.
     #[default]
     Count = 0,
-    /// Counts it and ends the task instead of polling it; its joiner gets [`Reason::Deadline`](super::Reason::Deadline).
+    /// Counts it and asks the task to stop, for [`Reason::Deadline`].
     Cancel = 1,
     /// Counts it, calls the executor's hook ([`Executor::with_miss_hook`](super::Executor::with_miss_hook)), and polls the
     /// task.

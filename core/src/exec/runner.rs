@@ -4,11 +4,11 @@ use core::marker::PhantomData;
 
 use super::counters::add;
 use super::dispatch::Woken;
-use super::executor::Executor;
+use super::executor::{Executor, Slots};
 use super::platform::Platform;
 use super::shared::{Core, NOT_RUNNING};
 use super::spawn::LocalSpawner;
-use crate::sync::{Ordering, with_lock};
+use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Instant;
 
 /// The one that polls an executor's tasks. It stays in the context that started it.
@@ -81,14 +81,30 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         self.pass(woken, now, under)
     }
 
-    /// When the next pass is due if nothing is woken before: the earliest sleep's end.
+    /// When the next pass is due if nothing is woken before: at the earliest end of a sleep or of a clean-up.
     pub fn next_alarm(&self) -> Option<Instant> {
-        self.core().next_due()
+        with_lock(|cs| self.next_due(cs)).map(Instant::from_micros)
+    }
+
+    /// When something is to be done that nothing wakes for: a sleep that ends, a clean-up whose time is over.
+    #[inline(always)]
+    fn next_due(&self, cs: CriticalSection<'_>) -> Option<u64> {
+        // SAFETY: two numbers are read, nothing is called but `Slots` (Guarded Invariant).
+        let (sleep, force) = unsafe {
+            (
+                self.core().timers.with(cs, |timers| timers.next_due()),
+                self.executor.lanes.with(cs, |lanes| lanes.next_due(&Slots(self.executor))),
+            )
+        };
+        match force {
+            None => sleep,
+            Some(force) => Some(sleep.map_or(force, |sleep| sleep.min(force))),
+        }
     }
 
     /// Whether a pass would poll something now. Plain loads.
     pub fn is_runnable(&self) -> bool {
-        self.core().queued.load(Ordering::Relaxed) > 0 || self.executor.is_woken()
+        self.core().queued.load(Ordering::Relaxed) > 0 || self.executor.is_woken() || self.core().has_work()
     }
 
     /// Passes for ever, sleeping in between.
@@ -128,7 +144,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         }
     }
 
-    /// Takes the time of a pass and wakes whoever sleeps until then.
+    /// Takes the time of a pass, wakes whoever sleeps until then, and ends whose clean-up is over by then.
     #[inline(never)]
     fn begin_pass(&self, now: Instant) -> Instant {
         let core = self.core();
@@ -140,17 +156,18 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
                 clock.alarm = clock.alarm.filter(|&alarm| alarm > clock.now);
                 clock.now
             });
-            let due =
-                core.timers.with(cs, |timers| timers.next_due()).is_some_and(|due| due <= latest.as_micros());
-            (latest, due)
+            (latest, self.next_due(cs).is_some_and(|due| due <= latest.as_micros()))
         });
         if latest > now {
             add(&core.tally.clock_regressions, 1);
         }
         self.executor.platform.pass_begins(latest);
         if due {
-            // SAFETY: the executor is static and whole.
-            unsafe { Core::expire(self.executor.core(), latest) };
+            // SAFETY: the executor is static and whole, and this is its runner, in no poll.
+            unsafe {
+                Core::expire(self.executor.core(), latest);
+                self.executor.force_due(latest);
+            }
         }
         latest
     }
@@ -159,7 +176,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         let core = self.core();
         // SAFETY: numbers are compared and stored, nothing is called (Guarded Invariant).
         let changed = with_lock(|cs| unsafe {
-            let next = core.timers.with(cs, |timers| timers.next_due()).map(Instant::from_micros);
+            let next = self.next_due(cs).map(Instant::from_micros);
             core.clock.with(cs, |clock| (clock.alarm != next).then(|| clock.alarm = next).map(|()| next))
         });
         if let Some(next) = changed {
@@ -173,7 +190,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         let core = self.core();
         // SAFETY: numbers are compared, nothing is called (Guarded Invariant).
         let (next, alarm) = with_lock(|cs| unsafe {
-            let next = core.timers.with(cs, |timers| timers.next_due()).map(Instant::from_micros);
+            let next = self.next_due(cs).map(Instant::from_micros);
             (next, core.clock.with(cs, |clock| clock.alarm))
         });
         next == alarm && next.is_none_or(|next| next > self.executor.platform.now())

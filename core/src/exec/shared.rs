@@ -4,6 +4,7 @@ use super::bank::{Bank, BankHead};
 use super::counters::Tally;
 use super::header::{Header, state};
 use super::options::Miss;
+use super::regions::Entry;
 use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::sched::{Priority, Timers};
@@ -24,6 +25,12 @@ pub(crate) struct Core {
     /// How many slots the lanes hold. Only the runner pushes and pops, so it may read this without the lock.
     pub(super) queued: AtomicU32,
     pub(super) started: AtomicBool,
+    /// No more tasks and regions: the executor shuts down.
+    pub(super) closing: AtomicBool,
+    /// What regions wait for the runner: the number of the first on the list, and a flag for the root. Changed under the
+    /// critical section.
+    pub(super) work: AtomicU32,
+    pub(super) regions: &'static [Entry],
     banks: u8,
     per_bank: u8,
     banks_at: u32,
@@ -47,6 +54,8 @@ pub(super) struct Ops {
     pub pend: unsafe fn(*const Core),
     pub set_deadline: unsafe fn(*const Core, CriticalSection<'_>, u16, Option<u64>),
     pub set_priority: unsafe fn(*const Core, CriticalSection<'_>, u16, Priority),
+    /// Takes a task out of the lanes and gives it the end of its clean-up in place of a deadline.
+    pub withdraw: unsafe fn(*const Core, CriticalSection<'_>, u16, u64),
     pub trace: Option<unsafe fn(*const Core, TraceEvent)>,
 }
 
@@ -62,6 +71,9 @@ impl Core {
             running: AtomicU32::new(NOT_RUNNING),
             queued: AtomicU32::new(0),
             started: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            work: AtomicU32::new(0),
+            regions: &[],
             banks: banks as u8,
             per_bank: PER_BANK as u8,
             banks_at: banks_at as u32,
@@ -94,6 +106,20 @@ impl Core {
             (bank < usize::from((*core).banks) && index < u32::from((*core).per_bank))
                 .then(|| BankHead::header(Self::bank(core, bank), index))
         }
+    }
+
+    /// All headers, lowest slot first.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub unsafe fn headers(core: *const Core) -> impl Iterator<Item = *const Header> {
+        // SAFETY: the caller's promise; the indices are below the executor's size.
+        let (banks, per_bank) = unsafe { (usize::from((*core).banks), u32::from((*core).per_bank)) };
+        (0..banks).flat_map(move |bank| {
+            // SAFETY: as above.
+            (0..per_bank).map(move |index| unsafe { BankHead::header(Self::bank(core, bank), index) })
+        })
     }
 
     /// Claims the lowest free slot: transition 1. Any context. O(banks).

@@ -12,6 +12,7 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll, Waker};
 
+use super::cancel::{Cancelled, Reason, heard};
 use super::cx::Cx;
 use super::shared::Core;
 use crate::sched::TimerNode;
@@ -22,13 +23,16 @@ use crate::time::{Duration, Instant};
 ///
 /// # Cancellation
 ///
-/// Dropping it disarms it: O(log n), nothing is left behind.
+/// When the task that awaits it is asked to stop, it is ready at once, with [`Cancelled`]. Dropping it disarms it: O(log n),
+/// nothing is left behind.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     core: *const Core,
     due: Instant,
     /// Whether the executor may know the entry: set when it is armed, cleared when it was seen fired or was disarmed.
     known: bool,
+    /// Whether it waits its time out, whatever its task is asked for.
+    deaf: bool,
     entry: Entry,
 }
 
@@ -55,7 +59,13 @@ impl Sleep {
     /// `core` points into a whole, static executor.
     pub(super) unsafe fn new(core: *const Core, due: Instant) -> Self {
         let entry = Entry { node: TimerNode::new(), fired: Cell::new(false), waker: UnsafeCell::new(None) };
-        Self { core, due, known: false, entry }
+        Self { core, due, known: false, deaf: false, entry }
+    }
+
+    /// One that waits its time out even if its task is asked to stop.
+    fn deaf(mut self) -> Self {
+        self.deaf = true;
+        self
     }
 
     /// When it is over.
@@ -87,13 +97,18 @@ impl Sleep {
 }
 
 impl Future for Sleep {
-    type Output = ();
+    type Output = Result<(), Cancelled>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing is moved; the entry stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
+        if !this.deaf
+            && let Some(reason) = heard(cx)
+        {
+            return Poll::Ready(Err(Cancelled(reason)));
+        }
         if !this.known && this.entry.fired.get() {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         // Cloned before and dropped after the critical section, since both may run foreign code.
         let mut waker = Some(cx.waker().clone());
@@ -118,7 +133,7 @@ impl Future for Sleep {
             // SAFETY: the core is static.
             unsafe { Core::alarm_is_old(core) };
         }
-        if fired { Poll::Ready(()) } else { Poll::Pending }
+        if fired { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
@@ -179,26 +194,28 @@ impl Core {
             }
         }
     }
-
-    /// When the earliest sleep is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        // SAFETY: the root is read, nothing is called (Guarded Invariant).
-        with_lock(|cs| unsafe { self.timers.with(cs, |timers| timers.next_due()) }).map(Instant::from_micros)
-    }
 }
 
-/// The time of a [`Timeout`] was up before its future was ready.
+/// Why a [`Timeout`] gave its future up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Elapsed;
+pub enum TimeoutError {
+    /// The time was up.
+    Elapsed,
+    /// The task was asked to stop.
+    Cancelled(Reason),
+}
 
-impl fmt::Display for Elapsed {
+impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time was up before the future was ready")
+        match self {
+            Self::Elapsed => f.write_str("the time was up before the future was ready"),
+            Self::Cancelled(reason) => Cancelled(*reason).fmt(f),
+        }
     }
 }
 
-impl core::error::Error for Elapsed {}
+impl core::error::Error for TimeoutError {}
 
 /// A future with limited time; made by [`Cx::timeout`].
 ///
@@ -206,8 +223,8 @@ impl core::error::Error for Elapsed {}
 ///
 /// # Cancellation
 ///
-/// Dropping it drops the future and disarms the timer. When the time is up, the future is dropped with the `Timeout`, not
-/// before.
+/// When its task is asked to stop, it gives the future up, of whatever kind that is. Dropping it drops the future and disarms
+/// the timer. A future that was given up is dropped with the `Timeout`, not before.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Timeout<F> {
     sleep: Sleep,
@@ -221,7 +238,7 @@ impl<F> Timeout<F> {
 }
 
 impl<F: Future> Future for Timeout<F> {
-    type Output = Result<F::Output, Elapsed>;
+    type Output = Result<F::Output, TimeoutError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: both fields are pinned with the whole and never moved out.
@@ -232,7 +249,10 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        sleep.poll(cx).map(|()| Err(Elapsed))
+        sleep.poll(cx).map(|over| {
+            Err(over
+                .map_or_else(|Cancelled(reason)| TimeoutError::Cancelled(reason), |()| TimeoutError::Elapsed))
+        })
     }
 }
 
@@ -281,12 +301,16 @@ impl Interval {
 
     /// Waits for the next tick and returns the time for which it was scheduled.
     ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] when the task is asked to stop.
+    ///
     /// # Cancellation
     ///
     /// A tick whose future is dropped is not lost: the next call waits for the same one.
-    pub async fn tick(&mut self) -> Instant {
+    pub async fn tick(&mut self) -> Result<Instant, Cancelled> {
         let due = self.next;
-        self.cx.sleep_until(due).await;
+        self.cx.sleep_until(due).await?;
         self.next = match self.missed {
             MissedTick::Burst => due + self.period,
             MissedTick::Delay => (due + self.period).max(self.cx.now() + self.period_if_late(due)),
@@ -295,7 +319,7 @@ impl Interval {
                 due + self.period.saturating_mul(late.as_micros() / self.period.as_micros() + 1)
             }
         };
-        due
+        Ok(due)
     }
 
     /// The period when a whole one has passed since `due`, else nothing: a tick is missed by a period, not by the time
@@ -306,6 +330,11 @@ impl Interval {
 }
 
 /// Delays for `embedded-hal-async` drivers; made by [`Cx::delay`]. Waits at least as long as asked, in whole microseconds.
+///
+/// # Cancellation
+///
+/// The trait has no way to say that a delay was cut short, and a driver relies on its length: so it waits its time out when
+/// the task is asked to stop, unless the clean-up time is over before.
 #[derive(Clone, Copy, Debug)]
 pub struct Delay {
     cx: Cx,
@@ -315,21 +344,23 @@ impl Delay {
     pub(super) fn new(cx: Cx) -> Self {
         Self { cx }
     }
+
+    async fn wait(self, span: Duration) {
+        // Deaf: it isn't cancelled.
+        let _ = self.cx.sleep(span).deaf().await;
+    }
 }
 
 impl embedded_hal_async::delay::DelayNs for Delay {
-    /// # Cancellation
-    ///
-    /// As for [`Sleep`].
     async fn delay_ns(&mut self, ns: u32) {
-        self.cx.sleep(Duration::from_nanos_ceil(ns.into())).await;
+        self.wait(Duration::from_nanos_ceil(ns.into())).await;
     }
 
     async fn delay_us(&mut self, us: u32) {
-        self.cx.sleep(Duration::from_micros(us.into())).await;
+        self.wait(Duration::from_micros(us.into())).await;
     }
 
     async fn delay_ms(&mut self, ms: u32) {
-        self.cx.sleep(Duration::from_millis(ms.into())).await;
+        self.wait(Duration::from_millis(ms.into())).await;
     }
 }

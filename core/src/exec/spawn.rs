@@ -4,16 +4,18 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::cx::Cx;
+use super::ending::Release;
 use super::executor::Executor;
-use super::header::{Header, Table, state};
+use super::header::{Header, Table, reason, state};
 use super::join::JoinHandle;
-use super::options::TaskOptions;
+use super::options::{Attributes, TaskOptions};
 use super::platform::Platform;
 use super::pool::TaskPool;
+use super::region::RegionId;
 use super::shared::Core;
 use super::task::{Task, Vtable};
 use super::trace::TraceEvent;
-use crate::sync::{Ordering, with_lock};
+use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Instant;
 
 /// The task could not be spawned; nothing has changed. `rejected` is what was to make the future.
@@ -35,6 +37,14 @@ pub enum SpawnErrorKind {
     ExecutorFull,
     /// The deadline of the options lies before the time of the executor's latest pass.
     DeadlinePassed,
+    /// The region is closing or has closed, or is another executor's; or the executor shuts down.
+    RegionClosed,
+    /// The region has as many tasks as its quota allows.
+    QuotaExceeded,
+    /// The task whose [`Cx`] spawns has ended.
+    Stale,
+    /// The join set holds as many tasks as it has room for.
+    SetFull,
 }
 
 impl fmt::Display for SpawnErrorKind {
@@ -45,6 +55,12 @@ impl fmt::Display for SpawnErrorKind {
                 "the executor is full: raise its BANKS or PER_BANK, or wait for a task to end"
             }
             Self::DeadlinePassed => "the deadline has passed already: give one that is still to come",
+            Self::RegionClosed => "the region is closing: nothing new begins in it",
+            Self::QuotaExceeded => "the region's quota is used up: raise it, or wait for a task to end",
+            Self::Stale => {
+                "the task that spawns has ended: spawn through the executor, or by the Cx of a task that runs"
+            }
+            Self::SetFull => "the join set is full: raise its N, or take a result",
         })
     }
 }
@@ -128,17 +144,49 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
     {
         // SAFETY: the executor is static and whole; the spawner is in the runner's context (it is not `Send`), so the
         // future is built, polled and dropped there.
-        unsafe { spawn(self.executor.core(), options, pool, build) }
+        unsafe { spawn(self.executor.core(), Owner::Root, options, pool, build) }
     }
 }
 
-/// Spawns from any context: claims storage and slot, or neither; builds the future in place; publishes; wakes.
+/// Who spawns a task or opens a region, and so whose region that is in.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    /// The executor: in none.
+    Root,
+    /// A task, by its header and generation: in the task's own.
+    Task(*const Header, u32),
+    /// A region: in that one.
+    Region(RegionId),
+}
+
+impl Owner {
+    /// The region's number; 0 for none.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor, of which the header is one.
+    pub unsafe fn region(self, core: *const Core, cs: CriticalSection<'_>) -> Result<u16, SpawnErrorKind> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self {
+                Self::Root => Ok(0),
+                Self::Task(header, generation) => {
+                    Core::region_of(header, generation).ok_or(SpawnErrorKind::Stale)
+                }
+                Self::Region(id) => Core::find_region(core, cs, id).ok_or(SpawnErrorKind::RegionClosed),
+            }
+        }
+    }
+}
+
+/// Spawns from any context: claims storage, slot and membership, or none; builds the future in place; publishes; wakes.
 ///
 /// # Safety
 ///
 /// `core` points into a whole, static executor. `F` is `Send`, or the caller is in the runner's context.
 pub(super) unsafe fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
     core: *const Core,
+    owner: Owner,
     options: TaskOptions,
     pool: &'static TaskPool<BYTES, SLOTS>,
     build: B,
@@ -164,58 +212,89 @@ where
         let vtable = Task::<F, BYTES, SLOTS>::VTABLE;
         (*header).storage.set(storage);
         (*header).node.embedder_word.set(number);
-        let unclaim = Unclaim { header, vtable };
+        if let Err(kind) = admit(core, header, owner, &options) {
+            Unclaim { header, vtable, leaves: false };
+            return Err(SpawnError { kind, rejected: build });
+        }
+        let unclaim = Unclaim { header, vtable, leaves: true };
         let future = build(Cx::new(header));
         core::mem::forget(unclaim);
         storage.cast::<F>().write(future);
         let id = Header::id(header);
         (*core).tally.spawns.fetch_add(1, Ordering::Relaxed);
-        let name = options.name.map_or_else(vtable.type_name, |name| *name);
-        Core::trace(core, TraceEvent::Spawned { id, name });
-        publish(header, vtable, options);
+        if (*core).ops.trace.is_some() {
+            let name =
+                options.attributes.and_then(|attributes| attributes.name).unwrap_or_else(vtable.type_name);
+            Core::trace(core, TraceEvent::Spawned { id, name });
+        }
+        publish(core, header, vtable, options);
         Header::wake(header);
         Ok(JoinHandle::new(header, id))
     }
 }
 
-/// Gives a claimed slot back if what builds its future unwinds.
+/// Makes a claimed header a member of its region, if that takes it.
+///
+/// # Safety
+///
+/// `core` points into a whole, static executor; the header is claimed by the caller.
+#[inline(never)]
+unsafe fn admit(
+    core: *const Core,
+    header: *const Header,
+    owner: Owner,
+    options: &TaskOptions,
+) -> Result<(), SpawnErrorKind> {
+    // SAFETY: the caller's promise.
+    with_lock(|cs| unsafe {
+        let region = options.region.map_or(owner, Owner::Region).region(core, cs)?;
+        Core::admit(core, cs, header, region)
+    })
+}
+
+/// Gives a claimed slot back if its region refuses it, or what builds its future unwinds.
 struct Unclaim {
     header: *const Header,
     vtable: &'static Vtable,
+    /// Whether it is a member of its region.
+    leaves: bool,
 }
 
 impl Drop for Unclaim {
     fn drop(&mut self) {
         // SAFETY: the header is claimed by `spawn`, its storage empty.
-        unsafe {
-            (*self.header).vtable.publish(self.vtable, Table::LOOK);
-            Header::release(self.header);
-        }
+        unsafe { (*self.header).vtable.publish(self.vtable, Table::LOOK) };
+        drop(Release { header: self.header, leaves: self.leaves });
     }
 }
 
-/// Makes a claimed header live, with a join handle: transition 2.
+/// Makes a claimed header live, with a join handle: transition 2. If its region was closed meanwhile, it is asked to stop.
 ///
 /// # Safety
 ///
 /// The header is claimed by the caller, its storage filled with a future of `vtable`'s.
 #[inline(never)]
-unsafe fn publish(header: *const Header, vtable: &'static Vtable, options: TaskOptions) {
+unsafe fn publish(core: *const Core, header: *const Header, vtable: &'static Vtable, options: TaskOptions) {
     let mut word = state::LIVE | state::HANDLE | (options.on_miss as u32) << state::ON_MISS;
     let mut flags = 0;
     if let Some(quota) = options.poll_quota {
         word |= state::LIMITED | u32::from(quota.get()) << state::QUOTA;
         flags |= Table::LOOK;
     }
-    // SAFETY: the caller's promise. Under the lock, because a stale id may be re-keying the node right now, and a dump reading.
-    with_lock(|_| unsafe {
-        (*header).name.set(options.name);
+    // SAFETY: the caller's promise. Under the lock, because a stale id may be re-keying the node right now, a region asking its
+    // members to stop, and a dump reading.
+    with_lock(|cs| unsafe {
+        (*header).attributes.set(options.attributes.unwrap_or(Attributes::DEFAULT));
         let node = &(*header).node;
         node.reset(options.priority, options.deadline.map(Instant::as_micros));
         if node.deadline().is_some() {
             flags |= Table::TIMED;
         }
-        (*header).state.store(word, Ordering::Release);
+        let asked = reason((*header).state.swap(word, Ordering::AcqRel));
         (*header).vtable.publish(vtable, flags);
+        if let Some(asked) = asked {
+            let now = (*core).clock.with(cs, |clock| clock.now);
+            Core::request(core, cs, header, asked, now);
+        }
     });
 }

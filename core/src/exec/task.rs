@@ -6,9 +6,9 @@ use core::ptr;
 use core::task::{Context, Poll};
 
 use super::bank::Bell;
+use super::cancel::PANICKED;
 use super::cx::Cx;
 use super::header::Header;
-use super::join::PANICKED;
 use super::pool::TaskPool;
 use super::waker::waker;
 

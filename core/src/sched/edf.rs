@@ -200,7 +200,12 @@ fn settle<N: Nodes + ?Sized, const END: bool>(nodes: &N, mut heap: Heap<'_, END>
 }
 
 #[inline(never)]
-fn sift_up<N: Nodes + ?Sized, const END: bool>(nodes: &N, mut heap: Heap<'_, END>, mut hole: usize, slot: u16) {
+fn sift_up<N: Nodes + ?Sized, const END: bool>(
+    nodes: &N,
+    mut heap: Heap<'_, END>,
+    mut hole: usize,
+    slot: u16,
+) {
     let node = nodes.node(slot);
     while hole > 0 {
         let parent = (hole - 1) / 2;
