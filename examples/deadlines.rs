@@ -9,7 +9,7 @@
 use core::num::NonZeroU16;
 
 use board::{Board, println};
-use trilane::exec::{Cx, Executor, Miss, OnMiss, TaskOptions, TaskPool, future_size};
+use trilane::exec::{Attributes, Cancelled, Cx, Executor, Miss, OnMiss, TaskOptions, TaskPool, future_size};
 use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
 
@@ -70,29 +70,31 @@ async fn periods(cx: Cx) {
     let sampler = cx.spawn(&SAMPLER, move |cx| sample(cx, start)).expect("room for one");
     let top = TASK.priority(Priority::HIGHEST);
     let logger = cx.spawn_with(top, &LOGGER, move |cx| log(cx, start)).expect("room for one");
-    sampler.await.expect("it is in time");
-    logger.await.expect("it has no deadline");
+    assert_eq!(sampler.await, Ok(Ok(())), "it is in time");
+    assert_eq!(logger.await, Ok(Ok(())), "it has no deadline");
 }
 
-async fn sample(cx: Cx, start: Instant) {
+async fn sample(cx: Cx, start: Instant) -> Result<(), Cancelled> {
     let mut due = start;
     for number in 1..=3 {
         due += PERIOD;
         // By half a period after it is due. Set before the wait, so that it holds for the wake that ends it.
         let deadline = due + Duration::from_millis(5);
         cx.set_deadline(Some(deadline)).expect("lies ahead");
-        cx.sleep_until(due).await;
+        cx.sleep_until(due).await?;
         println!("  {} ms: sample {number}, deadline {} ms", since(start, cx.now()), since(start, deadline));
     }
+    Ok(())
 }
 
-async fn log(cx: Cx, start: Instant) {
+async fn log(cx: Cx, start: Instant) -> Result<(), Cancelled> {
     let mut due = start;
     for number in 1..=3 {
         due += PERIOD;
-        cx.sleep_until(due).await;
+        cx.sleep_until(due).await?;
         println!("  {} ms: log {number}", since(start, cx.now()));
     }
+    Ok(())
 }
 
 static SLEEPER: TaskPool<{ future_size(&oversleep) }, 1> = TaskPool::new();
@@ -104,17 +106,18 @@ async fn misses(cx: Cx) {
         let options = TASK.deadline(start + Duration::from_millis(20)).on_miss(on_miss);
         let sleeper = cx.spawn_with(options, &SLEEPER, oversleep).expect("room for one");
         match sleeper.await {
-            Ok(woke) => println!("  {name}: ran at {} ms", since(start, woke)),
+            Ok(Ok(woke)) => println!("  {name}: ran at {} ms", since(start, woke)),
+            Ok(Err(cancelled)) => println!("  {name}: {cancelled}"),
             Err(error) => println!("  {name}: {error}"),
         }
     }
     let counters = EXECUTOR.counters();
-    println!("  misses {}, ended for one {}", counters.misses, counters.cancelled_by_deadline);
+    println!("  misses {}, asked to stop for one {}", counters.misses, counters.cancelled_by_deadline);
 }
 
-async fn oversleep(cx: Cx) -> Instant {
-    cx.sleep(Duration::from_millis(50)).await;
-    cx.now()
+async fn oversleep(cx: Cx) -> Result<Instant, Cancelled> {
+    cx.sleep(Duration::from_millis(50)).await?;
+    Ok(cx.now())
 }
 
 /// The executor's hook: called from its run loop, before the task is polled.
@@ -125,8 +128,10 @@ fn on_miss(miss: &Miss) {
 static RESTLESS: TaskPool<{ future_size(&never_done) }, 1> = TaskPool::new();
 
 async fn quota(cx: Cx) {
-    println!("a task that is never done, with a quota of 3 polls:");
-    let options = TASK.poll_quota(NonZeroU16::new(3).expect("not zero"));
+    println!("a task that is never done, with a quota of 3 polls and 2 to clean up:");
+    let options = TASK
+        .attributes(const { &Attributes::new().cleanup_polls(2) })
+        .poll_quota(NonZeroU16::new(3).expect("not zero"));
     let restless = cx.spawn_with(options, &RESTLESS, never_done).expect("room for one");
     if let Err(error) = restless.await {
         println!("  {error}");
@@ -135,7 +140,7 @@ async fn quota(cx: Cx) {
 
 async fn never_done(cx: Cx) {
     for poll in 1_u32.. {
-        println!("  poll {poll}");
+        println!("  poll {poll}{}", if cx.is_cancelled() { ": asked to stop" } else { "" });
         cx.yield_now().await;
     }
 }

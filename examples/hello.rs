@@ -6,7 +6,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use board::{Board, println};
-use trilane::exec::{Cx, Executor, TaskPool, future_size};
+use trilane::exec::{Cancelled, Cx, Executor, TaskPool, future_size};
 use trilane::time::Duration;
 
 static POOL: TaskPool<{ future_size(&greet) }, 1> = TaskPool::new();
@@ -20,9 +20,9 @@ fn main() -> ! {
     })
 }
 
-async fn greet(cx: Cx) {
+async fn greet(cx: Cx) -> Result<(), Cancelled> {
     println!("hello");
-    cx.sleep(Duration::from_secs(1)).await;
+    cx.sleep(Duration::from_secs(1)).await?;
     println!("hello again, a second later");
     board::exit(0)
 }

@@ -11,7 +11,9 @@ use core::task::Poll;
 
 use board::{Board, println};
 use embassy_sync::waitqueue::AtomicWaker;
-use trilane::exec::{Cx, Executor, Platform, Runner, TaskId, TaskOptions, TaskPool, TaskState, future_size};
+use trilane::exec::{
+    Attributes, Cx, Executor, Platform, Runner, TaskId, TaskOptions, TaskPool, TaskState, future_size,
+};
 use trilane::sched::Priority;
 use trilane::sync::{AtomicU32, Ordering::Relaxed};
 use trilane::time::Instant;
@@ -49,12 +51,27 @@ const TASK: TaskOptions = TaskOptions::new();
 
 /// In the order in which they are spawned; which is why `report` goes before `blink`.
 const MIXED: [(TaskOptions, &str); 6] = [
-    (TASK.name(&"report").priority(Priority::of::<1>()), "lower priority"),
-    (TASK.name(&"blink").priority(Priority::of::<1>()), "as report, but arrived after it"),
-    (TASK.name(&"radio").priority(Priority::HIGHEST), "no deadline: after all that have one"),
-    (TASK.name(&"motor").priority(Priority::of::<4>()).deadline(FAR), "same deadline, lower priority"),
-    (TASK.name(&"brake").priority(Priority::of::<9>()).deadline(FAR), "later deadline"),
-    (TASK.name(&"sensor").deadline(NEAR), "earliest deadline: its priority doesn't matter"),
+    (TASK.attributes(&Attributes::named("report")).priority(Priority::of::<1>()), "lower priority"),
+    (
+        TASK.attributes(&Attributes::named("blink")).priority(Priority::of::<1>()),
+        "as report, but arrived after it",
+    ),
+    (
+        TASK.attributes(&Attributes::named("radio")).priority(Priority::HIGHEST),
+        "no deadline: after all that have one",
+    ),
+    (
+        TASK.attributes(&Attributes::named("motor")).priority(Priority::of::<4>()).deadline(FAR),
+        "same deadline, lower priority",
+    ),
+    (
+        TASK.attributes(&Attributes::named("brake")).priority(Priority::of::<9>()).deadline(FAR),
+        "later deadline",
+    ),
+    (
+        TASK.attributes(&Attributes::named("sensor")).deadline(NEAR),
+        "earliest deadline: its priority doesn't matter",
+    ),
 ];
 
 static MIXED_TASKS: TaskPool<{ future_size(&explain) }, { MIXED.len() }> = TaskPool::new();
@@ -125,11 +142,14 @@ async fn fidget(_cx: Cx) {
 static CONDUCTOR: TaskPool<{ future_size(&conduct) }, 1> = TaskPool::new();
 static PLAYERS: TaskPool<{ future_size(&play) }, 3> = TaskPool::new();
 
+static PLAYER_NAMES: [Attributes; 3] =
+    [Attributes::named("flute"), Attributes::named("oboe"), Attributes::named("horn")];
+
 fn rekey(runner: &mut Runner<Board, 1, 8>) {
     println!("re-keyed while they wait in a lane:");
     let spawner = runner.spawner();
-    let [_, oboe, horn] = [&"flute", &"oboe", &"horn"].map(|name| {
-        let options = TASK.name(name).priority(Priority::of::<5>());
+    let [_, oboe, horn] = PLAYER_NAMES.each_ref().map(|attributes| {
+        let options = TASK.attributes(attributes).priority(Priority::of::<5>());
         spawner.spawn_local_with(options, &PLAYERS, play).expect("room for three").id()
     });
     // The highest priority: it runs while the others are queued.

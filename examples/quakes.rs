@@ -26,7 +26,7 @@ use detector::{Detector, DetectorError, Strong, Swarm};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use quake_table::{EVENTS, Event, NETWORKS};
-use trilane::exec::{Cx, Executor, JoinError, TaskOptions, TaskPool, future_size};
+use trilane::exec::{Attributes, Cancelled, Cx, Executor, JoinError, TaskOptions, TaskPool, future_size};
 use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
 
@@ -73,19 +73,32 @@ impl fmt::Display for Alert {
     }
 }
 
+/// The sources are named after their networks.
+static NAMES: [Attributes; NETWORKS.len()] = {
+    let mut names = [Attributes::new(); NETWORKS.len()];
+    let mut network = 0;
+    while network < NETWORKS.len() {
+        names[network] = Attributes::named(NETWORKS[network]);
+        network += 1;
+    }
+    names
+};
+
 board::entry!(main);
 
 fn main() -> ! {
     let mut runner = EXECUTOR.start().expect("nobody else starts it");
     let spawner = runner.spawner();
     let middle = TaskOptions::new().priority(Priority::of::<1>());
-    for (network, name) in NETWORKS.iter().enumerate() {
-        let spawned = spawner.spawn_local_with(middle.name(name), &SOURCES, move |cx| source(cx, network));
+    for (network, attributes) in NAMES.iter().enumerate() {
+        let options = middle.attributes(attributes);
+        let spawned = spawner.spawn_local_with(options, &SOURCES, move |cx| source(cx, network));
         spawned.expect("room for all networks");
     }
-    let urgent = TaskOptions::new().name(&"detector").deadline(START + LATENCY);
+    let urgent =
+        TaskOptions::new().attributes(const { &Attributes::named("detector") }).deadline(START + LATENCY);
     let mut detector = spawner.spawn_local_with(urgent, &DETECTOR, detect).expect("room for one");
-    let lowest = TaskOptions::new().name(&"reporter");
+    let lowest = TaskOptions::new().attributes(const { &Attributes::named("reporter") });
     let mut reporter = spawner.spawn_local_with(lowest, &REPORTER, report).expect("room for one");
 
     runner.run_until(|| detector.is_finished() && reporter.is_finished());
@@ -95,16 +108,17 @@ fn main() -> ! {
 }
 
 /// Replays what one network has recorded, each event at its time.
-async fn source(cx: Cx, network: usize) {
+async fn source(cx: Cx, network: usize) -> Result<(), Cancelled> {
     let mut events = EVENTS.iter().filter(|event| usize::from(event.net) == network);
     let mut next = events.next();
     REPORTS[network].send(Report { event: None, next_ms: next.map(|event| event.t_ms) }).await;
     while let Some(event) = next {
         // Before the wait: a search after it would delay the event.
         next = events.next();
-        cx.sleep_until(board_time(event.t_ms)).await;
+        cx.sleep_until(board_time(event.t_ms)).await?;
         REPORTS[network].send(Report { event: Some(event), next_ms: next.map(|event| event.t_ms) }).await;
     }
+    Ok(())
 }
 
 /// What the detector has seen.

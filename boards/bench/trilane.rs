@@ -331,10 +331,10 @@ async fn timing(cx: Cx, meter: Meter, n: usize) {
     let (mut arm_last, mut cancel_last) = (Stats::new(WARM_UP), Stats::new(WARM_UP));
     while arm.count() < MEASURED {
         // Earlier than all others, so that the alarm moves; then later than all.
-        arm_and_cancel(meter, cx.sleep_until(cx.now() + AHEAD), &mut arm, &mut cancel).await;
-        arm_and_cancel(meter, cx.sleep_until(start + AHEAD), &mut arm_last, &mut cancel_last).await;
+        arm_and_cancel(meter, cx.sleep_until(cx.now() + AHEAD), &mut arm, &mut cancel).await.unwrap();
+        arm_and_cancel(meter, cx.sleep_until(start + AHEAD), &mut arm_last, &mut cancel_last).await.unwrap();
         // As the peer's image does, whose queue keeps the timer until then.
-        cx.sleep(AHEAD).await;
+        cx.sleep(AHEAD).await.unwrap();
     }
     assert!(cx.now() < start, "the sleepers have slept throughout");
     arm.print("timer_arm", n);
@@ -375,7 +375,7 @@ async fn arm_and_cancel(meter: Meter, sleep: Sleep, arm: &mut Stats, cancel: &mu
 /// Sleeps until each round's instant; the last of the round's sleepers to wake reports when that was.
 async fn sleeping(cx: Cx, n: usize, start: Instant, go: &'static Signal<CriticalSectionRawMutex, ()>) {
     for round in 0..WARM_UP + ROUNDS {
-        cx.sleep_until(start + step(n).saturating_mul(round.into())).await;
+        cx.sleep_until(start + step(n).saturating_mul(round.into())).await.unwrap();
         let now = read();
         // A load and a store, because a Cortex-M0 has no read-modify-write; the tasks are of one executor.
         let arrived = ARRIVED.load(Ordering::Relaxed) + 1;

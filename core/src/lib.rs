@@ -15,21 +15,21 @@
 //! | [`arena`] | generational slots over a bitmap |
 //! | [`time`] | microseconds, handed in from outside |
 //! | [`sched`] | what runs next, as pure data: FIFO, EDF, lanes, timers |
-//! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join |
+//! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join, regions, cancellation |
 //!
 //! # Examples
 //!
 //! Driven by hand, with time passed in (on a board, [`exec::Runner::run`] does this for ever):
 //!
 //! ```
-//! use trilane::exec::{Cx, Executor, Manual, TaskPool};
+//! use trilane::exec::{Cancelled, Cx, Executor, Manual, TaskPool};
 //! use trilane::time::{Duration, Instant};
 //!
-//! async fn blink(cx: Cx, times: u32) -> u32 {
+//! async fn blink(cx: Cx, times: u32) -> Result<u32, Cancelled> {
 //!     for _ in 0..times {
-//!         cx.sleep(Duration::from_millis(10)).await;
+//!         cx.sleep(Duration::from_millis(10)).await?;
 //!     }
-//!     times
+//!     Ok(times)
 //! }
 //!
 //! static POOL: TaskPool<256, 1> = TaskPool::new();
@@ -43,7 +43,7 @@
 //!     runner.poll_pending(at);
 //! }
 //! assert_eq!(runner.now(), Instant::from_millis(20));
-//! assert_eq!(task.try_join(), Some(Ok(2)));
+//! assert_eq!(task.try_join(), Some(Ok(Ok(2))));
 //! ```
 
 #![no_std]

@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use trilane::arena::Stale;
 use trilane::exec::{
-    AlreadyStarted, Cx, DeadlineError, Elapsed, Executor, JoinError, Manual, MissedTick, Reason,
-    SpawnErrorKind, TaskId, TaskOptions, TaskPool, ZeroPeriod,
+    AlreadyStarted, Cx, DeadlineError, Executor, JoinError, Manual, MissedTick, Reason, SpawnErrorKind,
+    TaskId, TaskOptions, TaskPool, TimeoutError, ZeroPeriod,
 };
 use trilane::sched::{Priority, PriorityOutOfRange};
 use trilane::time::{Duration, Instant};
@@ -119,7 +119,7 @@ fn a_cx_whose_task_has_ended_still_sleeps_and_spawns() {
     assert_eq!(cx.set_priority(Priority::HIGHEST), Err(Stale));
     let mut task = cx.spawn(pool::<1>(), |_| cx.sleep(Duration::from_micros(3))).unwrap();
     run_out(&mut runner);
-    assert_eq!(task.try_join(), Some(Ok(())));
+    assert_eq!(task.try_join(), Some(Ok(Ok(()))));
     assert_eq!(cx.now(), us(3));
 }
 
@@ -198,7 +198,7 @@ fn a_clock_that_goes_backwards_is_counted_and_loses_nothing() {
     // The sleep that was due is over although the time passed in lies before it.
     runner.poll_pending(us(10));
     assert_eq!(runner.now(), us(100));
-    assert_eq!(sleeps[1].try_join(), Some(Ok(())));
+    assert_eq!(sleeps[1].try_join(), Some(Ok(Ok(()))));
     let mut woken = executor.spawn(pool, |cx| async move { cx.now() }).unwrap();
     runner.poll_pending(us(0));
     assert_eq!(woken.try_join(), Some(Ok(us(100))));
@@ -206,9 +206,9 @@ fn a_clock_that_goes_backwards_is_counted_and_loses_nothing() {
     runner.poll_pending(us(100));
     assert_eq!(executor.counters().clock_regressions, 2);
     runner.poll_pending(us(150));
-    assert_eq!(sleeps[0].try_join(), Some(Ok(())));
+    assert_eq!(sleeps[0].try_join(), Some(Ok(Ok(()))));
     runner.poll_pending(Instant::MAX);
-    assert_eq!(sleeps[2].try_join(), Some(Ok(())));
+    assert_eq!(sleeps[2].try_join(), Some(Ok(Ok(()))));
     runner.poll_pending(us(7));
     assert_eq!(runner.now(), Instant::MAX);
 }
@@ -224,7 +224,7 @@ fn a_span_that_runs_over_the_end_of_time_ends_there() {
     settle(&mut runner, Instant::from_micros(u64::MAX - 1));
     assert!(!forever.is_finished());
     settle(&mut runner, Instant::MAX);
-    assert_eq!(forever.try_join(), Some(Ok(())));
+    assert_eq!(forever.try_join(), Some(Ok(Ok(()))));
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn an_error_says_what_to_do() {
     says(&JoinError::Panicked, &["panicked"]);
     says(&JoinError::Cancelled(Reason::Deadline), &["ended", "deadline was missed"]);
     says(&JoinError::Cancelled(Reason::PollQuota), &["ended", "poll quota"]);
-    says(&Elapsed, &["time was up"]);
+    says(&TimeoutError::Elapsed, &["time was up"]);
     let runner = manual::<1, 1>();
     let (executor, pool) = (runner.executor(), pool::<2>());
     let kept = executor.spawn(pool, |_| parked()).unwrap();

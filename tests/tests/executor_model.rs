@@ -99,7 +99,7 @@ fn play<const BANKS: usize, const PER_BANK: usize>(
             match step {
                 Step::Yield => cx.yield_now().await,
                 Step::Park => trilane_tests::future::parked().await,
-                Step::Sleep(span) => cx.sleep(Duration::from_micros(span)).await,
+                Step::Sleep(span) => cx.sleep(Duration::from_micros(span)).await.unwrap(),
                 Step::Join(child) => {
                     let handle = world.record().handles[child].take();
                     if let Some(handle) = handle {

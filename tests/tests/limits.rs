@@ -67,10 +67,10 @@ fn a_deadline_set_from_within_is_watched_like_any_other() {
         .spawn_with(TaskOptions::new().on_miss(OnMiss::Cancel), pool::<1>(), |cx| async move {
             for _ in 0..3 {
                 cx.set_deadline(Some(cx.now() + Duration::from_micros(5))).unwrap();
-                cx.sleep(Duration::from_micros(5)).await;
+                cx.sleep(Duration::from_micros(5)).await.unwrap();
             }
             cx.set_deadline(Some(cx.now() + Duration::from_micros(4))).unwrap();
-            cx.sleep(Duration::from_micros(5)).await;
+            cx.sleep(Duration::from_micros(5)).await.unwrap();
         })
         .unwrap();
     let mut task = task;
@@ -257,7 +257,7 @@ fn deadline_and_quota_hold_together() {
         executor
             .spawn_with(by(10, OnMiss::Cancel).poll_quota(two), pool, |cx| async move {
                 cx.yield_now().await;
-                cx.sleep_until(us(11)).await;
+                cx.sleep_until(us(11)).await.unwrap();
             })
             .unwrap()
     });

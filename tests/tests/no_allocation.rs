@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use embedded_hal_async::delay::DelayNs;
-use trilane::exec::{Executor, Manual, MissedTick, OnMiss, TaskOptions, TaskPool};
+use trilane::exec::{Attributes, Executor, Manual, MissedTick, OnMiss, TaskOptions, TaskPool};
 use trilane::sched::Priority;
 use trilane::time::Duration;
 use trilane_tests::{settle, us};
@@ -72,12 +72,14 @@ fn a_started_executor_spawns_wakes_polls_sleeps_and_joins_without_allocating() {
         for _ in 0..100 {
             let mut parent = EXECUTOR
                 .spawn(&POOL, |cx| async move {
-                    let options = TaskOptions::new().name(&"child").priority(Priority::HIGHEST);
+                    let options = TaskOptions::new()
+                        .attributes(const { &Attributes::named("child") })
+                        .priority(Priority::HIGHEST);
                     let options =
                         options.deadline(cx.now() + Duration::from_millis(1)).on_miss(OnMiss::Cancel);
                     let mut child = cx.spawn_with(options, &POOL, |cx| async move {
                         cx.yield_now().await;
-                        cx.sleep(Duration::from_micros(3)).await;
+                        cx.sleep(Duration::from_micros(3)).await.unwrap();
                         cx.set_deadline(None).unwrap();
                         cx.set_priority(Priority::LOWEST).unwrap();
                         7
@@ -85,7 +87,7 @@ fn a_started_executor_spawns_wakes_polls_sleeps_and_joins_without_allocating() {
                     let detached = cx.spawn(&POOL, |cx| cx.sleep(Duration::from_micros(2)));
                     drop(detached);
                     let mut interval = cx.interval(Duration::from_micros(2), MissedTick::Skip).unwrap();
-                    interval.tick().await;
+                    interval.tick().await.unwrap();
                     cx.delay().delay_us(1).await;
                     let in_time = cx.timeout(Duration::from_micros(50), child.as_mut().unwrap().join()).await;
                     let too_late = cx.timeout(Duration::from_micros(1), std::future::pending::<()>()).await;

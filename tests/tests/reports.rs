@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use trilane::exec::{Executor, Manual, OnMiss, Stall, StallWatch, TaskOptions, TaskState};
+use trilane::exec::{Attributes, Executor, Manual, OnMiss, Stall, StallWatch, TaskOptions, TaskState};
 use trilane::sched::{Lane, Priority};
 use trilane::time::Duration;
 use trilane_tests::future::{Bell, parked};
@@ -15,7 +15,10 @@ fn a_dump_has_one_line_for_each_task() {
     let mut runner = manual::<3, 2>();
     let executor = runner.executor();
     let pool = pool::<6>();
-    let options = TaskOptions::new().name(&"pump").priority(Priority::of::<5>()).deadline(us(70));
+    let options = TaskOptions::new()
+        .attributes(const { &Attributes::named("pump") })
+        .priority(Priority::of::<5>())
+        .deadline(us(70));
     let pump = executor.spawn_with(options, pool, |_| parked()).unwrap();
     let finished = executor.spawn(pool, |_| async { 1 }).unwrap();
     let nameless = executor.spawn(pool, |_| parked()).unwrap();

@@ -6,7 +6,9 @@ use std::task::{Poll, Waker};
 use std::thread;
 
 use futures::executor::block_on;
-use trilane::exec::{Executor, JoinHandle, Manual, Runner, SpawnErrorKind, TaskOptions, TaskPool};
+use trilane::exec::{
+    Attributes, Executor, JoinHandle, Manual, Runner, SpawnErrorKind, TaskOptions, TaskPool,
+};
 use trilane::sched::Priority;
 use trilane::time::Duration;
 use trilane_std::thread::Thread;
@@ -78,7 +80,7 @@ fn a_result_is_joined_from_another_thread() {
                         let sent = Box::new(thread << 32 | number);
                         let task = executor.spawn(pool, |cx| async move {
                             if number % 2 == 0 {
-                                cx.sleep(Duration::from_micros(number % 5)).await;
+                                cx.sleep(Duration::from_micros(number % 5)).await.unwrap();
                             }
                             sent
                         });
@@ -286,11 +288,23 @@ fn a_dump_from_another_thread_never_mixes_two_tasks() {
             }
         });
         for _ in 0..60_000 {
-            let even = executor.spawn_with(TaskOptions::new().name(&"even"), small, |_| async {}).unwrap();
+            let even = executor
+                .spawn_with(
+                    TaskOptions::new().attributes(const { &Attributes::named("even") }),
+                    small,
+                    |_| async {},
+                )
+                .unwrap();
             assert_eq!(even.id().generation() % 2, 0);
             settle(&mut runner, us(0));
             drop(even);
-            let odd = executor.spawn_with(TaskOptions::new().name(&"odd"), small, |_| async {}).unwrap();
+            let odd = executor
+                .spawn_with(
+                    TaskOptions::new().attributes(const { &Attributes::named("odd") }),
+                    small,
+                    |_| async {},
+                )
+                .unwrap();
             drop(odd);
             settle(&mut runner, us(0));
         }

@@ -39,7 +39,7 @@ fn is_intact(runner: &mut Run, pool: &'static Pool) {
     let now = runner.now();
     settle(runner, now);
     settle(runner, now + Duration::from_micros(1));
-    assert!(tasks.iter_mut().all(|task| task.try_join() == Some(Ok(()))));
+    assert!(tasks.iter_mut().all(|task| task.try_join() == Some(Ok(Ok(())))));
     assert_eq!(runner.next_alarm(), None);
 }
 
@@ -219,8 +219,8 @@ fn waiting(runner: &mut Run, pool: &'static Pool) -> Vec<std::pin::Pin<Box<dyn F
     settle(runner, us(0));
     // An async block could not be polled again after a panic.
     let mut join = Box::pin(task.into_future());
-    let join = std::future::poll_fn(move |cx| join.as_mut().poll(cx).map(|ended| assert_eq!(ended, Ok(()))));
-    vec![Box::pin(cx.sleep_until(us(10))), Box::pin(join)]
+    let join = std::future::poll_fn(move |cx| join.as_mut().poll(cx).map(|ended| assert_eq!(ended, Ok(Ok(())))));
+    vec![Box::pin(async move { cx.sleep_until(us(10)).await.unwrap() }), Box::pin(join)]
 }
 
 #[test]

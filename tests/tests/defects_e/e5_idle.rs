@@ -46,7 +46,7 @@ fn a_sleeping_task_costs_one_idle_a_sleep() {
     let mut runner = executor.start().unwrap();
     let task = executor.spawn(pool::<1>(), |cx| async move {
         for _ in 0..SLEEPS {
-            cx.sleep(Duration::from_micros(100)).await;
+            cx.sleep(Duration::from_micros(100)).await.unwrap();
         }
     });
     run_to_rest(&mut runner);
@@ -82,7 +82,7 @@ fn waits_thrice_for_the_same_instant<const PENDS: bool>(machine: Machine<PENDS>)
     let mut runner = executor.start().unwrap();
     let task = executor.spawn(pool::<1>(), |cx| async move {
         for _ in 0..3 {
-            cx.sleep_until(us(100)).await;
+            cx.sleep_until(us(100)).await.unwrap();
         }
     });
     run_to_rest(&mut runner);

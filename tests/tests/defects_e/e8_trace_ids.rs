@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use trilane::exec::{Executor, TaskId, TaskOptions, TraceEvent};
+use trilane::exec::{Attributes, Executor, TaskId, TaskOptions, TraceEvent};
 use trilane::time::Duration;
 use trilane_tests::future::parked;
 use trilane_tests::platform::Watched;
@@ -81,7 +81,7 @@ fn a_trace_tells_whole_lives() {
         for naps in 0..3 {
             drop(executor.spawn(pool, |cx| async move {
                 for _ in 0..naps {
-                    cx.sleep(Duration::from_micros(1)).await;
+                    cx.sleep(Duration::from_micros(1)).await.unwrap();
                 }
             }));
         }
@@ -116,7 +116,11 @@ fn a_trace_tells_the_end_of_a_task_that_panics() {
 fn a_trace_names_tasks() {
     let executor = leak(Executor::<_, 1, 2>::new(Watched::new()));
     let pool = pool::<2>();
-    drop(executor.spawn_with(TaskOptions::new().name(&"reporter"), pool, |_| parked()));
+    drop(executor.spawn_with(
+        TaskOptions::new().attributes(const { &Attributes::named("reporter") }),
+        pool,
+        |_| parked(),
+    ));
     drop(executor.spawn(pool, |_| parked()));
     let names: Vec<&str> = executor.platform().events.take().into_iter().filter_map(name).collect();
     assert_eq!(names[0], "reporter");
