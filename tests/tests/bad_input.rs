@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use trilane::arena::Stale;
 use trilane::exec::{
-    AlreadyStarted, Cx, DeadlineError, Executor, JoinError, Manual, MissedTick, Reason, SpawnErrorKind,
-    TaskId, TaskOptions, TaskPool, TimeoutError, ZeroPeriod,
+    AlreadyStarted, Cx, DeadlineError, Executor, JoinError, Manual, MissedTick, OpenError, Reason,
+    RegionOptions, SpawnErrorKind, TaskId, TaskOptions, TaskPool, TimeoutError, ZeroPeriod,
 };
 use trilane::sched::{Priority, PriorityOutOfRange};
 use trilane::time::{Duration, Instant};
@@ -112,12 +112,16 @@ fn a_finished_task_can_be_looked_up_but_not_changed() {
 }
 
 #[test]
-fn a_cx_whose_task_has_ended_still_sleeps_and_spawns() {
+fn a_cx_whose_task_has_ended_still_sleeps_but_does_not_spawn() {
     let mut runner = manual::<1, 4>();
     let cx = stale_cx(&mut runner);
     assert_eq!(cx.set_deadline(Some(us(5))), Err(DeadlineError::Stale));
     assert_eq!(cx.set_priority(Priority::HIGHEST), Err(Stale));
-    let mut task = cx.spawn(pool::<1>(), |_| cx.sleep(Duration::from_micros(3))).unwrap();
+    let refused = cx.spawn(pool::<1>(), |_| async {}).unwrap_err();
+    assert_eq!(refused.kind, SpawnErrorKind::Stale);
+    assert_eq!(cx.open_region(RegionOptions::new()).unwrap_err(), OpenError::Full);
+    assert!(!cx.is_cancelled());
+    let mut task = runner.executor().spawn(pool::<1>(), |_| cx.sleep(Duration::from_micros(3))).unwrap();
     run_out(&mut runner);
     assert_eq!(task.try_join(), Some(Ok(Ok(()))));
     assert_eq!(cx.now(), us(3));
@@ -219,7 +223,7 @@ fn a_span_that_runs_over_the_end_of_time_ends_there() {
     let cx = stale_cx(&mut runner);
     runner.poll_pending(us(1_000));
     assert_eq!(cx.sleep(Duration::MAX).due(), Instant::MAX);
-    let mut forever = cx.spawn(pool::<1>(), |_| cx.sleep(Duration::MAX)).unwrap();
+    let mut forever = runner.executor().spawn(pool::<1>(), |_| cx.sleep(Duration::MAX)).unwrap();
     settle(&mut runner, us(1_000));
     settle(&mut runner, Instant::from_micros(u64::MAX - 1));
     assert!(!forever.is_finished());

@@ -2,14 +2,19 @@
 
 use std::num::NonZeroU16;
 
-use trilane::exec::{Counters, Executor, JoinError, Manual, Miss, OnMiss, Reason, TaskId, TaskOptions};
+use trilane::exec::{
+    Attributes, Counters, Executor, JoinError, Manual, Miss, OnMiss, Reason, TaskId, TaskOptions,
+};
 use trilane::time::{Duration, Instant};
 use trilane_tests::future::Bell;
 use trilane_tests::watch::{Dropped, counter};
 use trilane_tests::{Log, leak, manual, pool, settle, us};
 
+/// A task with no time to clean up: what ends it, ends it at once.
+const ABRUPT: TaskOptions = TaskOptions::new().attributes(&Attributes::new().cleanup_polls(0));
+
 const fn by(deadline: u64, on_miss: OnMiss) -> TaskOptions {
-    TaskOptions::new().deadline(us(deadline)).on_miss(on_miss)
+    ABRUPT.deadline(us(deadline)).on_miss(on_miss)
 }
 
 #[test]
@@ -64,7 +69,7 @@ fn a_deadline_set_from_within_is_watched_like_any_other() {
     let mut runner = manual::<1, 2>();
     let task = runner
         .executor()
-        .spawn_with(TaskOptions::new().on_miss(OnMiss::Cancel), pool::<1>(), |cx| async move {
+        .spawn_with(ABRUPT.on_miss(OnMiss::Cancel), pool::<1>(), |cx| async move {
             for _ in 0..3 {
                 cx.set_deadline(Some(cx.now() + Duration::from_micros(5))).unwrap();
                 cx.sleep(Duration::from_micros(5)).await.unwrap();
@@ -197,7 +202,7 @@ fn a_task_ends_when_its_polls_are_used_up() {
         let executor = runner.executor();
         let drops = counter();
         let held = Dropped::counted(&drops);
-        let options = TaskOptions::new().poll_quota(NonZeroU16::new(quota).unwrap());
+        let options = ABRUPT.poll_quota(NonZeroU16::new(quota).unwrap());
         let mut task = executor
             .spawn_with(options, pool::<1>(), |cx| async move {
                 let _held = held;
@@ -219,7 +224,7 @@ fn a_task_ends_when_its_polls_are_used_up() {
 #[test]
 fn a_task_that_ends_with_its_last_poll_has_ended_by_itself() {
     let mut runner = manual::<1, 2>();
-    let options = TaskOptions::new().poll_quota(NonZeroU16::new(3).unwrap());
+    let options = ABRUPT.poll_quota(NonZeroU16::new(3).unwrap());
     let mut task = runner
         .executor()
         .spawn_with(options, pool::<1>(), |cx| async move {
@@ -234,7 +239,7 @@ fn a_task_that_ends_with_its_last_poll_has_ended_by_itself() {
 #[test]
 fn the_largest_quota_is_honoured_to_the_poll() {
     let mut runner = manual::<1, 2>();
-    let options = TaskOptions::new().poll_quota(NonZeroU16::MAX);
+    let options = ABRUPT.poll_quota(NonZeroU16::MAX);
     let mut task = runner
         .executor()
         .spawn_with(options, pool::<1>(), |cx| async move {

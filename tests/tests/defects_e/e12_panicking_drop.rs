@@ -219,8 +219,11 @@ fn waiting(runner: &mut Run, pool: &'static Pool) -> Vec<std::pin::Pin<Box<dyn F
     settle(runner, us(0));
     // An async block could not be polled again after a panic.
     let mut join = Box::pin(task.into_future());
-    let join = std::future::poll_fn(move |cx| join.as_mut().poll(cx).map(|ended| assert_eq!(ended, Ok(Ok(())))));
-    vec![Box::pin(async move { cx.sleep_until(us(10)).await.unwrap() }), Box::pin(join)]
+    let join =
+        std::future::poll_fn(move |cx| join.as_mut().poll(cx).map(|ended| assert_eq!(ended, Ok(Ok(())))));
+    let mut sleep = Box::pin(cx.sleep_until(us(10)));
+    let sleep = std::future::poll_fn(move |cx| sleep.as_mut().poll(cx).map(|over| assert_eq!(over, Ok(()))));
+    vec![Box::pin(sleep), Box::pin(join)]
 }
 
 #[test]
