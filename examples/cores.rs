@@ -14,7 +14,7 @@ use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
-use trilane::exec::{Cx, Executor, TaskPool, future_size};
+use trilane::exec::{Cancelled, JoinError, Cx, Executor, TaskPool, future_size};
 use trilane::time::Duration;
 
 static FIRST: Executor<Board, 1, 1> = Executor::new(Board::new());
@@ -82,19 +82,23 @@ async fn alarms(cx: Cx) {
     let [short, long] = [10, 30].map(|millis| {
         SECOND.spawn(&SLEEPERS, move |cx| sleep(cx, Duration::from_millis(millis))).expect("room for two")
     });
-    cx.sleep(Duration::from_millis(20)).await;
+    cx.sleep(Duration::from_millis(20)).await.expect("nobody asks it to stop");
     println!("  after 20 ms, is the one of 10 ms done? {}", short.is_finished());
     println!("  after 20 ms, is the one of 30 ms done? {}", long.is_finished());
-    println!("  the first slept for {} ms", short.await.expect("nothing ends it").as_millis());
-    println!("  the second slept for {} ms", long.await.expect("nothing ends it").as_millis());
+    println!("  the first slept for {} ms", slept(short.await).as_millis());
+    println!("  the second slept for {} ms", slept(long.await).as_millis());
     println!("  by this core's clock it took {} ms", (cx.now() - start).as_millis());
 }
 
+fn slept(sleeper: Result<Result<Duration, Cancelled>, JoinError>) -> Duration {
+    sleeper.expect("nothing ends it").expect("nobody asks it to stop")
+}
+
 /// Returns how long it slept, by its own core's reading of the clock.
-async fn sleep(cx: Cx, span: Duration) -> Duration {
+async fn sleep(cx: Cx, span: Duration) -> Result<Duration, Cancelled> {
     let start = cx.now();
-    cx.sleep(span).await;
-    cx.now() - start
+    cx.sleep(span).await?;
+    Ok(cx.now() - start)
 }
 
 static ADDER: TaskPool<{ future_size(&add_up) }, 1> = TaskPool::new();

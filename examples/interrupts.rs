@@ -16,7 +16,7 @@ use board::{Board, Preemptive, println};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
-use trilane::exec::{Cx, Executor, Platform, TaskPool, future_size};
+use trilane::exec::{Cancelled, Cx, Executor, Platform, TaskPool, future_size};
 use trilane::sync::{AtomicU32, Ordering::Relaxed};
 use trilane::time::{Duration, Instant};
 
@@ -109,21 +109,21 @@ async fn at_its_time(cx: Cx) {
     println!("  LOW: busy for 35 ms");
     board::spin(35_000);
     println!("  LOW: busy no more, at {} ms", (cx.now() - start).as_millis());
-    let latest = sampler.await.expect("nothing ends it");
+    let latest = sampler.await.expect("nothing ends it").expect("nobody asks it to stop");
     println!("~ late by {} us at most", latest.as_micros());
 }
 
 /// Returns by how much it has woken late at most.
-async fn sample(cx: Cx, start: Instant) -> Duration {
+async fn sample(cx: Cx, start: Instant) -> Result<Duration, Cancelled> {
     let mut latest = Duration::ZERO;
     for number in 1..=3 {
         let due = start + Duration::from_millis(10 * number);
-        cx.sleep_until(due).await;
+        cx.sleep_until(due).await?;
         let late = cx.now() - due;
         println!("    HIGH: sample {number} at {} ms", (due + late - start).as_millis());
         latest = latest.max(late);
     }
-    latest
+    Ok(latest)
 }
 
 static DOUBLERS: TaskPool<{ future_size(&double) }, 2> = TaskPool::new();
