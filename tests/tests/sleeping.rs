@@ -68,8 +68,9 @@ fn sleeps_end_in_the_order_of_their_times() {
 
 #[test]
 fn the_shorter_sleep_wins_a_select_and_the_loser_is_disarmed() {
-    let (mut runner, cx) = start();
-    let mut task = cx
+    let (mut runner, _) = start();
+    let mut task = runner
+        .executor()
         .spawn(pool::<1>(), |cx| async move {
             matches!(select(pin!(cx.sleep(micros(50))), pin!(cx.sleep(micros(5)))).await, Either::Right(_))
         })
@@ -125,9 +126,9 @@ fn thousands_of_sleeps_in_one_task_all_end() {
 
 #[test]
 fn only_whoever_sleeps_is_polled_when_a_sleep_ends() {
-    let (mut runner, cx) = start();
+    let (mut runner, _) = start();
     let pool = pool::<3>();
-    let tasks = [10, 20, 30].map(|span| cx.spawn(pool, |cx| cx.sleep(micros(span))).unwrap());
+    let tasks = [10, 20, 30].map(|span| runner.executor().spawn(pool, |cx| cx.sleep(micros(span))).unwrap());
     assert_eq!(settle(&mut runner, us(0)), 3);
     assert_eq!(settle(&mut runner, us(9)), 0);
     assert_eq!(settle(&mut runner, us(10)), 1);
@@ -159,9 +160,9 @@ fn a_sleep_that_was_never_polled_arms_nothing() {
 
 #[test]
 fn a_sleep_until_the_past_ends_in_the_next_pass() {
-    let (mut runner, cx) = start();
+    let (mut runner, _) = start();
     settle(&mut runner, us(100));
-    let mut task = cx.spawn(pool::<1>(), |cx| cx.sleep_until(us(1))).unwrap();
+    let mut task = runner.executor().spawn(pool::<1>(), |cx| cx.sleep_until(us(1))).unwrap();
     settle(&mut runner, us(100));
     assert_eq!(runner.next_alarm(), Some(us(1)));
     settle(&mut runner, us(100));
@@ -189,9 +190,10 @@ fn the_waker_of_the_last_poll_is_woken_and_no_other() {
 
 #[test]
 fn a_sleep_may_pass_from_task_to_task_while_armed() {
-    let (mut runner, cx) = start();
+    let (mut runner, _) = start();
     let pool = pool::<2>();
-    let mut first = cx
+    let mut first = runner
+        .executor()
         .spawn(pool, |cx| async move {
             let mut sleep = Box::pin(cx.sleep(micros(10)));
             poll_fn(|context| {
@@ -205,7 +207,7 @@ fn a_sleep_may_pass_from_task_to_task_while_armed() {
         .unwrap();
     settle(&mut runner, us(0));
     let sleep = first.try_join().unwrap().unwrap().unwrap();
-    let mut second = cx.spawn(pool, |_| sleep).unwrap();
+    let mut second = runner.executor().spawn(pool, |_| sleep).unwrap();
     settle(&mut runner, us(9));
     assert!(!second.is_finished());
     settle(&mut runner, us(10));

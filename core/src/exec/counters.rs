@@ -10,7 +10,7 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 pub struct Counters {
     /// Polls. Added when a pass ends: read from inside a task, it lacks those of the pass under way.
     pub polls: u32,
-    /// Wakes that made a task runnable, spawns included.
+    /// Wakes that made a task runnable, spawns and requests to stop included.
     pub wakes: u32,
     /// Wakes of a task that was woken already.
     pub coalesced: u32,
