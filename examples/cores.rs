@@ -14,7 +14,7 @@ use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
-use trilane::exec::{Cancelled, JoinError, Cx, Executor, TaskPool, future_size};
+use trilane::exec::{Cancelled, Cx, Executor, JoinError, TaskPool, future_size};
 use trilane::time::Duration;
 
 static FIRST: Executor<Board, 1, 1> = Executor::new(Board::new());

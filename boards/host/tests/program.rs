@@ -108,14 +108,14 @@ async fn call(cx: Cx) {
     board::spin(5_000);
     board::println!("and while it sleeps");
     board::irq::trigger_after(1_000);
-    cx.sleep(Duration::from_millis(5)).await;
+    cx.sleep(Duration::from_millis(5)).await.unwrap();
     board::println!("of two alarms at one instant the pre-empting executor's is first");
     let both = cx.now() + Duration::from_millis(1);
     let sleeper = HIGH.spawn(&HIGH_TASKS, move |cx| async move {
-        cx.sleep_until(both).await;
+        cx.sleep_until(both).await.unwrap();
         board::println!("  first");
     });
-    cx.sleep_until(both).await;
+    cx.sleep_until(both).await.unwrap();
     board::println!("second");
     sleeper.unwrap().await.unwrap();
     board::println!("what is woken last runs before the end");
