@@ -156,8 +156,12 @@ impl Platform for Virtual {
         }
         match self.alarm.load(Relaxed) {
             u64::MAX => self.wait_for_other_threads(quiet),
-            // An alarm in the past must not turn the clock back.
-            at => drop(self.clock.fetch_max(at, Relaxed)),
+            at => {
+                // An alarm in the past must not turn the clock back.
+                self.clock.fetch_max(at, Relaxed);
+                // It has gone off, and does so once.
+                self.alarm.store(u64::MAX, Relaxed);
+            }
         }
     }
 }

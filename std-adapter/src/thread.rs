@@ -82,6 +82,8 @@ impl Platform for Thread {
             at => Some(self.clock.until(Instant::from_micros(at))),
         };
         if limit.is_some_and(|limit| limit.is_zero()) {
+            // It has gone off, and does so once; an alarm that ended the sleep itself comes here at the next call.
+            self.alarm.store(u64::MAX, Relaxed);
             return;
         }
         self.parker.sleep(limit);

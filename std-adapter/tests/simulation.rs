@@ -68,6 +68,20 @@ fn a_cancelled_alarm_does_not_move_the_clock() {
 }
 
 #[test]
+fn an_alarm_goes_off_once() {
+    static REPORTS: AtomicU64 = AtomicU64::new(0);
+    let platform = Virtual::new().patient(Real::from_millis(5)).on_deadlock(|deadlock| {
+        assert_eq!(deadlock.at, WEEK);
+        REPORTS.fetch_add(1, Ordering::Relaxed);
+    });
+    platform.set_alarm(Some(WEEK));
+    platform.idle(&|| true);
+    assert_eq!(REPORTS.load(Ordering::Relaxed), 0);
+    platform.idle(&|| true);
+    assert_eq!(REPORTS.load(Ordering::Relaxed), 1, "it went off again");
+}
+
+#[test]
 fn another_thread_can_end_a_standstill() {
     static PLATFORM: Virtual = Virtual::new();
     let other = thread::spawn(|| {

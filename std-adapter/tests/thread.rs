@@ -44,6 +44,31 @@ fn an_alarm_in_the_past_does_not_sleep() {
 }
 
 #[test]
+fn an_alarm_goes_off_once() {
+    static PLATFORM: Thread = Thread::new();
+    let at = PLATFORM.now() + Duration::from_millis(2);
+    PLATFORM.set_alarm(Some(at));
+    while PLATFORM.now() < at {
+        PLATFORM.idle(&|| true);
+    }
+    let over = AtomicBool::new(false);
+    let passes = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Real::from_millis(20));
+            over.store(true, Ordering::Release);
+            PLATFORM.pend();
+        });
+        let mut passes = 0;
+        while !over.load(Ordering::Acquire) {
+            PLATFORM.idle(&|| !over.load(Ordering::Acquire));
+            passes += 1;
+        }
+        passes
+    });
+    assert!(passes < 10, "{passes} passes: it span on an alarm that was over");
+}
+
+#[test]
 fn what_is_not_quiet_does_not_sleep() {
     Thread::new().idle(&|| false);
 }

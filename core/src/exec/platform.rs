@@ -32,7 +32,8 @@ pub trait Platform: Sync + 'static {
     /// per poll.
     fn now(&self) -> Instant;
 
-    /// Asks that [`idle`](Platform::idle) end at `at`; `None` cancels. Only the latest request counts.
+    /// Asks that [`idle`](Platform::idle) end at `at`; `None` cancels. Only the latest request counts. An alarm goes off once; the
+    /// platform forgets it then.
     fn set_alarm(&self, at: Option<Instant>);
 
     /// Makes the owner run a pass: pend its interrupt, unpark its thread. Called from any context, after the woken bit
