@@ -46,7 +46,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             if !goes {
                 add(&self.shared().tally.diverted, 1);
             } else if word & (state::REQUESTED | state::LIMITED) != 0 {
-                (*header).state.fetch_sub(1 << state::QUOTA, Ordering::Relaxed);
+                // A request that came since counts its own polls: this one is not among them.
+                let counted = word - (1 << state::QUOTA);
+                let _ = (*header).state.compare_exchange(word, counted, Ordering::Relaxed, Ordering::Relaxed);
             }
             goes
         }

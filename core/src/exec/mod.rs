@@ -34,6 +34,7 @@ mod join;
 mod join_set;
 mod limits;
 mod manual;
+mod members;
 mod options;
 mod platform;
 mod pool;
@@ -46,6 +47,7 @@ mod spawn;
 mod stall;
 mod task;
 mod trace;
+mod tree;
 mod waker;
 
 pub use cancel::{AbortHandle, CancelError, Cancelled, Reason, Shield, UntilCancelled, WhenCancelled};

@@ -9,9 +9,9 @@ use super::cx::Cx;
 use super::join::{JoinHandle, JoinNode};
 use super::options::TaskOptions;
 use super::pool::TaskPool;
-use super::regions::{Place, Progress};
 use super::shared::Core;
 use super::spawn::{Owner, SpawnError, spawn};
+use super::tree::{Place, Progress};
 use super::waker::polled;
 use crate::arena::{Key, Stale};
 

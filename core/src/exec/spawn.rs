@@ -265,6 +265,14 @@ impl Drop for Unclaim {
         // SAFETY: the header is claimed by `spawn`, its storage empty.
         unsafe { (*self.header).vtable.publish(self.vtable, Table::LOOK) };
         drop(Release { header: self.header, leaves: self.leaves });
+        if self.leaves {
+            // Its region may have waited for nothing else.
+            // SAFETY: the core is the header's own, and so is the operation.
+            unsafe {
+                let core = Header::core(self.header);
+                ((*core).ops.pend)(core);
+            }
+        }
     }
 }
 

@@ -1,0 +1,112 @@
+//! Tasks as members of regions.
+
+use core::mem;
+use core::task::Waker;
+
+use super::cancel::Reason;
+use super::header::Header;
+use super::regions::{CLOSING, EACH, FAIL_FAST, Family};
+use super::shared::Core;
+use super::spawn::SpawnErrorKind;
+use crate::sync::CriticalSection;
+
+/// All unsafe functions here ask the same of their caller.
+///
+/// # Safety
+///
+/// `core` points into a whole, static executor; headers and regions are this executor's.
+impl Core {
+    /// Makes a claimed header a member of the region. O(1).
+    pub(super) unsafe fn admit(
+        core: *const Core,
+        cs: CriticalSection<'_>,
+        header: *const Header,
+        region: u16,
+    ) -> Result<(), SpawnErrorKind> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if region == 0 {
+                (*header).family.set(0, Family::NONE, Family::NONE);
+                return if (*core).is_shutting_down() { Err(SpawnErrorKind::RegionClosed) } else { Ok(()) };
+            }
+            let slot = Header::slot(header);
+            let next = Self::with_region(core, cs, region, |links| {
+                if links.has(CLOSING) {
+                    return Err(SpawnErrorKind::RegionClosed);
+                }
+                if links.live >= links.quota {
+                    return Err(SpawnErrorKind::QuotaExceeded);
+                }
+                links.live += 1;
+                Ok(mem::replace(&mut links.first, slot))
+            })?;
+            (*header).family.set(region, Family::NONE, next);
+            if let Some(next) = Self::member(core, next) {
+                (*next).family.set(region, slot, (*next).family.next());
+            }
+            Ok(())
+        }
+    }
+
+    pub(super) unsafe fn member(core: *const Core, slot: u16) -> Option<*const Header> {
+        // SAFETY: the caller's promise.
+        if slot == Family::NONE { None } else { unsafe { Self::header(core, slot) } }
+    }
+
+    /// A member has ended: one less to wait for. Gives the waker of whoever waits for each. O(1).
+    pub(super) unsafe fn leave(
+        core: *const Core,
+        cs: CriticalSection<'_>,
+        header: *const Header,
+        failed: bool,
+    ) -> Option<Waker> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let region = (*header).family.region();
+            if region == 0 {
+                return None;
+            }
+            if failed && Self::with_region(core, cs, region, |links| links.has(FAIL_FAST)) {
+                let now = (*core).clock.with(cs, |clock| clock.now);
+                Self::ask(core, cs, region, Reason::SiblingFailed, now);
+            }
+            let (list, waker) = Self::with_region(core, cs, region, |links| {
+                links.live -= 1;
+                let matters = links.has(CLOSING) || !links.waiter.is_null();
+                let waker = if links.has(EACH) { links.take_waker() } else { None };
+                (links.is_empty() && matters, waker)
+            });
+            if list {
+                Self::list(core, cs, region);
+            }
+            waker
+        }
+    }
+
+    /// Takes a header out of its region's list of members. O(1).
+    pub(super) unsafe fn unlink(core: *const Core, cs: CriticalSection<'_>, header: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let family = &(*header).family;
+            let (region, previous, next) = (family.region(), family.previous(), family.next());
+            if region == 0 {
+                return;
+            }
+            family.set(0, Family::NONE, Family::NONE);
+            if let Some(next) = Self::member(core, next) {
+                (*next).family.set(region, previous, (*next).family.next());
+            }
+            if let Some(previous) = Self::member(core, previous) {
+                (*previous).family.set(region, (*previous).family.previous(), next);
+            }
+            let slot = Header::slot(header);
+            Self::with_region(core, cs, region, |links| {
+                for link in [&mut links.first, &mut links.cursor] {
+                    if *link == slot {
+                        *link = next;
+                    }
+                }
+            });
+        }
+    }
+}
