@@ -1,8 +1,8 @@
-//! Two cores, an executor on each: messages and wakes both ways, a join across cores, and a lock that keeps both out.
+//! Two cores, an executor on each: messages, joins and requests to stop across cores, and a lock that holds for both.
 //!
-//! Nothing here is particular to cores. A wake, a spawn and a join work from any context, and the other core is one;
-//! `board::SecondCore` is the platform that lets core 0 end core 1's sleep, as `board::Board` does the other way round. All
-//! printing is done on core 0, so that the order of the lines doesn't depend on which core is faster.
+//! Nothing here is particular to cores. A wake, a spawn, a join and a request to stop work from any context, and the other
+//! core is one; `board::SecondCore` is the platform that lets core 0 end core 1's sleep, as `board::Board` does the other
+//! way round. All printing is done on core 0, so that the order of the lines doesn't depend on which core is faster.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -14,10 +14,10 @@ use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
-use trilane::exec::{Cancelled, Cx, Executor, JoinError, TaskPool, future_size};
+use trilane::exec::{AbortHandle, CancelError, Cancelled, Cx, Executor, JoinError, TaskPool, future_size};
 use trilane::time::Duration;
 
-static FIRST: Executor<Board, 1, 1> = Executor::new(Board::new());
+static FIRST: Executor<Board, 1, 2> = Executor::new(Board::new());
 static SECOND: Executor<SecondCore, 1, 2> = Executor::new(SecondCore::new());
 
 static TOUR: TaskPool<{ future_size(&tour) }, 1> = TaskPool::new();
@@ -40,6 +40,7 @@ async fn tour(cx: Cx) {
     messages().await;
     alarms(cx).await;
     join().await;
+    stop(cx).await;
     count().await;
     board::exit(0)
 }
@@ -116,6 +117,37 @@ async fn add_up(cx: Cx, last: u32) -> u32 {
         cx.yield_now().await;
     }
     sum
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const MOMENT: Duration = Duration::from_millis(10);
+
+static ASKER: TaskPool<{ future_size(&ask) }, 1> = TaskPool::new();
+
+/// A request to stop ends a sleep wherever the task is.
+async fn stop(cx: Cx) {
+    println!("sleeps of an hour, given up at the other core's request:");
+    let there = SECOND.spawn(&SLEEPERS, |cx| sleep(cx, HOUR)).expect("room for two");
+    cx.sleep(MOMENT).await.expect("nobody asks it to stop");
+    there.cancel().expect("it sleeps");
+    println!("  there: {}", given_up(there.await));
+
+    let start = cx.now();
+    let here = FIRST.spawn(&SLEEPERS, |cx| sleep(cx, HOUR)).expect("room for two");
+    let request = here.abort_handle().expect("it is not joined yet");
+    let asker = SECOND.spawn(&ASKER, move |cx| ask(cx, request)).expect("room for one");
+    println!("  here: {}", given_up(here.await));
+    asker.await.expect("nothing ends it").expect("the sleeper had not ended");
+    println!("  the latter took {} ms", (cx.now() - start).as_millis());
+}
+
+fn given_up(sleeper: Result<Result<Duration, Cancelled>, JoinError>) -> Cancelled {
+    sleeper.expect("it returned by itself").expect_err("nobody waits for an hour")
+}
+
+async fn ask(cx: Cx, sleeper: AbortHandle) -> Result<(), CancelError> {
+    cx.sleep(MOMENT).await.expect("nobody asks it to stop");
+    sleeper.cancel()
 }
 
 const TURNS: u32 = 1_000;
