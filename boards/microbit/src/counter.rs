@@ -40,7 +40,8 @@ pub fn read() -> u32 {
     coarse << BITS | fine
 }
 
-/// The instructions executed between two readings, up to 16 million. The calls' own count.
+/// The instructions executed between two readings, up to 16 million. The readings' own count, from capture to
+/// capture.
 ///
 /// Exact if at most two other readings lie between them: QEMU rounds an odd number of ticks down to whole nanoseconds,
 /// by which TIMER1 gains half a nanosecond with a reading, 1/256 of an instruction.

@@ -60,6 +60,11 @@ impl Line for Preempting {
     }
 }
 
+/// Keeps the processor busy for `micros`, as work of that length would; interrupts come meanwhile.
+pub fn spin(micros: u32) {
+    <time::Timers as time::Clock>::spin(micros);
+}
+
 /// Makes a function `fn() -> !` the program's entry.
 #[macro_export]
 macro_rules! entry {

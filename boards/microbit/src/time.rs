@@ -1,7 +1,7 @@
 //! The clock and the alarms, on TIMER0: 32 bits, one tick a microsecond.
 //!
 //! The timer's period of 2^32 microseconds (71 minutes) is that of its 32 bits, so that 64-bit time is the count below the
-//! number of wraps, without a division. A Cortex-M0 has none.
+//! number of wraps, without a division, for which a Cortex-M0 has no instruction.
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::{Alarm, Register, Wraps};

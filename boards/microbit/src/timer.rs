@@ -7,7 +7,7 @@ pub struct Timer {
     base: usize,
 }
 
-/// How many bits a timer counts with. TIMER0 alone has more than 16; QEMU lets all of them have them.
+/// How many bits a timer counts with. On the chip only TIMER0 has more than 16, in QEMU all of them have.
 #[derive(Clone, Copy)]
 pub enum Width {
     Bits16 = 0,
