@@ -75,6 +75,9 @@ pub struct Row {
 pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Result<u8> {
     let boards =
         session.workspace.chosen(on, |board| board.is_runnable() && !board.metadata.benches.is_empty())?;
+    if boards.is_empty() {
+        return Err(Error::Usage("nothing was measured: no board that can be run here has benches".into()));
+    }
     gate.check_for(&boards)?;
     for board in &boards {
         board.check_runnable()?;

@@ -110,6 +110,9 @@ pub fn size(
     }
     let wanted = |board: &Board| !board.is_host() && example.is_none_or(|example| board.has(example));
     let boards = workspace.chosen(on, wanted)?;
+    if boards.is_empty() {
+        return Err(Error::Usage("nothing was measured: this is on no firmware board".into()));
+    }
     gate.check_for(&boards)?;
     for board in &boards {
         if board.is_host() {

@@ -183,6 +183,16 @@ fn what_no_run_would_look_at_is_a_failure() {
 }
 
 #[test]
+fn measuring_nothing_is_no_success() {
+    let workspace = workspace();
+    for args in [&["bench", "--check"][..], &["size", "seven", "--check"]] {
+        let output = board(&workspace, args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).starts_with("error: nothing was measured: "), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn a_failing_example_is_a_failure_whatever_it_printed() {
     let workspace = workspace();
     write(workspace.path(), "tests/golden/seven.txt", "");
