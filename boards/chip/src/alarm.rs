@@ -25,7 +25,10 @@ pub trait Clock: 'static {
     /// Keeps the core busy for `micros`, interrupts that come meanwhile included.
     fn spin(micros: u32) {
         let until = Self::now().saturating_add(micros.into());
-        while Self::now() < until {}
+        while Self::now() < until {
+            // In QEMU, which may run two cores in turns, this gives the other one its turn.
+            core::hint::spin_loop();
+        }
     }
 
     /// The alarm that this timer serves, of all executors that share it.

@@ -22,11 +22,11 @@ pub const SOFT_IRQ: Irq = Irq(87);
 
 unsafe extern "C" {
     fn DefaultHandler();
-    fn TIMER0();
-    fn TIMER1();
+    fn ALARM();
+    fn SECOND_ALARM();
     fn DUALTIMER();
-    fn MHU0();
-    fn MHU1();
+    fn AWAKE();
+    fn PREEMPT();
     #[link_name = "SOFT_IRQ"]
     fn SOFT_IRQ_HANDLER();
 }
@@ -36,11 +36,11 @@ unsafe extern "C" {
 #[unsafe(no_mangle)]
 static __INTERRUPTS: [unsafe extern "C" fn(); 124] = {
     let mut vectors = [DefaultHandler as unsafe extern "C" fn(); 124];
-    vectors[TIMER0_IRQ.0 as usize] = TIMER0;
-    vectors[TIMER1_IRQ.0 as usize] = TIMER1;
+    vectors[TIMER0_IRQ.0 as usize] = ALARM;
+    vectors[TIMER1_IRQ.0 as usize] = SECOND_ALARM;
     vectors[DUALTIMER_IRQ.0 as usize] = DUALTIMER;
-    vectors[MHU0_IRQ.0 as usize] = MHU0;
-    vectors[MHU1_IRQ.0 as usize] = MHU1;
+    vectors[MHU0_IRQ.0 as usize] = AWAKE;
+    vectors[MHU1_IRQ.0 as usize] = PREEMPT;
     vectors[SOFT_IRQ.0 as usize] = SOFT_IRQ_HANDLER;
     vectors
 };
@@ -72,7 +72,7 @@ extern "C" fn board_awake() {
 
 #[unsafe(no_mangle)]
 extern "C" fn board_preempt() {
-    // SAFETY: the vector table has this function for `MHU1_IRQ` alone, which core 0 alone enables.
+    // SAFETY: the vector table has this function for `MHU1_IRQ` alone, and nothing rings core 1 by that unit.
     unsafe { doorbell::on_preempt() }
 }
 
