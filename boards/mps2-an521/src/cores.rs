@@ -63,6 +63,8 @@ pub fn start_second_core(main: Main) {
     assert!(before.is_none(), "the second core has been started before: start it once");
     // Addresses have 32 bits.
     SECOND_VECTORS.write((&raw const RESET_VECTORS).addr() as u32);
+    // What `main` relies on must be in memory when the other core begins.
+    cortex_m::asm::dsb();
     WAITING.write(0);
 }
 
