@@ -5,7 +5,7 @@ use core::mem;
 use super::cancel::Reason;
 use super::ending::Release;
 use super::header::{Header, state};
-use super::regions::{ASK, CLOSING, ENDED, HANDLE, LISTED, SHUTDOWN};
+use super::regions::{ASK, CLOSING, ENDED, HANDLE, LISTED};
 use super::shared::Core;
 use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Instant;
@@ -17,34 +17,22 @@ use crate::time::Instant;
 /// `core` points into a whole, static executor, and the caller is its runner, in no poll; headers and regions are this
 /// executor's.
 impl Core {
-    /// Does what regions wait for. The runner only, in no poll. O(members) of the regions that close, a bounded number of
-    /// steps per critical section.
-    #[cold]
-    #[inline(never)]
-    pub(super) unsafe fn serve_regions(core: *const Core) {
+    /// Does what listed regions wait for.
+    pub(super) unsafe fn serve_listed(core: *const Core) {
         // SAFETY: the caller's promise.
         unsafe {
             while let Some(region) = with_lock(|cs| Self::take_work(core, cs)) {
-                if region == 0 {
-                    Self::ask_all(core);
-                } else {
-                    Self::serve(core, region);
-                }
+                Self::serve(core, region);
             }
         }
     }
 
-    /// The region that was listed last; 0 for the root.
+    /// Takes the region that was listed last.
     unsafe fn take_work(core: *const Core, cs: CriticalSection<'_>) -> Option<u16> {
         // SAFETY: the caller's promise.
         unsafe {
             let work = &(*core).work;
-            let listed = work.load(Ordering::Relaxed);
-            if listed & SHUTDOWN != 0 {
-                work.store(listed & !SHUTDOWN, Ordering::Relaxed);
-                return Some(0);
-            }
-            let region = listed as u16;
+            let region = work.load(Ordering::Relaxed) as u16;
             if region == 0 {
                 return None;
             }
@@ -54,25 +42,6 @@ impl Core {
             });
             work.store(next.into(), Ordering::Relaxed);
             Some(region)
-        }
-    }
-
-    /// The root closes: every region and every task is asked.
-    unsafe fn ask_all(core: *const Core) {
-        // SAFETY: the caller's promise; the operation is this executor's own.
-        unsafe {
-            let now = ((*core).ops.now)(core);
-            for region in 1..=Self::table(core).len() as u16 {
-                with_lock(|cs| {
-                    let ours = Self::with_region(core, cs, region, |links| links.core == core);
-                    if ours {
-                        Self::ask(core, cs, region, Reason::Shutdown, now);
-                    }
-                });
-            }
-            for header in Self::headers(core) {
-                with_lock(|cs| Self::request(core, cs, header, Reason::Shutdown, now));
-            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::counters::Counters;
 use super::cx::{Cx, DeadlineError};
 use super::header::{Header, TaskId, TaskInfo, TaskState, reason, state};
 use super::join::JoinHandle;
+use super::members::Scope;
 use super::options::{Miss, TaskOptions};
 use super::platform::Platform;
 use super::pool::TaskPool;
@@ -129,6 +130,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// Gives the executor room for regions.
     pub const fn with_regions<const N: usize>(mut self, regions: &'static Regions<N>) -> Self {
         self.core.regions = &regions.entries;
+        self.core.scope = Some(Scope::REGIONS);
         self
     }
 
@@ -225,8 +227,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Core::cancel(self.core(), id, Reason::User) }
     }
 
-    /// Asks every task to stop, for [`Reason::Shutdown`], and takes no new tasks and regions from now on, for ever. O(1)
-    /// here, O(capacity) for the runner. Any context; [`tasks`](Self::tasks) tells when all have ended.
+    /// Asks every task to stop, for [`Reason::Shutdown`], and takes no new tasks and regions from now on, for ever. Any
+    /// context; O(capacity), one task per critical section; [`tasks`](Self::tasks) tells when all have ended.
     pub fn shut_down(&'static self) {
         // SAFETY: the executor is static and whole.
         unsafe { Core::shut_down(self.core()) }

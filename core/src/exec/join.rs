@@ -14,7 +14,7 @@ use super::ending::Release;
 use super::header::{Header, TaskId, reason, state};
 use super::shared::Core;
 use super::sleep::TimeoutError;
-use crate::sync::{Ordering, with_lock};
+use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Duration;
 
 /// The one claim to a task's result.
@@ -87,12 +87,16 @@ impl JoinNode {
         Self { waker: UnsafeCell::new(None), _pinned: PhantomPinned }
     }
 
-    /// Keeps the waker of `cx` in place of an earlier one.
-    pub fn set_waker(&self, cx: &Context<'_>) {
+    /// Keeps the waker of `cx` in place of an earlier one, and in the same critical section makes itself known by `register`.
+    #[inline]
+    pub fn set_waker(&self, cx: &Context<'_>, register: impl FnOnce(CriticalSection<'_>)) {
         // Cloned before and dropped after the critical section, since both may run foreign code.
         let mut waker = Some(cx.waker().clone());
         // SAFETY: the critical section is held.
-        with_lock(|_| unsafe { ptr::swap(self.waker.get(), &mut waker) });
+        with_lock(|cs| unsafe {
+            ptr::swap(self.waker.get(), &mut waker);
+            register(cs);
+        });
     }
 
     /// # Safety
@@ -122,7 +126,7 @@ impl<T> JoinHandle<T> {
         // SAFETY: the header is static, its fields atomic (Executor Invariant 1).
         self.header.is_none_or(|header| unsafe {
             (*header).generation.load(Ordering::Acquire) != self.id.generation
-                || (*header).state.load(Ordering::Acquire) & state::PHASE == state::DONE
+                || (*header).state.load(Ordering::Acquire) & state::PHASE != state::LIVE
         })
     }
 
@@ -313,9 +317,8 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
             return Poll::Ready(Err(JoinError::Interrupted(reason)));
         }
         if let Some(header) = handle.header {
-            this.node.set_waker(cx);
             // SAFETY: Join Node Invariant: `this` is pinned, and the critical section is held.
-            with_lock(|_| unsafe {
+            this.node.set_waker(cx, |_| unsafe {
                 if (*header).generation.load(Ordering::Relaxed) == handle.id.generation {
                     (*header).joiner.set(&raw const this.node);
                 }

@@ -10,13 +10,30 @@ use super::shared::Core;
 use super::spawn::SpawnErrorKind;
 use crate::sync::CriticalSection;
 
+/// What an executor with room for regions does about them. One without has no part of it in its image.
+pub(super) struct Scope {
+    admit: unsafe fn(*const Core, CriticalSection<'_>, *const Header, u16) -> Result<(), SpawnErrorKind>,
+    leave: unsafe fn(*const Core, CriticalSection<'_>, *const Header, bool) -> Option<Waker>,
+    unlink: unsafe fn(*const Core, CriticalSection<'_>, *const Header),
+    serve: unsafe fn(*const Core),
+}
+
+impl Scope {
+    pub const REGIONS: &'static Self = &Self {
+        admit: Core::admit_member,
+        leave: Core::member_leaves,
+        unlink: Core::unlink_member,
+        serve: Core::serve_listed,
+    };
+}
+
 /// All unsafe functions here ask the same of their caller.
 ///
 /// # Safety
 ///
 /// `core` points into a whole, static executor; headers and regions are this executor's.
 impl Core {
-    /// Makes a claimed header a member of the region. O(1).
+    /// Makes a claimed header a member of the region; 0: of none. O(1).
     pub(super) unsafe fn admit(
         core: *const Core,
         cs: CriticalSection<'_>,
@@ -25,10 +42,64 @@ impl Core {
     ) -> Result<(), SpawnErrorKind> {
         // SAFETY: the caller's promise.
         unsafe {
-            if region == 0 {
-                (*header).family.set(0, Family::NONE, Family::NONE);
-                return if (*core).is_shutting_down() { Err(SpawnErrorKind::RegionClosed) } else { Ok(()) };
+            match (*core).scope {
+                Some(scope) if region != 0 => (scope.admit)(core, cs, header, region),
+                _ if (*core).is_shutting_down() => Err(SpawnErrorKind::RegionClosed),
+                _ => {
+                    (*header).family.set(0, Family::NONE, Family::NONE);
+                    Ok(())
+                }
             }
+        }
+    }
+
+    /// A member has ended: one less to wait for. Gives the waker of whoever waits for each. O(1).
+    pub(super) unsafe fn leave(
+        core: *const Core,
+        cs: CriticalSection<'_>,
+        header: *const Header,
+        failed: bool,
+    ) -> Option<Waker> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (*core).scope {
+                Some(scope) if (*header).family.region() != 0 => (scope.leave)(core, cs, header, failed),
+                _ => None,
+            }
+        }
+    }
+
+    /// Takes a header out of its region's list of members. O(1).
+    pub(super) unsafe fn unlink(core: *const Core, cs: CriticalSection<'_>, header: *const Header) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(scope) = (*core).scope
+                && (*header).family.region() != 0
+            {
+                (scope.unlink)(core, cs, header);
+            }
+        }
+    }
+
+    /// Does what regions wait for. The runner only, in no poll. O(members) of the regions that close, a bounded number of
+    /// steps per critical section.
+    pub(super) unsafe fn serve_regions(core: *const Core) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(scope) = (*core).scope {
+                (scope.serve)(core);
+            }
+        }
+    }
+
+    unsafe fn admit_member(
+        core: *const Core,
+        cs: CriticalSection<'_>,
+        header: *const Header,
+        region: u16,
+    ) -> Result<(), SpawnErrorKind> {
+        // SAFETY: the caller's promise.
+        unsafe {
             let slot = Header::slot(header);
             let next = Self::with_region(core, cs, region, |links| {
                 if links.has(CLOSING) {
@@ -53,8 +124,7 @@ impl Core {
         if slot == Family::NONE { None } else { unsafe { Self::header(core, slot) } }
     }
 
-    /// A member has ended: one less to wait for. Gives the waker of whoever waits for each. O(1).
-    pub(super) unsafe fn leave(
+    unsafe fn member_leaves(
         core: *const Core,
         cs: CriticalSection<'_>,
         header: *const Header,
@@ -63,9 +133,6 @@ impl Core {
         // SAFETY: the caller's promise.
         unsafe {
             let region = (*header).family.region();
-            if region == 0 {
-                return None;
-            }
             if failed && Self::with_region(core, cs, region, |links| links.has(FAIL_FAST)) {
                 let now = (*core).clock.with(cs, |clock| clock.now);
                 Self::ask(core, cs, region, Reason::SiblingFailed, now);
@@ -83,15 +150,11 @@ impl Core {
         }
     }
 
-    /// Takes a header out of its region's list of members. O(1).
-    pub(super) unsafe fn unlink(core: *const Core, cs: CriticalSection<'_>, header: *const Header) {
+    unsafe fn unlink_member(core: *const Core, cs: CriticalSection<'_>, header: *const Header) {
         // SAFETY: the caller's promise.
         unsafe {
             let family = &(*header).family;
             let (region, previous, next) = (family.region(), family.previous(), family.next());
-            if region == 0 {
-                return;
-            }
             family.set(0, Family::NONE, Family::NONE);
             if let Some(next) = Self::member(core, next) {
                 (*next).family.set(region, previous, (*next).family.next());

@@ -14,6 +14,7 @@ use super::spawn::{Owner, SpawnError, spawn};
 use super::tree::{Place, Progress};
 use super::waker::polled;
 use crate::arena::{Key, Stale};
+use crate::sync::with_lock;
 
 /// A region's id: the place in its executor's table, and a generation that notices reuse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -338,9 +339,10 @@ impl<'a> Wait<'a> {
 
     /// Registers the waker.
     fn register(&self, cx: &Context<'_>, each: bool) {
-        self.node.set_waker(cx);
         // SAFETY: the core is that of a static executor; whoever polls a `Wait` has it pinned, and its drop ends the watch.
-        unsafe { Core::watch_region(self.region.place, &raw const self.node, each) }
+        self.node.set_waker(cx, |cs| unsafe {
+            Core::watch_region(self.region.place, cs, &raw const self.node, each);
+        });
     }
 
     fn progress(&self, collect: bool) -> Progress {
@@ -352,7 +354,7 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         // SAFETY: the core is that of a static executor.
-        unsafe { Core::watch_region(self.region.place, core::ptr::null(), false) }
+        with_lock(|cs| unsafe { Core::watch_region(self.region.place, cs, core::ptr::null(), false) });
     }
 }
 

@@ -282,6 +282,3 @@ impl Core {
         })
     }
 }
-
-/// In [`Core::work`]: the whole executor shuts down, and its tasks are still to be asked.
-pub(super) const SHUTDOWN: u32 = 1 << 31;

@@ -3,6 +3,7 @@
 use super::bank::{Bank, BankHead};
 use super::counters::Tally;
 use super::header::{Header, state};
+use super::members::Scope;
 use super::options::Miss;
 use super::regions::Entry;
 use super::trace::TraceEvent;
@@ -27,9 +28,10 @@ pub(crate) struct Core {
     pub(super) started: AtomicBool,
     /// No more tasks and regions: the executor shuts down.
     pub(super) closing: AtomicBool,
-    /// What regions wait for the runner: the number of the first on the list, and a flag for the root. Changed under the
-    /// critical section.
+    /// The number of the first region that waits for the runner; 0: none does. Changed under the critical section.
     pub(super) work: AtomicU32,
+    /// Set if there is room for regions.
+    pub(super) scope: Option<&'static Scope>,
     pub(super) regions: &'static [Entry],
     banks: u8,
     per_bank: u8,
@@ -73,6 +75,7 @@ impl Core {
             started: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             work: AtomicU32::new(0),
+            scope: None,
             regions: &[],
             banks: banks as u8,
             per_bank: PER_BANK as u8,

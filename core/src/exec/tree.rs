@@ -6,7 +6,7 @@ use super::cancel::Reason;
 use super::header::Header;
 use super::join::JoinNode;
 use super::region::{OpenError, RegionId, RegionOptions};
-use super::regions::{ASK, CLOSING, EACH, ENDED, FAIL_FAST, HANDLE, LISTED, Links, SHUTDOWN};
+use super::regions::{ASK, CLOSING, EACH, ENDED, FAIL_FAST, HANDLE, LISTED, Links};
 use super::shared::Core;
 use super::spawn::{Owner, SpawnErrorKind};
 use crate::sync::{CriticalSection, Ordering, with_lock};
@@ -157,7 +157,7 @@ impl Core {
                 new
             });
             if listed {
-                work.store(next & SHUTDOWN | u32::from(region), Ordering::Relaxed);
+                work.store(region.into(), Ordering::Relaxed);
             }
         }
     }
@@ -219,10 +219,15 @@ impl Core {
     /// Registers whoever waits for the region, or nobody; `each`: to be woken at each member's end.
     ///
     /// The node, if not null, is that of a pinned future, as the Join Node Invariant says.
-    pub(super) unsafe fn watch_region(place: Place, waiter: *const JoinNode, each: bool) {
+    pub(super) unsafe fn watch_region(
+        place: Place,
+        cs: CriticalSection<'_>,
+        waiter: *const JoinNode,
+        each: bool,
+    ) {
         let Place { core, id } = place;
         // SAFETY: the caller's promise.
-        with_lock(|cs| unsafe {
+        unsafe {
             Self::with_place(core, cs, id, |links| {
                 links.waiter = waiter;
                 links.flags &= !EACH;
@@ -230,7 +235,7 @@ impl Core {
                     links.flags |= EACH;
                 }
             });
-        });
+        }
     }
 
     /// Whether the task of `header` is in the region or in one below it. O(depth).
@@ -250,15 +255,22 @@ impl Core {
         }
     }
 
-    /// Asks every task and region of the executor to end, and takes no more.
+    /// Asks every task and region of the executor to end, and takes no more. O(capacity), one task per critical section.
     pub(super) unsafe fn shut_down(core: *const Core) {
-        // SAFETY: the caller's promise; the operation is this executor's own.
+        // SAFETY: the caller's promise; the operations are this executor's own.
         unsafe {
-            with_lock(|_| {
-                let work = &(*core).work;
-                work.store(work.load(Ordering::Relaxed) | SHUTDOWN, Ordering::Relaxed);
-                (*core).closing.store(true, Ordering::Relaxed);
-            });
+            let now = ((*core).ops.now)(core);
+            with_lock(|_| (*core).closing.store(true, Ordering::Relaxed));
+            for region in 1..=Self::table(core).len() as u16 {
+                with_lock(|cs| {
+                    if Self::with_region(core, cs, region, |links| links.core == core) {
+                        Self::ask(core, cs, region, Reason::Shutdown, now);
+                    }
+                });
+            }
+            for header in Self::headers(core) {
+                with_lock(|cs| Self::request(core, cs, header, Reason::Shutdown, now));
+            }
             ((*core).ops.pend)(core);
         }
     }
