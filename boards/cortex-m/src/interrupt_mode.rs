@@ -1,10 +1,10 @@
 //! The platform of an executor that runs in an interrupt.
 
-use core::cell::Cell;
+use core::cell::OnceCell;
 use core::marker::PhantomData;
 
 use cortex_m::peripheral::{NVIC, Peripherals};
-use critical_section::Mutex;
+use critical_section::{CriticalSection, Mutex};
 use trilane::exec::{Handler, Platform};
 use trilane::time::Instant;
 
@@ -37,12 +37,14 @@ pub trait Line: 'static {
 }
 
 /// The handler that has been bound to a [`Line`], if one has yet.
-pub struct Bound(Mutex<Cell<Option<Handler>>>);
+///
+/// **Bound Invariant.** Written once, before the interrupt is enabled, and never again.
+pub struct Bound(Mutex<OnceCell<Handler>>);
 
 impl Bound {
     /// None yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(Cell::new(None)))
+        Self(Mutex::new(OnceCell::new()))
     }
 }
 
@@ -63,13 +65,18 @@ impl<L: Line> InterruptMode<L> {
         Self(PhantomData)
     }
 
-    /// Lets the interrupt drive the executor of `handler`, in place of any other, and enables it. What was spawned or woken
-    /// before runs now, if the caller's priority is lower.
+    /// Lets the interrupt drive the executor of `handler`, for ever, and enables it. What was spawned or woken before runs now,
+    /// if the caller's priority is lower.
     ///
     /// To be called on the core on which the executor is to run.
+    ///
+    /// # Panics
+    ///
+    /// When the interrupt drives an executor already.
     pub fn start(handler: Handler) {
         critical_section::with(|cs| {
-            L::bound().0.borrow(cs).set(Some(handler));
+            let bound = L::bound().0.borrow(cs).set(handler);
+            assert!(bound.is_ok(), "the interrupt drives an executor already: it has room for one");
             // SAFETY: a Cortex-M0 changes a priority by writing those of four interrupts, and nothing does so at the same
             // time: this is a critical section.
             unsafe { Peripherals::steal().NVIC.set_priority(L::IRQ, L::PRIORITY) };
@@ -86,9 +93,11 @@ impl<L: Line> InterruptMode<L> {
     /// The caller is the handler of the interrupt `L`, on one core.
     #[inline]
     pub unsafe fn on_interrupt() {
-        if let Some(handler) = critical_section::with(|cs| L::bound().0.borrow(cs).get()) {
-            // SAFETY: an interrupt doesn't interrupt itself, and `start` gave the handler to no other: the promise of the
-            // caller makes this the runner's context (Executor Invariant 5).
+        // SAFETY: Bound Invariant: as the interrupt is enabled, nobody writes, and reading needs no critical section.
+        let cs = unsafe { CriticalSection::new() };
+        if let Some(handler) = L::bound().0.borrow(cs).get() {
+            // SAFETY: an interrupt doesn't interrupt itself, and `start` took the handler by value: the promise of the caller
+            // makes this the runner's context (Executor Invariant 5).
             unsafe { handler.on_interrupt() }
         }
     }

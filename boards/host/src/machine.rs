@@ -41,7 +41,7 @@ pub(crate) struct Machine {
     alarms: Mutex<[Instant; 3]>,
     /// The thread in thread mode: the first that sleeps, spins or binds a handler.
     owner: OnceLock<Os>,
-    handler: Mutex<Option<Handler>>,
+    handler: OnceLock<Handler>,
     /// The interrupt of the handler is pended.
     pended: AtomicBool,
     /// The handler runs.
@@ -68,7 +68,7 @@ impl Machine {
             real: Thread::new(),
             alarms: Mutex::new([Instant::MAX; 3]),
             owner: OnceLock::new(),
-            handler: Mutex::new(None),
+            handler: OnceLock::new(),
             pended: AtomicBool::new(false),
             running: AtomicBool::new(false),
             irq_pended: AtomicBool::new(false),
@@ -123,7 +123,8 @@ impl Machine {
     /// Binds what the pre-empting interrupt runs. It runs at once if it is pended.
     pub(crate) fn bind(&self, handler: Handler) {
         self.claim();
-        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = Some(handler);
+        let bound = self.handler.set(handler);
+        assert!(bound.is_ok(), "the interrupt drives an executor already: it has room for one");
         self.interrupt();
     }
 
@@ -155,8 +156,7 @@ impl Machine {
             irq::trigger();
         }
         while self.can_run() && self.pended.swap(false, SeqCst) {
-            let handler = *self.handler.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(handler) = handler {
+            if let Some(handler) = self.handler.get() {
                 let _running = Running::begin(&self.running);
                 // SAFETY: all calls come from here, on the one thread that owns the machine, and `running` keeps a second
                 // from beginning before the first has ended: the runner's context (Executor Invariant 5).
@@ -200,7 +200,7 @@ impl Machine {
 
     /// Whether the handler is there and doesn't run yet.
     fn can_run(&self) -> bool {
-        !self.running.load(SeqCst) && self.handler.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        !self.running.load(SeqCst) && self.handler.get().is_some()
     }
 
     fn claim(&self) {

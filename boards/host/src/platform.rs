@@ -75,9 +75,13 @@ impl Preemptive {
         Self(())
     }
 
-    /// Lets the interrupt drive the executor of `handler`, in place of any other. What was spawned or woken before runs now.
+    /// Lets the interrupt drive the executor of `handler`, for ever. What was spawned or woken before runs now.
     ///
     /// To be called from the thread in thread mode.
+    ///
+    /// # Panics
+    ///
+    /// When the interrupt drives an executor already.
     pub fn start(handler: Handler) {
         MACHINE.bind(handler);
     }

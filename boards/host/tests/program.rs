@@ -32,6 +32,12 @@ fn start() -> ! {
             Preemptive::start(HIGH.start_in_handler().unwrap());
             board::exit(0)
         }
+        Ok("bind twice") => {
+            static OTHER: Executor<Preemptive, 1, 4> = Executor::new(Preemptive::new());
+            Preemptive::start(HIGH.start_in_handler().unwrap());
+            Preemptive::start(OTHER.start_in_handler().unwrap());
+            board::exit(0)
+        }
         Ok("panic on the second core") => {
             board::start_second_core(|| panic!("it broke"));
             Board::new().idle(&|| true);
@@ -153,6 +159,7 @@ fn checks() -> ! {
     help_is_printed_before_anything_happens();
     an_unknown_argument_is_an_error();
     a_panic_has_its_own_status();
+    the_interrupt_drives_one_executor();
     interrupts_pre_empt_as_on_a_chip();
     a_console_that_was_closed_ends_the_program();
     std::process::exit(0)
@@ -210,6 +217,12 @@ fn a_panic_has_its_own_status() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("it broke"));
         assert_eq!(output.status.code(), Some(101), "{part}");
     }
+}
+
+fn the_interrupt_drives_one_executor() {
+    let (output, _) = run("bind twice", &[]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the interrupt drives an executor already"));
+    assert_eq!(output.status.code(), Some(101));
 }
 
 fn interrupts_pre_empt_as_on_a_chip() {

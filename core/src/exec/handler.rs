@@ -11,7 +11,8 @@ use super::runner::Runner;
 /// The platform's [`pend`](Platform::pend) pends the interrupt, so a wake leads to [`on_interrupt`](Self::on_interrupt); the
 /// executor's tasks then pre-empt whatever runs below the interrupt's priority, tasks of a thread-mode executor included. A
 /// board keeps the handler where its vector table finds it: it is two words, without the executor's type.
-#[derive(Clone, Copy)]
+///
+/// There is one for an executor, so whoever has it by value can bind it to one interrupt only.
 pub struct Handler {
     drive: unsafe fn(*const ()),
     executor: *const (),
@@ -31,7 +32,7 @@ impl Handler {
     /// All calls are made from one context which isn't entered twice at once: the handler of one interrupt on one core. That
     /// is the runner's context (Executor Invariant 5).
     #[inline]
-    pub unsafe fn on_interrupt(self) {
+    pub unsafe fn on_interrupt(&self) {
         // SAFETY: `start_in_handler` put function and executor together, and the caller is the runner's context.
         unsafe { (self.drive)(self.executor) }
     }

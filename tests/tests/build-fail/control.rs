@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use trilane::arena::Arena;
-use trilane::exec::{Cx, Executor, Manual, TaskPool};
+use trilane::exec::{Cx, Executor, Handler, Manual, TaskPool};
 use trilane::sched::Priority;
 use trilane::time::Instant;
 
@@ -11,6 +11,7 @@ use trilane::time::Instant;
 struct Wide(#[allow(dead_code)] u8);
 
 static EXECUTOR: Executor<Manual, 32, 32> = Executor::new(Manual::new());
+static BOUND: Executor<Manual, 1, 1> = Executor::new(Manual::new());
 static POOL: TaskPool<256, 1> = TaskPool::new();
 static EXACT: TaskPool<64, 1> = TaskPool::new();
 
@@ -18,7 +19,13 @@ fn spawn(cx: Cx) {
     let _ = cx.spawn(&POOL, |cx| async move { cx.yield_now().await });
 }
 
+fn bind(line: &mut Option<Handler>, handler: Handler) {
+    *line = Some(handler);
+}
+
 fn main() {
+    let mut line = None;
+    bind(&mut line, BOUND.start_in_handler().unwrap());
     let mut runner = EXECUTOR.start().unwrap();
     let spawner = runner.spawner();
     let wide = Wide(1);
