@@ -7,7 +7,7 @@ pub mod watch;
 
 use std::sync::Mutex;
 
-use trilane::exec::{Executor, Manual, Runner, TaskPool};
+use trilane::exec::{Executor, Manual, Platform, Regions, Runner, TaskPool};
 use trilane::time::Instant;
 
 /// Moves `value` to where executors and pools have to be: a place that is never freed.
@@ -18,6 +18,21 @@ pub fn leak<T>(value: T) -> &'static T {
 /// A started executor whose caller is the clock.
 pub fn manual<const BANKS: usize, const PER_BANK: usize>() -> Runner<Manual, BANKS, PER_BANK> {
     leak(Executor::new(Manual::new())).start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same with room for `REGIONS` regions.
+pub fn with_regions<const REGIONS: usize, const BANKS: usize, const PER_BANK: usize>()
+-> Runner<Manual, BANKS, PER_BANK> {
+    let regions: &Regions<REGIONS> = leak(Regions::new());
+    leak(Executor::new(Manual::new()).with_regions(regions)).start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All that an executor tells of itself: what was refused leaves it as it was.
+pub fn dump<P: Platform, const BANKS: usize, const PER_BANK: usize>(
+    executor: &'static Executor<P, BANKS, PER_BANK>,
+) -> String {
+    let (tasks, regions): (Vec<_>, Vec<_>) = (executor.tasks().collect(), executor.regions().collect());
+    format!("{tasks:#?} {regions:#?} {:#?}", executor.counters())
 }
 
 /// A pool with room for what the tests spawn.
@@ -36,7 +51,7 @@ pub fn settle<P, const BANKS: usize, const PER_BANK: usize>(
     now: Instant,
 ) -> u32
 where
-    P: trilane::exec::Platform,
+    P: Platform,
 {
     let mut polls = 0;
     for _ in 0..10_000 {
@@ -52,7 +67,7 @@ where
 /// Runs the executor on from alarm to alarm until no timer is armed.
 pub fn run_out<P, const BANKS: usize, const PER_BANK: usize>(runner: &mut Runner<P, BANKS, PER_BANK>)
 where
-    P: trilane::exec::Platform,
+    P: Platform,
 {
     let now = runner.now();
     settle(runner, now);

@@ -272,3 +272,36 @@ fn deadline_and_quota_hold_together() {
     assert_eq!(late.try_join(), Some(Err(JoinError::Cancelled(Reason::Deadline))));
     assert_eq!(spent.try_join(), Some(Err(JoinError::Cancelled(Reason::PollQuota))));
 }
+
+#[test]
+fn a_poll_that_comes_late_is_one_of_the_quota() {
+    let mut runner = manual::<1, 2>();
+    let options = by(10, OnMiss::Count).poll_quota(NonZeroU16::new(3).unwrap());
+    let task = runner.executor().spawn_with(options, pool::<1>(), |cx| async move {
+        loop {
+            cx.yield_now().await;
+        }
+    });
+    let mut task = task.unwrap();
+    assert_eq!(settle(&mut runner, us(11)), 3);
+    assert_eq!(task.try_join(), Some(Err::<(), _>(JoinError::Cancelled(Reason::PollQuota))));
+}
+
+#[test]
+fn the_hook_may_end_the_task_that_missed() {
+    static EXECUTOR: Executor<Manual, 1, 2> =
+        Executor::new(Manual::new()).with_miss_hook(|miss| EXECUTOR.cancel(miss.task).unwrap());
+    let mut runner = EXECUTOR.start().unwrap();
+    let bell: &Bell = leak(Bell::new());
+    for quota in [None, NonZeroU16::new(5)] {
+        let mut options = by(10, OnMiss::Call);
+        if let Some(quota) = quota {
+            options = options.poll_quota(quota);
+        }
+        let now = runner.now();
+        let mut task = EXECUTOR.spawn_with(options.deadline(now), pool::<1>(), |_| bell.forever()).unwrap();
+        assert_eq!(settle(&mut runner, now + Duration::from_micros(1)), 0);
+        assert_eq!(task.try_join(), Some(Err(JoinError::Cancelled(Reason::User))));
+    }
+    assert_eq!(bell.polls(), 0);
+}

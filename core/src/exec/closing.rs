@@ -5,7 +5,7 @@ use core::mem;
 use super::cancel::Reason;
 use super::ending::Release;
 use super::header::{Header, state};
-use super::regions::{ASK, CLOSING, ENDED, HANDLE, LISTED};
+use super::regions::{ASK, CLOSING, ENDED, ENDING, HANDLE, LISTED};
 use super::shared::Core;
 use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Instant;
@@ -72,7 +72,12 @@ impl Core {
             }
             let over = with_lock(|cs| {
                 Self::with_region(core, cs, region, |links| {
-                    links.is_empty() && links.has(CLOSING) && !links.has(ENDED)
+                    // One that was listed again is served again, and asks its members first.
+                    let over = links.is_empty() && links.has(CLOSING) && !links.has(ENDED | LISTED);
+                    if over {
+                        links.flags |= ENDING;
+                    }
+                    over
                 })
             });
             if over {

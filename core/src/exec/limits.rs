@@ -27,16 +27,20 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 return false;
             }
             let word = (*header).state.load(Ordering::Relaxed);
+            let missed =
+                word & (state::REQUESTED | state::MISSED) == 0 && !self.is_in_time(header, word, now);
+            // The hook for misses may have asked the task to stop.
+            let word = (*header).state.load(Ordering::Relaxed);
             let polls = word >> state::QUOTA;
-            let goes = if word & state::REQUESTED != 0 {
+            let goes = if missed {
+                self.ask(header, Reason::Deadline, now);
+                false
+            } else if word & state::REQUESTED != 0 {
                 let goes = polls != 0 && !self.is_clean_up_over(header, now);
                 if !goes {
                     self.force(header);
                 }
                 goes
-            } else if word & state::MISSED == 0 && !self.is_in_time(header, word, now) {
-                self.ask(header, Reason::Deadline, now);
-                false
             } else if word & state::LIMITED != 0 && polls == 0 {
                 self.ask(header, Reason::PollQuota, now);
                 false
@@ -47,8 +51,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 add(&self.shared().tally.diverted, 1);
             } else if word & (state::REQUESTED | state::LIMITED) != 0 {
                 // A request that came since counts its own polls: this one is not among them.
-                let counted = word - (1 << state::QUOTA);
-                let _ = (*header).state.compare_exchange(word, counted, Ordering::Relaxed, Ordering::Relaxed);
+                let counted = |now: u32| (now ^ word) & state::REQUESTED == 0;
+                let count = |now| counted(now).then(|| now - (1 << state::QUOTA));
+                let _ = (*header).state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
             }
             goes
         }

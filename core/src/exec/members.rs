@@ -43,8 +43,8 @@ impl Core {
         // SAFETY: the caller's promise.
         unsafe {
             match (*core).scope {
-                Some(scope) if region != 0 => (scope.admit)(core, cs, header, region),
                 _ if (*core).is_shutting_down() => Err(SpawnErrorKind::RegionClosed),
+                Some(scope) if region != 0 => (scope.admit)(core, cs, header, region),
                 _ => {
                     (*header).family.set(0, Family::NONE, Family::NONE);
                     Ok(())

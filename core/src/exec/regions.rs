@@ -87,6 +87,9 @@ unsafe impl Send for Links {}
 pub(super) const CLOSING: u8 = 1 << 0;
 /// The members are still to be asked.
 pub(super) const ASK: u8 = 1 << 1;
+/// Nobody in it is alive, and the runner clears up. It isn't on the list of work, and isn't put there any more: from here on
+/// its entry may be freed.
+pub(super) const ENDING: u8 = 1 << 7;
 /// All is over; nobody has taken note yet.
 pub(super) const ENDED: u8 = 1 << 2;
 /// A [`Region`](super::Region) stands for it.

@@ -247,7 +247,8 @@ unsafe fn admit(
 ) -> Result<(), SpawnErrorKind> {
     // SAFETY: the caller's promise.
     with_lock(|cs| unsafe {
-        let region = options.region.map_or(owner, Owner::Region).region(core, cs)?;
+        let own = owner.region(core, cs)?;
+        let region = options.region.map_or(Ok(own), |id| Owner::Region(id).region(core, cs))?;
         Core::admit(core, cs, header, region)
     })
 }

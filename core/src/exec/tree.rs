@@ -6,7 +6,7 @@ use super::cancel::Reason;
 use super::header::Header;
 use super::join::JoinNode;
 use super::region::{OpenError, RegionId, RegionOptions};
-use super::regions::{ASK, CLOSING, EACH, ENDED, FAIL_FAST, HANDLE, LISTED, Links};
+use super::regions::{ASK, CLOSING, EACH, ENDED, ENDING, FAIL_FAST, HANDLE, LISTED, Links};
 use super::shared::Core;
 use super::spawn::{Owner, SpawnErrorKind};
 use crate::sync::{CriticalSection, Ordering, with_lock};
@@ -107,11 +107,8 @@ impl Core {
     unsafe fn admits_region(core: *const Core, cs: CriticalSection<'_>, parent: u16) -> bool {
         // SAFETY: the caller's promise.
         unsafe {
-            if parent == 0 {
-                !(*core).is_shutting_down()
-            } else {
-                Self::with_region(core, cs, parent, |links| !links.has(CLOSING))
-            }
+            !(*core).is_shutting_down()
+                && (parent == 0 || Self::with_region(core, cs, parent, |links| !links.has(CLOSING)))
         }
     }
 
@@ -126,7 +123,7 @@ impl Core {
         // SAFETY: the caller's promise.
         unsafe {
             let list = Self::with_region(core, cs, region, |links| {
-                if links.has(ENDED) || links.has(CLOSING) && links.reason >= reason as u8 {
+                if links.has(ENDING) || links.has(CLOSING) && links.reason >= reason as u8 {
                     return false;
                 }
                 if !links.has(CLOSING) {
