@@ -19,6 +19,8 @@ pub const MEASURED: u32 = 1_000;
 pub const MOST: usize = if board::RAM_KIB >= 128 { 256 } else { 32 };
 /// The numbers of timers measured.
 pub const TIMERS: &[usize] = if MOST > 32 { &[1, 32, MOST] } else { &[1, MOST] };
+/// The numbers of unrelated tasks beside which requests to stop are measured, and of a region's members.
+pub const OTHERS: &[usize] = TIMERS;
 /// The numbers of tasks with deadlines measured.
 pub const TASKS: &[usize] = if MOST > 32 { &[1, 4, 32, MOST] } else { &[1, 4, MOST] };
 
@@ -124,5 +126,37 @@ impl Stats {
             tenths / 10,
             tenths % 10
         );
+    }
+}
+
+/// The rows of one operation at several sizes, the smallest first, and how its worst case may grow.
+pub struct Growth {
+    op: &'static str,
+    /// A doubling of the size may add the first row's worst case divided by this.
+    divisor: u32,
+    first: Option<(usize, u32)>,
+}
+
+impl Growth {
+    /// The worst case doesn't depend on the size.
+    pub const fn none(op: &'static str) -> Self {
+        Self { op, divisor: u32::MAX, first: None }
+    }
+
+    /// The worst case grows with the size's logarithm: a doubling adds a quarter of the first row's at most. So at 256 it is
+    /// three times what it is at 1, where an operation that looks at each of them would be far beyond.
+    pub const fn logarithmic(op: &'static str) -> Self {
+        Self { op, divisor: 4, first: None }
+    }
+
+    /// Prints the row at size `n`.
+    ///
+    /// Panics if the worst case has grown by more than it may.
+    pub fn print(&mut self, stats: &Stats, n: usize) {
+        stats.print(self.op, n);
+        let (smallest, least) = *self.first.get_or_insert((n, stats.worst));
+        let doublings = n.ilog2() - smallest.ilog2();
+        let most = least + doublings * (least / self.divisor);
+        assert!(stats.worst <= most, "{} at {n}: {} instead of at most {most}", self.op, stats.worst);
     }
 }

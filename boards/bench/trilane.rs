@@ -6,22 +6,28 @@
 #![no_std]
 #![no_main]
 
+use core::cell::Cell;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use core::task::Poll;
 
 use board::{Preemptive, println};
+use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex};
 use embassy_sync::signal::Signal;
 use static_cell::StaticCell;
-use trilane::exec::{Cx, Executor, LocalSpawner, Platform, Runner, Sleep, TaskOptions, TaskPool, yield_now};
+use trilane::exec::{
+    AbortHandle, Cx, Executor, LocalSpawner, Platform, RegionOptions, Regions, Runner, Sleep, TaskOptions,
+    TaskPool, yield_now,
+};
+use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
 
 mod measure;
 mod turns;
 
-use measure::{MEASURED, MOST, Meter, Stats, TIMERS, WARM_UP, read};
+use measure::{Growth, MEASURED, MOST, Meter, OTHERS, Stats, TIMERS, WARM_UP, read};
 use turns::Turns;
 
 /// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
@@ -32,7 +38,9 @@ static SMALL: Executor<Board, 1, 8> = Executor::new(Board::new());
 /// One full bank, for as many runnable tasks.
 static BANK: Executor<Board, 1, 32> = Executor::new(Board::new());
 /// Banks for the most tasks and the one that measures: nine on a board with room for 256.
-static LARGE: Executor<Board, { (MOST + 1).div_ceil(32) }, 32> = Executor::new(Board::new());
+static LARGE: Executor<Board, { (MOST + 1).div_ceil(32) }, 32> =
+    Executor::new(Board::new()).with_regions(&REGIONS);
+static REGIONS: Regions<1> = Regions::new();
 
 static TASKS: TaskPool<384, 2> = TaskPool::new();
 static MANY: TaskPool<160, { MOST + 1 }> = TaskPool::new();
@@ -116,6 +124,14 @@ fn main() -> ! {
             turns.stats().print(op, MOST);
         }
     }
+    measure(&mut large, |spawner| drop(spawner.spawn_local(&TASKS, |cx| cancelling(cx, meter)).unwrap()));
+    let first = large.now() + LATE;
+    let urgent = TaskOptions::new().deadline(first);
+    measure(&mut large, |spawner| {
+        let task = |cx| cancelling_queued(cx, meter, first);
+        drop(spawner.spawn_local_with(urgent, &TASKS, task).unwrap());
+    });
+    measure(&mut large, |spawner| drop(spawner.spawn_local(&TASKS, |cx| closing(cx, meter)).unwrap()));
     for &n in TIMERS {
         measure(&mut large, |spawner| drop(spawner.spawn_local(&TASKS, |cx| timing(cx, meter, n)).unwrap()));
     }
@@ -248,6 +264,8 @@ async fn joining(cx: Cx, meter: Meter) {
 
 /// Between the deadlines of two tasks.
 const GAP: Duration = Duration::from_millis(1);
+/// Until the first deadline: late enough that none is missed.
+const LATE: Duration = Duration::from_secs(1_000);
 
 /// Measures `n` tasks that yield: without deadlines, or with such as stay or `rotate`.
 fn take_turns<const BANKS: usize, const PER_BANK: usize>(
@@ -256,8 +274,7 @@ fn take_turns<const BANKS: usize, const PER_BANK: usize>(
     n: usize,
     rotate: Option<bool>,
 ) {
-    // Late enough that none is missed.
-    let first = runner.now() + Duration::from_secs(1_000);
+    let first = runner.now() + LATE;
     turns.begin(n);
     measure(runner, |spawner| {
         for i in 0..n {
@@ -296,6 +313,139 @@ async fn turning(cx: Cx, mut deadline: Instant, rotate: bool, n: usize, turns: &
     if turns.ended() {
         done();
     }
+}
+
+// === cancel, cancel_call ===
+
+/// Before the task that measures, so that they wait when it does.
+const FIRST: TaskOptions = TaskOptions::new().priority(Priority::HIGHEST);
+
+/// Asks a task that waits to stop, beside `n` others that wait: the call alone, and until the task has been joined.
+async fn cancelling(cx: Cx, meter: Meter) {
+    let (mut whole_growth, mut call_growth) = (Growth::none("cancel"), Growth::none("cancel_call"));
+    for &n in OTHERS {
+        let mut others = cx.open_region(RegionOptions::new()).unwrap();
+        for _ in 0..n {
+            drop(others.spawn_with(FIRST, &MANY, stopping).unwrap());
+        }
+        let (mut whole, mut call) = (Stats::new(WARM_UP), Stats::new(WARM_UP));
+        while call.count() < MEASURED {
+            shift_the_pass(call.count()).await;
+            let victim = cx.spawn_with(FIRST, &MANY, stopping).unwrap();
+            yield_now().await;
+            let from = read();
+            let asked = victim.cancel();
+            let between = read();
+            let joined = victim.await;
+            let to = read();
+            assert!(asked.is_ok() && joined.is_ok(), "the task waited, and ended by itself");
+            call.add(meter.between(from, between));
+            whole.add(meter.between(from, between) + meter.between(between, to));
+        }
+        whole_growth.print(&whole, n);
+        call_growth.print(&call, n);
+        others.close().await.unwrap();
+    }
+    done();
+}
+
+async fn stopping(cx: Cx) {
+    cx.cancelled().await;
+}
+
+/// Polls whose number changes with each iteration, and from one hundred to the next: so the end of a pass falls on each of
+/// the measured ones some time.
+async fn shift_the_pass(iteration: u32) {
+    for _ in 0..iteration % 5 + iteration / 100 {
+        yield_now().await;
+    }
+}
+
+// === cancel_timed, cancel_timed_call, cancel_timed_irq ===
+
+static VICTIM: CriticalSectionMutex<Cell<Option<AbortHandle>>> = CriticalSectionMutex::new(Cell::new(None));
+static ASKED_AT: AtomicU32 = AtomicU32::new(0);
+static ASKED_UNTIL: AtomicU32 = AtomicU32::new(0);
+
+fn on_stop() {
+    let victim = VICTIM.lock(Cell::get).unwrap();
+    let from = read();
+    let asked = victim.cancel();
+    let to = read();
+    assert!(asked.is_ok(), "the task was queued");
+    ASKED_AT.store(from, Ordering::Relaxed);
+    ASKED_UNTIL.store(to, Ordering::Relaxed);
+}
+
+/// Asks a task that is queued in the timed lane to stop, beside `n` others in it: the call alone, the call from an interrupt,
+/// and until the task has been joined. Where it stands among the others changes each time.
+///
+/// This task's deadline is the `first`, so the others stay queued.
+async fn cancelling_queued(cx: Cx, meter: Meter, first: Instant) {
+    let mut whole_growth = Growth::logarithmic("cancel_timed");
+    let mut call_growth = Growth::logarithmic("cancel_timed_call");
+    let mut irq_growth = Growth::logarithmic("cancel_timed_irq");
+    let due = |place: usize| TaskOptions::new().deadline(first + GAP.saturating_mul(place as u64 + 1));
+    board::irq::bind(on_stop);
+    for &n in OTHERS {
+        let mut others = cx.open_region(RegionOptions::new()).unwrap();
+        for i in 0..n {
+            drop(others.spawn_with(due(2 * i + 1), &MANY, stopping).unwrap());
+        }
+        let (mut whole, mut call, mut irq) = (Stats::new(WARM_UP), Stats::new(WARM_UP), Stats::new(WARM_UP));
+        while call.count() < MEASURED {
+            shift_the_pass(call.count()).await;
+            let place = due(2 * (call.count() as usize % (n + 1)));
+            let victim = cx.spawn_with(place, &MANY, stopping).unwrap();
+            yield_now().await;
+            let from = read();
+            let asked = victim.cancel();
+            let between = read();
+            let joined = victim.await;
+            let to = read();
+            assert!(asked.is_ok() && joined.is_ok(), "the task was queued, and ended by itself");
+            call.add(meter.between(from, between));
+            whole.add(meter.between(from, between) + meter.between(between, to));
+
+            let victim = cx.spawn_with(place, &MANY, stopping).unwrap();
+            yield_now().await;
+            VICTIM.lock(|cell| cell.set(victim.abort_handle()));
+            board::irq::trigger();
+            irq.add(meter.between(ASKED_AT.load(Ordering::Relaxed), ASKED_UNTIL.load(Ordering::Relaxed)));
+            assert!(victim.await.is_ok(), "the task ended by itself");
+        }
+        whole_growth.print(&whole, n);
+        call_growth.print(&call, n);
+        irq_growth.print(&irq, n);
+        others.close().await.unwrap();
+    }
+    done();
+}
+
+// === region_close ===
+
+/// Measured closes of a region.
+const CLOSES: u32 = 50;
+
+/// Closes a region of `n` tasks that wait: until it has closed.
+async fn closing(cx: Cx, meter: Meter) {
+    for &n in OTHERS {
+        let mut stats = Stats::new(WARM_UP);
+        while stats.count() < CLOSES {
+            let mut region = cx.open_region(RegionOptions::new()).unwrap();
+            for _ in 0..n {
+                drop(region.spawn_with(FIRST, &MANY, stopping).unwrap());
+            }
+            yield_now().await;
+            let from = read();
+            let closed = region.close().await;
+            let to = read();
+            assert!(closed.is_ok(), "it was open, and this task is outside of it");
+            stats.add(meter.between(from, to));
+        }
+        stats.print("region_close", n);
+    }
+    done();
 }
 
 // === timer_arm, timer_cancel (and _last), timer_expire ===
