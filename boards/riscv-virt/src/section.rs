@@ -1,0 +1,42 @@
+//! The critical section: the hart's interrupts are masked, and the other hart is kept out by a lock.
+
+use critical_section::{Impl, RawRestoreState};
+use riscv::register::mstatus;
+use trilane_riscv::{SpinLock, current, relax};
+
+static LOCK: SpinLock = SpinLock::new();
+
+struct Section;
+critical_section::set_impl!(Section);
+
+/// The hart was in a critical section already, so its end changes nothing.
+const NESTED: u8 = 0;
+/// The hart's interrupts were masked, and stay so.
+const MASKED: u8 = 1;
+/// The hart's interrupts were not masked.
+const UNMASKED: u8 = 2;
+
+// SAFETY: from `acquire` to `release` the hart's interrupts are masked, so nothing else runs on it, and it holds the lock,
+// so the other hart doesn't pass `acquire`. The lock's acquire and release order the memory between them.
+unsafe impl Impl for Section {
+    unsafe fn acquire() -> RawRestoreState {
+        let unmasked = mstatus::read().mie();
+        riscv::interrupt::disable();
+        match (LOCK.lock(current(), relax), unmasked) {
+            (false, _) => NESTED,
+            (true, false) => MASKED,
+            (true, true) => UNMASKED,
+        }
+    }
+
+    unsafe fn release(before: RawRestoreState) {
+        if before == NESTED {
+            return;
+        }
+        LOCK.unlock();
+        if before == UNMASKED {
+            // SAFETY: they were unmasked before the section, which ends here.
+            unsafe { riscv::interrupt::enable() };
+        }
+    }
+}
