@@ -1,7 +1,7 @@
 //! The handlers of interrupts.
 //!
 //! `device.x` gives each interrupt the function of this file, so that an image can put its own in place by defining one of
-//! the interrupt's name: a peer's time driver takes over `MachineTimer`, for one.
+//! the interrupt's name: a peer's time driver takes over `ALARM`, for one.
 //!
 //! A trap masks interrupts, and they stay masked while a handler runs, but for the executor in hart 0's software
 //! interrupt.

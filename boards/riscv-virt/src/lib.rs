@@ -28,7 +28,7 @@ mod crash;
 mod harts;
 mod interrupts;
 pub mod irq;
-mod section;
+mod lock;
 pub mod time;
 
 pub use harts::start_second_core;
@@ -39,6 +39,9 @@ use harts::{Hart0, Hart1};
 /// The board's name, which is that of its folder.
 pub const NAME: &str = "riscv-virt";
 
+/// The RAM in KiB, by which bench images choose how many tasks they measure.
+pub const RAM_KIB: usize = 4_096;
+
 /// The platform of the executor in thread mode on hart 0.
 pub type Board = ThreadMode<Hart0>;
 
@@ -47,6 +50,11 @@ pub type Preemptive = InterruptMode<Hart0>;
 
 /// The platform of the executor in thread mode on hart 1.
 pub type SecondCore = ThreadMode<Hart1>;
+
+/// Keeps the hart that calls it busy for `micros`, as work of that length would; interrupts come meanwhile.
+pub fn spin(micros: u32) {
+    <time::Timers as time::Clock>::spin(micros);
+}
 
 /// Counts instructions.
 pub mod counter {
