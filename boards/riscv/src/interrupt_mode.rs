@@ -1,10 +1,10 @@
 //! The platform of an executor that runs in a hart's software interrupt.
 
-use core::cell::Cell;
+use core::cell::OnceCell;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use critical_section::Mutex;
+use critical_section::{CriticalSection, Mutex};
 use riscv::register::mie;
 use trilane::exec::{Handler, Platform};
 use trilane::time::Instant;
@@ -14,15 +14,22 @@ use crate::{Hart, Timer};
 
 /// What a hart's software interrupt is for. Another hart pends it to end the hart's sleep, and for that the interrupt has
 /// nothing to do; so the executor that runs in it has a flag besides.
+///
+/// **Bound Invariant.** The handler is written once, before `bound` is set, and never again.
 pub struct Soft {
     pended: AtomicBool,
-    handler: Mutex<Cell<Option<Handler>>>,
+    bound: AtomicBool,
+    handler: Mutex<OnceCell<Handler>>,
 }
 
 impl Soft {
     /// Nothing pended, nothing to run.
     pub const fn new() -> Self {
-        Self { pended: AtomicBool::new(false), handler: Mutex::new(Cell::new(None)) }
+        Self {
+            pended: AtomicBool::new(false),
+            bound: AtomicBool::new(false),
+            handler: Mutex::new(OnceCell::new()),
+        }
     }
 }
 
@@ -45,10 +52,16 @@ impl<H: Hart> InterruptMode<H> {
         Self(PhantomData)
     }
 
-    /// Lets the interrupt drive the executor of `handler`, in place of any other. What was spawned or woken before runs now,
-    /// if the caller is in thread mode on the hart `H`.
+    /// Lets the interrupt drive the executor of `handler`, for ever. What was spawned or woken before runs now, if the caller
+    /// is in thread mode on the hart `H`.
+    ///
+    /// # Panics
+    ///
+    /// When the interrupt drives an executor already.
     pub fn start(handler: Handler) {
-        critical_section::with(|cs| H::soft().handler.borrow(cs).set(Some(handler)));
+        let bound = critical_section::with(|cs| H::soft().handler.borrow(cs).set(handler));
+        assert!(bound.is_ok(), "the interrupt drives an executor already: it has room for one");
+        H::soft().bound.store(true, Ordering::Release);
         pend::<H>();
     }
 
@@ -61,17 +74,20 @@ impl<H: Hart> InterruptMode<H> {
     pub unsafe fn on_interrupt() {
         // Down first: whoever sets the flag after it was taken pends the interrupt again.
         H::CLINT.unpend(H::ID);
-        if !H::soft().pended.swap(false, Ordering::Acquire) {
+        let soft = H::soft();
+        if !soft.pended.swap(false, Ordering::Acquire) || !soft.bound.load(Ordering::Acquire) {
             return;
         }
-        let Some(handler) = critical_section::with(|cs| H::soft().handler.borrow(cs).get()) else { return };
+        // SAFETY: Bound Invariant: nobody writes any more, and reading needs no critical section.
+        let cs = unsafe { CriticalSection::new() };
+        let Some(handler) = soft.handler.borrow(cs).get() else { return };
         // SAFETY: a CSR of the hart's own; what is left disabled is enabled again below.
         unsafe { mie::clear_msoft() };
         // SAFETY: the caller is the interrupt's handler and in no critical section, and the interrupt is down and disabled.
         unsafe {
             riscv::interrupt::nested(|| {
-                // SAFETY: as the interrupt is disabled until this returns, it doesn't interrupt itself, and `start` gave
-                // the handler to no other: this is the runner's context (Executor Invariant 5).
+                // SAFETY: as the interrupt is disabled until this returns, it doesn't interrupt itself, and `start` took
+                // the handler by value: this is the runner's context (Executor Invariant 5).
                 handler.on_interrupt();
             });
         }
