@@ -82,13 +82,13 @@ impl Bank {
     /// The same without ordering: for the one owner who clears bits, and issues an acquire fence before it acts on them.
     #[inline(always)]
     pub(crate) fn take_relaxed(&self) -> u32 {
-        if self.is_empty() { 0 } else { self.take_seen() }
+        if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Relaxed) }
     }
 
-    /// The same when the owner has just seen a bit.
+    /// [`take`](Self::take) when the owner has just seen a bit. Acquire: what the owner loads next is not older than the wake.
     #[inline(always)]
     pub(crate) fn take_seen(&self) -> u32 {
-        let bits = self.0.swap(0, Ordering::Relaxed);
+        let bits = self.0.swap(0, Ordering::Acquire);
         // SAFETY: the caller is the only one who clears bits, and has seen one.
         unsafe { core::hint::assert_unchecked(bits != 0) };
         bits

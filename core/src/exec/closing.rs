@@ -5,7 +5,7 @@ use core::mem;
 use super::cancel::Reason;
 use super::ending::Release;
 use super::header::{Header, state};
-use super::regions::{ASK, CLOSING, ENDED, ENDING, HANDLE, LISTED};
+use super::regions::{ASK, CLOSING, ENDED, ENDING, HANDLE, KEPT, LISTED};
 use super::shared::Core;
 use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Instant;
@@ -144,17 +144,18 @@ impl Core {
     }
 
     /// Takes back what nobody has come for: results whose handles were forgotten, or will come too late. A result that is
-    /// being awaited, or taken, leaves the region instead.
+    /// being awaited or taken, or kept by a join set, leaves the region instead.
     unsafe fn reclaim_members(core: *const Core, region: u16) {
         // SAFETY: the caller's promise. Who sets the phase from done to claimed owns what is there (Executor Invariant 4).
         unsafe {
             loop {
                 let taken = with_lock(|cs| {
-                    let first = Self::with_region(core, cs, region, |links| links.first);
+                    let (first, kept) =
+                        Self::with_region(core, cs, region, |links| (links.first, links.has(KEPT)));
                     let member = Self::member(core, first)?;
                     let word = (*member).state.load(Ordering::Relaxed);
                     let awaited = !(*member).joiner.get().is_null();
-                    if word & state::PHASE == state::DONE && !awaited {
+                    if word & state::PHASE == state::DONE && !awaited && !kept {
                         (*member).state.store(word & !state::PHASE | state::CLAIMED, Ordering::Relaxed);
                         return Some(Some((member, word)));
                     }

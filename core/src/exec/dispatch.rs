@@ -58,6 +58,12 @@ impl Rest {
     }
 }
 
+/// What [`Core::running`] holds during a poll: the slot, and above it how many polls are left after this one.
+#[inline(always)]
+fn place(slot: u16, left: u32) -> u32 {
+    u32::from(slot) | left << 16
+}
+
 /// All unsafe functions here ask the same of their caller.
 ///
 /// # Safety
@@ -72,6 +78,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe {
             while left > 0 {
                 if self.shared().has_work() {
+                    // Regions call drops and finalisers, which may unwind: nothing that was taken is held meanwhile.
+                    self.enqueue(woken.bank, woken.bits);
+                    woken = Woken::NONE;
                     Core::serve_regions(self.core());
                 }
                 if woken.bits == 0 && queued.load(Ordering::Relaxed) == 0 {
@@ -137,22 +146,29 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 if !table.is_plain() {
                     return Rest::new(left, woken);
                 }
-                loop {
-                    self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
-                    left -= 1;
-                    if left == 0 {
-                        return Rest::new(0, Woken::NONE);
-                    }
-                    // The same task again, alone? Then there is nothing to look up.
-                    if BANKS > 1 || self.woken(0).bits() != woken.bits {
-                        continue 'next;
-                    }
+                let bell = Bell::new(self.bank(woken.bank), index);
+                left -= 1;
+                self.poll(place(slot, left), header, table, bell);
+                if left == 0 {
+                    return Rest::new(0, Woken::NONE);
+                }
+                // The same task again, alone? Then there is nothing to look up. What is left is counted in the form in which
+                // it is stored.
+                let mut place = place(slot, left);
+                while BANKS == 1 && self.woken(0).bits() == woken.bits {
                     let again = self.woken(0).take_seen();
                     if again != woken.bits || (*header).vtable.load() != table {
-                        return Rest::new(left, Woken { bank: 0, bits: again });
+                        return Rest::new(place >> 16, Woken { bank: 0, bits: again });
                     }
                     fence(Ordering::Acquire);
+                    place -= 1 << 16;
+                    self.poll(place, header, table, bell);
+                    if place >> 16 == 0 {
+                        return Rest::new(0, Woken::NONE);
+                    }
                 }
+                left = place >> 16;
+                continue 'next;
             }
         }
     }
@@ -182,8 +198,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                             left -= 1;
                         }
                     } else {
-                        self.poll(slot, header, table, Bell::new(self.bank(woken.bank), index), left);
                         left -= 1;
+                        self.poll(place(slot, left), header, table, Bell::new(self.bank(woken.bank), index));
                     }
                     if left == 0 {
                         return Rest::new(0, Woken::NONE);
@@ -260,7 +276,15 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         })
     }
 
-    /// Takes what is woken, without ordering, if it is in one bank.
+    /// Wakes again what was taken.
+    #[cold]
+    pub(super) fn give_back(&'static self, woken: Woken) {
+        for index in Bits(woken.bits) {
+            self.bell(bitmap::slot(woken.bank, index)).ring();
+        }
+    }
+
+    /// Takes what is woken, if it is in one bank.
     #[inline(always)]
     fn take_woken(&'static self) -> Woken {
         let bank = if BANKS == 1 {
@@ -409,7 +433,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             if late || !table.is_live() {
                 return self.dispatch_closely(slot, header, left, now);
             }
-            self.poll(slot, header, table, self.bell(slot), left);
+            self.poll(place(slot, left - 1), header, table, self.bell(slot));
         }
         true
     }
@@ -428,22 +452,22 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe {
             let goes = self.look(header, *now);
             if goes {
-                self.poll(slot, header, (*header).vtable.load(), self.bell(slot), left);
+                self.poll(place(slot, left - 1), header, (*header).vtable.load(), self.bell(slot));
                 self.park(header, slot);
             }
             goes
         }
     }
 
-    /// Polls a live task.
+    /// Polls a live task, whose [`place`] is given.
     #[inline(always)]
-    unsafe fn poll(&'static self, slot: u16, header: *const Header, table: Flagged, bell: Bell, left: u32) {
+    unsafe fn poll(&'static self, place: u32, header: *const Header, table: Flagged, bell: Bell) {
         let core = self.shared();
         // SAFETY: the caller is the runner; while the header is live its plain fields are the runner's (Executor Invariant
         // 3), and storage holds a future, because a task whose poll was done or unwound is live no more. No lock is held and
         // no reference to lanes or timers lives across the poll (Executor Invariant 6).
         unsafe {
-            core.running.store(u32::from(slot) | left << 16, Ordering::Relaxed);
+            core.running.store(place, Ordering::Relaxed);
             let _traced = P::TRACES.then(|| PollTrace::begin(&self.platform, header));
             let started = if P::TIMES_POLLS { self.platform.ticks() } else { 0 };
             (table.get().poll)(header, bell);

@@ -41,6 +41,8 @@ impl Header {
             let core = Self::core(header);
             let handed_on = with_lock(|cs| {
                 if (*header).state.load(Ordering::Relaxed) & state::HANDLE == 0 {
+                    // Over, though its output is still to be dropped: that may call anything, by the task's own `Cx` too.
+                    (*header).state.store(ending, Ordering::Release);
                     return None;
                 }
                 (*header).state.store(ending | state::HANDLE, Ordering::Release);
@@ -52,9 +54,6 @@ impl Header {
                     waker.wake();
                 }
                 return;
-            }
-            if is_failure(ended) {
-                (*header).state.fetch_or(state::ENDED, Ordering::Relaxed);
             }
             // The guard gives the slot back even if the output's `Drop` panics.
             let _release = Release { header, leaves: true };
@@ -91,7 +90,9 @@ impl Header {
             // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends with the task.
             let (vtable, retired, watcher) = with_lock(|cs| {
                 let core = Self::core(header);
-                let failed = (*header).state.load(Ordering::Relaxed) & state::ENDED != 0;
+                let word = (*header).state.load(Ordering::Relaxed);
+                let failed = word & state::ENDED != 0
+                    && is_failure(Some((word & state::REASON_BITS) >> state::REASON));
                 let watcher = if leaves { Core::leave(core, cs, header, failed) } else { None };
                 Core::unlink(core, cs, header);
                 (*header).joiner.set(core::ptr::null());

@@ -48,8 +48,9 @@ pub struct JoinSet<T, const N: usize> {
 }
 
 impl<T, const N: usize> JoinSet<T, N> {
-    /// An empty set, whose tasks will live in `region`.
-    pub const fn new(region: Region) -> Self {
+    /// An empty set, whose tasks will live in `region`. From now on that takes no results back when it closes.
+    pub fn new(region: Region) -> Self {
+        region.keep_results();
         Self { handles: [const { None }; N], region }
     }
 
@@ -141,7 +142,7 @@ impl<T, const N: usize> JoinSet<T, N> {
         self.region.cancel()
     }
 
-    /// Asks the tasks to stop and waits until they have; see [`Region::close`]. Results that were not taken are dropped.
+    /// Asks the tasks to stop and waits until they have; see [`Region::close`]. Their results can still be taken.
     pub fn close(&mut self) -> Close<'_> {
         self.region.close()
     }

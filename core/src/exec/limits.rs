@@ -73,21 +73,28 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         with_lock(|_| unsafe { (*header).node.deadline().is_some_and(|end| end <= now.as_micros()) })
     }
 
-    /// Sets a draining task that waits aside until its clean-up time is over.
+    /// After a poll of a draining task: ends it if that was the last one it may have, else sets it aside until its clean-up
+    /// time is over.
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn park(&'static self, header: *const Header, slot: u16) {
-        // SAFETY: the header is this executor's; its state and node hold still under the lock, and lanes call nothing but
-        // `Slots` (Guarded Invariant).
-        with_lock(|cs| unsafe {
+        // SAFETY: the caller is the runner; the header is this executor's, its state and node hold still under the lock, and
+        // lanes call nothing but `Slots` (Guarded Invariant).
+        let spent = with_lock(|cs| unsafe {
             let word = (*header).state.load(Ordering::Relaxed);
             let draining = word & state::PHASE == state::LIVE
                 && word & state::REQUESTED != 0
                 && (*header).node.lane().is_none();
-            if draining {
+            let spent = draining && word >> state::QUOTA == 0;
+            if draining && !spent {
                 self.lanes.with(cs, |lanes| lanes.park(&Slots(self), slot));
             }
+            spent
         });
+        if spent {
+            // SAFETY: as above; the task is live, and in no lane.
+            unsafe { self.force(header) }
+        }
     }
 
     /// Ends the draining tasks that wait and whose clean-up time is over at `now`. O(log N) each, beside the drops.

@@ -305,6 +305,14 @@ impl Region {
     }
 }
 
+impl Region {
+    /// Leaves the results of its tasks to whoever has their handles.
+    pub(super) fn keep_results(&self) {
+        // SAFETY: the core is that of a static executor.
+        unsafe { Core::keep_results(self.place) }
+    }
+}
+
 impl Drop for Region {
     /// Asks everything in the region to stop, for [`Reason::ParentClosed`], and doesn't wait.
     fn drop(&mut self) {

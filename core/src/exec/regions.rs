@@ -77,29 +77,31 @@ pub(super) struct Links {
     /// Child regions that have not ended.
     pub children: u16,
     pub reason: u8,
-    pub flags: u8,
+    pub flags: u16,
 }
 
 // SAFETY: the pointers lead to a static executor and to a node that only the holder of the critical section follows.
 unsafe impl Send for Links {}
 
 /// No more tasks; the ones there are have been, or are about to be, asked to stop.
-pub(super) const CLOSING: u8 = 1 << 0;
+pub(super) const CLOSING: u16 = 1 << 0;
 /// The members are still to be asked.
-pub(super) const ASK: u8 = 1 << 1;
+pub(super) const ASK: u16 = 1 << 1;
 /// Nobody in it is alive, and the runner clears up. It isn't on the list of work, and isn't put there any more: from here on
 /// its entry may be freed.
-pub(super) const ENDING: u8 = 1 << 7;
+pub(super) const ENDING: u16 = 1 << 7;
 /// All is over; nobody has taken note yet.
-pub(super) const ENDED: u8 = 1 << 2;
+pub(super) const ENDED: u16 = 1 << 2;
 /// A [`Region`](super::Region) stands for it.
-pub(super) const HANDLE: u8 = 1 << 3;
+pub(super) const HANDLE: u16 = 1 << 3;
 /// On the list of work.
-pub(super) const LISTED: u8 = 1 << 4;
+pub(super) const LISTED: u16 = 1 << 4;
 /// A member's failure closes it.
-pub(super) const FAIL_FAST: u8 = 1 << 5;
+pub(super) const FAIL_FAST: u16 = 1 << 5;
 /// Whoever waits wants to know of each member that ends.
-pub(super) const EACH: u8 = 1 << 6;
+pub(super) const EACH: u16 = 1 << 6;
+/// A join set keeps its members' results, also when it has closed.
+pub(super) const KEPT: u16 = 1 << 8;
 
 impl Links {
     pub const FREE: Self = Self {
@@ -123,7 +125,7 @@ impl Links {
         flags: 0,
     };
 
-    pub fn has(&self, flag: u8) -> bool {
+    pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
@@ -231,10 +233,12 @@ impl Core {
     pub(super) unsafe fn region_of(header: *const Header, generation: u32) -> Option<u16> {
         // SAFETY: the caller's promise, and it holds the critical section.
         unsafe {
-            let phase = (*header).state.load(Ordering::Relaxed) & state::PHASE;
-            ((*header).generation.load(Ordering::Relaxed) == generation
-                && matches!(phase, state::CLAIMED | state::LIVE))
-            .then(|| (*header).family.region())
+            let word = (*header).state.load(Ordering::Relaxed);
+            // Claimed by its spawner, that is, and not by whoever takes its result.
+            let begins = word & (state::PHASE | state::HANDLE) == state::CLAIMED;
+            let lives = begins || word & state::PHASE == state::LIVE;
+            (lives && (*header).generation.load(Ordering::Relaxed) == generation)
+                .then(|| (*header).family.region())
         }
     }
 
@@ -267,7 +271,7 @@ impl Core {
         with_lock(|cs| unsafe {
             let region = index as u16 + 1;
             let (info, parent) = Self::with_region(core, cs, region, |links| {
-                if links.core != core {
+                if links.core != core || links.has(ENDED) {
                     return None;
                 }
                 let info = RegionInfo {

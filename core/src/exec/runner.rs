@@ -77,7 +77,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         // SAFETY: as in `pass`.
         let woken = unsafe { self.executor.poll_promptly() };
         let under = under.go_on(Self::POLLS_PER_PASS);
+        let held = Held { executor: self.executor, woken };
         let now = self.begin_pass(self.executor.platform.now());
+        core::mem::forget(held);
         self.pass(woken, now, under)
     }
 
@@ -201,6 +203,18 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     }
 }
 
+/// Woken bits that were taken before a pass; given back if what comes before their tasks unwinds.
+struct Held<P: Platform, const BANKS: usize, const PER_BANK: usize> {
+    executor: &'static Executor<P, BANKS, PER_BANK>,
+    woken: Woken,
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Drop for Held<P, BANKS, PER_BANK> {
+    fn drop(&mut self) {
+        self.executor.give_back(self.woken);
+    }
+}
+
 /// A pass under way; ends it, also if a poll unwinds.
 struct Under {
     core: &'static Core,
@@ -225,7 +239,7 @@ impl Under {
     /// What was polled: the place of the last poll tells.
     fn polls(&self) -> u32 {
         let running = self.core.running.load(Ordering::Relaxed);
-        self.before + if running == NOT_RUNNING { 0 } else { self.bound + 1 - (running >> 16) }
+        self.before + if running == NOT_RUNNING { 0 } else { self.bound - (running >> 16) }
     }
 }
 

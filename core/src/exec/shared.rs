@@ -21,7 +21,7 @@ pub(crate) struct Core {
     pub(super) clock: Guarded<Clock>,
     pub(super) timers: Guarded<Timers>,
     pub(super) tally: Tally,
-    /// The slot being polled, above it the polls left of the pass; [`NOT_RUNNING`] between passes.
+    /// The slot being polled, above it the polls left of the pass after this one; [`NOT_RUNNING`] between passes.
     pub(super) running: AtomicU32,
     /// How many slots the lanes hold. Only the runner pushes and pops, so it may read this without the lock.
     pub(super) queued: AtomicU32,

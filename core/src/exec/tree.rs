@@ -6,7 +6,7 @@ use super::cancel::Reason;
 use super::header::Header;
 use super::join::JoinNode;
 use super::region::{OpenError, RegionId, RegionOptions};
-use super::regions::{ASK, CLOSING, EACH, ENDED, ENDING, FAIL_FAST, HANDLE, LISTED, Links};
+use super::regions::{ASK, CLOSING, EACH, ENDED, ENDING, FAIL_FAST, HANDLE, KEPT, LISTED, Links};
 use super::shared::Core;
 use super::spawn::{Owner, SpawnErrorKind};
 use crate::sync::{CriticalSection, Ordering, with_lock};
@@ -233,6 +233,13 @@ impl Core {
                 }
             });
         }
+    }
+
+    /// Leaves the members' results to the join set that has their handles.
+    pub(super) unsafe fn keep_results(place: Place) {
+        let Place { core, id } = place;
+        // SAFETY: the caller's promise.
+        with_lock(|cs| unsafe { Self::with_place(core, cs, id, |links| links.flags |= KEPT) });
     }
 
     /// Whether the task of `header` is in the region or in one below it. O(depth).
