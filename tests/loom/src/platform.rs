@@ -4,19 +4,32 @@ use loom::sync::{Condvar, Mutex};
 use trilane::exec::Platform;
 use trilane::time::Instant;
 
-/// Time stands still; whoever sleeps is woken by [`pend`](Platform::pend) alone.
-#[derive(Default)]
+/// Sleeps until it is pended or, if an alarm is set, until that: then the time is the alarm's. Otherwise time stands still.
 pub struct Sleeper {
     pended: Mutex<bool>,
     woken: Condvar,
+    /// The time and the alarm. Nothing that the models look for, so the checker needn't know it.
+    clock: std::sync::Mutex<(Instant, Option<Instant>)>,
+}
+
+impl Sleeper {
+    pub(crate) fn new() -> Self {
+        Self {
+            pended: Mutex::new(false),
+            woken: Condvar::new(),
+            clock: std::sync::Mutex::new((Instant::ZERO, None)),
+        }
+    }
 }
 
 impl Platform for Sleeper {
     fn now(&self) -> Instant {
-        Instant::ZERO
+        self.clock.lock().unwrap().0
     }
 
-    fn set_alarm(&self, _at: Option<Instant>) {}
+    fn set_alarm(&self, at: Option<Instant>) {
+        self.clock.lock().unwrap().1 = at;
+    }
 
     fn pend(&self) {
         *self.pended.lock().unwrap() = true;
@@ -26,6 +39,11 @@ impl Platform for Sleeper {
     fn idle(&self, quiet: &dyn Fn() -> bool) {
         *self.pended.lock().unwrap() = false;
         if !quiet() {
+            return;
+        }
+        let alarm = self.clock.lock().unwrap().1.take();
+        if let Some(at) = alarm {
+            self.clock.lock().unwrap().0 = at;
             return;
         }
         let mut pended = self.pended.lock().unwrap();

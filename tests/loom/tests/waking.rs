@@ -1,63 +1,130 @@
 //! Wakes against the drain and the poll.
 #![cfg(trilane_loom)]
 
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::Poll;
 
-use loom::cell::UnsafeCell;
-use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use trilane::exec::{Executor, TaskPool};
+use trilane::exec::TaskOptions;
 use trilane::time::Instant;
-use trilane_loom::{Sleeper, check, leak};
-
-/// What a waking thread writes.
-struct Letter(UnsafeCell<u32>);
-
-// SAFETY: the checker finds unordered accesses.
-unsafe impl Sync for Letter {}
-
-/// Shows its waker at the first poll, reads the letter at the second.
-struct Reader {
-    letter: Arc<Letter>,
-    waker: Arc<std::sync::Mutex<Option<Waker>>>,
-}
-
-impl Future for Reader {
-    type Output = u32;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u32> {
-        let mut waker = self.waker.lock().unwrap();
-        if waker.is_none() {
-            *waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        // SAFETY: the checker finds unordered accesses.
-        Poll::Ready(self.letter.0.with(|letter| unsafe { *letter }))
-    }
-}
+use trilane_loom::{Plain, Stage, check};
 
 #[test]
 fn what_was_written_before_a_wake_is_seen_in_its_poll() {
     check(|| {
-        let executor: &Executor<Sleeper, 1, 1> = leak(Executor::new(Sleeper::default()));
-        let pool: &TaskPool<64, 1> = leak(TaskPool::new());
-        let mut runner = executor.start().unwrap();
-        let letter = Arc::new(Letter(UnsafeCell::new(0)));
-        let waker = Arc::new(std::sync::Mutex::new(None));
-        let task = Reader { letter: letter.clone(), waker: waker.clone() };
-        let mut handle = executor.spawn(pool, |_cx| task).unwrap();
-        runner.poll_pending(Instant::ZERO);
-        let waker: Waker = waker.lock().unwrap().clone().unwrap();
-
+        let (stage, mut runner) = Stage::<1, 1>::set();
+        let letter = Plain::new();
+        let read = letter.clone();
+        let (mut handle, waker) =
+            stage.spawn_asleep(&mut runner, TaskOptions::new(), move |_| Poll::Ready(read.get()));
         let writer = thread::spawn(move || {
-            // SAFETY: the checker finds unordered accesses.
-            letter.0.with_mut(|letter| unsafe { *letter = 1 });
+            letter.set(7);
             waker.wake();
         });
         runner.run_until(|| handle.is_finished());
-        assert_eq!(handle.try_join(), Some(Ok(1)));
+        assert_eq!(handle.try_join(), Some(Ok(7)));
         writer.join().unwrap();
-        assert_eq!(executor.counters().polls, 2);
+        // One to show the waker, one for the wake.
+        assert_eq!(stage.executor.counters().polls, 2);
     });
+}
+
+#[test]
+fn of_two_wakes_none_is_lost_and_each_is_a_poll_or_collapses() {
+    check(|| {
+        let (stage, mut runner) = Stage::<1, 1>::set();
+        let called: [Arc<AtomicBool>; 2] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+        let seen = called.clone();
+        let (handle, waker) = stage.spawn_asleep(&mut runner, TaskOptions::new(), move |_| {
+            // Relaxed: a poll may see a call before its wake, but after the wake it must.
+            if seen.iter().all(|seen| seen.load(Ordering::Relaxed)) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let callers = called.map(|called| {
+            let waker = waker.clone();
+            thread::spawn(move || {
+                called.store(true, Ordering::Relaxed);
+                waker.wake();
+            })
+        });
+        runner.run_until(|| handle.is_finished());
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        // A wake may come after the task's end.
+        runner.poll_pending(Instant::ZERO);
+        let counters = stage.executor.counters();
+        let wakes = 1 + 2;
+        assert_eq!(counters.polls + counters.coalesced + counters.stale_wakes, wakes, "{counters:?}");
+    });
+}
+
+#[test]
+fn a_wake_during_a_poll_gives_one_more_poll() {
+    check(|| {
+        let (stage, mut runner) = Stage::<1, 1>::set();
+        let letter = Plain::new();
+        let read = letter.clone();
+        let mut polls = 0;
+        let (mut handle, waker) = stage.spawn_asleep(&mut runner, TaskOptions::new(), move |cx| {
+            polls += 1;
+            if polls == 1 {
+                // The writer begins while this poll runs.
+                let (letter, waker) = (letter.clone(), cx.waker().clone());
+                thread::spawn(move || {
+                    letter.set(7);
+                    waker.wake();
+                });
+                Poll::Pending
+            } else {
+                Poll::Ready((polls, read.get()))
+            }
+        });
+        waker.wake();
+        runner.run_until(|| handle.is_finished());
+        assert_eq!(handle.try_join(), Some(Ok((2, 7))));
+    });
+}
+
+/// Two tasks, woken by a thread each; alone and through the lanes that `options` lead to.
+fn two_tasks_with_a_writer_each(options: [TaskOptions; 2]) {
+    check(move || {
+        let (stage, mut runner) = Stage::<1, 2>::set();
+        let pairs = options.map(|options| {
+            let letter = Plain::new();
+            let read = letter.clone();
+            let (handle, waker) = stage.spawn_asleep(&mut runner, options, move |_| Poll::Ready(read.get()));
+            (handle, letter, waker)
+        });
+        let mut number = 0;
+        let mut pairs = pairs.map(|(handle, letter, waker)| {
+            number += 1;
+            let written = number;
+            let writer = thread::spawn(move || {
+                letter.set(written);
+                waker.wake();
+            });
+            (handle, writer)
+        });
+        runner.run_until(|| pairs.iter().all(|(handle, _)| handle.is_finished()));
+        assert_eq!(pairs.each_mut().map(|(handle, _)| handle.try_join().unwrap()), [Ok(1), Ok(2)]);
+        pairs.into_iter().for_each(|(_, writer)| writer.join().unwrap());
+        assert_eq!(stage.executor.counters().polls, 4);
+    });
+}
+
+const READY: TaskOptions = TaskOptions::new();
+const TIMED: TaskOptions = TaskOptions::new().deadline(Instant::from_millis(1));
+
+#[test]
+fn two_ready_tasks_each_see_what_their_waker_wrote() {
+    two_tasks_with_a_writer_each([READY, READY]);
+}
+
+#[test]
+fn two_timed_tasks_each_see_what_their_waker_wrote() {
+    two_tasks_with_a_writer_each([TIMED, TIMED]);
+}
+
+#[test]
+fn a_timed_and_a_ready_task_each_see_what_their_waker_wrote() {
+    two_tasks_with_a_writer_each([TIMED, READY]);
 }

@@ -1,0 +1,85 @@
+//! How a model is run, and the executor that plays in it.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use trilane::exec::{Executor, JoinHandle, Runner, TaskOptions, TaskPool};
+use trilane::time::Instant;
+
+use crate::Sleeper;
+
+/// How often the checker takes the processor away from a thread that could go on.
+///
+/// Without a bound, an executor's pass has too many steps to try all orders. The errors that the models look for lie between
+/// two steps of one thread, at which another comes in and may be interrupted itself: two preemptions. Three is one more.
+const PREEMPTIONS: usize = 3;
+
+/// Runs `model` in every order of its threads' steps with up to three preemptions, and with every value that the orderings of
+/// its loads allow.
+pub fn check(model: impl Fn() + Send + Sync + 'static) {
+    let mut checker = loom::model::Builder::new();
+    checker.preemption_bound.get_or_insert(PREEMPTIONS);
+    checker.max_branches = 10_000;
+    let runs = Arc::new(AtomicU32::new(0));
+    let began = std::time::Instant::now();
+    let counted = runs.clone();
+    checker.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        // Made by the first thread, so that making it orders nothing later.
+        critical_section::with(|_| ());
+        model();
+    });
+    println!("{} runs in {:.1?}", runs.load(Ordering::Relaxed), began.elapsed());
+}
+
+/// An executor and a pool of as many slots, for one run of a model; they are leaked, to be reached as statics are.
+#[derive(Clone, Copy)]
+pub struct Stage<const BANKS: usize, const PER_BANK: usize> {
+    /// The executor.
+    pub executor: &'static Executor<Sleeper, BANKS, PER_BANK>,
+    /// The pool.
+    pub pool: &'static TaskPool<256, 2>,
+}
+
+impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {
+    /// A started executor; the runner stays with the thread that calls this.
+    pub fn set() -> (Self, Runner<Sleeper, BANKS, PER_BANK>) {
+        let executor: &_ = Box::leak(Box::new(Executor::new(Sleeper::new())));
+        let pool = Box::leak(Box::new(TaskPool::new()));
+        (Self { executor, pool }, executor.start().unwrap())
+    }
+
+    /// Spawns a task that has no await of its own: each of its polls calls `poll`.
+    pub fn spawn<T: Send + 'static>(
+        self,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.executor.spawn(self.pool, |_cx| poll_fn(poll)).unwrap()
+    }
+
+    /// Spawns a task that waits already: its first poll, made here, shows its waker; the later ones call `poll`.
+    pub fn spawn_asleep<T: Send + 'static>(
+        self,
+        runner: &mut Runner<Sleeper, BANKS, PER_BANK>,
+        options: TaskOptions,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
+    ) -> (JoinHandle<T>, Waker) {
+        let shown: Arc<Mutex<Option<Waker>>> = Arc::default();
+        let show = shown.clone();
+        let mut is_first = true;
+        let poll = move |cx: &mut Context<'_>| {
+            if is_first {
+                is_first = false;
+                *show.lock().unwrap() = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            poll(cx)
+        };
+        let handle = self.executor.spawn_with(options, self.pool, |_cx| poll_fn(poll)).unwrap();
+        runner.poll_pending(Instant::ZERO);
+        let waker = shown.lock().unwrap().take().unwrap();
+        (handle, waker)
+    }
+}
