@@ -6,28 +6,28 @@ use loom::cell::Cell;
 
 /// A plain variable, shared without a lock: the checker fails the model if nothing orders two accesses.
 #[derive(Clone)]
-pub struct Plain(Arc<Cell<u32>>);
+pub struct Plain(Arc<Watched>);
 
-// SAFETY: the checker runs one thread at a time, and watches the accesses.
-unsafe impl Send for Plain {}
-// SAFETY: the same.
-unsafe impl Sync for Plain {}
+struct Watched(Cell<u32>);
+
+// SAFETY: the checker runs one thread at a time, and reports accesses that could meet.
+unsafe impl Sync for Watched {}
 
 impl Plain {
     /// A variable that is 0.
-    #[expect(clippy::new_without_default, reason = "a default value says nothing of the checker")]
+    #[expect(clippy::new_without_default, reason = "a model says that it makes a variable")]
     pub fn new() -> Self {
-        Self(Arc::new(Cell::new(0)))
+        Self(Arc::new(Watched(Cell::new(0))))
     }
 
     /// Reads it.
     pub fn get(&self) -> u32 {
-        self.0.get()
+        self.0.0.get()
     }
 
     /// Writes it.
     pub fn set(&self, value: u32) {
-        self.0.set(value);
+        self.0.0.set(value);
     }
 }
 

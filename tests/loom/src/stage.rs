@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use trilane::exec::{Executor, JoinHandle, Runner, TaskOptions, TaskPool};
+use trilane::exec::{Cx, Executor, JoinHandle, Runner, TaskOptions, TaskPool};
 use trilane::time::Instant;
 
 use crate::Sleeper;
@@ -81,5 +81,12 @@ impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {
         runner.poll_pending(Instant::ZERO);
         let waker = shown.lock().unwrap().take().unwrap();
         (handle, waker)
+    }
+
+    /// The context of a task that is over: by it, whoever is no task sleeps.
+    pub fn spawn_for_cx(self, runner: &mut Runner<Sleeper, BANKS, PER_BANK>) -> Cx {
+        let mut handle = self.executor.spawn(self.pool, |cx| async move { cx }).unwrap();
+        runner.poll_pending(Instant::ZERO);
+        handle.try_join().unwrap().unwrap()
     }
 }

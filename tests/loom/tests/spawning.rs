@@ -99,14 +99,11 @@ fn a_spawn_into_a_full_executor_says_so_or_takes_the_slot_of_the_task_that_ends(
             thread::spawn(move || spawn_letter(stage, TaskOptions::new(), &done))
         };
         runner.run_until(|| count(&done) >= 1);
-        match spawner.join().unwrap() {
-            Err(kind) => {
-                assert_eq!(kind, SpawnErrorKind::ExecutorFull);
-                assert_eq!(count(&done), 1);
-                // By now the slot is back.
-                spawn_letter(stage, TaskOptions::new(), &done).unwrap();
-            }
-            Ok(()) => {}
+        if let Err(kind) = spawner.join().unwrap() {
+            assert_eq!(kind, SpawnErrorKind::ExecutorFull);
+            assert_eq!(count(&done), 1);
+            // By now the slot is back.
+            spawn_letter(stage, TaskOptions::new(), &done).unwrap();
         }
         runner.run_until(|| count(&done) == 2);
         assert_eq!(stage.executor.tasks().count(), 0);
