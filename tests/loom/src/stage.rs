@@ -40,7 +40,7 @@ pub struct Stage<const BANKS: usize, const PER_BANK: usize> {
     /// The executor.
     pub executor: &'static Executor<Sleeper, BANKS, PER_BANK>,
     /// The pool.
-    pub pool: &'static TaskPool<256, 2>,
+    pub pool: &'static TaskPool<256, 3>,
 }
 
 impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {

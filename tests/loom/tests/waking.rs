@@ -2,7 +2,7 @@
 #![cfg(trilane_loom)]
 
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
@@ -30,10 +30,10 @@ fn what_was_written_before_a_wake_is_seen_in_its_poll() {
     });
 }
 
-#[test]
-fn of_two_wakes_none_is_lost_and_each_is_a_poll_or_collapses() {
+/// One task, woken by two threads.
+fn two_wakes<const BANKS: usize>() {
     check(|| {
-        let (stage, mut runner) = Stage::<1, 1>::set();
+        let (stage, mut runner) = Stage::<BANKS, 1>::set();
         let called: [Arc<AtomicBool>; 2] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
         let seen = called.clone();
         let (handle, waker) = stage.spawn_asleep(&mut runner, TaskOptions::new(), move |_| {
@@ -55,6 +55,16 @@ fn of_two_wakes_none_is_lost_and_each_is_a_poll_or_collapses() {
         let wakes = 1 + 2;
         assert_eq!(counters.polls + counters.coalesced + counters.stale_wakes, wakes, "{counters:?}");
     });
+}
+
+#[test]
+fn of_two_wakes_none_is_lost_and_each_is_a_poll_or_collapses() {
+    two_wakes::<1>();
+}
+
+#[test]
+fn of_two_wakes_in_one_of_two_banks_none_is_lost_and_each_is_a_poll_or_collapses() {
+    two_wakes::<2>();
 }
 
 #[test]
@@ -111,6 +121,25 @@ fn two_tasks_with_a_writer_each(options: [TaskOptions; 2]) {
     });
 }
 
+/// Two tasks that were woken before, so that one is in a lane while the other runs, and a third that is woken meanwhile.
+fn a_writer_while_two_others_run(options: TaskOptions) {
+    check(move || {
+        let (stage, mut runner) = Stage::<1, 3>::set();
+        let others = [0, 0].map(|_| stage.spawn_asleep(&mut runner, options, |_| Poll::Ready(())).1);
+        let letter = Plain::new();
+        let read = letter.clone();
+        let (mut handle, waker) = stage.spawn_asleep(&mut runner, options, move |_| Poll::Ready(read.get()));
+        others.into_iter().for_each(Waker::wake);
+        let writer = thread::spawn(move || {
+            letter.set(7);
+            waker.wake();
+        });
+        runner.run_until(|| handle.is_finished());
+        assert_eq!(handle.try_join(), Some(Ok(7)));
+        writer.join().unwrap();
+    });
+}
+
 const READY: TaskOptions = TaskOptions::new();
 const TIMED: TaskOptions = TaskOptions::new().deadline(Instant::from_millis(1));
 
@@ -127,4 +156,14 @@ fn two_timed_tasks_each_see_what_their_waker_wrote() {
 #[test]
 fn a_timed_and_a_ready_task_each_see_what_their_waker_wrote() {
     two_tasks_with_a_writer_each([TIMED, READY]);
+}
+
+#[test]
+fn a_ready_task_woken_while_others_take_turns_sees_what_its_waker_wrote() {
+    a_writer_while_two_others_run(READY);
+}
+
+#[test]
+fn a_timed_task_woken_while_others_take_turns_sees_what_its_waker_wrote() {
+    a_writer_while_two_others_run(TIMED);
 }
