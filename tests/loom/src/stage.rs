@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use trilane::exec::{Cx, Executor, JoinHandle, Runner, TaskOptions, TaskPool};
+use trilane::exec::{Cx, Executor, JoinHandle, Regions, Runner, TaskOptions, TaskPool};
 use trilane::time::Instant;
 
 use crate::Sleeper;
@@ -34,7 +34,7 @@ pub fn check(model: impl Fn() + Send + Sync + 'static) {
     println!("{} runs in {:.1?}", runs.load(Ordering::Relaxed), began.elapsed());
 }
 
-/// An executor and a pool of as many slots, for one run of a model; they are leaked, to be reached as statics are.
+/// An executor, with room for two regions, and a pool, for one run of a model; they are leaked, to be reached as statics are.
 #[derive(Clone, Copy)]
 pub struct Stage<const BANKS: usize, const PER_BANK: usize> {
     /// The executor.
@@ -46,7 +46,8 @@ pub struct Stage<const BANKS: usize, const PER_BANK: usize> {
 impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {
     /// A started executor; the runner stays with the thread that calls this.
     pub fn set() -> (Self, Runner<Sleeper, BANKS, PER_BANK>) {
-        let executor: &_ = Box::leak(Box::new(Executor::new(Sleeper::new())));
+        let regions: &Regions<2> = Box::leak(Box::new(Regions::new()));
+        let executor: &_ = Box::leak(Box::new(Executor::new(Sleeper::new()).with_regions(regions)));
         let pool = Box::leak(Box::new(TaskPool::new()));
         (Self { executor, pool }, executor.start().unwrap())
     }

@@ -83,11 +83,12 @@ fn an_insert_of_a_member_that_is_drained_meanwhile_makes_it_one_again() {
 #[test]
 fn what_a_free_bit_stands_for_belongs_to_one_claimer_at_a_time() {
     check(|| {
-        let free = Arc::new(Bank::new(0b1));
-        let guarded = Plain::new();
+        let free = Arc::new(Bank::new(0b11));
+        let guarded = [Plain::new(), Plain::new()];
         let claim = move |free: &Bank| {
             if let Some(bit) = free.claim() {
-                guarded.set(guarded.get() + 1);
+                let mine = &guarded[bit as usize];
+                mine.set(mine.get() + 1);
                 free.insert(bit);
             }
         };
@@ -97,7 +98,7 @@ fn what_a_free_bit_stands_for_belongs_to_one_claimer_at_a_time() {
         });
         claim(&free);
         claimers.into_iter().for_each(|claimer| claimer.join().unwrap());
-        assert_eq!(free.bits(), 0b1);
+        assert_eq!(free.bits(), 0b11);
     });
 }
 

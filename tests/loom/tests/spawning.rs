@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 use loom::thread;
-use trilane::exec::{SpawnErrorKind, TaskOptions};
+use trilane::exec::{Attributes, SpawnErrorKind, TaskOptions};
 use trilane::time::Instant;
 use trilane_loom::{Plain, Stage, check};
 
@@ -131,6 +131,8 @@ fn a_stale_waker_never_leads_to_a_half_spawned_task() {
     });
 }
 
+static LETTER: Attributes = Attributes::named("letter");
+
 #[test]
 fn a_dump_during_a_spawn_and_a_run_shows_the_task_or_not() {
     check(|| {
@@ -138,7 +140,7 @@ fn a_dump_during_a_spawn_and_a_run_shows_the_task_or_not() {
         let done = Tally::default();
         let spawner = {
             let done = done.clone();
-            let named = TaskOptions::new().name(&"letter").deadline(Instant::from_millis(1));
+            let named = TaskOptions::new().attributes(&LETTER).deadline(Instant::from_millis(1));
             thread::spawn(move || spawn_letter(stage, named, &done).unwrap())
         };
         let watcher = thread::spawn(move || {
