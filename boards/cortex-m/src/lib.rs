@@ -21,6 +21,7 @@
 
 #![no_std]
 
+mod crash;
 mod extend;
 pub mod ticks;
 

@@ -21,13 +21,14 @@
 use trilane_cortex_m::{Bound, InterruptMode, Irq, Line, ThreadMode, semihost};
 
 pub mod counter;
-mod crash;
 pub mod irq;
 pub mod time;
 mod timer;
 mod vectors;
 
 pub use semihost::{exit, print, println};
+
+trilane_cortex_m::crash_handlers!();
 
 /// The board's name, which is that of its folder.
 pub const NAME: &str = "microbit";

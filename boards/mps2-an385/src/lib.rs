@@ -19,12 +19,13 @@
 
 use trilane_cortex_m::{Bound, InterruptMode, Irq, Line, ThreadMode, semihost};
 
-mod crash;
 pub mod irq;
 pub mod time;
 mod vectors;
 
 pub use semihost::{exit, print, println};
+
+trilane_cortex_m::crash_handlers!();
 
 /// The board's name, which is that of its folder.
 pub const NAME: &str = "mps2-an385";

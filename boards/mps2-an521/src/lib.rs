@@ -24,7 +24,6 @@
 use trilane_cortex_m::{InterruptMode, ThreadMode, semihost};
 
 mod cores;
-mod crash;
 mod doorbell;
 mod dual_timer;
 pub mod irq;
@@ -35,6 +34,8 @@ mod vectors;
 pub use cores::start_second_core;
 pub use doorbell::{Doorbell, Preempting};
 pub use semihost::{exit, print, println};
+
+trilane_cortex_m::crash_handlers!();
 
 /// The board's name, which is that of its folder.
 pub const NAME: &str = "mps2-an521";
