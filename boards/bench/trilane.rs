@@ -72,13 +72,7 @@ impl Platform for Board {
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        cortex_m::interrupt::free(|_| {
-            if quiet() {
-                cortex_m::asm::dsb();
-                cortex_m::asm::wfi();
-                AWAKE_AT.store(read(), Ordering::Relaxed);
-            }
-        });
+        self.0.sleep(quiet, || AWAKE_AT.store(read(), Ordering::Relaxed));
     }
 }
 

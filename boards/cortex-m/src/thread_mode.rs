@@ -41,6 +41,22 @@ impl<C: Clock, N: Nudge> ThreadMode<C, N> {
     pub const fn new() -> Self {
         Self(PhantomData)
     }
+
+    /// As [`idle`](Platform::idle); calls `awake` if it slept, before the handler of the interrupt that ended the sleep.
+    #[inline]
+    pub fn sleep(&self, quiet: impl FnOnce() -> bool, awake: impl FnOnce()) {
+        // Interrupts are masked from the check to the sleep, so no wake falls between them. WFI ends on a pending
+        // interrupt even then; its handler runs when the mask is lifted. The mask is PRIMASK and not the critical
+        // section, which may be a lock that other cores wait for. WFI and not WFE, which needs a SEV with each wake.
+        cortex_m::interrupt::free(|_| {
+            if quiet() {
+                // What this core wrote has to reach the devices before it sleeps.
+                cortex_m::asm::dsb();
+                cortex_m::asm::wfi();
+                awake();
+            }
+        });
+    }
 }
 
 impl<C: Clock, N: Nudge> Default for ThreadMode<C, N> {
@@ -69,15 +85,6 @@ impl<C: Clock, N: Nudge> Platform for ThreadMode<C, N> {
 
     #[inline]
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        // Interrupts are masked from the check to the sleep, so no wake falls between them. WFI ends on a pending
-        // interrupt even then; its handler runs when the mask is lifted. The mask is PRIMASK and not the critical
-        // section, which may be a lock that other cores wait for. WFI and not WFE, which needs a SEV with each wake.
-        cortex_m::interrupt::free(|_| {
-            if quiet() {
-                // What this core wrote has to reach the devices before it sleeps.
-                cortex_m::asm::dsb();
-                cortex_m::asm::wfi();
-            }
-        });
+        self.sleep(quiet, || ());
     }
 }

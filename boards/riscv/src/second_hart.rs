@@ -13,6 +13,7 @@ use crate::{Clint, relax};
 // without a trap.
 global_asm!(
     ".section .init.mp_hook, \"ax\"",
+    ".balign 4",
     ".global _mp_hook",
     "_mp_hook:",
     "    beqz a0, 2f",

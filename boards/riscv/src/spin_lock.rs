@@ -28,10 +28,23 @@ impl SpinLock {
         if self.owner.load(Ordering::Relaxed) == me {
             return false;
         }
-        while self.owner.compare_exchange_weak(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            relax();
+        if !self.take(me) {
+            self.wait(me, relax);
         }
         true
+    }
+
+    #[inline]
+    fn take(&self, me: usize) -> bool {
+        self.owner.compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Out of line, as it is rare and critical sections are many.
+    #[cold]
+    fn wait(&self, me: usize, relax: fn()) {
+        while !self.take(me) {
+            relax();
+        }
     }
 
     /// Gives back what [`lock`](Self::lock) took.

@@ -26,6 +26,9 @@ use crate::{
 /// variables have names of their own as well.
 const UNNAMED: &str = ".L";
 
+/// Where riscv-rt's linker script puts the stacks: in all that the variables leave of the RAM.
+const STACKS: &str = ".stack";
+
 /// How many variables are listed.
 const STATICS: usize = 5;
 
@@ -38,7 +41,7 @@ pub struct Size {
     pub example: String,
     /// `text + rodata + data`.
     pub flash: u64,
-    /// `data + bss`: what is static. A stack that the linker script does not reserve is not in it.
+    /// `data + bss`: what is static. Stacks are not in it.
     pub ram: u64,
     /// Code.
     pub text: u64,
@@ -220,7 +223,7 @@ pub fn measure(image: &Path, board: &str, example: &str, crates: &Crates<'_>) ->
 fn kind<'a>(section: &impl ObjectSection<'a>) -> Option<Kind> {
     let SectionFlags::Elf { sh_flags, sh_type } = section.flags() else { return None };
     let has = |flag: elf::SectionFlags| sh_flags.0 & flag.0 != 0;
-    if !has(elf::SHF_ALLOC) {
+    if !has(elf::SHF_ALLOC) || section.name() == Ok(STACKS) {
         return None;
     }
     Some(match (has(elf::SHF_EXECINSTR), has(elf::SHF_WRITE), sh_type == elf::SHT_NOBITS) {
