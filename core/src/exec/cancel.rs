@@ -257,7 +257,8 @@ impl<F: Future> Future for Shield<F> {
         // SAFETY: headers are static (Executor Invariant 1).
         let _raised = header.and_then(|header| unsafe {
             let before = (*header).state.fetch_or(state::SHIELDED, Ordering::Relaxed);
-            (before & state::SHIELDED == 0).then_some(Raised(header))
+            // Made only then: one that is made and not kept would take the shield down.
+            (before & state::SHIELDED == 0).then(|| Raised(header))
         });
         future.poll(context)
     }

@@ -33,7 +33,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             let word = (*header).state.load(Ordering::Relaxed);
             let polls = word >> state::QUOTA;
             let goes = if missed {
-                self.ask(header, Reason::Deadline, now);
+                self.ask(header, Reason::Deadline);
                 false
             } else if word & state::REQUESTED != 0 {
                 let goes = polls != 0 && !self.is_clean_up_over(header, now);
@@ -42,7 +42,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 }
                 goes
             } else if word & state::LIMITED != 0 && polls == 0 {
-                self.ask(header, Reason::PollQuota, now);
+                self.ask(header, Reason::PollQuota);
                 false
             } else {
                 true
@@ -59,10 +59,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         }
     }
 
-    /// Asks a live task to stop.
+    /// Asks a live task to stop, as of this pass: the time that `look` is given need not be its.
     #[cold]
     #[inline(never)]
-    unsafe fn ask(&'static self, header: *const Header, reason: Reason, now: Instant) {
+    unsafe fn ask(&'static self, header: *const Header, reason: Reason) {
+        let now = self.shared().pass_time();
         // SAFETY: the caller is `look`.
         with_lock(|cs| unsafe { Core::request(self.core(), cs, header, reason, now) });
     }
