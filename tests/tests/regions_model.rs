@@ -502,7 +502,8 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
                 drop(book);
                 self.put_back(Held { region, number, book: self.book.clone() });
             }
-            Err(OpenError::Full) => assert!(!alone || self.executor.regions().count() == TABLE),
+            // Regions that have ended take their places until somebody takes note; at the end all are free.
+            Err(OpenError::Full) => {}
             Err(OpenError::Closed) => {
                 assert!(!alone || parent.is_some_and(|parent| book.closes(parent)));
             }
