@@ -32,7 +32,7 @@ pub fn trigger_after(micros: u32) {
     set_timer(Hart0::CLINT.now() + u64::from(micros) * u64::from(TICKS_PER_MICRO));
 }
 
-/// The handler of the supervisor's timer. It is more urgent than no other, so the bound handler runs after this one.
+/// The handler of the supervisor's timer. Interrupts are masked in it, so the bound handler runs after this one.
 pub(crate) fn on_delay() {
     set_timer(u64::MAX);
     SOFT.trigger();
