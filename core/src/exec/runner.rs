@@ -150,26 +150,30 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     #[inline(never)]
     fn begin_pass(&self, now: Instant) -> Instant {
         let core = self.core();
-        // SAFETY: numbers are compared and stored, nothing is called (Guarded Invariant).
-        let (latest, due) = with_lock(|cs| unsafe {
+        // SAFETY: numbers are compared and stored, nothing is called but `Slots` (Guarded Invariant).
+        let (latest, sleeps, clean_ups) = with_lock(|cs| unsafe {
             let latest = core.clock.with(cs, |clock| {
                 clock.now = clock.now.max(now);
                 // An alarm that is due is spent: a sleep until the same instant needs a new one.
                 clock.alarm = clock.alarm.filter(|&alarm| alarm > clock.now);
                 clock.now
             });
-            (latest, self.next_due(cs).is_some_and(|due| due <= latest.as_micros()))
+            let is_due = |due: Option<u64>| due.is_some_and(|due| due <= latest.as_micros());
+            let sleeps = core.timers.with(cs, |timers| timers.next_due());
+            let clean_ups = self.executor.lanes.with(cs, |lanes| lanes.next_due(&Slots(self.executor)));
+            (latest, is_due(sleeps), is_due(clean_ups))
         });
         if latest > now {
             add(&core.tally.clock_regressions, 1);
         }
         self.executor.platform.pass_begins(latest);
-        if due {
+        if sleeps {
             // SAFETY: the executor is static and whole, and this is its runner, in no poll.
-            unsafe {
-                Core::expire(self.executor.core(), latest);
-                self.executor.force_due(latest);
-            }
+            unsafe { Core::expire(self.executor.core(), latest) };
+        }
+        if clean_ups {
+            // SAFETY: as above.
+            unsafe { self.executor.force_due(latest) };
         }
         latest
     }
