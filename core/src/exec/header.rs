@@ -8,7 +8,7 @@ use super::options::{Attributes, OnMiss};
 use super::regions::Family;
 use super::task::Vtable;
 use crate::sched::{Lane, Node};
-use crate::sync::{AtomicPtr, AtomicU32, Cell, Ordering, const_fn};
+use crate::sync::{AtomicPtr, AtomicU32, Cell, Ordering, const_fn, fence};
 
 pub use crate::arena::Key as TaskId;
 
@@ -261,9 +261,14 @@ impl Header {
     }
 
     /// Why the task was asked to stop, if it was and isn't in a shield: what its own waits see.
+    #[inline(always)]
     pub(super) fn heard(&self) -> Option<Reason> {
-        let word = self.state.load(Ordering::Acquire);
-        if word & (state::REQUESTED | state::SHIELDED) == state::REQUESTED { reason(word) } else { None }
+        let word = self.state.load(Ordering::Relaxed);
+        if word & (state::REQUESTED | state::SHIELDED) != state::REQUESTED {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        reason(word)
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn waker(bell: Bell) -> ManuallyDrop<Waker> {
 }
 
 /// The task that is polled with `cx`, unless something between has put a waker of its own in place of the task's.
+#[inline(always)]
 pub(super) fn polled(cx: &Context<'_>) -> Option<*const Header> {
     let waker = cx.waker();
     // SAFETY: what stands beside this table is a bell.
