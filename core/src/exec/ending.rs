@@ -50,8 +50,11 @@ impl Header {
                 Some((join::take_waker(header), watcher))
             });
             if let Some((joiner, watcher)) = handed_on {
-                for waker in [joiner, watcher].into_iter().flatten() {
-                    waker.wake();
+                if let Some(joiner) = joiner {
+                    joiner.wake();
+                }
+                if let Some(watcher) = watcher {
+                    watcher.wake();
                 }
                 return;
             }
