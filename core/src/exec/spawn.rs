@@ -299,7 +299,9 @@ unsafe fn publish(core: *const Core, header: *const Header, vtable: &'static Vta
         if node.deadline().is_some() {
             flags |= Table::TIMED;
         }
-        let asked = reason((*header).state.swap(word, Ordering::AcqRel));
+        // Not exchanged: while the header is claimed, the word changes under the lock only.
+        let asked = reason((*header).state.load(Ordering::Relaxed));
+        (*header).state.store(word, Ordering::Release);
         (*header).vtable.publish(vtable, flags);
         if let Some(asked) = asked {
             let now = (*core).clock.with(cs, |clock| clock.now);
