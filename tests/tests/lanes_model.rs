@@ -19,6 +19,8 @@ enum Op {
     Remove(u16),
     SetDeadline(u16, Option<u64>),
     SetPriority(u16, u8),
+    Park(u16),
+    PopDue(u64),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -40,6 +42,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (0..SLOTS, deadline).prop_map(|(slot, deadline)| Op::SetDeadline(slot, deadline)),
         3 => (0..SLOTS, 0u8..3).prop_map(|(slot, priority)| Op::SetPriority(slot, priority)),
     ];
+    let now = prop_oneof![4 => 0u64..5, 1 => (0u64..3).prop_map(|high| high << 32), 1 => Just(u64::MAX)];
+    let op = prop_oneof![
+        4 => op,
+        1 => (0..SLOTS).prop_map(Op::Park),
+        1 => now.prop_map(Op::PopDue),
+    ];
     vec(op, 0..300)
 }
 
@@ -59,11 +67,29 @@ proptest! {
         let (mut deepest, mut deepest_passing) = (0, 0);
         for op in ops {
             let passing = match op {
-                Op::PushPop(slot) | Op::TakeTurns(slot) | Op::Passes(slot) => naive.lane(slot).is_none(),
+                Op::PushPop(slot) | Op::TakeTurns(slot) | Op::Passes(slot) => {
+                    naive.lane(slot).is_none() && !naive.is_parked(slot)
+                }
                 _ => false,
             };
             deepest_passing = deepest_passing.max(naive.len() + usize::from(passing));
             match op {
+                // A slot that is set aside is promoted or removed.
+                Op::Push(slot) | Op::PushPop(slot) | Op::TakeTurns(slot) | Op::Passes(slot)
+                    if naive.is_parked(slot) => {}
+                // And only one that is in no lane is set aside.
+                Op::Park(slot) if naive.lane(slot).is_some() => {}
+                Op::Park(slot) => {
+                    lanes.park(&nodes, slot);
+                    naive.park(slot);
+                }
+                Op::PopDue(now) => match lanes.pop_due(&nodes, now) {
+                    Some(slot) => {
+                        prop_assert!(naive.is_first_due(slot, now));
+                        naive.remove(slot);
+                    }
+                    None => prop_assert!(naive.next_due().is_none_or(|due| due > now)),
+                },
                 Op::Push(slot) => prop_assert_eq!(lanes.push(&nodes, slot), naive.push(slot)),
                 Op::Pop => prop_assert_eq!(lanes.pop(&nodes), naive.pop()),
                 Op::PushPop(slot) => {
@@ -111,6 +137,7 @@ proptest! {
             prop_assert_eq!(lanes.len(), naive.len());
             prop_assert_eq!(lanes.is_empty(), naive.is_empty());
             prop_assert_eq!(lanes.only(), naive.only());
+            prop_assert_eq!(lanes.next_due(&nodes), naive.next_due());
             prop_assert!((deepest..=deepest_passing).contains(&lanes.deepest()));
             for slot in 0..SLOTS {
                 let node = &nodes[usize::from(slot)];
@@ -123,6 +150,12 @@ proptest! {
             prop_assert_eq!(lanes.pop(&nodes), Some(slot));
         }
         prop_assert_eq!(lanes.pop(&nodes), None);
+        while let Some(due) = naive.next_due() {
+            let slot = lanes.pop_due(&nodes, due);
+            prop_assert!(slot.is_some_and(|slot| naive.is_first_due(slot, due)));
+            naive.remove(slot.unwrap());
+        }
+        prop_assert_eq!(lanes.pop_due(&nodes, u64::MAX), None);
     }
 
     #[test]

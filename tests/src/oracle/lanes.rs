@@ -10,6 +10,8 @@ struct Slot {
     deadline: Option<u64>,
     /// Where it is queued, and as which arrival.
     queued: Option<(Lane, u64)>,
+    /// Set aside until its deadline.
+    parked: bool,
 }
 
 /// Lanes over a fixed number of slots.
@@ -62,7 +64,7 @@ impl NaiveLanes {
 
     /// Starts a new life of `slot`, outside the lanes.
     pub fn reset(&mut self, slot: u16, priority: u8, deadline: Option<u64>) {
-        self.slots[usize::from(slot)] = Slot { priority, deadline: due(deadline), queued: None };
+        self.slots[usize::from(slot)] = Slot { priority, deadline: due(deadline), ..Slot::default() };
     }
 
     /// Queues `slot` at home unless it is queued; whether it was not.
@@ -84,7 +86,29 @@ impl NaiveLanes {
 
     /// Takes `slot` out; whether it was queued.
     pub fn remove(&mut self, slot: u16) -> bool {
+        self.slots[usize::from(slot)].parked = false;
         self.slots[usize::from(slot)].queued.take().is_some()
+    }
+
+    /// Whether `slot` is set aside.
+    pub fn is_parked(&self, slot: u16) -> bool {
+        self.slot(slot).parked
+    }
+
+    /// Sets `slot` aside.
+    pub fn park(&mut self, slot: u16) {
+        self.slots[usize::from(slot)].parked = true;
+    }
+
+    /// The earliest deadline of the slots set aside.
+    pub fn next_due(&self) -> Option<u64> {
+        self.slots.iter().filter(|slot| slot.parked).map(|slot| slot.deadline.unwrap_or(u64::MAX)).min()
+    }
+
+    /// Whether `slot` is set aside, none is due before it, and it is due at `now`.
+    pub fn is_first_due(&self, slot: u16, now: u64) -> bool {
+        let due = self.slot(slot).deadline.unwrap_or(u64::MAX);
+        self.is_parked(slot) && Some(due) == self.next_due() && due <= now
     }
 
     /// A slot that stays in its lane keeps its place among equals; one that changes lanes arrives there now.
@@ -112,7 +136,7 @@ impl NaiveLanes {
         let lane = self.choose()?;
         let first = (0..self.slots.len() as u16).filter(|&slot| self.lane(slot) == Some(lane)).min_by_key(
             |&slot| {
-                let Slot { priority, deadline, queued } = self.slot(slot);
+                let Slot { priority, deadline, queued, .. } = self.slot(slot);
                 let deadline = if lane == Lane::Timed { deadline } else { None };
                 (deadline, Reverse(priority), queued.map(|(_, arrival)| arrival))
             },
@@ -145,7 +169,8 @@ impl NaiveLanes {
     }
 
     fn arrive(&mut self, slot: u16, lane: Lane) {
-        self.slots[usize::from(slot)].queued = Some((lane, self.arrivals));
+        let place = &mut self.slots[usize::from(slot)];
+        (place.queued, place.parked) = (Some((lane, self.arrivals)), false);
         self.arrivals += 1;
     }
 
