@@ -110,7 +110,7 @@ struct Scope {
     parent: Option<usize>,
     quota: u16,
     fail_fast: bool,
-    closing: bool,
+    closing: Option<Reason>,
 }
 
 fn pages(book: &Book) -> MutexGuard<'_, Pages> {
@@ -155,7 +155,8 @@ impl Pages {
 
     /// Whether the region, or one around it, was asked to close.
     fn closes(&self, region: usize) -> bool {
-        self.regions[region].closing || self.regions[region].parent.is_some_and(|parent| self.closes(parent))
+        self.regions[region].closing.is_some()
+            || self.regions[region].parent.is_some_and(|parent| self.closes(parent))
     }
 
     fn is_populated(&self, region: usize) -> bool {
@@ -170,10 +171,22 @@ impl Pages {
         self.tasks.values().filter(|task| task.future && task.region == Some(region)).count()
     }
 
+    /// Why a region is to close, if it is.
+    fn why(&self, region: usize) -> Option<Reason> {
+        let Scope { closing, parent, .. } = self.regions[region];
+        let below = parent.and_then(|parent| self.why(parent)).map(|reason| reason.max(Reason::ParentClosed));
+        closing.max(below)
+    }
+
+    fn close(&mut self, region: usize, reason: Reason) {
+        let closing = &mut self.regions[region].closing;
+        *closing = (*closing).max(Some(reason));
+    }
+
     /// A member's failure.
     fn failed(&mut self, region: Option<usize>) {
         if let Some(region) = region.filter(|&region| self.regions[region].fail_fast) {
-            self.regions[region].closing = true;
+            self.close(region, Reason::SiblingFailed);
         }
     }
 
@@ -187,7 +200,7 @@ impl Pages {
         assert!(!task.future, "joined alive");
         match outcome {
             Ok(output) => {
-                assert_eq!(output.0.number, number);
+                assert_eq!(output.life.number, number);
                 assert!(task.returned && !task.panicked && task.output && task.forced.is_none());
             }
             Err(JoinError::Cancelled(reason)) => assert_eq!(task.forced, Some(*reason)),
@@ -255,8 +268,14 @@ impl Drop for Life {
     }
 }
 
-/// What tasks return.
-struct Output(Life);
+/// What some outputs take along.
+type Luggage = (Option<Held>, Option<Handle>);
+
+/// What tasks return. Some hand on what they hold: who drops the output closes a region, or lets go of another task.
+struct Output {
+    life: Life,
+    _luggage: Option<Box<Luggage>>,
+}
 
 /// A join handle, noted in the book.
 struct Handle {
@@ -304,7 +323,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        pages(&self.book).regions[self.number].closing = true;
+        pages(&self.book).close(self.number, Reason::ParentClosed);
     }
 }
 
@@ -312,7 +331,7 @@ impl Held {
     /// Closes or joins the region, and looks whether anything has outlived that.
     async fn wait(mut self, close: bool, inside: bool) -> Option<(Self, CloseError)> {
         if close && !inside {
-            pages(&self.book).regions[self.number].closing = true;
+            pages(&self.book).close(self.number, Reason::ParentClosed);
         }
         let result = if close { self.region.close().await } else { self.region.join_all().await };
         let book = self.book.clone();
@@ -436,7 +455,7 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
             15 => {
                 drop(book);
                 if let Some(held) = self.some_region() {
-                    pages(&self.book).regions[held.number].closing = true;
+                    pages(&self.book).close(held.number, Reason::User);
                     held.region.cancel().expect("nobody has closed it");
                     self.put_back(held);
                 }
@@ -496,9 +515,9 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
         let mut book = pages(&self.book);
         match opened {
             Ok(region) => {
-                assert!(!alone || parent.is_none_or(|parent| !book.regions[parent].closing));
+                assert!(!alone || parent.is_none_or(|parent| book.regions[parent].closing.is_none()));
                 let number = book.regions.len();
-                book.regions.push(Scope { id: region.id(), parent, quota, fail_fast, closing: false });
+                book.regions.push(Scope { id: region.id(), parent, quota, fail_fast, closing: None });
                 drop(book);
                 self.put_back(Held { region, number, book: self.book.clone() });
             }
@@ -528,7 +547,7 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
         if book.one_in(4) {
             options = options.poll_quota(std::num::NonZeroU16::new(1 + book.draw(6) as u16).unwrap());
         }
-        let closing = region.is_some_and(|region| book.regions[region].closing);
+        let closing = region.is_some_and(|region| book.regions[region].closing.is_some());
         drop(book);
         let spawned = spawn(options, self.build(number, kind));
         let book = pages(&self.book);
@@ -641,17 +660,50 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
             let unwinds = Unwinds(&life);
             let polled = inner.as_mut().poll(context);
             std::mem::forget(unwinds);
-            polled.map(|()| {
+            polled.map(|luggage| {
                 let mut book = pages(&life.book);
                 let task = book.tasks.get_mut(&number).unwrap();
                 (task.returned, task.output) = (true, true);
-                Output(Life { book: life.book.clone(), number, is_output: true })
+                Output { life: Life { book: life.book.clone(), number, is_output: true }, _luggage: luggage }
             })
         }))
     }
 
     /// What a task does, one thing after the other, until it has enough.
-    async fn play(self: Arc<Self>, cx: Cx) {
+    async fn play(self: Arc<Self>, cx: Cx) -> Option<Box<Luggage>> {
+        self.live(cx).await;
+        // What it takes along must not keep it, or nobody could ever let go of it: a region that ends with its own, or is about
+        // to end; a handle whose task ends with its region.
+        let region = cx.region().map(|id| pages(&self.book).region_by_id(id));
+        let what = self.draw(6);
+        let held = (what < 2).then(|| self.some_region()).flatten().and_then(|held| {
+            let book = pages(&self.book);
+            let fits = match region {
+                Some(region) if region == held.number => book.closes(region),
+                Some(region) => book.is_within(Some(held.number), region),
+                None => true,
+            };
+            drop(book);
+            if fits {
+                Some(held)
+            } else {
+                self.held.lock().unwrap().push(held);
+                None
+            }
+        });
+        let handle = (what == 0 || what == 3).then(|| self.some_handle()).flatten().and_then(|handle| {
+            let fits = pages(&self.book).tasks[&handle.number].region.is_some();
+            if fits {
+                Some(handle)
+            } else {
+                self.handles.lock().unwrap().push(handle);
+                None
+            }
+        });
+        (held.is_some() || handle.is_some()).then(|| Box::new((held, handle)))
+    }
+
+    async fn live(self: &Arc<Self>, cx: Cx) {
         loop {
             let (what, span, ending) = {
                 let mut book = pages(&self.book);
@@ -860,6 +912,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Driver<BANKS, PER_BANK> {
         let mut book = pages(&self.world.book);
         let book = &mut *book;
         let ended: Vec<bool> = (0..book.regions.len()).map(|region| book.has_ended(region)).collect();
+        let whys: Vec<_> = (0..book.regions.len()).map(|region| book.why(region)).collect();
         let is_over = |task: &Task| task.region.is_some_and(|region| ended[region]);
         for (number, task) in &mut book.tasks {
             match executor.task(task.id) {
@@ -876,8 +929,12 @@ impl<const BANKS: usize, const PER_BANK: usize> Driver<BANKS, PER_BANK> {
                         assert!(end > book.now, "task {number} has outlived its clean-up");
                         assert!(self.runner.next_alarm().is_some_and(|alarm| alarm <= us(end)));
                     }
-                    let closes = task.region.is_some_and(|region| book.regions[region].closing);
-                    assert!(!closes || info.cancelled.is_some(), "nobody has asked task {number} to stop");
+                    let why = task.region.and_then(|region| whys[region]);
+                    assert!(why <= info.cancelled, "task {number} is to stop: {why:?}");
+                    assert!(
+                        info.cancelled.is_none() || task.polls_asked < task.limits.0,
+                        "task {number} will never be polled again"
+                    );
                 }
                 Err(_) => {
                     assert!(!task.future && !task.output || task.outcomes > 0, "task {number} is lost");
@@ -890,7 +947,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Driver<BANKS, PER_BANK> {
             assert_eq!(usize::from(info.tasks), book.population(region));
             let children = |&inner: &usize| book.regions[inner].parent == Some(region) && !ended[inner];
             assert_eq!(usize::from(info.children), (0..ended.len()).filter(children).count());
-            assert_eq!(info.closing.is_some(), book.closes(region));
+            assert_eq!(info.closing, whys[region]);
             assert_eq!(info.parent, scope.parent.map(|parent| book.regions[parent].id));
         }
     }
