@@ -217,7 +217,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Ok(Region::new(self.core(), Core::open_region(self.core(), Owner::Root, options)?)) }
     }
 
-    /// Asks a task to stop; see [`AbortHandle::cancel`](super::AbortHandle::cancel).
+    /// Asks a task to stop; see [`AbortHandle::cancel`](super::AbortHandle::cancel), which needs no care for the executor: the
+    /// id is one of this executor's, and those of two may be equal.
     ///
     /// # Errors
     ///
@@ -240,7 +241,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         (0..self.core.regions.len()).filter_map(move |index| unsafe { Core::region_info(self.core(), index) })
     }
 
-    /// Changes a task's deadline; see [`Cx::set_deadline`].
+    /// Changes a task's deadline; see [`Cx::set_deadline`]. The id is one of this executor's: those of two executors may be
+    /// equal.
     ///
     /// # Errors
     ///
@@ -250,7 +252,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Core::set_deadline(self.core(), id, deadline) }
     }
 
-    /// Changes a task's priority; see [`Cx::set_priority`].
+    /// Changes a task's priority; see [`Cx::set_priority`]. The id is one of this executor's.
     ///
     /// # Errors
     ///
