@@ -19,8 +19,8 @@ use crate::time::{Duration, Instant};
 
 /// What a task knows of where it runs: passed to it when it is spawned, two words, free to copy and to send anywhere.
 ///
-/// It stays valid when the task has ended: the operations on the task itself then report [`Stale`], the others go on
-/// working, because the executor is static.
+/// It stays valid when the task has ended, because the executor is static: changing, spawning and opening regions then
+/// report that it is stale, sleeps and the clock go on working.
 #[derive(Clone, Copy)]
 pub struct Cx {
     header: *const Header,
@@ -54,18 +54,30 @@ impl Cx {
         unsafe { ((*self.core()).ops.now)(self.core()) }
     }
 
-    /// Waits for at least `span` from now.
+    /// Waits for at least `span` from now; see [`Sleep`]. Arming is O(log n) in the number of armed sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`](super::Cancelled) when the task is asked to stop.
     pub fn sleep(&self, span: Duration) -> Sleep {
         self.sleep_until(self.now() + span)
     }
 
     /// Waits until `due`. One that has passed is over at the next pass of the executor.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sleep`](Self::sleep).
     pub fn sleep_until(&self, due: Instant) -> Sleep {
         // SAFETY: the core belongs to a static executor.
         unsafe { Sleep::new(self.core(), due) }
     }
 
-    /// Gives `future` until `span` from now.
+    /// Gives `future` until `span` from now; see [`Timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`TimeoutError`](super::TimeoutError) when the time is up, or the task is asked to stop, before it is ready.
     pub fn timeout<F: Future>(&self, span: Duration, future: F) -> Timeout<F> {
         Timeout::new(self.sleep(span), future)
     }
@@ -124,17 +136,22 @@ impl Cx {
         unsafe { if (*self.header).is_live(self.generation) { (*self.header).heard() } else { None } }
     }
 
-    /// Waits until the task is asked to stop.
+    /// Waits until the task is asked to stop; see [`WhenCancelled`].
     pub fn cancelled(&self) -> WhenCancelled {
         WhenCancelled(*self)
     }
 
-    /// Runs `future`, of whatever kind, until the task is asked to stop.
+    /// Runs `future`, of whatever kind, until the task is asked to stop; see [`UntilCancelled`].
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`](super::Cancelled) when that happens before it is ready.
     pub fn run_until_cancelled<F: Future>(&self, future: F) -> UntilCancelled<F> {
         UntilCancelled { cx: *self, future }
     }
 
-    /// Runs `future` as if the task had not been asked to stop: for clean-up that itself waits.
+    /// Runs `future` as if the task had not been asked to stop: for what must not be torn, and for clean-up that itself
+    /// waits; see [`Shield`].
     pub fn shield<F: Future>(&self, future: F) -> Shield<F> {
         Shield { cx: *self, future }
     }

@@ -127,7 +127,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
     }
 
-    /// Gives the executor room for regions.
+    /// Gives the executor room for regions. Without it, [`open_region`](Self::open_region) says that it is full.
     pub const fn with_regions<const N: usize>(mut self, regions: &'static Regions<N>) -> Self {
         self.core.regions = &regions.entries;
         self.core.scope = Some(Scope::REGIONS);
@@ -171,7 +171,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     ///
     /// # Errors
     ///
-    /// [`SpawnError`] when the pool or the executor is full, or the deadline has passed; `build` comes back uncalled.
+    /// [`SpawnError`] when the pool or the executor is full, or the executor shuts down; `build` comes back uncalled.
     ///
     /// A future that doesn't fit the pool is an error when the program is built.
     pub fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
@@ -191,7 +191,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     ///
     /// # Errors
     ///
-    /// As for [`spawn`](Self::spawn).
+    /// As for [`spawn`](Self::spawn); and when the deadline has passed, or the region of the options is closing or has used
+    /// up its quota.
     pub fn spawn_with<B, F, const BYTES: usize, const SLOTS: usize>(
         &'static self,
         options: TaskOptions,
@@ -217,8 +218,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Ok(Region::new(self.core(), Core::open_region(self.core(), Owner::Root, options)?)) }
     }
 
-    /// Asks a task to stop; see [`AbortHandle::cancel`](super::AbortHandle::cancel), which needs no care for the executor: the
-    /// id is one of this executor's, and those of two may be equal.
+    /// Asks a task to stop, for [`Reason::User`]. Any context; O(log N). The id is one of this executor's: those of two
+    /// executors may be equal. An [`AbortHandle`](super::AbortHandle) needs no such care.
     ///
     /// # Errors
     ///
@@ -229,7 +230,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     /// Asks every task to stop, for [`Reason::Shutdown`], and takes no new tasks and regions from now on, for ever. Any
-    /// context; O(capacity), one task per critical section; [`tasks`](Self::tasks) tells when all have ended.
+    /// context; O(capacity + table), one task or region per critical section; [`tasks`](Self::tasks) tells when all have
+    /// ended.
     pub fn shut_down(&'static self) {
         // SAFETY: the executor is static and whole.
         unsafe { Core::shut_down(self.core()) }
@@ -252,7 +254,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Core::set_deadline(self.core(), id, deadline) }
     }
 
-    /// Changes a task's priority; see [`Cx::set_priority`]. The id is one of this executor's.
+    /// Changes a task's priority; see [`Cx::set_priority`]. The id is one of this executor's, as for
+    /// [`set_deadline`](Self::set_deadline).
     ///
     /// # Errors
     ///

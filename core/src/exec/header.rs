@@ -42,7 +42,7 @@ pub use crate::arena::Key as TaskId;
 /// 6. The poll returns pending; the runner.
 /// 7. and 8. `Header::finish`: under the critical section, which decides between them against a handle that is dropped
 ///    meanwhile.
-/// 9. `JoinHandle::try_join` (joins and the handle's drop go through it), any context; or `Executor::reclaim`, the runner,
+/// 9. `JoinHandle::try_join` (joins and the handle's drop go through it), any context; or `Core::reclaim_members`, the runner,
 ///    when the task's region has closed. Whoever finds the phase *done* under the critical section sets it to *claimed* and
 ///    owns what is there. The slot's generation advances, the free bit is set.
 ///
@@ -218,7 +218,7 @@ pub enum TaskState {
 pub struct TaskInfo {
     /// The task's id.
     pub id: TaskId,
-    /// The name from its options, else the type name of its future.
+    /// The name from its attributes, else the type name of its future.
     pub name: &'static str,
     /// Its state at some instant during the call.
     pub state: TaskState,

@@ -20,7 +20,8 @@ use crate::time::Duration;
 /// The one claim to a task's result.
 ///
 /// Await it, or [`join`](Self::join) it by reference, or look with [`try_join`](Self::try_join). Dropping it detaches: the
-/// task goes on, its output is dropped when it ends. Until the handle is joined or dropped, a finished task keeps its slot.
+/// task goes on, its output is dropped when it ends. A finished task keeps its slot until the handle is joined or dropped, or
+/// the task's region has closed.
 ///
 /// It may be sent to another context when `T` may.
 pub struct JoinHandle<T> {
@@ -131,6 +132,10 @@ impl<T> JoinHandle<T> {
     }
 
     /// Takes the result if the task is over, `None` if it is not. Any context. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] when the task has no result, or it isn't there any more.
     pub fn try_join(&mut self) -> Option<Result<T, JoinError>> {
         let Some(header) = self.header else { return Some(Err(JoinError::Taken)) };
         // SAFETY: the header is static; what is done under the critical section is ours (Executor Invariant 4), the output
@@ -224,6 +229,10 @@ impl<T> JoinHandle<T> {
 
     /// Waits for the end of the task and takes its result; the handle stays, so that the wait can be given up.
     ///
+    /// # Errors
+    ///
+    /// [`JoinError`] when the task has no result, or it isn't there any more, or the task that waits is asked to stop.
+    ///
     /// # Cancellation
     ///
     /// Dropping the future leaves the task running and the result unclaimed: join again, or drop the handle.
@@ -284,7 +293,8 @@ impl<T> IntoFuture for JoinHandle<T> {
 ///
 /// # Cancellation
 ///
-/// Dropping it before it is ready takes no result. If it owns the handle, that is dropped with it, which detaches the task.
+/// When the task that awaits it is asked to stop, it is ready at once, with [`JoinError::Interrupted`]. Dropping it before it
+/// is ready takes no result. If it owns the handle, that is dropped with it, which detaches the task.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<H: BorrowMut<JoinHandle<T>>, T> {
     handle: H,

@@ -111,6 +111,10 @@ impl<T, const N: usize> JoinSet<T, N> {
     }
 
     /// A result that is there, of the lowest place; `None` when there is none. O(N).
+    ///
+    /// # Errors
+    ///
+    /// Those of the task's join.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         match look(&mut self.handles) {
             Poll::Ready(result) => result,
@@ -143,6 +147,14 @@ impl<T, const N: usize> JoinSet<T, N> {
     }
 
     /// Asks the tasks to stop and waits until they have; see [`Region::close`]. Their results can still be taken.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancellation
+    ///
+    /// As there.
     pub fn close(&mut self) -> Close<'_> {
         self.region.close()
     }
@@ -155,6 +167,11 @@ impl<T, const N: usize> fmt::Debug for JoinSet<T, N> {
 }
 
 /// Waits for the next task of a set to end; made by [`JoinSet::join_next`].
+///
+/// # Cancellation
+///
+/// When the task that awaits it is asked to stop, it is ready at once, with [`JoinError::Interrupted`]. Dropping it loses no
+/// result.
 #[must_use = "futures do nothing unless awaited"]
 pub struct JoinNext<'a, T, const N: usize> {
     handles: &'a mut [Option<JoinHandle<T>>; N],

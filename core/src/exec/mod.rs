@@ -6,6 +6,74 @@
 //! [`JoinHandle`]. A [`Region`] owns tasks and ends them: a request to stop, time to clean up, then force ([`Cancelled`],
 //! [`Attributes`]). A chip may have several executors: in thread mode, in interrupts ([`Handler`]), on other cores.
 //!
+//! # Stopping tasks
+//!
+//! Asking, finishing something first, owning tasks, taking results as they come, limits:
+//!
+//! ```
+//! use trilane::exec::{
+//!     Attributes, Cancelled, Cx, Executor, Forced, JoinSet, Manual, Reason, RegionOptions, Regions, TaskOptions, TaskPool,
+//! };
+//! use trilane::time::{Duration, Instant};
+//!
+//! static REGIONS: Regions<2> = Regions::new();
+//! static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new()).with_regions(&REGIONS);
+//! static POOL: TaskPool<768, 4> = TaskPool::new();
+//!
+//! // Attributes: what the task may take to clean up, and what is called if that wasn't enough.
+//! static RADIO: Attributes =
+//!     Attributes::named("radio").cleanup_polls(8).cleanup_time(Duration::from_millis(20)).finaliser(power_off);
+//!
+//! fn power_off(_: &Forced) {}
+//!
+//! async fn radio(cx: Cx) -> u32 {
+//!     let mut frames = 0;
+//!     while !cx.is_cancelled() {
+//!         // Shield: a frame that was begun is sent to its end.
+//!         cx.shield(cx.sleep(Duration::from_millis(4))).await.expect("no request gets through");
+//!         frames += 1;
+//!     }
+//!     frames
+//! }
+//!
+//! async fn measure(cx: Cx, millis: u64) -> Result<u64, Cancelled> {
+//!     cx.sleep(Duration::from_millis(millis)).await?; // an error from the request on
+//!     Ok(millis)
+//! }
+//!
+//! async fn tour(cx: Cx) -> Result<(), Cancelled> {
+//!     // Request: from here by the handle, from elsewhere by its `abort_handle()`.
+//!     let radio = cx.spawn_with(TaskOptions::new().attributes(&RADIO), &POOL, radio).unwrap();
+//!     cx.sleep(Duration::from_millis(10)).await?;
+//!     radio.cancel().unwrap();
+//!     assert_eq!(radio.await, Ok(3));
+//!
+//!     // Region: has closed once no task of it is left.
+//!     let mut region = cx.open_region(RegionOptions::new()).unwrap();
+//!     region.spawn(&POOL, |cx| measure(cx, 1_000)).unwrap();
+//!     region.close().await.unwrap();
+//!     assert_eq!(cx.now(), Instant::from_millis(12)); // not 1,012
+//!
+//!     // Join set: the first result, then the others are stopped.
+//!     let mut set: JoinSet<_, 2> = JoinSet::new(cx.open_region(RegionOptions::new()).unwrap());
+//!     for millis in [30, 20] {
+//!         set.spawn(&POOL, move |cx| measure(cx, millis)).unwrap();
+//!     }
+//!     assert_eq!(set.join_next().await, Some(Ok(Ok(20))));
+//!     set.close().await.unwrap();
+//!     assert_eq!(set.join_next().await, Some(Ok(Err(Cancelled(Reason::ParentClosed)))));
+//!     Ok(())
+//! }
+//!
+//! let mut runner = EXECUTOR.start().unwrap();
+//! let mut task = EXECUTOR.spawn(&POOL, tour).unwrap();
+//! runner.poll_pending(Instant::ZERO);
+//! while let Some(at) = runner.next_alarm() {
+//!     while runner.poll_pending(at).more {}
+//! }
+//! assert_eq!(task.try_join(), Some(Ok(Ok(()))));
+//! ```
+//!
 //! # Executor Invariant
 //!
 //! Stated once, cited by the `SAFETY:` comments of this module:
@@ -15,7 +83,7 @@
 //! 2. A header whose phase is *claimed* belongs to whoever claimed it: a spawner, until it publishes the phase *live*, or
 //!    whoever takes the result of a task that is over, until the slot is free.
 //! 3. While the phase is *live*, only the runner polls or drops the future and reads or writes the header's plain fields,
-//!    except the queue node, which belongs to the holder of the critical section.
+//!    except the queue node, the joiner and the family, which belong to the holder of the critical section.
 //! 4. When the phase is *done*, storage holds the output (or nothing, if the task was ended by force), and it belongs to who
 //!    finds that phase under the critical section and sets it to *claimed*: the join handle, or the runner when the
 //!    task's region has closed. Without a handle the runner has it from the start.

@@ -105,7 +105,8 @@ impl RegionOptions {
         self
     }
 
-    /// The most tasks alive in the region at a time, those of regions below it not counted.
+    /// The most tasks alive in the region at a time, those of regions below it not counted; a spawn beyond is
+    /// [`QuotaExceeded`](super::SpawnErrorKind::QuotaExceeded).
     pub const fn quota(mut self, tasks: u16) -> Self {
         self.quota = tasks;
         self
@@ -276,7 +277,8 @@ impl Region {
     }
 
     /// Asks everything in the region to stop and waits until it has: then no task of it is alive, in it or below it. Bounded
-    /// by the longest clean-up time of its tasks, and one poll per level.
+    /// by the longest clean-up time of its tasks, and one poll per level. The first poll is O(depth) of the task that waits,
+    /// the runner's work O(members).
     ///
     /// # Errors
     ///
@@ -367,6 +369,11 @@ impl Drop for Wait<'_> {
 }
 
 /// Waits until a region has closed; made by [`Region::close`].
+///
+/// # Cancellation
+///
+/// When the task that awaits it is asked to stop, it is ready at once, with [`CloseError::Cancelled`]. Dropping it after its
+/// first poll leaves the region closing.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Close<'a> {
     wait: Wait<'a>,
@@ -400,6 +407,10 @@ impl Future for Close<'_> {
 }
 
 /// Waits until nobody in a region is alive; made by [`Region::join_all`].
+///
+/// # Cancellation
+///
+/// As for [`Close`], but dropping it changes nothing.
 #[must_use = "futures do nothing unless awaited"]
 pub struct JoinAll<'a> {
     wait: Wait<'a>,

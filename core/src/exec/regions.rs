@@ -1,4 +1,4 @@
-//! Where regions are kept, and what the runner does about those that close.
+//! Where regions are kept.
 //!
 //! A region is an entry of a table; it owns tasks and child regions, linked through headers and entries. All links are under
 //! the critical section, a few steps at a time. What takes O(members), asking them all to stop and clearing up after them, is

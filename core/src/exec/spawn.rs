@@ -130,7 +130,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
     ///
     /// # Errors
     ///
-    /// As for [`Executor::spawn`].
+    /// As for [`Executor::spawn_with`].
     pub fn spawn_local_with<B, F, const BYTES: usize, const SLOTS: usize>(
         &self,
         options: TaskOptions,

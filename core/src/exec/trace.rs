@@ -25,7 +25,7 @@ pub enum TraceEvent {
         /// The task's id.
         id: TaskId,
     },
-    /// The task is over: completed, or ended by a quota or a missed deadline.
+    /// The task is over: completed, unwound, or ended by force.
     Ended {
         /// The task's id.
         id: TaskId,

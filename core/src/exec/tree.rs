@@ -23,7 +23,7 @@ pub(super) struct Place {
 pub(super) enum Progress {
     /// Its entry is another's or nobody's by now.
     Gone,
-    /// It has closed, and the handle's claim to it has been dropped.
+    /// It has closed.
     Closed,
     /// Nobody in it is alive.
     Empty,
