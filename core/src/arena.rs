@@ -152,7 +152,7 @@ impl<T, const BANKS: usize, const PER_BANK: usize> Arena<T, BANKS, PER_BANK> {
         self.live.is_empty()
     }
 
-    /// Keys and values, lowest slot first.
+    /// Keys and values, lowest slot first. O(values + banks).
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.live.iter().map(|slot| {
             let (bank, index) = split(slot);
@@ -163,8 +163,8 @@ impl<T, const BANKS: usize, const PER_BANK: usize> Arena<T, BANKS, PER_BANK> {
         })
     }
 
-    /// Drops every value; all keys become stale. When a value's `Drop` panics, it alone counts as dropped; the others
-    /// stay.
+    /// Drops every value; all keys become stale. O(values). When a value's `Drop` panics, it alone counts as dropped; the
+    /// others stay.
     pub fn clear(&mut self) {
         while let Some(slot) = self.live.first() {
             let (bank, index) = split(slot);
