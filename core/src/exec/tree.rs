@@ -242,20 +242,21 @@ impl Core {
         with_lock(|cs| unsafe { Self::with_place(core, cs, id, |links| links.flags |= KEPT) });
     }
 
-    /// Whether the task of `header` is in the region or in one below it. O(depth).
+    /// Whether the task of `header`, which is being polled, is in the region or in one below it. O(depth), one level per
+    /// critical section: regions above a task that is alive stay where they are.
     pub(super) unsafe fn is_inside(place: Place, header: *const Header) -> bool {
         // SAFETY: the caller's promise; headers are static.
         unsafe {
             let core = Header::core(header);
-            core == place.core
-                && with_lock(|cs| {
-                    let wanted = Self::find_region(core, cs, place.id);
-                    let mut region = (*header).family.region();
-                    while region != 0 && Some(region) != wanted {
-                        region = Self::with_region(core, cs, region, |links| links.parent);
-                    }
-                    region != 0
-                })
+            if core != place.core {
+                return false;
+            }
+            let (wanted, mut region) =
+                with_lock(|cs| (Self::find_region(core, cs, place.id), (*header).family.region()));
+            while region != 0 && Some(region) != wanted {
+                region = with_lock(|cs| Self::with_region(core, cs, region, |links| links.parent));
+            }
+            region != 0
         }
     }
 

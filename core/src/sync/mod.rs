@@ -52,8 +52,7 @@ pub(crate) use {array_of, const_fn};
 
 /// Runs `f` with every other context kept out.
 ///
-/// Keep it short: on a chip this masks interrupts. The longest section in this crate is one heap operation, O(log N) steps,
-/// or the walk up from a task's region when the task begins to wait for another, O(depth).
+/// Keep it short: on a chip this masks interrupts. The longest section in this crate is one heap operation, O(log N) steps.
 #[inline(always)]
 pub fn with_lock<R>(f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
     critical_section::with(f)
