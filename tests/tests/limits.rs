@@ -3,12 +3,13 @@
 use std::num::NonZeroU16;
 
 use trilane::exec::{
-    Attributes, Counters, Executor, JoinError, Manual, Miss, OnMiss, Reason, TaskId, TaskOptions,
+    Attributes, Counters, Executor, JoinError, Manual, Miss, OnMiss, Platform, Reason, TaskId, TaskOptions,
 };
 use trilane::time::{Duration, Instant};
 use trilane_tests::future::Bell;
+use trilane_tests::platform::ThreadMode;
 use trilane_tests::watch::{Dropped, counter};
-use trilane_tests::{Log, leak, manual, pool, settle, us};
+use trilane_tests::{Log, leak, manual, pool, run_out, settle, us};
 
 /// A task with no time to clean up: what ends it, ends it at once.
 const ABRUPT: TaskOptions = TaskOptions::new().attributes(&Attributes::new().cleanup_polls(0));
@@ -304,4 +305,22 @@ fn the_hook_may_end_the_task_that_missed() {
         assert_eq!(task.try_join(), Some(Err(JoinError::Cancelled(Reason::User))));
     }
     assert_eq!(bell.polls(), 0);
+}
+
+#[test]
+fn the_time_to_clean_up_begins_when_the_limit_is_found_whatever_the_pass_has_taken() {
+    let mut runner = leak(Executor::<ThreadMode, 1, 4>::new(ThreadMode::new())).start().unwrap();
+    let executor = runner.executor();
+    let pool = pool::<2>();
+    // A poll that takes longer than others have to clean up.
+    drop(executor.spawn(pool, move |_| async move { executor.platform().pass_begins(us(200_000)) }));
+    let limited = TaskOptions::new().poll_quota(NonZeroU16::MIN);
+    let mut task = executor
+        .spawn_with(limited, pool, |cx| async move {
+            cx.yield_now().await;
+            cx.shield(cx.sleep(Duration::from_millis(50))).await
+        })
+        .unwrap();
+    run_out(&mut runner);
+    assert_eq!(task.try_join(), Some(Ok(Ok(()))));
 }

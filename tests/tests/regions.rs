@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock};
 use std::task::Poll;
 
 use trilane::exec::{
-    Attributes, Cx, Executor, JoinError, JoinHandle, JoinSet, Manual, OnMiss, Reason, Region, RegionId,
-    RegionOptions, Regions, SpawnErrorKind, TaskOptions, TaskState,
+    Attributes, Cancelled, Cx, Executor, JoinError, JoinHandle, JoinSet, Manual, OnMiss, Platform, Reason,
+    Region, RegionId, RegionOptions, Regions, SpawnErrorKind, TaskOptions, TaskState,
 };
 use trilane::time::Duration;
 use trilane_tests::future::{Bell, poll_once};
@@ -301,6 +301,23 @@ fn a_task_is_asked_as_soon_as_it_is_there_if_its_region_closed_while_it_was_buil
     assert_eq!(poll_once(joined.as_mut()), Poll::Pending);
     assert_eq!(settle(&mut runner, us(0)), 1);
     assert_eq!(poll_once(joined.as_mut()), Poll::Ready(Ok(true)));
+}
+
+#[test]
+fn a_task_built_in_a_shutdown_has_its_whole_time_to_clean_up() {
+    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new()));
+    let mut runner = executor.start().unwrap();
+    runner.drive();
+    // The executor sleeps for long; then an interrupt spawns, and another shuts the executor down meanwhile.
+    executor.platform().pass_begins(us(1_000_000));
+    let mut task = executor
+        .spawn(pool::<1>(), |cx| {
+            executor.shut_down();
+            cx.cancelled()
+        })
+        .unwrap();
+    runner.drive();
+    assert_eq!(task.try_join(), Some(Ok(Cancelled(Reason::Shutdown))));
 }
 
 #[test]

@@ -59,11 +59,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         }
     }
 
-    /// Asks a live task to stop, as of this pass: the time that `look` is given need not be its.
+    /// Asks a live task to stop, as of now: polls of this pass may have taken long.
     #[cold]
     #[inline(never)]
     unsafe fn ask(&'static self, header: *const Header, reason: Reason) {
-        let now = self.shared().pass_time();
+        let now = self.platform.now().max(self.shared().pass_time());
         // SAFETY: the caller is `look`.
         with_lock(|cs| unsafe { Core::request(self.core(), cs, header, reason, now) });
     }

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use super::cx::Cx;
 use super::ending::Release;
 use super::executor::Executor;
-use super::header::{Header, Table, reason, state};
+use super::header::{Header, Table, TaskId, reason, state};
 use super::join::JoinHandle;
 use super::options::{Attributes, TaskOptions};
 use super::platform::Platform;
@@ -227,7 +227,7 @@ where
                 options.attributes.and_then(|attributes| attributes.name).unwrap_or_else(vtable.type_name);
             Core::trace(core, TraceEvent::Spawned { id, name });
         }
-        publish(core, header, vtable, options);
+        publish(core, header, id, vtable, options);
         Header::wake(header);
         Ok(JoinHandle::new(header, id))
     }
@@ -283,7 +283,13 @@ impl Drop for Unclaim {
 ///
 /// The header is claimed by the caller, its storage filled with a future of `vtable`'s.
 #[inline(never)]
-unsafe fn publish(core: *const Core, header: *const Header, vtable: &'static Vtable, options: TaskOptions) {
+unsafe fn publish(
+    core: *const Core,
+    header: *const Header,
+    id: TaskId,
+    vtable: &'static Vtable,
+    options: TaskOptions,
+) {
     let mut word = state::LIVE | state::HANDLE | (options.on_miss as u32) << state::ON_MISS;
     let mut flags = 0;
     if let Some(quota) = options.poll_quota {
@@ -292,7 +298,7 @@ unsafe fn publish(core: *const Core, header: *const Header, vtable: &'static Vta
     }
     // SAFETY: the caller's promise. Under the lock, because a stale id may be re-keying the node right now, a region asking its
     // members to stop, and a dump reading.
-    with_lock(|cs| unsafe {
+    let asked = with_lock(|_| unsafe {
         (*header).attributes.set(options.attributes.unwrap_or(Attributes::DEFAULT));
         let node = &(*header).node;
         node.reset(options.priority, options.deadline.map(Instant::as_micros));
@@ -303,9 +309,11 @@ unsafe fn publish(core: *const Core, header: *const Header, vtable: &'static Vta
         let asked = reason((*header).state.load(Ordering::Relaxed));
         (*header).state.store(word, Ordering::Release);
         (*header).vtable.publish(vtable, flags);
-        if let Some(asked) = asked {
-            let now = (*core).clock.with(cs, |clock| clock.now);
-            Core::request(core, cs, header, asked, now);
-        }
+        asked
     });
+    if let Some(asked) = asked {
+        // As of now: the latest pass may be long ago. By id, because from here on the task may run, end and be taken back.
+        // SAFETY: the caller's promise.
+        let _ = unsafe { Core::cancel(core, id, asked) };
+    }
 }
