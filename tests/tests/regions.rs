@@ -268,6 +268,28 @@ fn a_failure_closes_the_region_that_wants_that() {
 }
 
 #[test]
+fn the_siblings_of_a_failure_have_their_whole_time_to_clean_up() {
+    let regions: &Regions<1> = leak(Regions::new());
+    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new()).with_regions(regions));
+    let mut runner = executor.start().unwrap();
+    let region = executor.open_region(RegionOptions::new().fail_fast()).unwrap();
+    let (pool, bell): (_, &Bell) = (pool::<2>(), leak(Bell::new()));
+    let sibling = region.spawn(pool, |cx| cx.cancelled()).unwrap();
+    let fails = region.spawn(pool, |_| async {
+        bell.until(2).await;
+        panic!("as asked");
+    });
+    runner.drive();
+    // The executor sleeps for long; then an interrupt wakes one task, which is polled before the clock is read.
+    executor.platform().pass_begins(us(1_000_000));
+    bell.ring();
+    catch_unwind(AssertUnwindSafe(|| runner.drive())).expect_err("nothing has panicked");
+    runner.drive();
+    assert!(sibling.is_finished() && fails.unwrap().is_finished());
+    assert_eq!(executor.counters().forced, 0);
+}
+
+#[test]
 fn a_task_that_is_only_cancelled_is_no_failure() {
     let mut runner = start();
     let region = runner.executor().open_region(RegionOptions::new().fail_fast()).unwrap();

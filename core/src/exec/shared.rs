@@ -161,6 +161,19 @@ impl Core {
         (running != NOT_RUNNING).then_some(running as u16)
     }
 
+    /// Reads the platform's clock between passes' own readings. The runner only.
+    ///
+    /// # Safety
+    ///
+    /// `core` points into a whole, static executor.
+    pub unsafe fn read_clock(core: *const Core) {
+        // SAFETY: the caller's promise; numbers are compared and stored, nothing is called (Guarded Invariant).
+        unsafe {
+            let now = ((*core).ops.now)(core);
+            with_lock(|cs| (*core).clock.with(cs, |clock| clock.now = clock.now.max(now)));
+        }
+    }
+
     /// The time of the latest pass.
     pub fn pass_time(&self) -> Instant {
         // SAFETY: a copy is made, nothing is called (Guarded Invariant).

@@ -10,6 +10,7 @@ use super::cancel::PANICKED;
 use super::cx::Cx;
 use super::header::Header;
 use super::pool::TaskPool;
+use super::shared::Core;
 use super::waker::waker;
 
 /// How a task's storage is polled and emptied.
@@ -116,7 +117,11 @@ impl<F> Drop for Unwound<F> {
         impl Drop for Finish {
             fn drop(&mut self) {
                 // SAFETY: made below; storage is empty by now (Storage Invariant).
-                unsafe { Header::finish(self.0, Some(PANICKED)) }
+                unsafe {
+                    // Siblings may be asked to stop as of the latest reading, and the pass may not have made one yet.
+                    Core::read_clock(Header::core(self.0));
+                    Header::finish(self.0, Some(PANICKED));
+                }
             }
         }
 
