@@ -1,4 +1,5 @@
-//! Two cores, an executor on each: messages, joins and requests to stop across cores, and a lock that holds for both.
+//! Two cores, an executor on each: messages, joins, requests to stop and pre-emption across cores, and a lock that holds for
+//! both.
 //!
 //! Nothing here is particular to cores. A wake, a spawn, a join and a request to stop work from any context, and the other
 //! core is one; `board::SecondCore` is the platform that lets core 0 end core 1's sleep, as `board::Board` does the other
@@ -7,27 +8,32 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use core::cell::Cell;
-use core::hint::spin_loop;
 
-use board::{Board, SecondCore, println};
+use board::{Board, Preemptive, SecondCore, println};
 use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
-use trilane::exec::{AbortHandle, CancelError, Cancelled, Cx, Executor, JoinError, TaskPool, future_size};
-use trilane::time::Duration;
+use trilane::exec::{
+    AbortHandle, CancelError, Cancelled, Cx, Executor, JoinError, JoinHandle, TaskPool, future_size,
+};
+use trilane::time::{Duration, Instant};
 
 static FIRST: Executor<Board, 1, 2> = Executor::new(Board::new());
 static SECOND: Executor<SecondCore, 1, 2> = Executor::new(SecondCore::new());
+/// Pre-empts `FIRST`, on the same core.
+static HIGH: Executor<Preemptive, 1, 1> = Executor::new(Preemptive::new());
 
 static TOUR: TaskPool<{ future_size(&tour) }, 1> = TaskPool::new();
 
 board::entry!(main);
 
 fn main() -> ! {
+    let early = SECOND.spawn(&ADDER, |cx| add_up(cx, 10)).expect("room for one task");
     board::start_second_core(main_of_second);
+    Preemptive::start(HIGH.start_in_handler().expect("nobody else starts it"));
     FIRST.run(|spawner| {
-        spawner.spawn_local(&TOUR, tour).expect("room for one task");
+        spawner.spawn_local(&TOUR, |cx| tour(cx, early)).expect("room for one task");
     })
 }
 
@@ -36,11 +42,14 @@ fn main_of_second() -> ! {
     SECOND.run(|_| {})
 }
 
-async fn tour(cx: Cx) {
+async fn tour(cx: Cx, early: JoinHandle<u32>) {
+    let sum = early.await.expect("nothing ends it");
+    println!("spawned before its core had started, a task added up 1 to 10: {sum}");
     messages().await;
     alarms(cx).await;
     join().await;
     stop(cx).await;
+    pre_emption(cx).await;
     count().await;
     board::exit(0)
 }
@@ -150,6 +159,33 @@ async fn ask(cx: Cx, sleeper: AbortHandle) -> Result<(), CancelError> {
     sleeper.cancel()
 }
 
+static CALL: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+static CALLER: TaskPool<{ future_size(&call) }, 1> = TaskPool::new();
+static CALLED: TaskPool<{ future_size(&be_called) }, 1> = TaskPool::new();
+
+/// A wake from the other core comes in the middle of a poll, if it is of a task that pre-empts.
+async fn pre_emption(cx: Cx) {
+    println!("while this core is busy for 30 ms, the other one calls a task of HIGH:");
+    let start = cx.now();
+    let called = HIGH.spawn(&CALLED, move |cx| be_called(cx, start)).expect("room for one");
+    let caller = SECOND.spawn(&CALLER, call).expect("room for one");
+    board::spin(30_000);
+    println!("  busy no more at {} ms", (cx.now() - start).as_millis());
+    called.await.expect("nothing ends it");
+    caller.await.expect("nothing ends it").expect("nobody asks it to stop");
+}
+
+async fn call(cx: Cx) -> Result<(), Cancelled> {
+    cx.sleep(MOMENT).await?;
+    CALL.signal(());
+    Ok(())
+}
+
+async fn be_called(cx: Cx, start: Instant) {
+    CALL.wait().await;
+    println!("  HIGH: called at {} ms", (cx.now() - start).as_millis());
+}
+
 const TURNS: u32 = 1_000;
 
 static COUNT: CriticalSectionMutex<Cell<u32>> = CriticalSectionMutex::new(Cell::new(0));
@@ -171,8 +207,8 @@ fn count_here() {
     for _ in 0..TURNS {
         COUNT.lock(|count| {
             let before = count.get();
-            // Gives the other core time to do the same, if the lock lets it.
-            spin_loop();
+            // The other core's turn, to do the same if the lock lets it.
+            board::relax();
             count.set(before + 1);
         });
     }

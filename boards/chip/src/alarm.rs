@@ -26,9 +26,15 @@ pub trait Clock: 'static {
     fn spin(micros: u32) {
         let until = Self::now().saturating_add(micros.into());
         while Self::now() < until {
-            // In QEMU, which may run two cores in turns, this gives the other one its turn.
-            core::hint::spin_loop();
+            Self::relax();
         }
+    }
+
+    /// Passes a moment of a loop that waits for something. QEMU may run two cores in turns, and then gives the other one its
+    /// turn.
+    #[inline]
+    fn relax() {
+        core::hint::spin_loop();
     }
 
     /// The alarm that this timer serves, of all executors that share it.

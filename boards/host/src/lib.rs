@@ -84,6 +84,11 @@ pub fn spin(micros: u32) {
     MACHINE.spin(Duration::from_micros(micros.into()));
 }
 
+/// Passes a moment of a loop that waits for the other core: another thread may have the processor meanwhile.
+pub fn relax() {
+    std::thread::yield_now();
+}
+
 /// What [`print!`] and [`println!`] call.
 ///
 /// # Panics

@@ -60,6 +60,11 @@ pub fn spin(micros: u32) {
     <time::Timers as time::Clock>::spin(micros);
 }
 
+/// Passes a moment of a loop that waits for the other core, and gives that one its turn in QEMU.
+pub fn relax() {
+    <time::Timers as time::Clock>::relax();
+}
+
 /// Counts instructions.
 pub mod counter {
     use trilane_cortex_m::systick;

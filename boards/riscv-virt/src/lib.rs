@@ -18,7 +18,8 @@
 //!
 //! With `-icount` QEMU runs the two by turns and counts their instructions together. QEMU 7.2 ends a turn at the next alarm
 //! or when the hart sleeps, and then the same hart may be next: a hart that spins until the other one has done something
-//! may spin for ever. Sleep instead, as executors do; the critical section and [`start_second_core`] know how to wait.
+//! may spin for ever. Sleep instead, as executors do, or [`relax`] in the loop; [`spin`], [`start_second_core`] and the
+//! critical section do.
 
 #![no_std]
 
@@ -54,6 +55,11 @@ pub type SecondCore = ThreadMode<Hart1>;
 /// Keeps the hart that calls it busy for `micros`, as work of that length would; interrupts come meanwhile.
 pub fn spin(micros: u32) {
     <time::Timers as time::Clock>::spin(micros);
+}
+
+/// Passes a moment of a loop that waits for the other hart, and gives that one its turn in QEMU.
+pub fn relax() {
+    <time::Timers as time::Clock>::relax();
 }
 
 /// Counts instructions.

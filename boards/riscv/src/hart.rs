@@ -73,6 +73,11 @@ impl<H: Hart> Clock for Timer<H> {
     }
 
     #[inline]
+    fn relax() {
+        riscv::interrupt::free(relax);
+    }
+
+    #[inline]
     fn alarm() -> &'static Alarm<Self> {
         H::alarm()
     }

@@ -52,9 +52,11 @@ impl SecondHart {
     ///
     /// When it has been started before, and when there is no such hart.
     pub fn start(&self, main: fn() -> !) {
-        let before = critical_section::with(|cs| self.main.borrow(cs).replace(Some(main)));
+        let before = critical_section::with(|cs| {
+            self.clint.pend(self.id);
+            self.main.borrow(cs).replace(Some(main))
+        });
         assert!(before.is_none(), "the second hart has been started before");
-        self.clint.pend(self.id);
         loop {
             // A CLINT has no bit for a hart that doesn't exist. One that does runs before it takes the bit down.
             let exists = self.clint.is_pended(self.id);
@@ -66,12 +68,24 @@ impl SecondHart {
         }
     }
 
-    /// What the hart does when it has been started; called by it and once. `set_up` sets its interrupts up.
+    /// What the hart does when its software interrupt has been pended; called by it and once, with interrupts masked. `set_up`
+    /// sets its interrupts up.
     pub fn run(&self, set_up: fn()) -> ! {
-        self.runs.store(true, Ordering::Release);
-        self.clint.unpend(self.id);
+        let main = loop {
+            // Looks and takes the bit down in one section, as `start` pends in one: no start falls between the two.
+            let main = critical_section::with(|cs| {
+                let main = self.main.borrow(cs).get();
+                self.runs.store(main.is_some(), Ordering::Release);
+                self.clint.unpend(self.id);
+                main
+            });
+            if let Some(main) = main {
+                break main;
+            }
+            // It was a wake, of a task that was spawned before the start.
+            riscv::asm::wfi();
+        };
         set_up();
-        let main = critical_section::with(|cs| self.main.borrow(cs).get()).expect("`start` set it first");
         main()
     }
 }
