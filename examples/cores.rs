@@ -30,6 +30,8 @@ board::entry!(main);
 
 fn main() -> ! {
     let early = SECOND.spawn(&ADDER, |cx| add_up(cx, 10)).expect("room for one task");
+    // Time for the wake to reach the other core, which it doesn't start.
+    board::spin(1_000);
     board::start_second_core(main_of_second);
     Preemptive::start(HIGH.start_in_handler().expect("nobody else starts it"));
     FIRST.run(|spawner| {
