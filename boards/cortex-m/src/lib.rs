@@ -11,7 +11,7 @@
 //! | `Line`: an interrupt that no device raises | `InterruptMode`: the `Platform` of an executor that runs in it |
 //!
 //! For tests and benches there are `systick` (an instruction counter where QEMU runs with `-icount`), `SoftIrq` (an
-//! interrupt pended by software) and `semihost` (console and exit status).
+//! interrupt pended by software) and `semihost` (console and exit status). `cmsdk` has the timers of the MPS2 boards.
 //!
 //! [`Clock`], [`Alarm`], [`Wraps`] and [`ticks`] know no register and are tested on the host; the rest exists on Arm
 //! only. Nothing here assumes that the chip has a SysTick or compare-and-swap (a Cortex-M0 may have neither).
@@ -28,6 +28,8 @@ pub mod ticks;
 pub use extend::Wraps;
 pub use trilane_chip::{Alarm, Clock, Due, Level};
 
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub mod cmsdk;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 mod interrupt_mode;
 #[cfg(all(target_arch = "arm", target_os = "none"))]

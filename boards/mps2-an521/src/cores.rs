@@ -22,6 +22,15 @@ pub fn this() -> usize {
     (NUMBER.read() & 1) as usize
 }
 
+/// Makes an overflow of core 0's stack, which has what the variables leave of the RAM, a fault.
+pub(crate) fn guard_stack() {
+    unsafe extern "C" {
+        static _stack_end: u32;
+    }
+    // SAFETY: the stack is above that address, and nothing else is.
+    unsafe { cortex_m::register::msplim::write((&raw const _stack_end).addr().next_multiple_of(8) as u32) };
+}
+
 const STACK_BYTES: usize = 16 * 1024;
 
 /// Core 1's stack.

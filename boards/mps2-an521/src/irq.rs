@@ -2,15 +2,15 @@
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::SoftIrq;
+use trilane_cortex_m::cmsdk::HalfTimer;
 
-use crate::dual_timer::{ENABLE, Half, INTERRUPT_ENABLE, ONE_SHOT, WIDTH_32};
 use crate::time::TICKS_PER_MICRO;
 use crate::vectors::SOFT_IRQ;
 
 static SOFT: SoftIrq = SoftIrq::new(SOFT_IRQ);
 
 // SAFETY: the first half of the DUALTIMER of the SSE-200.
-const DELAY: Half = unsafe { Half::at(0x5000_2000) };
+const DELAY: HalfTimer = unsafe { HalfTimer::at(0x5000_2000) };
 
 /// Makes `handler` what the interrupt runs, in place of any other.
 pub fn bind(handler: fn()) {
@@ -26,17 +26,13 @@ pub fn trigger() {
 /// Pends the interrupt `micros` from now, up to 214 s, in place of an earlier call's: for what has to happen while the
 /// program sleeps.
 pub fn trigger_after(micros: u32) {
-    DELAY.control.write(0);
-    DELAY.clear();
-    DELAY.load.write(micros.saturating_mul(TICKS_PER_MICRO).max(1));
-    DELAY.control.write(ENABLE | INTERRUPT_ENABLE | WIDTH_32 | ONE_SHOT);
+    DELAY.run_once(micros.saturating_mul(TICKS_PER_MICRO));
 }
 
 /// Half of the handler of DUALTIMER. Both interrupts have one priority, so the bound handler runs after this one.
 pub(crate) fn on_dual_timer() {
     if DELAY.flag() {
-        DELAY.control.write(0);
-        DELAY.clear();
+        DELAY.stop();
         NVIC::pend(SOFT_IRQ);
     }
 }

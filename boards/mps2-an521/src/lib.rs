@@ -13,7 +13,8 @@
 //! | semihosting | the console and the exit status | |
 //!
 //! All of a program runs in the secure state, which the chip starts in. Both cores run the same image; core 1 waits for
-//! [`start_second_core`]. The critical section keeps the other core out as well.
+//! [`start_second_core`]. The critical section keeps the other core out as well. A stack that overflows, of either core, is a
+//! hard fault.
 //!
 //! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike, whichever core executes
 //! it: while core 1 sleeps, [`counter`] counts core 0's instructions exactly. With `sleep=off` time spent idle costs the host
@@ -25,7 +26,6 @@ use trilane_cortex_m::{InterruptMode, ThreadMode, semihost};
 
 mod cores;
 mod doorbell;
-mod dual_timer;
 pub mod irq;
 mod lock;
 pub mod time;
@@ -100,6 +100,7 @@ pub use cortex_m_rt as __rt;
 
 #[doc(hidden)]
 pub fn __init() {
+    cores::guard_stack();
     time::start();
     doorbell::start();
 }

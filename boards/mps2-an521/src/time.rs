@@ -12,74 +12,22 @@
 
 use cortex_m::peripheral::NVIC;
 pub use trilane_cortex_m::Clock;
-use trilane_cortex_m::{Alarm, Register, Wraps};
+use trilane_cortex_m::cmsdk::{HalfTimer, Timer};
+use trilane_cortex_m::{Alarm, Wraps};
 
 use crate::CLOCK_HZ;
-use crate::dual_timer::{ENABLE, Half, INTERRUPT_ENABLE, PERIODIC, WIDTH_32};
 use crate::vectors::{DUALTIMER_IRQ, TIMER0_IRQ, TIMER1_IRQ};
 
 pub(crate) const TICKS_PER_MICRO: u32 = CLOCK_HZ / 1_000_000;
 const PERIOD_BITS: u32 = 27;
 const LAST_TICK: u32 = (TICKS_PER_MICRO << PERIOD_BITS) - 1;
 
-/// The registers of a CMSDK timer that counts down once, to an alarm.
-struct OneShot {
-    control: Register,
-    value: Register,
-    reload: Register,
-    flag: Register,
-}
-
-impl OneShot {
-    const ENABLE: u32 = 1 << 0;
-    const INTERRUPT_ENABLE: u32 = 1 << 3;
-
-    /// # Safety
-    ///
-    /// `base` is the address of a CMSDK timer.
-    const unsafe fn at(base: usize) -> Self {
-        // SAFETY: a timer's registers, none of which makes it write to memory.
-        unsafe {
-            Self {
-                control: Register::at(base),
-                value: Register::at(base + 0x4),
-                reload: Register::at(base + 0x8),
-                flag: Register::at(base + 0xC),
-            }
-        }
-    }
-
-    /// Stops the timer for good at the end of each run: with a reload value of 0 it has nothing to start over with.
-    ///
-    /// A timer that reloads and is stopped by its interrupt would do for hardware. But QEMU's virtual time, while the
-    /// cores are idle, skips one period of a timer that is about to reload and has the next deadline of all.
-    fn prepare(&self) {
-        self.stop();
-        self.reload.write(0);
-    }
-
-    /// Pends the interrupt `micros` from now, in place of a run under way.
-    #[inline]
-    fn start(&self, micros: u32) {
-        self.stop();
-        // One tick is the shortest run: a timer set to 0 has nothing to count.
-        self.value.write((micros * TICKS_PER_MICRO).max(1));
-        self.control.write(Self::ENABLE | Self::INTERRUPT_ENABLE);
-    }
-
-    #[inline]
-    fn stop(&self) {
-        self.control.write(0);
-        self.flag.write(1);
-    }
-}
-
 // SAFETY: the second half of the DUALTIMER of the SSE-200.
-const CLOCK: Half = unsafe { Half::at(0x5000_2020) };
+const CLOCK: HalfTimer = unsafe { HalfTimer::at(0x5000_2020) };
 // SAFETY: TIMER0 of the SSE-200.
-const ALARM: OneShot = unsafe { OneShot::at(0x5000_0000) };
+const ALARM: Timer = unsafe { Timer::at(0x5000_0000) };
 // SAFETY: TIMER1 of the SSE-200.
-const SECOND_ALARM: OneShot = unsafe { OneShot::at(0x5000_1000) };
+const SECOND_ALARM: Timer = unsafe { Timer::at(0x5000_1000) };
 
 static WRAPS: Wraps<PERIOD_BITS> = Wraps::new();
 
@@ -100,7 +48,7 @@ impl Clock for Timers {
 
     #[inline]
     fn start(micros: u32) {
-        ALARM.start(micros);
+        ALARM.run_once(micros * TICKS_PER_MICRO);
     }
 
     #[inline]
@@ -125,7 +73,7 @@ impl Clock for SecondTimers {
 
     #[inline]
     fn start(micros: u32) {
-        SECOND_ALARM.start(micros);
+        SECOND_ALARM.run_once(micros * TICKS_PER_MICRO);
     }
 
     #[inline]
@@ -143,14 +91,12 @@ impl Clock for SecondTimers {
 /// Microseconds within the clock's period.
 #[inline]
 fn micros() -> u32 {
-    (LAST_TICK - CLOCK.value.read()) / TICKS_PER_MICRO
+    (LAST_TICK - CLOCK.count()) / TICKS_PER_MICRO
 }
 
 /// Starts the clock at 0, on core 0.
 pub(crate) fn start() {
-    CLOCK.control.write(PERIODIC | WIDTH_32);
-    CLOCK.load.write(LAST_TICK);
-    CLOCK.control.write(PERIODIC | WIDTH_32 | INTERRUPT_ENABLE | ENABLE);
+    CLOCK.run(LAST_TICK);
     ALARM.prepare();
     // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are in the vector
     // table.
