@@ -252,8 +252,9 @@ impl Header {
 
     /// Whether `id`'s task has not ended.
     pub(super) fn is_live(&self, generation: u32) -> bool {
-        self.generation.load(Ordering::Acquire) == generation
-            && self.state.load(Ordering::Acquire) & state::PHASE == state::LIVE
+        // In this order: a slot's generation advances before it is used again.
+        self.state.load(Ordering::Acquire) & state::PHASE == state::LIVE
+            && self.generation.load(Ordering::Acquire) == generation
     }
 
     pub(super) fn on_miss(state: u32) -> OnMiss {

@@ -77,7 +77,8 @@ impl core::error::Error for JoinError {}
 /// # Join Node Invariant
 ///
 /// A header's `joiner` and a region's `waiter`, while not null, point to the node of a pinned, live future; they are set,
-/// cleared and followed under the critical section, and cleared before the future goes.
+/// cleared and followed under the critical section, and cleared before the future goes. (In a header whose phase is
+/// *claimed* a node may stay behind: nobody follows it there, and the slot's release clears it.)
 pub(super) struct JoinNode {
     waker: UnsafeCell<Option<Waker>>,
     _pinned: PhantomPinned,
@@ -126,8 +127,9 @@ impl<T> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         // SAFETY: the header is static, its fields atomic (Executor Invariant 1).
         self.header.is_none_or(|header| unsafe {
-            (*header).generation.load(Ordering::Acquire) != self.id.generation
-                || (*header).state.load(Ordering::Acquire) & state::PHASE != state::LIVE
+            // In this order: a slot's generation advances before it is used again.
+            (*header).state.load(Ordering::Acquire) & state::PHASE != state::LIVE
+                || (*header).generation.load(Ordering::Acquire) != self.id.generation
         })
     }
 
