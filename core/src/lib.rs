@@ -51,6 +51,7 @@
 pub mod arena;
 pub mod bitmap;
 pub mod exec;
+pub mod route;
 pub mod sched;
 pub mod sync;
 pub mod time;

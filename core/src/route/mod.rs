@@ -1,0 +1,1 @@
+//! The router: picks one of up to 1,024 endpoints for an event, without a walk and without an allocation.
