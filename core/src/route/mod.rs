@@ -1,5 +1,7 @@
 //! The router: picks one of up to 1,024 endpoints for an event, without a walk and without an allocation.
 
+mod metrics;
 mod random;
 
+pub use metrics::{Gauges, Metrics, MetricsError};
 pub use random::Random;
