@@ -1,7 +1,9 @@
 //! The router: picks one of up to 1,024 endpoints for an event, without a walk and without an allocation.
 
+mod key;
 mod metrics;
 mod random;
 
+pub use key::{Keys, RoutingKey, rehash};
 pub use metrics::{Gauges, Metrics, MetricsError};
 pub use random::Random;
