@@ -1,0 +1,171 @@
+//! How slow an endpoint has been lately, with a bias for bad news.
+//!
+//! The "peak EWMA" of Finagle, which linkerd and tower took over (`com.twitter.finagle.loadbalancer.PeakEwma`, 2015): a
+//! sample above the average takes its place at once; one below moves it down by a share that grows with the time since the
+//! last move, `average * w + sample * (1 - w)` with `w = exp(-dt / tau)`. So one slow answer is felt by the next select,
+//! and trust comes back over seconds.
+//!
+//! # In integers
+//!
+//! * Time fades by half-lives instead of `tau`, and a half-life is a power of two in ticks: `w = 2^(-dt / half-life)`, the same
+//!   curve with `tau = half-life / ln 2`. The whole half-lives are a shift; for the rest a cubic in 16-bit fractions stands
+//!   for `2^-x`. `w` is off by less than 0.0002, and in a move `1 - w` by less than 0.6 % of itself. The
+//!   simpler `tau / (tau + dt)` is off by up to 0.2. No division, no loop; the widest operation is 32 x 32 to 64 bits.
+//! * The average has four bits after the point, and moves down at most 256 times a half-life: lower samples that come sooner
+//!   after the last move are passed over, peaks never. Without that, one tick's share of a long half-life rounds to
+//!   nothing, and an endpoint that answers often would never be forgiven.
+
+use crate::sync::{AtomicU32, Ordering, const_fn};
+
+/// Bits after the point of an average.
+const POINT: u32 = 4;
+/// log2 of how often the average may move down in a half-life.
+const LOG2_MOVES: u32 = 8;
+
+/// The peak-sensitive moving average of one endpoint's latency; half-life 2^`LOG2_HALF_LIFE` ticks of 1.024 ms.
+///
+/// The default is 8.4 s (a `tau` of 12.1 s; Finagle's is 10 s). Latencies are in microseconds, 1 to
+/// [`MAX`](Self::MAX) (268 s; more counts as that); 0 stands for "never measured". 8 bytes.
+///
+/// # Shared use
+///
+/// Any context may record: no operation waits, and none needs compare-and-swap. Two records at the same time each compute a
+/// new average from the one they found, and the later store stays: one sample may be lost, a peak too, as if its
+/// request had not been made. What is stored is always what one of them computed, and lies between the samples and
+/// averages that they had.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::PeakEwma;
+///
+/// let latency: PeakEwma<10> = PeakEwma::new(); // a half-life of about a second
+/// latency.record(1_000, 0);
+/// assert_eq!(latency.record(9_000, 1), 9_000); // a peak counts at once
+/// assert_eq!(latency.record(1_000, 1_025), 5_000); // after a half-life, half of it is forgiven
+/// assert_eq!(latency.record_failure(10, 2_049), 5_000); // failing fast is not being fast
+/// ```
+pub struct PeakEwma<const LOG2_HALF_LIFE: u32 = 13> {
+    // Sixteenths of a microsecond; 0: never measured.
+    average: AtomicU32,
+    // When it last moved, or was found in its place.
+    at_tick: AtomicU32,
+}
+
+impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
+    /// The largest latency that is told from larger ones, in microseconds.
+    pub const MAX: u32 = u32::MAX >> POINT;
+
+    /// The least number of ticks between two moves down.
+    const PAUSE: u32 = {
+        assert!(LOG2_HALF_LIFE <= 24, "a half-life is at most 2^24 ticks, 4.7 hours");
+        if LOG2_HALF_LIFE > LOG2_MOVES { 1 << (LOG2_HALF_LIFE - LOG2_MOVES) } else { 1 }
+    };
+
+    const_fn! {
+        /// Never measured.
+        pub const fn new() -> Self {
+            Self { average: AtomicU32::new(0), at_tick: AtomicU32::new(0) }
+        }
+    }
+
+    /// Takes in that a request took `sample_us` (0 counts as 1) and ended at `now_tick`; the new average in microseconds,
+    /// rounded up. O(1).
+    ///
+    /// Ticks wrap. A clock that went backwards fades nothing, and time counts from there.
+    pub fn record(&self, sample_us: u32, now_tick: u32) -> u32 {
+        let sample = sample_us.clamp(1, Self::MAX) << POINT;
+        let average = self.average.load(Ordering::Relaxed);
+        if sample > average {
+            self.put(sample, now_tick);
+            return micros(sample);
+        }
+        let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
+        if (0..Self::PAUSE as i32).contains(&passed) {
+            return micros(average);
+        }
+        let gap = average - sample;
+        // To the nearest, but a gap always shrinks: an average doesn't stay above what it is an average of.
+        let step = (u64::from(gap) * u64::from(forgiven::<LOG2_HALF_LIFE>(passed)) + (ONE as u64 / 2)) >> 16;
+        let average = if passed > 0 { average - (step as u32).max(1).min(gap) } else { average };
+        self.put(average, now_tick);
+        micros(average)
+    }
+
+    /// Takes in that a request failed `sample_us` after it was sent, at `now_tick`; the new average in microseconds. O(1).
+    ///
+    /// A failure makes an endpoint look slower, never faster: above the average it counts as any peak, else the average
+    /// stays, and doesn't fade for that time. An endpoint that has never succeeded stays unmeasured, however it
+    /// fails: the first sample would else be how fast it can refuse.
+    pub fn record_failure(&self, sample_us: u32, now_tick: u32) -> u32 {
+        let sample = sample_us.clamp(1, Self::MAX) << POINT;
+        let average = self.average.load(Ordering::Relaxed);
+        if average == 0 {
+            return 0;
+        }
+        let average = average.max(sample);
+        self.put(average, now_tick);
+        micros(average)
+    }
+
+    /// The average after the last record, in microseconds, rounded up; 0: never measured. One load.
+    #[inline(always)]
+    pub fn get(&self) -> u32 {
+        micros(self.average.load(Ordering::Relaxed))
+    }
+
+    /// What the average has faded to at `now_tick` when nothing was recorded since, in microseconds; at least 1, or
+    /// 0: never measured. O(1), changes nothing.
+    ///
+    /// By this an endpoint that was slow once, and that nobody has asked since, comes into the choice again.
+    #[inline]
+    pub fn get_faded(&self, now_tick: u32) -> u32 {
+        let average = self.average.load(Ordering::Relaxed);
+        let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
+        let lost = (u64::from(average) * u64::from(forgiven::<LOG2_HALF_LIFE>(passed))) >> 16;
+        micros((average - lost as u32).max(u32::from(average != 0)))
+    }
+
+    /// Forgets everything: for a slot that gets a new endpoint.
+    pub fn reset(&self) {
+        self.average.store(0, Ordering::Relaxed);
+    }
+
+    fn put(&self, average: u32, now_tick: u32) {
+        self.at_tick.store(now_tick, Ordering::Relaxed);
+        self.average.store(average, Ordering::Relaxed);
+    }
+}
+
+impl<const LOG2_HALF_LIFE: u32> Default for PeakEwma<LOG2_HALF_LIFE> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One, with 16 bits after the point.
+const ONE: u32 = 1 << 16;
+
+/// `1 - 2^(-passed / 2^log2)` with 16 bits after the point; 0 for a negative `passed`.
+#[inline(always)]
+const fn forgiven<const LOG2: u32>(passed: i32) -> u32 {
+    if passed <= 0 {
+        return 0;
+    }
+    let passed = passed as u32;
+    let halvings = passed >> LOG2;
+    if halvings > 16 {
+        return ONE;
+    }
+    let rest = passed & ((1 << LOG2) - 1);
+    let x = if LOG2 <= 16 { rest << (16 - LOG2) } else { rest >> (LOG2 - 16) };
+    // 1 - 2^-x for x below 1: ln 2 at the origin, one half at 1, and the least error between.
+    let curve = (x * (45_426 - ((x * (15_419 - ((x * 2_761) >> 16))) >> 16))) >> 16;
+    ONE - ((ONE - curve) >> halvings)
+}
+
+/// An average in microseconds, rounded up: what was measured is never 0.
+#[inline(always)]
+const fn micros(average: u32) -> u32 {
+    (average >> POINT) + (average & ((1 << POINT) - 1) != 0) as u32
+}
