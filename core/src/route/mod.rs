@@ -4,8 +4,10 @@ mod key;
 mod latency;
 mod metrics;
 mod random;
+mod retry;
 
 pub use key::{Keys, RoutingKey, rehash};
 pub use latency::PeakEwma;
 pub use metrics::{Gauges, Metrics, MetricsError};
 pub use random::Random;
+pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
