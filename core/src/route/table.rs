@@ -1,0 +1,158 @@
+//! Hash tables which are looked up while they are built anew: two halves and a version.
+//!
+//! A table that places keys on endpoints is read for every event, also by interrupts, and changes when an endpoint comes,
+//! goes or weighs otherwise. A reader must not wait for the builder, whom an interrupt may have stopped half-way. So a
+//! [`HashTable`] has two halves: readers look into the *active* one, one builder at a time writes the *spare* one in
+//! slices as small as it likes, and one store of the version exchanges the two.
+//!
+//! # Table Invariant
+//!
+//! The active half is the one that the lowest bit of the version names. Nobody writes it. Only the builder writes the spare
+//! half and the version, and there is one builder at a time, each of whose slices happens after the one before.
+//!
+//! Halves are made of relaxed atomics, so a reader who is overtaken may load nonsense, but never loads into a data race. It
+//! must come to an end on any contents, within the table's bounds, and it must not believe what it found unless the version
+//! is the same before and after. That this is enough follows from three orderings:
+//!
+//! 1. The version is stored with release and first loaded with acquire: a reader that sees version *v* sees all of build
+//!    *v*, which ended before that store.
+//! 2. Each slice of a build begins with a release fence, and a reader's second load of the version comes after an acquire
+//!    fence. If any of the reader's loads saw a store of build *v + 2*, which is the next one to write the half of *v*, then
+//!    the builder's fence before that store synchronises with the reader's fence after that load. Version *v + 1* was stored
+//!    before that build began, so the reader's second load sees *v + 1* or later, and the reader tries again.
+//! 3. The second load may be relaxed because of that fence; an acquire load instead would order what comes *after* it, and
+//!    let the look-up's loads sink below it (Boehm, "Can Seqlocks Get Along with Programming Language Memory Models?",
+//!    MSPC 2012).
+//!
+//! A reader that is overtaken by two exchanges, so that its half is active once more, sees a version two higher. Only 2^32
+//! exchanges within one look-up would deceive it.
+
+use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
+
+/// How often a look-up begins again when the table was exchanged under it.
+const TRIES: usize = 4;
+
+/// The greatest weight that tables tell apart. Sums of 1,024 such weights fit 32 bits.
+pub const MAX_WEIGHT: u32 = (1 << 22) - 1;
+
+/// An endpoint as the tables see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Member {
+    /// What its place on the table depends on, and nothing else does: not its slot, nor when it was added.
+    pub id: u64,
+    /// Its share of the keys is this over the sum of all members' weights. 0: not on the table. More than [`MAX_WEIGHT`]
+    /// counts as that.
+    pub weight: u32,
+}
+
+impl Member {
+    /// The weight that counts.
+    #[inline]
+    pub(super) const fn counted(self) -> u32 {
+        if self.weight > MAX_WEIGHT { MAX_WEIGHT } else { self.weight }
+    }
+}
+
+/// How far a build is.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Progress {
+    /// There is more to do; readers have the table of before.
+    Pending,
+    /// Readers have the newest table, and there is nothing to do.
+    Done,
+}
+
+/// A table that places 32-bit hashes on slots: [`Ring`](super::Ring) or [`Maglev`](super::Maglev).
+///
+/// One builder at a time calls [`begin`](Self::begin) and [`step`](Self::step), and what one of them did happens before
+/// what the next one does: the caller holds a try-lock. Calls from two at once leave a table of wrong slots, nothing worse.
+/// Any number of readers call [`find`](Self::find) at any time, from threads and interrupts.
+pub trait HashTable {
+    /// Starts a build over the members in slots below `slots`. O(1). A build that is under way is given up. To be called
+    /// whenever membership or a weight has changed, also in the middle of a build.
+    fn begin(&self, slots: u16);
+
+    /// Does at most `steps` steps of the build, each of them O(1): one slot, point, entry or comparison. The same table
+    /// comes of any slicing.
+    ///
+    /// `members` says who is in a slot. It is asked about each slot more than once. Should the answers of one build
+    /// contradict each other, the build begins again, or its table is one of members that were there at some time
+    /// during it.
+    fn step(&self, steps: u32, members: &dyn Fn(u16) -> Option<Member>) -> Progress;
+
+    /// The slot on which `hash` lies; `None` when no member is on the table, or when it was exchanged under each of four
+    /// tries. Neither waits nor writes.
+    ///
+    /// The answer was right at some instant during the call. The slot may have lost its endpoint since, or be about to.
+    fn find(&self, hash: u32) -> Option<u16>;
+}
+
+/// The version of a table: which half is active, and whether it still is.
+pub(super) struct Version(AtomicU32);
+
+impl Version {
+    const_fn! {
+        /// Half 0 is active, half 1 the spare one.
+        pub(super) const fn new() -> Self {
+            Self(AtomicU32::new(0))
+        }
+    }
+
+    /// What `look` finds in the active half, whose number it is given; `None` when the halves were exchanged under each of
+    /// four tries. `look` copes with any contents (Table Invariant).
+    #[inline(always)]
+    pub(super) fn read<T>(&self, look: impl Fn(usize) -> Option<T>) -> Option<T> {
+        for _ in 0..TRIES {
+            let version = self.0.load(Ordering::Acquire);
+            let found = look(version as usize & 1);
+            fence(Ordering::Acquire);
+            if self.0.load(Ordering::Relaxed) == version {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// The number of the spare half. A slice begins with this, and writes to that half only afterwards.
+    pub(super) fn begin_slice(&self) -> usize {
+        let spare = (self.0.load(Ordering::Relaxed) as usize & 1) ^ 1;
+        // The second ordering of the Table Invariant.
+        fence(Ordering::Release);
+        spare
+    }
+
+    /// Makes the spare half the active one. The last act of a slice.
+    pub(super) fn exchange(&self) {
+        let version = self.0.load(Ordering::Relaxed);
+        self.0.store(version.wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// Where a builder keeps what it needs from slice to slice. Nobody else reads it.
+pub(super) struct Registers<const N: usize>([AtomicU32; N]);
+
+impl<const N: usize> Registers<N> {
+    const_fn! {
+        /// All zeros, so that a static table takes no flash.
+        pub(super) const fn new() -> Self {
+            Self(array_of!(AtomicU32::new(0); N))
+        }
+    }
+
+    /// The values as the last slice left them.
+    #[inline]
+    pub(super) fn load(&self) -> [u32; N] {
+        core::array::from_fn(|register| self.0[register].load(Ordering::Relaxed))
+    }
+
+    /// Leaves `values` to the next slice.
+    #[inline]
+    pub(super) fn store(&self, values: [u32; N]) {
+        for (register, value) in self.0.iter().zip(values) {
+            register.store(value, Ordering::Relaxed);
+        }
+    }
+}
