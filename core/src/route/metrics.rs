@@ -242,6 +242,19 @@ impl Gauges {
         self.version.store(next, Ordering::Release);
     }
 
+    /// Forgets the report: the slot gets another endpoint. O(1), from any context.
+    ///
+    /// It counts as a write: were the version to begin anew, a slow reader could take two endpoints' reports for one.
+    pub fn clear(&self, _cs: CriticalSection<'_>) {
+        let version = self.version.load(Ordering::Relaxed);
+        if version != 0 {
+            self.version.store(version | 1, Ordering::Relaxed);
+            fence(Ordering::Release);
+            self.errors.store(0, Ordering::Relaxed);
+            self.version.store(version.wrapping_add(2).max(2), Ordering::Release);
+        }
+    }
+
     /// The latest report and its tick, in one try: what an interrupt uses. O(1), never waits.
     ///
     /// `None` while nothing was reported, or when another core is writing right now ([`score`](Self::score) tells which).
@@ -250,10 +263,10 @@ impl Gauges {
         if before == 0 || before & 1 != 0 {
             return None;
         }
-        let report = self.words();
+        let (report, scored) = (self.words(), self.score().is_some());
         // Version Invariant: if a word was newer than `before`, the next load is too.
         fence(Ordering::Acquire);
-        (self.version.load(Ordering::Relaxed) == before).then_some(report)
+        (scored && self.version.load(Ordering::Relaxed) == before).then_some(report)
     }
 
     /// The latest report and its tick; `None` while nothing was reported.
@@ -262,9 +275,7 @@ impl Gauges {
     /// wait for the lock once: an interrupt rather uses [`try_read`](Self::try_read).
     pub fn read(&self) -> Option<(Metrics, u32)> {
         for _ in 0..TRIES {
-            if self.version.load(Ordering::Relaxed) == 0 {
-                return None;
-            }
+            self.score()?;
             if let Some(report) = self.try_read() {
                 return Some(report);
             }

@@ -17,13 +17,13 @@ mod types;
 #[cfg(not(trilane_loom))]
 mod types {
     pub use core::cell::{Cell, UnsafeCell};
-    pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+    pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 }
 
 pub use critical_section::CriticalSection;
 pub(crate) use types::Cell;
 use types::UnsafeCell;
-pub use types::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+pub use types::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// A `const fn`; under the model checker, a plain one.
 macro_rules! const_fn {

@@ -1,0 +1,377 @@
+//! The balancer: what all selectors of a set of endpoints share.
+
+use super::breaker;
+use super::endpoints::Endpoints;
+use super::lease::{Leasing, Outcome, Ticket, sealed};
+use super::options::tick;
+use super::{AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Strategy, UpdateError};
+use crate::arena::Stale;
+use crate::bitmap::MAX_PER_BANK;
+use crate::sync::{AtomicBool, Ordering, const_fn, with_lock};
+use crate::time::{Duration, Instant};
+
+/// Up to `BANKS * PER_BANK` endpoints, and the rule `S` by which one of them is chosen.
+///
+/// A `static` of atomics: every function takes `&self`, from any thread and any interrupt. Selecting goes through a
+/// [`Selector`](super::Selector), of which there may be `STRIPES`, one a worker or interrupt; each counts on cache lines of
+/// its own.
+///
+/// Members and weights change inside the critical section; health, leases and selects don't need it, but for a breaker's
+/// changes of state.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{Balancer, Endpoint, Options, Request, RoundRobin, Selector};
+/// use trilane::time::{Duration, Instant};
+///
+/// static BALANCER: Balancer<RoundRobin, 1, 4> = Balancer::new(RoundRobin, Options::new());
+///
+/// let now = Instant::ZERO;
+/// let a = BALANCER.add(&Endpoint::new(1), now)?;
+/// let b = BALANCER.add(&Endpoint::new(2), now)?;
+///
+/// let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42)?;
+/// let first = selector.select(&Request::ANY, now)?;
+/// let second = selector.select(&Request::ANY, now)?;
+/// assert_ne!(first.endpoint(), second.endpoint());
+/// first.succeed(Duration::from_millis(3), now);
+/// drop(second); // released without a verdict
+/// assert_eq!(BALANCER.stats(a)?.in_flight + BALANCER.stats(b)?.in_flight, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Balancer<S, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK, const STRIPES: usize = 1> {
+    pub(super) endpoints: Endpoints<BANKS, PER_BANK, STRIPES>,
+    pub(super) strategy: S,
+    /// A build lies ahead or is under way.
+    building: AtomicBool,
+    /// Somebody is at it. Builds are done by whoever gets this.
+    builder: AtomicBool,
+    /// Members have changed since the build began.
+    outdated: AtomicBool,
+}
+
+/// How an endpoint does, as of now. Read without stopping traffic: each number is true, but not all of the same instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EndpointStats {
+    /// Leases given since it was added.
+    pub selected: usize,
+    /// Of them, those that have succeeded.
+    pub succeeded: usize,
+    /// Of them, those that have failed.
+    pub failed: usize,
+    /// Of them, those that were released without a verdict.
+    pub released: usize,
+    /// Leases out now, those of an endpoint that had the slot before included.
+    pub in_flight: u32,
+    /// The peak-sensitive average of latencies; zero before the first, and unless the strategy uses it.
+    pub latency: Duration,
+    /// The score of its last report in permille.
+    pub score: Option<u16>,
+    /// Whether that report is stale.
+    pub stale: bool,
+    /// Its health as it was set last.
+    pub health: Health,
+    /// Its breaker.
+    pub breaker: breaker::State,
+    /// Whether it may be selected: enabled, healthy, its breaker closed.
+    pub routable: bool,
+    /// What is left of its weight, in 64ths: health and slow start take from it.
+    pub weight_left: u8,
+}
+
+/// How all of it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Totals {
+    /// Members.
+    pub members: u32,
+    /// Members that may be selected.
+    pub routable: u32,
+    /// Removed endpoints with leases out.
+    pub draining: u32,
+    /// Members that are kept out by their breakers now.
+    pub ejected: u32,
+    /// How often a breaker has opened.
+    pub breakers_opened: u32,
+    /// Failed selects by kind ([`SelectError::kind`]).
+    pub errors: [usize; SelectError::KINDS],
+    /// How often a selector has made the candidates of a class anew.
+    pub refills: usize,
+}
+
+/// Build steps a select does at most when a table is to be built.
+const STEPS: u32 = 64;
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+    Balancer<S, BANKS, PER_BANK, STRIPES>
+{
+    const_fn! {
+    /// A balancer without endpoints.
+    pub const fn new(strategy: S, options: Options) -> Self {
+        Self {
+            endpoints: Endpoints::new(options),
+            strategy,
+            building: AtomicBool::new(false),
+            builder: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
+        }
+    }
+    }
+
+    /// Its strategy.
+    pub fn strategy(&self) -> &S {
+        &self.strategy
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &Options {
+        &self.endpoints.options
+    }
+
+    /// The member with the caller's number `id`, if there is one. O(N).
+    pub fn find(&self, id: u64) -> Option<EndpointId> {
+        self.endpoints.consistently(|| self.endpoints.search(id).map(|slot| self.endpoints.handle(slot)))
+    }
+
+    /// The endpoint as it stands: what was last said of it. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    pub fn endpoint(&self, id: EndpointId) -> Result<Endpoint, Stale> {
+        self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.endpoints.describe(slot)))
+    }
+
+    /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context, O(1), no
+    /// critical section for the change between healthy and unhealthy.
+    ///
+    /// With slow start, recovering from [`Health::Unhealthy`] begins one.
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    #[inline]
+    pub fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
+        self.endpoints.set_health(id, health, now)
+    }
+
+    /// Takes in what an endpoint reports of itself. Any context, O(stripes).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    pub fn report(&self, id: EndpointId, metrics: Metrics, now: Instant) -> Result<(), Stale> {
+        self.endpoints.report(id, metrics, now)
+    }
+
+    /// The last report of an endpoint, coherent; `None` before the first. Any context; an interrupt that comes in the
+    /// middle of a report on another core tries a few times, then takes the critical section once.
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    pub fn metrics(&self, id: EndpointId) -> Result<Option<Metrics>, Stale> {
+        let slot = self.endpoints.find(id)?;
+        Ok(self.endpoints.gauges.at(slot).read().map(|(metrics, _)| metrics))
+    }
+
+    /// How an endpoint does. O(stripes).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    pub fn stats(&self, id: EndpointId) -> Result<EndpointStats, Stale> {
+        let endpoints = &self.endpoints;
+        let slot = endpoints.find(id)?;
+        let mut counts = [0usize; 4];
+        for stripe in &endpoints.stripes {
+            for (sum, count) in counts.iter_mut().zip(stripe.since_added(slot)) {
+                *sum = sum.wrapping_add(count);
+            }
+        }
+        let [selected, succeeded, failed, released] = counts;
+        Ok(EndpointStats {
+            selected,
+            succeeded,
+            failed,
+            released,
+            in_flight: endpoints.in_flight(slot),
+            latency: Duration::from_micros(endpoints.latency(slot) as u64),
+            score: endpoints.score(slot),
+            stale: endpoints.is_stale(slot),
+            health: Health::from_bits(endpoints.health.get(slot)),
+            breaker: breaker::State::of(endpoints.breakers.get(slot)),
+            routable: endpoints.routable.contains(slot),
+            weight_left: endpoints.factor(slot) as u8,
+        })
+    }
+
+    /// How all of it does. O(banks + stripes).
+    pub fn totals(&self) -> Totals {
+        let endpoints = &self.endpoints;
+        let mut totals = Totals {
+            members: endpoints.members.len(),
+            routable: endpoints.routable.len(),
+            draining: endpoints.draining.len(),
+            ejected: endpoints.ejected.load(Ordering::Relaxed),
+            breakers_opened: endpoints.opened.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
+        for stripe in &endpoints.stripes {
+            for (sum, errors) in totals.errors.iter_mut().zip(&stripe.errors) {
+                *sum = sum.wrapping_add(errors.load(Ordering::Relaxed));
+            }
+            totals.refills = totals.refills.wrapping_add(stripe.refills.load(Ordering::Relaxed));
+        }
+        totals
+    }
+
+    /// The members, lowest slot first; those that come or go meanwhile may be missed or be stale.
+    pub fn members(&self) -> impl Iterator<Item = EndpointId> + '_ {
+        self.endpoints.member_slots().map(|slot| self.endpoints.handle(slot))
+    }
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balancer<S, BANKS, PER_BANK, STRIPES>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    /// Adds an endpoint. O(N), of which O(banks) in the critical section.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`]; nothing has changed then. `Full` counts removed endpoints that still have leases out.
+    pub fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
+        let id = self.endpoints.add(endpoint, now)?;
+        self.build_anew(now);
+        Ok(id)
+    }
+
+    /// Changes an endpoint's weight, tier, zone, tags, cap, or whether it is enabled, and sets its health. Breaker, counts,
+    /// latency and reports stay. O(1).
+    ///
+    /// A cap counts the leases taken while there is one: those taken before it was set come on top.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`]; nothing has changed then.
+    pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
+        self.endpoints.update(id, endpoint)?;
+        self.build_anew(now);
+        Ok(())
+    }
+
+    /// Removes an endpoint; returns how many of its leases are still out. They may end as ever; the slot is used again
+    /// when the last has. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    pub fn remove(&self, id: EndpointId, now: Instant) -> Result<u32, Stale> {
+        let out = self.endpoints.remove(id)?;
+        self.build_anew(now);
+        Ok(out)
+    }
+
+    /// Makes what is due by `now` so: half-open breakers, slow start, stale reports, and a slice of a table's build.
+    /// Selects do the same; an idle balancer needs neither. Bounded: one bank and 64 build steps a call.
+    pub fn tick(&self, now: Instant) {
+        if self.endpoints.is_due(now) {
+            self.advance(now);
+        }
+    }
+
+    /// Builds the strategy's table to its end, at once, instead of slice by slice beside the selects. Returns whether it is
+    /// up to date: not when another context is building it right now.
+    pub fn finish_build(&self) -> bool {
+        while self.building.load(Ordering::Acquire) {
+            if !self.build(u32::MAX) {
+                return false;
+            }
+        }
+        true
+    }
+
+    #[cold]
+    pub(super) fn advance(&self, now: Instant) {
+        self.endpoints.advance(now);
+        if self.building.load(Ordering::Acquire) {
+            self.build(STEPS);
+            if self.building.load(Ordering::Acquire) {
+                with_lock(|_| self.endpoints.hasten(tick(now)));
+            }
+        }
+    }
+
+    /// The table, if the strategy has one, no longer fits the members.
+    fn build_anew(&self, now: Instant) {
+        if self.strategy.needs().builds {
+            self.outdated.store(true, Ordering::Release);
+            self.building.store(true, Ordering::Release);
+            with_lock(|_| self.endpoints.hasten(tick(now)));
+        }
+    }
+
+    /// Builds on, unless another context does.
+    fn build(&self, steps: u32) -> bool {
+        if self.builder.swap(true, Ordering::Acquire) {
+            return false;
+        }
+        if self.outdated.swap(false, Ordering::AcqRel) {
+            self.strategy.begin(&self.endpoints);
+        }
+        if self.strategy.build(&self.endpoints, steps) {
+            self.building.store(false, Ordering::Release);
+            // What has become outdated since the swap above must be seen: its context stored `building` after `outdated`,
+            // and this may have come last.
+            if self.outdated.load(Ordering::Acquire) {
+                self.building.store(true, Ordering::Release);
+            }
+        }
+        self.builder.store(false, Ordering::Release);
+        true
+    }
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> sealed::Sealed
+    for Balancer<S, BANKS, PER_BANK, STRIPES>
+{
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Leasing
+    for Balancer<S, BANKS, PER_BANK, STRIPES>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    #[inline]
+    fn end(&self, ticket: &Ticket, outcome: Outcome) {
+        let endpoints = &self.endpoints;
+        let slot = ticket.endpoint.slot();
+        endpoints.stripe(ticket.stripe).end(slot, outcome.verdict());
+        if ticket.exact {
+            endpoints.unreserve(slot);
+            if self.strategy.needs().exact_counts {
+                self.strategy.ended(endpoints, slot);
+            }
+        }
+        // What an endpoint that has gone did says nothing of the one that has its slot now.
+        if matches!(outcome, Outcome::Released) || endpoints.find(ticket.endpoint).is_err() {
+            return;
+        }
+        let succeeded = matches!(outcome, Outcome::Succeeded(..));
+        let (Outcome::Succeeded(_, now) | Outcome::Failed(now)) = outcome else { return };
+        if let Outcome::Succeeded(latency, _) = outcome
+            && self.strategy.needs().latencies
+        {
+            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+            endpoints.record_latency(ticket.stripe, slot, micros, tick(now));
+        }
+        match ticket.probe() {
+            Some(probe) => endpoints.judge(slot, probe, succeeded, now),
+            None if succeeded => endpoints.count_success(slot, now),
+            None => endpoints.count_failure(slot, now),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The endpoints that may serve a class of requests, kept until something changes.
+
+use crate::bitmap::{Bits, slot};
+
+/// A set of slots in three forms: one bit each, where each bank's begin in the list, and the list, lowest first.
+///
+/// Finding out whether a slot is a candidate, and the k-th candidate, take O(1). [`refill`](Self::refill) takes O(banks)
+/// when nothing has changed, and O(banks + candidates) in the worst case: when one bank has changed, the list before it
+/// stays, and what follows is moved as a block.
+pub struct Candidates<const BANKS: usize, const PER_BANK: usize> {
+    words: [u32; BANKS],
+    starts: [u16; BANKS],
+    count: u16,
+    list: [[u16; PER_BANK]; BANKS],
+}
+
+impl<const BANKS: usize, const PER_BANK: usize> Candidates<BANKS, PER_BANK> {
+    pub(super) const fn new() -> Self {
+        Self { words: [0; BANKS], starts: [0; BANKS], count: 0, list: [[0; PER_BANK]; BANKS] }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn len(&self) -> u32 {
+        self.count as u32
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The `index`-th, counted from the lowest slot; `None` beyond the last.
+    #[inline(always)]
+    pub fn nth(&self, index: u32) -> Option<u16> {
+        self.as_slice().get(index as usize).copied()
+    }
+
+    /// All of them, lowest first.
+    #[inline(always)]
+    pub fn as_slice(&self) -> &[u16] {
+        let all = self.list.as_flattened();
+        // The count is never above the capacity; `min` tells the compiler, so that nothing here can panic.
+        &all[..(self.count as usize).min(all.len())]
+    }
+
+    /// Those in each bank, one bit each.
+    #[inline(always)]
+    pub fn words(&self) -> &[u32; BANKS] {
+        &self.words
+    }
+
+    /// Whether `slot` is one.
+    #[inline(always)]
+    pub fn contains(&self, slot: u16) -> bool {
+        let (bank, index) = crate::bitmap::split(slot);
+        self.words.get(bank).is_some_and(|word| word >> index & 1 == 1)
+    }
+
+    /// How many there are below `slot`, whether or not it is one itself.
+    pub fn rank(&self, slot: u16) -> u32 {
+        let (bank, index) = crate::bitmap::split(slot);
+        match (self.words.get(bank), self.starts.get(bank)) {
+            (Some(word), Some(&start)) => start as u32 + (word & !(u32::MAX << index)).count_ones(),
+            _ => self.len(),
+        }
+    }
+
+    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed.
+    pub(super) fn refill(&mut self, mut bits: impl FnMut(usize) -> u32, listed: bool) -> bool {
+        let (mut changed, mut first, mut before) = (0, 0, 0);
+        for bank in 0..BANKS {
+            let word = bits(bank);
+            if word != self.words[bank] {
+                if changed == 0 {
+                    (first, before) = (bank, self.words[bank]);
+                }
+                changed += 1;
+                self.words[bank] = word;
+            }
+        }
+        match changed {
+            0 => return false,
+            1 if listed => self.splice(first, before),
+            _ => self.rebuild(first, listed),
+        }
+        true
+    }
+
+    /// Makes the list anew from `bank` on.
+    fn rebuild(&mut self, bank: usize, listed: bool) {
+        let list = self.list.as_flattened_mut();
+        let mut at = self.starts[bank] as usize;
+        for bank in bank..BANKS {
+            self.starts[bank] = at as u16;
+            if listed {
+                at = write(list, at, bank, self.words[bank]);
+            } else {
+                at += self.words[bank].count_ones() as usize;
+            }
+        }
+        self.count = at as u16;
+    }
+
+    /// `bank` alone has changed: what follows it in the list is moved.
+    fn splice(&mut self, bank: usize, before: u32) {
+        let start = self.starts[bank] as usize;
+        let (old, new) = (before.count_ones() as usize, self.words[bank].count_ones() as usize);
+        let list = self.list.as_flattened_mut();
+        if old != new {
+            let end = (self.count as usize).min(list.len());
+            let moved = (start + old).min(end)..end;
+            if start + new + moved.len() <= list.len() {
+                list.copy_within(moved, start + new);
+            }
+            let by = (new as u16).wrapping_sub(old as u16);
+            for later in &mut self.starts[bank + 1..] {
+                *later = later.wrapping_add(by);
+            }
+            self.count = self.count.wrapping_add(by);
+        }
+        write(list, start, bank, self.words[bank]);
+    }
+}
+
+/// Writes the slots of `word` to the list from `at` on; returns where they end.
+fn write(list: &mut [u16], at: usize, bank: usize, word: u32) -> usize {
+    let mut end = at;
+    for index in Bits(word) {
+        if let Some(entry) = list.get_mut(end) {
+            *entry = slot(bank, index);
+            end += 1;
+        }
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_follows_the_bits_whatever_changes() {
+        let mut candidates = Candidates::<4, 8>::new();
+        let mut random = 1u32;
+        let mut words = [0u32; 4];
+        for _ in 0..20_000 {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            for _ in 0..random >> 28 & 3 {
+                words[random as usize % 4] ^= (random >> 8) & (random >> 16) & 0xff;
+                random = random.rotate_left(7);
+            }
+            candidates.refill(|bank| words[bank], true);
+            let mut expected = [0; 32];
+            let mut count = 0;
+            for at in 0..128u16 {
+                if words[at as usize / 32] >> (at % 32) & 1 == 1 {
+                    assert_eq!(candidates.rank(at), count);
+                    expected[count as usize] = at;
+                    count += 1;
+                }
+            }
+            assert_eq!(candidates.as_slice(), &expected[..count as usize]);
+        }
+    }
+}

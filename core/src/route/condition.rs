@@ -1,0 +1,207 @@
+//! Whether an endpoint is routable: switched on, healthy, and let through by its breaker.
+//!
+//! The three are kept apart, and the bit that stands for all of them is changed by whoever changes one, so that no select
+//! computes it.
+//!
+//! # Settled Invariant
+//!
+//! When nobody is inside [`settle`](Endpoints::settle) for a slot, its bits in `routable` and `half_open` are what its
+//! health, its breaker and its bit in `enabled` say. Each context writes one of the three first, then changes the bit in
+//! `routable`, then looks at the three again. The changes of that one word have an order, and each acquires the ones
+//! before: so the last of them has seen what all contexts had written, and a bit that is wrong by then is mended by
+//! that context. `half_open` may hold a bit too many for a moment; claiming the probe decides under the lock.
+
+use super::endpoints::{Endpoints, FULL};
+use super::options::tick;
+use super::{EndpointId, Health, breaker};
+use crate::arena::Stale;
+use crate::sync::{AtomicU32, Ordering, with_lock};
+use crate::time::Instant;
+
+/// The steps in which a weight rises during slow start.
+const RAMP_STEPS: u32 = 16;
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+    /// Whether it would be routable, and half-open, by the three conditions.
+    fn condition(&self, slot: u16) -> (bool, bool) {
+        let may = self.enabled.contains(slot) && self.is_healthy(slot);
+        let breaker = breaker::State::of(self.breakers.get(slot));
+        (may && breaker == breaker::State::Closed, may && breaker == breaker::State::HalfOpen)
+    }
+
+    pub(super) fn is_healthy(&self, slot: u16) -> bool {
+        match Health::from_bits(self.health.get(slot)) {
+            Health::Healthy | Health::Degraded => true,
+            Health::Unknown => self.options.route_unknown,
+            Health::Unhealthy => false,
+        }
+    }
+
+    /// Brings the bits to what the conditions say, and tells the classes.
+    pub(super) fn settle(&self, slot: u16) {
+        let mut wanted = self.condition(slot);
+        loop {
+            self.routable.put(slot, wanted.0);
+            if wanted.1 || self.half_open.contains(slot) {
+                self.half_open.put(slot, wanted.1);
+            }
+            let now = self.condition(slot);
+            if now == wanted {
+                break;
+            }
+            wanted = now;
+        }
+        self.touch();
+    }
+
+    pub(super) fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
+        let slot = self.find(id)?;
+        let was = Health::from_bits(self.health.get(slot));
+        if was == health {
+            return Ok(was);
+        }
+        self.health.set(slot, health as u32);
+        if was == Health::Unhealthy && self.options.slow_start_ticks != 0 {
+            with_lock(|_| self.begin_ramp(slot, now));
+        }
+        self.settle(slot);
+        // After `settle`, whose change of the word puts this behind or before that of whoever sets another health now:
+        // the later of the two sees what the other has written.
+        while !self.is_weighed(slot) {
+            with_lock(|_| self.weigh(slot));
+        }
+        Ok(was)
+    }
+
+    // === Weight ===
+
+    /// Slow start begins, if there is one; the caller is in the critical section.
+    pub(super) fn begin_ramp(&self, slot: u16, now: Instant) {
+        if self.options.slow_start_ticks != 0 {
+            // 0 stands for "no ramp".
+            self.ramp_from.set(slot, tick(now).max(1));
+            self.put_factor(slot, 1);
+            self.schedule(slot, tick(now).wrapping_add(self.ramp_step()));
+        } else {
+            self.weigh(slot);
+        }
+    }
+
+    /// Ticks between two steps of slow start.
+    pub(super) fn ramp_step(&self) -> u32 {
+        (self.options.slow_start_ticks / RAMP_STEPS).max(1)
+    }
+
+    /// How many of the steps are done at `tick`, at least one; `None`: all.
+    fn ramp_steps(&self, slot: u16, tick: u32) -> Option<u32> {
+        let gone = tick.wrapping_sub(self.ramp_from.get(slot));
+        let steps = 1 + if (gone as i32) < 0 { 0 } else { gone / self.ramp_step() };
+        (steps < RAMP_STEPS).then_some(steps)
+    }
+
+    /// The weight rises with time; returns when to look again. The caller is in the critical section.
+    pub(super) fn advance_ramp(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        let from = self.ramp_from.get(slot);
+        if from == 0 {
+            return None;
+        }
+        let steps = self.ramp_steps(slot, now_tick).filter(|_| !all_due);
+        self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
+        if steps.is_none() {
+            self.ramp_from.set(slot, 0);
+        }
+        steps.map(|steps| from.wrapping_add(steps * self.ramp_step()))
+    }
+
+    /// Recomputes what is left of the weight; the caller is in the critical section.
+    pub(super) fn weigh(&self, slot: u16) {
+        let ramp = self.ramp_from.get(slot) != 0;
+        let seen = self.seen_low.load(Ordering::Relaxed);
+        self.put_factor(
+            slot,
+            if ramp { self.ramp_steps(slot, seen).unwrap_or(RAMP_STEPS) } else { RAMP_STEPS },
+        );
+    }
+
+    /// Whether the factor is what the health says; of an endpoint that gets nothing, or in slow start, any is.
+    fn is_weighed(&self, slot: u16) -> bool {
+        let quarters = Health::from_bits(self.health.get(slot)).quarters();
+        quarters == 0 || self.ramp_from.get(slot) != 0 || self.factors.get(slot) == quarters * RAMP_STEPS
+    }
+
+    fn put_factor(&self, slot: u16, steps: u32) {
+        let quarters = Health::from_bits(self.health.get(slot)).quarters();
+        let factor = steps * quarters;
+        self.factors.set(slot, factor);
+        self.partial.put(slot, factor != FULL);
+        bump(&self.weight_versions, slot);
+        self.touch();
+    }
+
+    /// Marks the slot's bank in each stripe: a rank in it has changed.
+    pub(super) fn mark(&self, slot: u16) {
+        let (bank, _) = crate::bitmap::split(slot);
+        for stripe in &self.stripes {
+            stripe.dirty.insert(bank as u32);
+        }
+    }
+
+    // === Caps ===
+
+    /// Counts a lease exactly; false if the endpoint is at its cap. Any context.
+    #[inline]
+    pub(super) fn reserve(&self, slot: u16) -> bool {
+        let cap = self.caps.get(slot);
+        let count = &self.exact.at(slot).0;
+        if cap == 0 {
+            count.fetch_add(1, Ordering::AcqRel);
+            return true;
+        }
+        let mut taken = count.load(Ordering::Relaxed);
+        while taken < cap {
+            match count.compare_exchange_weak(taken, taken + 1, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    if taken + 1 == cap {
+                        self.settle_full(slot);
+                    }
+                    return true;
+                }
+                Err(now) => taken = now,
+            }
+        }
+        false
+    }
+
+    /// An exactly counted lease has ended. Any context.
+    #[inline]
+    pub(super) fn unreserve(&self, slot: u16) {
+        let before = self.exact.at(slot).0.fetch_sub(1, Ordering::AcqRel);
+        if before == self.caps.get(slot) {
+            self.settle_full(slot);
+        }
+    }
+
+    /// Brings the bit in `full` to what cap and count say; the same reasoning as the Settled Invariant's.
+    #[cold]
+    fn settle_full(&self, slot: u16) {
+        loop {
+            let full = self.is_full(slot);
+            self.full.put(slot, full);
+            if self.is_full(slot) == full {
+                self.mark(slot);
+                return;
+            }
+        }
+    }
+
+    fn is_full(&self, slot: u16) -> bool {
+        let cap = self.caps.get(slot);
+        cap != 0 && self.exact_count(slot) >= cap
+    }
+}
+
+fn bump<const BANKS: usize>(versions: &[AtomicU32; BANKS], slot: u16) {
+    if let Some(version) = versions.get(crate::bitmap::split(slot).0) {
+        version.fetch_add(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,176 @@
+//! Leases that outlive their owner: kept in a table, ended by a handle, or when they expire.
+
+use core::fmt;
+use core::ops::Deref;
+
+use super::lease::{Lease, Leasing, Ticket};
+use crate::arena::{Arena, Key, Stale};
+use crate::bitmap::MAX_PER_BANK;
+use crate::sync::{Guarded, const_fn, with_lock};
+use crate::time::{Duration, Instant};
+
+/// A lease in a table of [`DetachedLeases`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct DetachedId(Key);
+
+/// A lease that was not detached, since the table is full: it comes back.
+pub struct DetachError<B: Deref<Target: Leasing>>(pub Lease<B>);
+
+impl<B: Deref<Target: Leasing>> fmt::Debug for DetachError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DetachError").field(&self.0).finish()
+    }
+}
+
+impl<B: Deref<Target: Leasing>> fmt::Display for DetachError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the table of detached leases is full: expire some, or give it more banks")
+    }
+}
+
+impl<B: Deref<Target: Leasing>> core::error::Error for DetachError<B> {}
+
+struct Entry<B> {
+    balancer: B,
+    ticket: Ticket,
+    expires: Instant,
+}
+
+/// Up to `BANKS * PER_BANK` leases without an owner.
+///
+/// For requests whose answer comes in another context, by a number on the wire say: the number is a [`DetachedId`]. One
+/// that is never answered expires, and then counts as released without a verdict.
+///
+/// Each operation runs in the critical section; expiring looks at one bank in each.
+///
+/// # Examples
+///
+/// ```
+/// # use trilane::route::*;
+/// # use trilane::time::{Duration, Instant};
+/// # static BALANCER: Balancer<RoundRobin, 1, 4> = Balancer::new(RoundRobin, Options::new());
+/// static AWAITED: DetachedLeases<&Balancer<RoundRobin, 1, 4>, 1, 8> = DetachedLeases::new();
+/// # let now = Instant::ZERO;
+/// # BALANCER.add(&Endpoint::new(1), now).unwrap();
+/// # let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42).unwrap();
+/// let lease = selector.select(&Request::ANY, now).unwrap();
+/// let id = lease.detach(&AWAITED, now + Duration::from_secs(10)).unwrap();
+/// // ... the answer has come:
+/// assert!(AWAITED.succeed(id, Duration::from_millis(4), now).is_ok());
+/// assert!(AWAITED.fail(id, now).is_err()); // it ends once
+/// ```
+pub struct DetachedLeases<B, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK> {
+    entries: Guarded<Arena<Entry<B>, BANKS, PER_BANK>>,
+}
+
+impl<B, const BANKS: usize, const PER_BANK: usize> DetachedLeases<B, BANKS, PER_BANK> {
+    const_fn! {
+    /// An empty table.
+    pub const fn new() -> Self {
+        Self { entries: Guarded::new(Arena::new()) }
+    }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Arena<Entry<B>, BANKS, PER_BANK>) -> T) -> T {
+        // SAFETY: Guarded Invariant: the callers below only move entries in and out, and none of them is dropped or
+        // cloned inside, so no code of others comes back here.
+        with_lock(|cs| unsafe { self.entries.with(cs, f) })
+    }
+}
+
+impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
+    DetachedLeases<B, BANKS, PER_BANK>
+{
+    fn take(&self, id: DetachedId) -> Result<Lease<B>, Stale> {
+        let entry = self.with(|entries| entries.remove(id.0))?;
+        Ok(Lease::from_parts(entry.balancer, entry.ticket))
+    }
+
+    /// Gives the lease back to an owner. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has ended, by whomever, or expired.
+    pub fn attach(&self, id: DetachedId) -> Result<Lease<B>, Stale> {
+        self.take(id)
+    }
+
+    /// Ends it: the endpoint has answered after `latency`. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has ended before, or expired.
+    pub fn succeed(&self, id: DetachedId, latency: Duration, now: Instant) -> Result<(), Stale> {
+        self.take(id).map(|lease| lease.succeed(latency, now))
+    }
+
+    /// Ends it: the endpoint has failed. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has ended before, or expired.
+    pub fn fail(&self, id: DetachedId, now: Instant) -> Result<(), Stale> {
+        self.take(id).map(|lease| lease.fail(now))
+    }
+
+    /// Ends it without a verdict. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has ended before, or expired.
+    pub fn release(&self, id: DetachedId) -> Result<(), Stale> {
+        self.take(id).map(drop)
+    }
+
+    /// Releases those whose time is over at `now`; returns how many. O(entries), one entry in each critical section.
+    pub fn expire(&self, now: Instant) -> usize {
+        let mut expired = 0;
+        loop {
+            let over = self.with(|entries| {
+                let over = entries.iter().find(|(_, entry)| entry.expires <= now).map(|(key, _)| key);
+                over.and_then(|key| entries.remove(key).ok())
+            });
+            let Some(entry) = over else { return expired };
+            drop(Lease::from_parts(entry.balancer, entry.ticket));
+            expired += 1;
+        }
+    }
+
+    /// How many there are. O(banks).
+    pub fn len(&self) -> usize {
+        self.with(|entries| entries.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<B: Deref<Target: Leasing>> Lease<B> {
+    /// Leaves the lease to `table`, where it is ended by the handle, or released when `expires` has passed
+    /// ([`DetachedLeases::expire`]). O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`DetachError`] when the table is full: it holds the lease.
+    pub fn detach<const BANKS: usize, const PER_BANK: usize>(
+        self,
+        table: &DetachedLeases<B, BANKS, PER_BANK>,
+        expires: Instant,
+    ) -> Result<DetachedId, DetachError<B>> {
+        let (balancer, ticket) = self.into_parts();
+        let kept = table.with(|entries| entries.insert(Entry { balancer, ticket, expires }));
+        match kept {
+            Ok(key) => Ok(DetachedId(key)),
+            Err(Entry { balancer, ticket, .. }) => Err(DetachError(Lease::from_parts(balancer, ticket))),
+        }
+    }
+}
+
+impl<B, const BANKS: usize, const PER_BANK: usize> Default for DetachedLeases<B, BANKS, PER_BANK> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

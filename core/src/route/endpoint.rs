@@ -1,0 +1,277 @@
+//! What an endpoint is: its number, weight, place, tags and capacity.
+
+use core::fmt;
+
+use crate::arena::Key;
+
+/// How many tags there are: numbers 0 to 31.
+pub const TAGS: usize = 32;
+/// How many zones there are: numbers 0 to 15.
+pub const ZONES: usize = 16;
+/// How many tiers there are: numbers 0 to 7.
+pub const TIERS: usize = 8;
+
+/// A member of a balancer: slot and generation.
+///
+/// It goes stale when the endpoint is removed; a stale handle is an error ([`Stale`](crate::arena::Stale)), never another
+/// endpoint that got the slot later. The slot also serves as an index into tables of the caller's own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EndpointId(pub(crate) Key);
+
+impl EndpointId {
+    /// The handle with this key; for tools that store keys outside. A made-up key is at worst stale.
+    pub const fn from_key(key: Key) -> Self {
+        Self(key)
+    }
+
+    /// Slot and generation.
+    pub const fn key(self) -> Key {
+        self.0
+    }
+
+    /// The slot, `bank * 32 + index`.
+    pub const fn slot(self) -> u16 {
+        self.0.slot
+    }
+}
+
+impl fmt::Debug for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A number that was out of range: there are fewer tags, zones or tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct OutOfRange {
+    /// The number that was given.
+    pub given: u8,
+    /// The first number that doesn't exist.
+    pub end: u8,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is out of range: number tags, zones and tiers from 0, below {}", self.given, self.end)
+    }
+}
+
+impl core::error::Error for OutOfRange {}
+
+macro_rules! small_number {
+    ($(#[$doc:meta])* $name:ident, $end:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        pub struct $name(u8);
+
+        impl $name {
+            #[doc = concat!("The ", $what, " of this number.")]
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("[`OutOfRange`] from [`", stringify!($end), "`] on.")]
+            pub const fn new(number: u8) -> Result<Self, OutOfRange> {
+                if (number as usize) < $end {
+                    Ok(Self(number))
+                } else {
+                    Err(OutOfRange { given: number, end: $end as u8 })
+                }
+            }
+
+            #[doc = concat!("The same for a number that is known when the program is compiled: a ", $what)]
+            /// that doesn't exist is then a compile error.
+            pub const fn of<const NUMBER: u8>() -> Self {
+                const { assert!((NUMBER as usize) < $end, "tags are 0 to 31, zones 0 to 15, tiers 0 to 7") }
+                Self(NUMBER)
+            }
+
+            /// Its number.
+            pub const fn number(self) -> u8 {
+                self.0
+            }
+        }
+    };
+}
+
+small_number! {
+    /// Something an endpoint has and a request may ask for: a version, a role, a feature. Strings are interned to numbers
+    /// outside.
+    Tag, TAGS, "tag"
+}
+small_number! {
+    /// Where an endpoint is: a rack, a data centre, a bus.
+    Zone, ZONES, "zone"
+}
+small_number! {
+    /// An order of precedence: tier 0 serves while it can, then tier 1.
+    Tier, TIERS, "tier"
+}
+
+impl Zone {
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % ZONES
+    }
+}
+
+impl Tier {
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % TIERS
+    }
+}
+
+/// A set of tags.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{Tag, Tags};
+///
+/// const GPU: Tag = Tag::of::<0>();
+/// const FAST: Tag = Tag::of::<1>();
+/// let both = Tags::NONE.with(GPU).with(FAST);
+/// assert!(both.contains(Tags::NONE.with(FAST)));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tags(u32);
+
+impl Tags {
+    /// No tag.
+    pub const NONE: Self = Self(0);
+
+    /// These and `tag`.
+    pub const fn with(self, tag: Tag) -> Self {
+        Self(self.0 | 1 << tag.0)
+    }
+
+    /// Whether all of `others` are among these.
+    pub const fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// One bit a tag.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+/// How an endpoint is, as health checks or an operator see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Health {
+    /// Gets its full weight.
+    #[default]
+    Healthy = 0,
+    /// Gets half its weight.
+    Degraded = 1,
+    /// Gets a quarter of its weight, if unknown endpoints are routed to at all
+    /// ([`Options::route_unknown`](super::Options::route_unknown)).
+    Unknown = 2,
+    /// Gets nothing.
+    Unhealthy = 3,
+}
+
+impl Health {
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        match bits & 3 {
+            0 => Self::Healthy,
+            1 => Self::Degraded,
+            2 => Self::Unknown,
+            _ => Self::Unhealthy,
+        }
+    }
+
+    /// What is left of the weight, in quarters.
+    pub(crate) const fn quarters(self) -> u32 {
+        match self {
+            Self::Healthy => 4,
+            Self::Degraded => 2,
+            Self::Unknown => 1,
+            Self::Unhealthy => 0,
+        }
+    }
+}
+
+/// What is said of an endpoint when it is added or changed.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{Endpoint, Zone};
+///
+/// let endpoint = Endpoint::new(17).weight(3).zone(Zone::of::<1>()).cap(100);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Endpoint {
+    pub(crate) id: u64,
+    pub(crate) weight: u16,
+    pub(crate) tier: Tier,
+    pub(crate) zone: Zone,
+    pub(crate) tags: Tags,
+    pub(crate) cap: Option<u32>,
+    pub(crate) enabled: bool,
+    pub(crate) health: Health,
+}
+
+impl Endpoint {
+    /// An endpoint with the caller's number for it (an address, a hash of a name), weight 1, in zone 0 and tier 0, without
+    /// tags or a cap, enabled and healthy.
+    pub const fn new(id: u64) -> Self {
+        Self {
+            id,
+            weight: 1,
+            tier: Tier(0),
+            zone: Zone(0),
+            tags: Tags::NONE,
+            cap: None,
+            enabled: true,
+            health: Health::Healthy,
+        }
+    }
+
+    /// Its share relative to others', for the strategies that weigh. 0 drains it: it gets nothing new.
+    pub const fn weight(self, weight: u16) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// Its tier.
+    pub const fn tier(self, tier: Tier) -> Self {
+        Self { tier, ..self }
+    }
+
+    /// Its zone.
+    pub const fn zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// Its tags.
+    pub const fn tags(self, tags: Tags) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// The most leases it has at a time, exactly. 0 is an error when it is added: weight 0 drains.
+    pub const fn cap(self, cap: u32) -> Self {
+        Self { cap: Some(cap), ..self }
+    }
+
+    /// Whether it may get anything.
+    pub const fn enabled(self, enabled: bool) -> Self {
+        Self { enabled, ..self }
+    }
+
+    /// How it is when it is added.
+    pub const fn health(self, health: Health) -> Self {
+        Self { health, ..self }
+    }
+}

@@ -1,0 +1,501 @@
+//! The members of a balancer as columns of atomics: who they are, where they are and what is known of them.
+
+use super::column::{Column, Set, Words};
+use super::options::{MAX_TICKS, Options};
+use super::report::Mean;
+use super::stripe::Stripe;
+use super::{
+    AddError, Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tags, Tier, UpdateError, ZONES,
+    Zone,
+};
+use crate::arena::{Key, Stale};
+use crate::bitmap::{Bits, low_bits, slot};
+use crate::sync::{AtomicU32, CriticalSection, Ordering, array_of, const_fn, fence, with_lock};
+use crate::time::Instant;
+
+/// A word with a cache line of its own where there are caches, so that two endpoints' counts don't slow each other.
+#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
+pub(super) struct Padded(pub AtomicU32);
+
+/// What each select reads first: alone on its cache line, and written only when something changes.
+#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
+pub(super) struct Signals {
+    /// Advances when anything has changed that a class of requests keeps.
+    pub epoch: AtomicU32,
+    /// The tick at which the first time-driven change is due.
+    pub next_change: AtomicU32,
+    /// The high part of the time, as it was seen last.
+    pub era: AtomicU32,
+}
+
+/// Everything a balancer knows that doesn't depend on its strategy.
+///
+/// # Membership Invariant
+///
+/// `members`, `draining`, the generations, numbers, places, tags and caps change inside the critical section only, by
+/// whoever holds it. The membership version is odd while one of them changes, and advances by two in all; so a reader
+/// outside who sees the same even version before and after has read one state.
+pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+    pub(super) signals: Signals,
+    pub(super) options: Options,
+    pub(super) membership: AtomicU32,
+
+    // Which of them: a bit each.
+    pub(super) members: Set<BANKS>,
+    /// Removed, with leases out.
+    pub(super) draining: Set<BANKS>,
+    /// Not switched off, and of a weight above 0.
+    pub(super) enabled: Set<BANKS>,
+    pub(super) routable: Set<BANKS>,
+    /// A probe may be sent: the bit is the token.
+    pub(super) half_open: Set<BANKS>,
+    /// Its breaker isn't closed.
+    pub(super) broken: Set<BANKS>,
+    /// Has less than its full weight, by its health or its slow start.
+    pub(super) partial: Set<BANKS>,
+    /// Has a cap.
+    pub(super) capped: Set<BANKS>,
+    /// Has a cap and as many leases.
+    pub(super) full: Set<BANKS>,
+    /// Has a time-driven change ahead.
+    pub(super) timed: Set<BANKS>,
+    /// Has a report that is too old.
+    pub(super) stale: Set<BANKS>,
+    tags: [Set<BANKS>; TAGS],
+    zones: [Set<BANKS>; ZONES],
+    tiers: [Set<BANKS>; TIERS],
+    tier_members: [AtomicU32; TIERS],
+    /// The tiers that have members, a bit each.
+    tiers_used: AtomicU32,
+
+    // What they are: a word each.
+    generations: Words<BANKS, PER_BANK>,
+    ids_low: Words<BANKS, PER_BANK>,
+    ids_high: Words<BANKS, PER_BANK>,
+    /// Weight in the low half, zone, tier.
+    places: Words<BANKS, PER_BANK>,
+    tag_bits: Words<BANKS, PER_BANK>,
+    pub(super) caps: Words<BANKS, PER_BANK>,
+    pub(super) exact: Column<Padded, BANKS, PER_BANK>,
+    /// What is left of the weight, in 64ths.
+    pub(super) factors: Words<BANKS, PER_BANK>,
+    /// Advances when a weight or a factor in the bank has changed.
+    pub(super) weight_versions: [AtomicU32; BANKS],
+
+    // How they are.
+    pub(super) health: Words<BANKS, PER_BANK>,
+    pub(super) breakers: Words<BANKS, PER_BANK>,
+    pub(super) failures: Words<BANKS, PER_BANK>,
+    pub(super) rates: Words<BANKS, PER_BANK>,
+    pub(super) breaker_at: Words<BANKS, PER_BANK>,
+    pub(super) ramp_from: Words<BANKS, PER_BANK>,
+    pub(super) stale_at: Words<BANKS, PER_BANK>,
+    pub(super) gauges: Column<Gauges, BANKS, PER_BANK>,
+    pub(super) latencies: Column<PeakEwma, BANKS, PER_BANK>,
+    pub(super) loads: Mean,
+    pub(super) zone_loads: [Mean; ZONES],
+    /// The tick of the first time-driven change in a bank, where there is one.
+    pub(super) bank_due: [AtomicU32; BANKS],
+    /// How many are kept out by breakers.
+    pub(super) ejected: AtomicU32,
+    pub(super) opened: AtomicU32,
+    pub(super) seen_low: AtomicU32,
+    pub(super) seen_high: AtomicU32,
+
+    pub(super) stripes: [Stripe<BANKS, PER_BANK>; STRIPES],
+}
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+    const_fn! {
+    pub(super) const fn new(options: Options) -> Self {
+        const { assert!(STRIPES >= 1 && STRIPES <= 255, "a balancer has 1 to 255 stripes") }
+        Self {
+            signals: Signals {
+                epoch: AtomicU32::new(1),
+                next_change: AtomicU32::new(MAX_TICKS),
+                era: AtomicU32::new(0),
+            },
+            options,
+            membership: AtomicU32::new(0),
+            members: Set::new(),
+            draining: Set::new(),
+            enabled: Set::new(),
+            routable: Set::new(),
+            half_open: Set::new(),
+            broken: Set::new(),
+            partial: Set::new(),
+            capped: Set::new(),
+            full: Set::new(),
+            timed: Set::new(),
+            stale: Set::new(),
+            tags: array_of![Set::new(); TAGS],
+            zones: array_of![Set::new(); ZONES],
+            tiers: array_of![Set::new(); TIERS],
+            tier_members: array_of![AtomicU32::new(0); TIERS],
+            tiers_used: AtomicU32::new(0),
+            generations: Words::new(0),
+            ids_low: Words::new(0),
+            ids_high: Words::new(0),
+            places: Words::new(0),
+            tag_bits: Words::new(0),
+            caps: Words::new(0),
+            exact: Column::of(array_of![array_of![Padded(AtomicU32::new(0)); PER_BANK]; BANKS]),
+            factors: Words::new(FULL),
+            weight_versions: array_of![AtomicU32::new(0); BANKS],
+            health: Words::new(0),
+            breakers: Words::new(0),
+            failures: Words::new(0),
+            rates: Words::new(0),
+            breaker_at: Words::new(0),
+            ramp_from: Words::new(0),
+            stale_at: Words::new(0),
+            gauges: Column::of(array_of![array_of![Gauges::new(); PER_BANK]; BANKS]),
+            latencies: Column::of(array_of![array_of![PeakEwma::new(); PER_BANK]; BANKS]),
+            loads: Mean::new(),
+            zone_loads: array_of![Mean::new(); ZONES],
+            bank_due: array_of![AtomicU32::new(0); BANKS],
+            ejected: AtomicU32::new(0),
+            opened: AtomicU32::new(0),
+            seen_low: AtomicU32::new(0),
+            seen_high: AtomicU32::new(0),
+            stripes: array_of![Stripe::new(); STRIPES],
+        }
+    }
+    }
+
+    // === What strategies read ===
+
+    /// The weight as it was given.
+    #[inline(always)]
+    pub fn weight(&self, slot: u16) -> u32 {
+        self.places.get(slot) & 0xffff
+    }
+
+    /// What is left of the weight, in 64ths: health and slow start take from it.
+    #[inline(always)]
+    pub fn factor(&self, slot: u16) -> u32 {
+        self.factors.get(slot)
+    }
+
+    /// Those in the bank of which less than the full weight is left.
+    #[inline(always)]
+    pub fn partial(&self, bank: usize) -> u32 {
+        self.partial.bits(bank)
+    }
+
+    /// A number that differs when a weight or a factor in the bank has changed.
+    #[inline(always)]
+    pub fn weight_version(&self, bank: usize) -> u32 {
+        self.weight_versions.get(bank).map_or(0, |version| version.load(Ordering::Relaxed))
+    }
+
+    /// How many leases the endpoint has, counted exactly; 0 if neither its cap nor the strategy asks for that.
+    #[inline(always)]
+    pub fn exact_count(&self, slot: u16) -> u32 {
+        self.exact.at(slot).0.load(Ordering::Relaxed)
+    }
+
+    /// How many leases the endpoint has, over all stripes. O(stripes).
+    pub fn in_flight(&self, slot: u16) -> u32 {
+        self.stripes.iter().fold(0u32, |sum, stripe| sum.wrapping_add(stripe.in_flight(slot)))
+    }
+
+    /// The number that the caller gave it.
+    #[inline(always)]
+    pub fn number(&self, slot: u16) -> u64 {
+        (self.ids_high.get(slot) as u64) << 32 | self.ids_low.get(slot) as u64
+    }
+
+    /// The peak-sensitive average of the latencies that its leases reported, in microseconds; 0 before the first.
+    #[inline(always)]
+    pub fn latency(&self, slot: u16) -> u32 {
+        self.latencies.at(slot).get()
+    }
+
+    #[inline(always)]
+    pub(super) fn stripe(&self, stripe: u8) -> &Stripe<BANKS, PER_BANK> {
+        &self.stripes[(stripe as usize).min(STRIPES - 1)]
+    }
+
+    /// Whether its report is too old.
+    #[inline(always)]
+    pub fn is_stale(&self, slot: u16) -> bool {
+        self.stale.contains(slot)
+    }
+
+    // === Handles ===
+
+    #[inline(always)]
+    pub(super) fn generation(&self, slot: u16) -> u32 {
+        self.generations.at(slot).load(Ordering::Acquire)
+    }
+
+    /// The slot, if the handle isn't stale.
+    #[inline(always)]
+    pub(super) fn find(&self, id: EndpointId) -> Result<u16, Stale> {
+        let slot = id.slot();
+        let exists = (slot as usize) < BANKS * 32 && slot as usize % 32 < PER_BANK;
+        if exists && self.generation(slot) == id.key().generation() && self.members.contains(slot) {
+            Ok(slot)
+        } else {
+            Err(Stale)
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn handle(&self, slot: u16) -> EndpointId {
+        EndpointId(Key::new(slot, self.generation(slot)))
+    }
+
+    /// The endpoint as it would be added now; `health` is what was set last.
+    pub(super) fn describe(&self, slot: u16) -> Endpoint {
+        let place = self.places.get(slot);
+        let cap = self.caps.get(slot);
+        let zone = Zone::new((place >> 16) as u8).unwrap_or_default();
+        let tier = Tier::new((place >> 24) as u8 & 0x7f).unwrap_or_default();
+        let mut endpoint = Endpoint::new(self.number(slot)).weight(place as u16).zone(zone).tier(tier);
+        endpoint = endpoint.tags(Tags::from_bits(self.tag_bits.get(slot)));
+        endpoint = endpoint.enabled(place >> 31 == 0).health(Health::from_bits(self.health.get(slot)));
+        if cap == 0 { endpoint } else { endpoint.cap(cap) }
+    }
+
+    /// Runs `read` until no membership change came between.
+    pub(super) fn consistently<T>(&self, mut read: impl FnMut() -> T) -> T {
+        loop {
+            let before = self.membership.load(Ordering::Acquire);
+            let value = read();
+            fence(Ordering::Acquire);
+            if before & 1 == 0 && self.membership.load(Ordering::Relaxed) == before {
+                return value;
+            }
+            // A writer on another core is at it, inside its critical section: taking one waits for it.
+            with_lock(|_| ());
+        }
+    }
+
+    // === Membership ===
+
+    pub(super) fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
+        if endpoint.cap == Some(0) {
+            return Err(AddError::ZeroCap);
+        }
+        loop {
+            // The search takes O(N), so it is done outside of the critical section, and again if members have changed.
+            let version = self.membership.load(Ordering::Acquire);
+            if let Some(slot) = self.search(endpoint.id) {
+                let id = self.handle(slot);
+                if self.find(id).is_ok() && self.number(slot) == endpoint.id {
+                    return Err(AddError::Exists(id));
+                }
+            }
+            self.sweep();
+            let added = with_lock(|cs| {
+                if version & 1 == 1 || self.membership.load(Ordering::Relaxed) != version {
+                    return None;
+                }
+                let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
+                self.change(|| {
+                    self.forget(slot, cs);
+                    self.write(slot, endpoint);
+                    self.members.insert(slot);
+                });
+                self.begin_ramp(slot, now);
+                Some(Ok(self.handle(slot)))
+            });
+            match added {
+                Some(result) => {
+                    if let Ok(id) = result {
+                        self.settle(id.slot());
+                    }
+                    return result;
+                }
+                None => continue,
+            }
+        }
+    }
+
+    pub(super) fn update(&self, id: EndpointId, endpoint: &Endpoint) -> Result<(), UpdateError> {
+        if endpoint.cap == Some(0) {
+            return Err(UpdateError::ZeroCap);
+        }
+        with_lock(|_| {
+            let slot = self.find(id).map_err(|Stale| UpdateError::Stale)?;
+            if self.number(slot) != endpoint.id {
+                return Err(UpdateError::OtherId);
+            }
+            self.change(|| self.write(slot, endpoint));
+            self.weigh(slot);
+            self.settle(slot);
+            Ok(())
+        })
+    }
+
+    /// Returns how many leases are still out: the slot comes back with the last.
+    pub(super) fn remove(&self, id: EndpointId) -> Result<u32, Stale> {
+        with_lock(|_| {
+            let slot = self.find(id)?;
+            self.change(|| {
+                self.members.remove(slot);
+                self.enabled.remove(slot);
+                let generation = self.generations.get(slot);
+                self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
+                self.count_score(slot, self.score(slot), None);
+                self.unplace(slot);
+                self.timed.remove(slot);
+                self.stop_ejecting(slot);
+            });
+            self.settle(slot);
+            let out = self.in_flight(slot);
+            // A slot whose generations are used up is retired: an old handle must not come true again.
+            if out != 0 || self.generations.get(slot) == 0 {
+                self.draining.insert(slot);
+            }
+            Ok(out)
+        })
+    }
+
+    /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a draining slot.
+    fn sweep(&self) {
+        for bank in 0..BANKS {
+            for index in Bits(self.draining.bits(bank)) {
+                let slot = slot(bank, index);
+                if self.in_flight(slot) == 0 && self.generations.get(slot) != 0 {
+                    self.draining.remove(slot);
+                }
+            }
+        }
+    }
+
+    fn free_slot(&self) -> Option<u16> {
+        (0..BANKS).find_map(|bank| {
+            let free = low_bits(PER_BANK) & !self.members.bits(bank) & !self.draining.bits(bank);
+            Bits(free).next().map(|index| slot(bank, index))
+        })
+    }
+
+    /// The slots of members, lowest first.
+    pub(super) fn member_slots(&self) -> impl Iterator<Item = u16> + '_ {
+        (0..BANKS).flat_map(|bank| Bits(self.members.bits(bank)).map(move |index| slot(bank, index)))
+    }
+
+    /// The member with this number, if any. O(N).
+    pub(super) fn search(&self, id: u64) -> Option<u16> {
+        self.member_slots().find(|&slot| self.number(slot) == id)
+    }
+
+    /// Does a membership change; the caller is in the critical section.
+    fn change(&self, change: impl FnOnce()) {
+        let version = self.membership.load(Ordering::Relaxed);
+        self.membership.store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        change();
+        self.membership.store(version.wrapping_add(2), Ordering::Release);
+        self.touch();
+    }
+
+    /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.
+    fn forget(&self, slot: u16, cs: CriticalSection<'_>) {
+        self.gauges.at(slot).clear(cs);
+        self.forget_breaker(slot);
+        for column in [&self.failures, &self.rates, &self.stale_at, &self.ramp_from] {
+            column.set(slot, 0);
+        }
+        self.factors.set(slot, FULL);
+        self.latencies.at(slot).reset();
+        for set in [&self.partial, &self.full, &self.stale] {
+            set.remove(slot);
+        }
+        for stripe in &self.stripes {
+            stripe.begin(slot);
+        }
+    }
+
+    fn unplace(&self, slot: u16) {
+        for set in self.tags.iter().chain(&self.zones) {
+            if set.contains(slot) {
+                set.remove(slot);
+            }
+        }
+        for (tier, set) in self.tiers.iter().enumerate() {
+            if set.remove(slot) {
+                self.count_tier(tier, false);
+            }
+        }
+    }
+
+    fn count_tier(&self, tier: usize, more: bool) {
+        let count = &self.tier_members[tier % TIERS];
+        let now = count.load(Ordering::Relaxed).wrapping_add(if more { 1 } else { u32::MAX });
+        count.store(now, Ordering::Relaxed);
+        let used = self.tiers_used.load(Ordering::Relaxed) & !(1 << tier);
+        self.tiers_used.store(used | ((now != 0) as u32) << tier, Ordering::Relaxed);
+    }
+
+    /// The tiers that have members, a bit each.
+    #[inline(always)]
+    pub(super) fn tiers_used(&self) -> u32 {
+        self.tiers_used.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, slot: u16, endpoint: &Endpoint) {
+        let score = self.score(slot);
+        self.count_score(slot, score, None);
+        self.unplace(slot);
+        self.ids_low.set(slot, endpoint.id as u32);
+        self.ids_high.set(slot, (endpoint.id >> 32) as u32);
+        let place = endpoint.weight as u32
+            | (endpoint.zone.number() as u32) << 16
+            | (endpoint.tier.number() as u32) << 24
+            | (!endpoint.enabled as u32) << 31;
+        self.places.set(slot, place);
+        self.count_score(slot, None, score);
+        self.tag_bits.set(slot, endpoint.tags.bits());
+        self.caps.set(slot, endpoint.cap.unwrap_or(0));
+        for tag in Bits(endpoint.tags.bits()) {
+            self.tags[tag as usize % TAGS].insert(slot);
+        }
+        self.zones[endpoint.zone.index()].insert(slot);
+        self.tiers[endpoint.tier.index()].insert(slot);
+        self.count_tier(endpoint.tier.index(), true);
+        self.capped.put(slot, endpoint.cap.is_some());
+        self.full.put(slot, endpoint.cap.is_some_and(|cap| self.exact_count(slot) >= cap));
+        self.health.set(slot, endpoint.health as u32);
+        self.enabled.put(slot, endpoint.enabled && endpoint.weight > 0);
+    }
+
+    // === What classes are made of ===
+
+    /// Those in the bank that have all the tags.
+    #[inline(always)]
+    pub(super) fn tagged(&self, tags: Tags, bank: usize) -> u32 {
+        Bits(tags.bits()).fold(u32::MAX, |bits, tag| bits & self.tags[tag as usize % TAGS].bits(bank))
+    }
+
+    #[inline(always)]
+    pub(super) fn in_zone(&self, zone: Zone, bank: usize) -> u32 {
+        self.zones[zone.index()].bits(bank)
+    }
+
+    #[inline(always)]
+    pub(super) fn in_tier(&self, tier: Tier, bank: usize) -> u32 {
+        self.tiers[tier.index()].bits(bank)
+    }
+
+    pub(super) fn zone_of(&self, slot: u16) -> Zone {
+        Zone::new((self.places.get(slot) >> 16) as u8).unwrap_or_default()
+    }
+
+    /// Tells every class to look again.
+    #[inline(always)]
+    pub(super) fn touch(&self) {
+        self.signals.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(super) fn epoch(&self) -> u32 {
+        self.signals.epoch.load(Ordering::Acquire)
+    }
+}
+
+/// All of the weight, in 64ths.
+pub(super) const FULL: u32 = 64;

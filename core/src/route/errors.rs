@@ -1,0 +1,150 @@
+//! What can go wrong, one type an operation.
+
+use core::fmt;
+
+use super::EndpointId;
+use crate::time::Instant;
+
+/// Why no endpoint was selected. Each kind is counted in [`Totals`](super::Totals).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SelectError {
+    /// There are no endpoints.
+    Empty,
+    /// No endpoint has all the tags (or is in the tier) that the request asks for.
+    NoTagMatch,
+    /// None of those with the tags is in a zone that the request is confined to.
+    NoZoneMatch,
+    /// All that match are disabled, drained or unhealthy.
+    AllUnhealthy,
+    /// All healthy ones that match are kept out by their breakers.
+    AllBreakersOpen {
+        /// When the first of them admits a probe.
+        retry_at: Instant,
+    },
+    /// All that could serve have as many leases as they may have, or their probe is out.
+    AllAtCapacity,
+    /// All that could serve have been tried by this request already.
+    AllTried,
+}
+
+impl SelectError {
+    /// How many kinds there are.
+    pub const KINDS: usize = 7;
+
+    /// The number of its kind, an index into [`Totals::errors`](super::Totals::errors).
+    pub const fn kind(self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::NoTagMatch => 1,
+            Self::NoZoneMatch => 2,
+            Self::AllUnhealthy => 3,
+            Self::AllBreakersOpen { .. } => 4,
+            Self::AllAtCapacity => 5,
+            Self::AllTried => 6,
+        }
+    }
+}
+
+impl fmt::Display for SelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("there are no endpoints: add one"),
+            Self::NoTagMatch => f.write_str("no endpoint has the tags and tier asked for: ask for fewer"),
+            Self::NoZoneMatch => {
+                f.write_str("no matching endpoint is in the zones asked for: prefer them instead")
+            }
+            Self::AllUnhealthy => f.write_str("all matching endpoints are disabled, drained or unhealthy"),
+            Self::AllBreakersOpen { retry_at } => {
+                write!(
+                    f,
+                    "the breakers of all matching endpoints are open: retry at {} ms",
+                    retry_at.as_millis()
+                )
+            }
+            Self::AllAtCapacity => {
+                f.write_str("all matching endpoints are at capacity: retry when a lease has ended")
+            }
+            Self::AllTried => f.write_str("this request has been sent to all matching endpoints: give it up"),
+        }
+    }
+}
+
+impl core::error::Error for SelectError {}
+
+/// Why an endpoint was not added. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum AddError {
+    /// All slots are taken, by members or by removed ones that still have leases out.
+    Full,
+    /// There is a member with this number: change it with [`Balancer::update`](super::Balancer::update).
+    Exists(EndpointId),
+    /// A cap of 0 would admit nothing: use weight 0 to drain.
+    ZeroCap,
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("all slots are taken: remove one, or give the balancer more banks"),
+            Self::Exists(id) => write!(f, "the endpoint is a member already, as {id:?}: update it instead"),
+            Self::ZeroCap => f.write_str("a cap of 0 admits nothing: use weight 0 to drain"),
+        }
+    }
+}
+
+impl core::error::Error for AddError {}
+
+/// Why an endpoint was not changed. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// It has been removed.
+    Stale,
+    /// The number of an endpoint is its identity: remove it and add another.
+    OtherId,
+    /// A cap of 0 would admit nothing: use weight 0 to drain.
+    ZeroCap,
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stale => "the endpoint has been removed: drop the handle",
+            Self::OtherId => "an endpoint's number can't be changed: remove it and add another",
+            Self::ZeroCap => "a cap of 0 admits nothing: use weight 0 to drain",
+        })
+    }
+}
+
+impl core::error::Error for UpdateError {}
+
+/// All stripes have a selector: give the balancer more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TooManySelectors;
+
+impl fmt::Display for TooManySelectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("each of the balancer's stripes has a selector: give it more stripes")
+    }
+}
+
+impl core::error::Error for TooManySelectors {}
+
+/// The selector has no room for another filter class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TooManyClasses;
+
+impl fmt::Display for TooManyClasses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the selector's classes are used up: give it more, or reuse one for fewer filters")
+    }
+}
+
+impl core::error::Error for TooManyClasses {}

@@ -1,0 +1,97 @@
+//! What a request asks of an endpoint.
+
+use core::fmt;
+
+use super::{Tags, Tier, Zone};
+
+/// The most zones a filter may name.
+pub const MAX_FILTER_ZONES: usize = 4;
+
+/// Which endpoints may serve a request, and which of them rather.
+///
+/// A [`Selector`](super::Selector) makes a [`Class`] of it, whose candidates it then keeps.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{Filter, Tag, Tags, Zone};
+///
+/// let filter = Filter::ANY.tags(Tags::NONE.with(Tag::of::<3>())).prefer(Zone::of::<0>()).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Filter {
+    pub(super) tags: Tags,
+    pub(super) tier: Option<Tier>,
+    pub(super) zones: [Zone; MAX_FILTER_ZONES],
+    pub(super) zone_count: u8,
+    pub(super) confined: bool,
+}
+
+impl Filter {
+    /// Every endpoint, the lowest tier first.
+    pub const ANY: Self = Self {
+        tags: Tags::NONE,
+        tier: None,
+        zones: [Zone::of::<0>(); MAX_FILTER_ZONES],
+        zone_count: 0,
+        confined: false,
+    };
+
+    /// Those with all of `tags`.
+    pub const fn tags(self, tags: Tags) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// Those in `tier` alone.
+    pub const fn tier(self, tier: Tier) -> Self {
+        Self { tier: Some(tier), ..self }
+    }
+
+    /// Rather those in `zone`; after the zones named before it. When none of the zones can serve, or when they have too
+    /// much load, any other does.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyZones`] after [`MAX_FILTER_ZONES`].
+    pub const fn prefer(mut self, zone: Zone) -> Result<Self, TooManyZones> {
+        if self.zone_count as usize >= MAX_FILTER_ZONES {
+            return Err(TooManyZones);
+        }
+        self.zones[self.zone_count as usize] = zone;
+        self.zone_count += 1;
+        Ok(self)
+    }
+
+    /// Only those in the zones that were named; without one, this changes nothing.
+    pub const fn confined(self) -> Self {
+        Self { confined: true, ..self }
+    }
+
+    pub(super) fn zones(&self) -> &[Zone] {
+        self.zones.get(..self.zone_count as usize).unwrap_or(&[])
+    }
+}
+
+/// The filter has named as many zones as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TooManyZones;
+
+impl fmt::Display for TooManyZones {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a filter names at most {MAX_FILTER_ZONES} zones: leave some to \"any\"")
+    }
+}
+
+impl core::error::Error for TooManyZones {}
+
+/// A filter that a selector knows: an index into its classes, good for that selector alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Class(pub(super) u8);
+
+impl Class {
+    /// The class that every selector has: [`Filter::ANY`].
+    pub const ANY: Self = Self(0);
+}

@@ -1,0 +1,160 @@
+//! What a balancer is set to.
+
+use crate::time::{Duration, Instant};
+
+/// Shares are in permille.
+pub(super) const PERMILLE: u32 = 1_000;
+
+/// How a balancer treats its endpoints. All of it is read; the defaults are [`Options::new`].
+///
+/// Spans are kept in ticks of 1,024 µs, rounded up, at most 12 days.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::Options;
+/// use trilane::time::Duration;
+///
+/// const OPTIONS: Options = Options::new().failures(3).open_for(Duration::from_secs(5)).slow_start(Duration::from_secs(60));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Options {
+    pub(super) failures: u16,
+    pub(super) failure_rate: Option<FailureRate>,
+    pub(super) open_ticks: u32,
+    pub(super) probe_ticks: u32,
+    pub(super) probes: u8,
+    pub(super) max_ejected: u16,
+    pub(super) panic_below: u16,
+    pub(super) overprovisioning: u16,
+    pub(super) spill_from: u16,
+    pub(super) slow_start_ticks: u32,
+    pub(super) stale_ticks: u32,
+    pub(super) route_unknown: bool,
+}
+
+/// A breaker's second way to open: too great a share of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FailureRate {
+    /// The share of failures that opens the breaker, in permille.
+    pub permille: u16,
+    /// Over which span. The counts are halved when half of it has passed, so that old outcomes weigh less.
+    pub window: Duration,
+    /// Fewer outcomes than this open nothing.
+    pub at_least: u16,
+}
+
+impl Options {
+    /// A breaker opens after 5 failures in a row, for 30 s; then one probe decides, and one that isn't heard of within 30 s
+    /// is given up. At most half of the endpoints are kept out by breakers. Tiers and zones are taken for full up to 1.4
+    /// times what they have; a zone spills from a load of 800 ‰ on. Endpoints of unknown health get nothing. No panic
+    /// mode, no slow start, reports don't go stale.
+    pub const fn new() -> Self {
+        Self {
+            failures: 5,
+            failure_rate: None,
+            open_ticks: ticks(Duration::from_secs(30)),
+            probe_ticks: ticks(Duration::from_secs(30)),
+            probes: 1,
+            max_ejected: 500,
+            panic_below: 0,
+            overprovisioning: 1_400,
+            spill_from: 800,
+            slow_start_ticks: 0,
+            stale_ticks: 0,
+            route_unknown: false,
+        }
+    }
+
+    /// How many failures in a row open a breaker. 0: none do.
+    pub const fn failures(self, failures: u16) -> Self {
+        Self { failures, ..self }
+    }
+
+    /// Opens a breaker by the share of failures too.
+    pub const fn failure_rate(self, rate: FailureRate) -> Self {
+        Self { failure_rate: Some(rate), ..self }
+    }
+
+    /// How long an open breaker admits nothing.
+    pub const fn open_for(self, span: Duration) -> Self {
+        Self { open_ticks: ticks(span), ..self }
+    }
+
+    /// When a probe that nobody has heard of is given up and the next is admitted.
+    pub const fn probe_window(self, span: Duration) -> Self {
+        Self { probe_ticks: ticks(span), ..self }
+    }
+
+    /// How many probes in a row must succeed until the breaker closes; there is one at a time. 0 counts as 1.
+    pub const fn probes(self, probes: u8) -> Self {
+        Self { probes: if probes == 0 { 1 } else { probes }, ..self }
+    }
+
+    /// The greatest share of members that breakers may keep out, in permille. One is always allowed, unless the share is 0.
+    pub const fn max_ejected(self, permille: u16) -> Self {
+        Self { max_ejected: permille, ..self }
+    }
+
+    /// Panic mode: when less than this share of the endpoints that match is routable, health and breakers are ignored, so
+    /// that the few are not overrun. In permille; 0: never.
+    pub const fn panic_below(self, permille: u16) -> Self {
+        Self { panic_below: permille, ..self }
+    }
+
+    /// A tier (or a preferred zone) keeps all of its traffic while its routable share times this is 1 or more; below, the
+    /// rest goes to the next. In permille; 1,400: with 5 of 7 it is still full.
+    pub const fn overprovisioning(self, permille: u16) -> Self {
+        Self { overprovisioning: permille, ..self }
+    }
+
+    /// From which mean load on (as reported, in permille) a preferred zone gives part of its traffic to the next: none at
+    /// this load, all at 1,000. 1,000 or more: never.
+    pub const fn spill_from(self, permille: u16) -> Self {
+        Self { spill_from: permille, ..self }
+    }
+
+    /// Over which span an endpoint's weight rises from a sixteenth to all of it, after it is added and after it recovers.
+    pub const fn slow_start(self, span: Duration) -> Self {
+        Self { slow_start_ticks: ticks(span), ..self }
+    }
+
+    /// After which span a report is stale: endpoints with a fresh one are preferred. Zero: never.
+    pub const fn stale_after(self, span: Duration) -> Self {
+        Self { stale_ticks: ticks(span), ..self }
+    }
+
+    /// Routes to endpoints of unknown health too, at a quarter of their weight.
+    pub const fn route_unknown(self, route: bool) -> Self {
+        Self { route_unknown: route, ..self }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The longest span: half of what the wrapping difference of two ticks can tell.
+pub(super) const MAX_TICKS: u32 = 1 << 30;
+
+/// A span in ticks of 1,024 µs, rounded up.
+pub(super) const fn ticks(span: Duration) -> u32 {
+    let ticks = span.as_micros().saturating_add(1_023) >> 10;
+    if ticks > MAX_TICKS as u64 { MAX_TICKS } else { ticks as u32 }
+}
+
+/// The tick that `now` lies in; it wraps every 50 days.
+#[inline(always)]
+pub(super) const fn tick(now: Instant) -> u32 {
+    (now.as_micros() >> 10) as u32
+}
+
+/// The high part of the time, beyond what a tick holds.
+#[inline(always)]
+pub(super) const fn era(now: Instant) -> u32 {
+    (now.as_micros() >> 42) as u32
+}

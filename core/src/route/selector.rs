@@ -1,0 +1,304 @@
+//! The selector: one worker's view of a balancer, in which nothing is computed twice.
+
+use core::ops::Deref;
+
+use super::class::ClassCache;
+use super::lease::{Lease, Ticket};
+use super::options::tick;
+use super::strategies::Barred;
+use super::{
+    Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
+};
+use crate::sync::Ordering;
+use crate::time::Instant;
+
+/// How often a strategy picks in one select before the selector looks through the candidates itself.
+const TRIES: u8 = 4;
+
+/// What one worker, or one interrupt, selects with.
+///
+/// It keeps the candidates of up to `CLASSES` filters, valid while the balancer's epoch stands, which is one load: a
+/// select then costs one step of the strategy. The first select of a class after a change makes them anew, O(banks +
+/// candidates).
+///
+/// `R` is what the balancer is reached by, and each lease gets a copy: `&'static` or a scoped reference costs nothing, an
+/// `Arc` two atomic operations a lease.
+///
+/// Not shared: each context has its own, with its own stripe of the balancer's counts and its own generator. Same seed,
+/// same calls: same decisions, on every target.
+pub struct Selector<
+    R,
+    S,
+    const BANKS: usize,
+    const PER_BANK: usize,
+    const STRIPES: usize,
+    const CLASSES: usize,
+> where
+    R: Deref<Target = Balancer<S, BANKS, PER_BANK, STRIPES>>,
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    balancer: R,
+    stripe: u8,
+    used: u8,
+    random: Random,
+    classes: [ClassCache<S::Cache, BANKS, PER_BANK>; CLASSES],
+}
+
+impl<R, S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize, const CLASSES: usize>
+    Selector<R, S, BANKS, PER_BANK, STRIPES, CLASSES>
+where
+    R: Deref<Target = Balancer<S, BANKS, PER_BANK, STRIPES>> + Clone,
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    /// A selector of the balancer, with its own stripe; it gives the stripe back when it is dropped. Selectors that start
+    /// together should have different seeds, or they make the same choices.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManySelectors`]: each stripe has one.
+    pub fn new(balancer: R, seed: u64) -> Result<Self, TooManySelectors> {
+        const { assert!(CLASSES >= 1 && CLASSES <= 255, "a selector has 1 to 255 classes") }
+        let stripe =
+            balancer.endpoints.stripes.iter().position(|stripe| stripe.claim()).ok_or(TooManySelectors)?;
+        let classes = core::array::from_fn(|_| ClassCache::new(Filter::ANY, &balancer.strategy));
+        Ok(Self { balancer, stripe: stripe as u8, used: 1, random: Random::new(seed), classes })
+    }
+
+    /// The class of a filter: a new one, or the one there is for an equal filter. O(classes).
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyClasses`] when all are in use.
+    pub fn class(&mut self, filter: Filter) -> Result<Class, TooManyClasses> {
+        let used = self.used as usize;
+        if let Some(at) = self.classes.iter().take(used).position(|class| class.filter == filter) {
+            return Ok(Class(at as u8));
+        }
+        let class = self.classes.get_mut(used).ok_or(TooManyClasses)?;
+        *class = ClassCache::new(filter, &self.balancer.strategy);
+        self.used += 1;
+        Ok(Class(used as u8))
+    }
+
+    /// The balancer.
+    pub fn balancer(&self) -> &R {
+        &self.balancer
+    }
+
+    /// One endpoint for the request. O(1) beside the strategy's step while nothing changes; see the type for what a
+    /// change costs.
+    ///
+    /// When an endpoint is half-open, the first select whose class it belongs to gets it, as its probe. A class of another
+    /// selector stands for whatever filter has its number here, or for [`Class::ANY`].
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError`], each kind counted.
+    #[inline]
+    pub fn select(&mut self, request: &Request<'_>, now: Instant) -> Result<Lease<R>, SelectError> {
+        let balancer = &*self.balancer;
+        let endpoints = &balancer.endpoints;
+        if endpoints.is_due(now) {
+            balancer.advance(now);
+        }
+        let needs = balancer.strategy.needs();
+        if needs.ranks {
+            // Every class learns in which banks a rank has changed.
+            let dirty = endpoints.stripe(self.stripe).dirty.take();
+            if dirty != 0 {
+                self.classes.iter_mut().take(self.used as usize).for_each(|class| class.soil(dirty));
+            }
+        }
+        let index = if (request.class.0 as usize) < CLASSES { request.class.0 as usize } else { 0 };
+        let class = &mut self.classes[index];
+        if class.epoch != endpoints.epoch() {
+            class.refill(&balancer.strategy, endpoints, self.stripe, &mut self.random);
+        }
+        if class.has_probes() || !request.tried.is_empty() {
+            return self.select_again(index, request, now, None);
+        }
+        let (strategy, random) = (&balancer.strategy, &mut self.random);
+        let spilled = class.draw(endpoints, random);
+        let picked =
+            class.pick(spilled, strategy, endpoints, self.stripe, random, request.key, 0, &Barred::NONE);
+        let Some(slot) = picked else {
+            return self.select_again(index, request, now, None);
+        };
+        let exact = needs.exact_counts || endpoints.capped.contains(slot);
+        if !exact || endpoints.reserve(slot) {
+            // The handle's generation is loaded before the epoch: were the slot another endpoint's by now, the epoch
+            // would have advanced before.
+            let endpoint = endpoints.handle(slot);
+            if endpoints.epoch() == class.epoch {
+                endpoints.stripe(self.stripe).take(slot);
+                let ticket = Ticket { endpoint, probe: 0, stripe: self.stripe, exact };
+                return Ok(Lease::new(self.balancer.clone(), ticket));
+            }
+            if exact {
+                self.unreserve(slot);
+            }
+        }
+        self.select_again(index, request, now, Some((slot, spilled)))
+    }
+
+    /// Everything that isn't the common case: probes, endpoints at their cap or tried before, traffic that spills, changes
+    /// that come in the middle, errors. `stepped`: the strategy has made its step and gave this slot.
+    #[cold]
+    fn select_again(
+        &mut self,
+        index: usize,
+        request: &Request<'_>,
+        now: Instant,
+        stepped: Option<(u16, bool)>,
+    ) -> Result<Lease<R>, SelectError> {
+        let mut barred = Barred::NONE;
+        for id in request.tried.iter().rev() {
+            barred.add(id.slot());
+        }
+        let tried = barred;
+        let mut attempt = 0;
+        let mut spilled;
+        if let Some((slot, group)) = stepped {
+            (attempt, spilled) = (1, group);
+            // It was not had because it is full, or because something has changed: it may be had still.
+            match self.lease(index, slot, None, request) {
+                Some(lease) => return Ok(lease),
+                None => barred.add(slot),
+            }
+        } else {
+            if let Some(lease) = self.probe(index, request, now) {
+                return Ok(lease);
+            }
+            spilled = self.classes[index].draw(&self.balancer.endpoints, &mut self.random);
+        }
+        while attempt < TRIES {
+            let balancer = &*self.balancer;
+            let class = &mut self.classes[index];
+            if class.epoch != balancer.endpoints.epoch() {
+                class.refill(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
+            }
+            let Some(slot) = class.pick(
+                spilled,
+                &balancer.strategy,
+                &balancer.endpoints,
+                self.stripe,
+                &mut self.random,
+                request.key,
+                attempt,
+                &barred,
+            ) else {
+                break;
+            };
+            attempt += 1;
+            if !barred.contains(slot) {
+                if let Some(lease) = self.lease(index, slot, None, request) {
+                    return Ok(lease);
+                }
+                barred.add(slot);
+            }
+        }
+        // The strategy has had its tries: whoever of the candidates can be had, in the group drawn and then the other.
+        for _ in 0..2 {
+            if let Some(lease) = self.sweep(index, spilled, request) {
+                return Ok(lease);
+            }
+            spilled = !spilled;
+        }
+        let endpoints = &self.balancer.endpoints;
+        let error = self.classes[index].diagnose(endpoints, now, &tried);
+        let count = &endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
+        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        Err(error)
+    }
+
+    /// A lease on `slot` if it can be had and is eligible after that.
+    fn lease(
+        &mut self,
+        index: usize,
+        slot: u16,
+        probe: Option<u32>,
+        request: &Request<'_>,
+    ) -> Option<Lease<R>> {
+        let endpoints = &self.balancer.endpoints;
+        let exact = self.balancer.strategy.needs().exact_counts || endpoints.capped.contains(slot);
+        if exact && !endpoints.reserve(slot) {
+            return None;
+        }
+        let handle = self.classes[index].eligible(endpoints, slot, probe.is_some());
+        match handle.filter(|id| !request.tried.contains(id)) {
+            Some(endpoint) => {
+                endpoints.stripe(self.stripe).take(slot);
+                let ticket = Ticket { endpoint, probe: probe.unwrap_or(0), stripe: self.stripe, exact };
+                Some(Lease::new(self.balancer.clone(), ticket))
+            }
+            None => {
+                if exact {
+                    self.unreserve(slot);
+                }
+                None
+            }
+        }
+    }
+
+    /// A reservation comes to nothing.
+    fn unreserve(&self, slot: u16) {
+        self.balancer.endpoints.unreserve(slot);
+        if self.balancer.strategy.needs().exact_counts {
+            self.balancer.strategy.ended(&self.balancer.endpoints, slot);
+        }
+    }
+
+    /// A probe, if one of the class's endpoints waits for one.
+    fn probe(&mut self, index: usize, request: &Request<'_>, now: Instant) -> Option<Lease<R>> {
+        let tried = request.tried;
+        let mut after = None;
+        while let Some(slot) = self.classes[index].next_probe(&self.balancer.endpoints, after) {
+            after = Some(slot);
+            if tried.contains(&self.balancer.endpoints.handle(slot)) {
+                continue;
+            }
+            let Some(word) = self.balancer.endpoints.claim(slot, tick(now)) else { continue };
+            match self.lease(index, slot, Some(word), request) {
+                Some(lease) => return Some(lease),
+                // It is at its cap, or has just changed: the probe goes to somebody else.
+                None => self.balancer.endpoints.give_back(slot, word),
+            }
+        }
+        None
+    }
+
+    /// The first candidate of a group, from a random one on, that can be had. O(candidates).
+    fn sweep(&mut self, index: usize, spilled: bool, request: &Request<'_>) -> Option<Lease<R>> {
+        let balancer = &*self.balancer;
+        let words = *self.classes[index].words(
+            spilled,
+            &balancer.strategy,
+            &balancer.endpoints,
+            self.stripe,
+            &mut self.random,
+        );
+        let first = self.random.below(BANKS as u32) as usize;
+        for bank in (0..BANKS).map(|at| (first + at) % BANKS) {
+            let word = words[bank] & !self.balancer.endpoints.full.bits(bank);
+            let turn = self.random.next() % 32;
+            for index_in_bank in crate::bitmap::Bits(word.rotate_right(turn)) {
+                let slot = crate::bitmap::slot(bank, (index_in_bank + turn) % 32);
+                if let Some(lease) = self.lease(index, slot, None, request) {
+                    return Some(lease);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl<R, S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize, const CLASSES: usize> Drop
+    for Selector<R, S, BANKS, PER_BANK, STRIPES, CLASSES>
+where
+    R: Deref<Target = Balancer<S, BANKS, PER_BANK, STRIPES>>,
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    fn drop(&mut self) {
+        self.balancer.endpoints.stripe(self.stripe).unclaim();
+    }
+}

@@ -1,0 +1,139 @@
+//! How an endpoint is chosen among those that may serve: one file a strategy.
+//!
+//! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of requests is
+//! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
+
+mod round_robin;
+
+pub use round_robin::RoundRobin;
+
+use super::{Candidates, Endpoints, Random, RoutingKey};
+
+/// What a strategy has the balancer keep for it. All off: nothing is counted or kept that it doesn't use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// [`Candidates::nth`] and [`Candidates::as_slice`].
+    pub lists: bool,
+    /// [`Endpoints::exact_count`] of every endpoint, and [`Strategy::ended`].
+    pub exact_counts: bool,
+    /// The latencies that leases report ([`Endpoints::latency`]), as ranks.
+    pub latencies: bool,
+    /// [`Turn::dirty`]: the banks in which a rank (a score, a latency, being full) has changed.
+    pub ranks: bool,
+    /// [`Strategy::build`].
+    pub builds: bool,
+}
+
+/// A rule by which one of the candidates is picked.
+pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+    /// What a selector keeps for each class of requests.
+    type Cache;
+
+    /// What the balancer has to keep. The answer never changes, except for strategies that are exchanged at run time.
+    fn needs(&self) -> Needs;
+
+    /// An empty cache: of a class without candidates.
+    fn cache(&self) -> Self::Cache;
+
+    /// The candidates, a weight or a factor has changed. O(banks + candidates).
+    fn refill(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        random: &mut Random,
+    ) {
+        let _ = (pool, cache, random);
+    }
+
+    /// One of the candidates; `None` only if there are none.
+    ///
+    /// Attempt 0 is the one step of a select; what comes after it in the same select must not step again, and should not
+    /// give what is [barred](Barred): the selector looks itself after four attempts.
+    fn pick(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        turn: &mut Turn<'_>,
+    ) -> Option<u16>;
+
+    /// A lease on `slot` has ended, in any context. Only with [`Needs::exact_counts`].
+    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
+        let _ = (endpoints, slot);
+    }
+
+    /// Members or weights have changed: a build has to begin anew. Only with [`Needs::builds`]; the balancer sees to it
+    /// that one context at a time begins or builds.
+    fn begin(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+        let _ = endpoints;
+    }
+
+    /// Builds on for at most `steps` bounded steps; returns whether the build is done.
+    fn build(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, steps: u32) -> bool {
+        let _ = (endpoints, steps);
+        true
+    }
+}
+
+/// What a strategy picks from.
+pub struct Pool<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+    /// Those that may serve.
+    pub candidates: &'a Candidates<BANKS, PER_BANK>,
+    /// What is known of them.
+    pub endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+    pub(in crate::route) stripe: u8,
+}
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Pool<'_, BANKS, PER_BANK, STRIPES> {
+    /// How many leases this selector has out on the endpoint. Reads the selector's own cache lines alone.
+    #[inline(always)]
+    pub fn own_in_flight(&self, slot: u16) -> u32 {
+        self.endpoints.stripe(self.stripe).in_flight(slot)
+    }
+}
+
+/// One attempt of one select.
+pub struct Turn<'a> {
+    /// The selector's generator.
+    pub random: &'a mut Random,
+    /// What the request is to be placed by, if anything.
+    pub key: Option<RoutingKey>,
+    /// 0 for the step of the select, then 1, 2, 3.
+    pub attempt: u8,
+    /// What must not be picked again.
+    pub barred: &'a Barred,
+    /// One bit for each bank in which a rank has changed; the strategy clears what it has seen to. Of this class alone.
+    pub dirty: &'a mut u32,
+}
+
+/// Slots that a select has found full, taken or tried before: at most a few.
+#[derive(Clone, Copy, Debug)]
+pub struct Barred {
+    slots: [u16; Barred::MOST],
+    count: u8,
+}
+
+impl Barred {
+    /// The most it holds; more are left out.
+    pub const MOST: usize = 12;
+
+    pub(in crate::route) const NONE: Self = Self { slots: [0; Self::MOST], count: 0 };
+
+    pub(in crate::route) fn add(&mut self, slot: u16) {
+        if let Some(entry) = self.slots.get_mut(self.count as usize) {
+            *entry = slot;
+            self.count += 1;
+        }
+    }
+
+    /// Whether `slot` is barred.
+    #[inline]
+    pub fn contains(&self, slot: u16) -> bool {
+        self.slots.iter().take(self.count as usize).any(|&barred| barred == slot)
+    }
+
+    /// Whether nothing is.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}

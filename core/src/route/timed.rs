@@ -1,0 +1,105 @@
+//! What changes by itself when time passes: breakers that become half-open, weights that rise, reports that go stale.
+//!
+//! Each slot with such a change ahead has a bit in `timed`. One word, `next_change`, holds the tick of the first; a select
+//! compares it with its own tick, and only when that has passed does it look further.
+//!
+//! # Due Invariant
+//!
+//! `next_change` is never later than any change ahead, and never more than `MAX_TICKS` after the time seen last. It
+//! changes inside the critical section only.
+
+use super::endpoints::Endpoints;
+use super::options::{MAX_TICKS, era, tick};
+use crate::bitmap::{Bits, slot, split};
+use crate::sync::{Ordering, with_lock};
+use crate::time::Instant;
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+    /// Whether a time-driven change may be due: three loads.
+    #[inline(always)]
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let next = self.signals.next_change.load(Ordering::Relaxed);
+        (tick(now).wrapping_sub(next) as i32) >= 0 || era(now) != self.signals.era.load(Ordering::Relaxed)
+    }
+
+    /// Makes what is due so: one bank a call, O(banks + 32), inside one critical section. What else is due stays due, and
+    /// the next select goes on with it. After a gap of more than 12 days all banks at once.
+    #[cold]
+    pub(super) fn advance(&self, now: Instant) {
+        with_lock(|_| {
+            let all_due = self.see(now);
+            let now_tick = tick(now);
+            let due = |bank: usize| {
+                let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
+                self.timed.bits(bank) != 0 && (late || all_due)
+            };
+            for bank in (0..BANKS).filter(|&bank| due(bank)) {
+                self.advance_bank(bank, now_tick, all_due);
+                if !all_due {
+                    break;
+                }
+            }
+            let next = (0..BANKS).filter(|&bank| self.timed.bits(bank) != 0).map(|bank| self.bank_due(bank));
+            let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
+            self.signals.next_change.store(next, Ordering::Relaxed);
+        });
+    }
+
+    /// Remembers the time; returns whether so much has passed that ticks can't tell any more, so that all is due.
+    fn see(&self, now: Instant) -> bool {
+        let seen = (self.seen_high.load(Ordering::Relaxed) as u64) << 32
+            | self.seen_low.load(Ordering::Relaxed) as u64;
+        let ticks = now.as_micros() >> 10;
+        self.signals.era.store(era(now), Ordering::Relaxed);
+        if ticks > seen {
+            self.seen_low.store(ticks as u32, Ordering::Relaxed);
+            self.seen_high.store((ticks >> 32) as u32, Ordering::Relaxed);
+        }
+        ticks.saturating_sub(seen) > MAX_TICKS as u64
+    }
+
+    fn bank_due(&self, bank: usize) -> u32 {
+        self.bank_due.get(bank).map_or(0, |due| due.load(Ordering::Relaxed))
+    }
+
+    fn advance_bank(&self, bank: usize, now_tick: u32, all_due: bool) {
+        let mut next = now_tick.wrapping_add(MAX_TICKS);
+        for index in Bits(self.timed.bits(bank)) {
+            let slot = slot(bank, index);
+            let breaker = self.advance_breaker(slot, now_tick, all_due);
+            let ramp = self.advance_ramp(slot, now_tick, all_due);
+            let report = self.advance_report(slot, now_tick, all_due);
+            match [breaker, ramp, report].into_iter().flatten().reduce(earlier) {
+                Some(at) => next = earlier(next, at),
+                None => {
+                    self.timed.remove(slot);
+                }
+            }
+        }
+        if let Some(due) = self.bank_due.get(bank) {
+            due.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// A change of the slot lies ahead at tick `at`; the caller is in the critical section.
+    pub(super) fn schedule(&self, slot: u16, at: u32) {
+        let (bank, _) = split(slot);
+        if let Some(due) = self.bank_due.get(bank) {
+            let first = self.timed.bits(bank) == 0;
+            due.store(if first { at } else { earlier(at, due.load(Ordering::Relaxed)) }, Ordering::Relaxed);
+        }
+        self.timed.insert(slot);
+        self.hasten(at);
+    }
+
+    /// Something lies ahead at tick `at`; the caller is in the critical section.
+    pub(super) fn hasten(&self, at: u32) {
+        let next = self.signals.next_change.load(Ordering::Relaxed);
+        self.signals.next_change.store(earlier(at, next), Ordering::Relaxed);
+    }
+}
+
+/// The earlier of two ticks that lie less than half the range apart.
+fn earlier(a: u32, b: u32) -> u32 {
+    if (a.wrapping_sub(b) as i32) < 0 { a } else { b }
+}
