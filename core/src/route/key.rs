@@ -26,6 +26,9 @@ pub struct RoutingKey(u64);
 
 impl RoutingKey {
     /// The key of `bytes`: their XXH3-64 with seed 0 (Collet, <https://github.com/Cyan4973/xxHash>). O(length).
+    ///
+    /// The code for all lengths takes 5.7 KB of a Cortex-M3's flash, and 174 to 287 instructions for 4 to 64 bytes;
+    /// [`from_id`](Self::from_id) takes 180 bytes and 55 instructions, with [`place`](Self::place).
     #[inline]
     pub fn new(bytes: &[u8]) -> Self {
         Self(xxh3_64(bytes))

@@ -141,6 +141,24 @@ const fn scale(bits: u32, range: u32) -> u32 {
     ((bits as u64 * range as u64) >> 32) as u32
 }
 
+/// `⌈size × part / whole⌉`, for a part of 0 to `whole` and a size below 2^16, bit by bit: the 64-bit division that it takes
+/// otherwise is 900 bytes of a Cortex-M3's flash.
+fn share(part: u32, whole: u32, size: u32) -> u32 {
+    let (mut quotient, mut rest) = (0, 0u64);
+    for bit in (0..16).rev() {
+        quotient *= 2;
+        rest *= 2;
+        if size >> bit & 1 != 0 {
+            rest += u64::from(part);
+        }
+        while rest >= u64::from(whole) {
+            rest -= u64::from(whole);
+            quotient += 1;
+        }
+    }
+    quotient + u32::from(rest != 0)
+}
+
 /// Nothing to do.
 const IDLE: u32 = 0;
 /// Counting members and summing their weights.
@@ -167,7 +185,7 @@ struct Build {
     round: u32,
     /// The sum of the weights in the queue; after that, the turns which the endpoint has in this round.
     turns: u32,
-    /// The entries given away.
+    /// The entries given away, as quotas and then in turns.
     filled: u32,
 }
 
@@ -259,12 +277,11 @@ impl Slice<'_> {
             && let Some(place) = self.queue.get(build.round as usize)
         {
             let size = self.entries.len() as u32;
-            let share = |weights: u32| {
-                (u64::from(weights.min(build.weights)) * u64::from(size)).div_ceil(u64::from(build.weights))
-                    as u32
-            };
             let upper = build.turns.saturating_add(member.counted());
-            let quota = share(upper) - share(build.turns);
+            // Not more than the sum, even should members have changed.
+            let filled = share(upper.min(build.weights), build.weights, size);
+            let quota = filled - build.filled;
+            build.filled = filled;
             build.turns = upper;
             build.round += 1;
             let hash = xxh3_64(&member.id.to_le_bytes());

@@ -68,6 +68,7 @@ pub struct Ring<const POINTS: usize, const DIRECTORY: usize> {
     directory: [[AtomicU32; DIRECTORY]; 2],
     /// Of each half: hash bits and slot, in the order of hashes.
     points: [[AtomicU32; POINTS]; 2],
+    /// 0 for the usual ones, so that a static ring takes no flash.
     points_per_weight: u16,
     build: Registers<8>,
 }
@@ -95,12 +96,11 @@ impl<const POINTS: usize, const DIRECTORY: usize> Ring<POINTS, DIRECTORY> {
                 version: Version::new(),
                 directory: array_of!(array_of!(AtomicU32::new(0); DIRECTORY); 2),
                 points: array_of!(array_of!(AtomicU32::new(0); POINTS); 2),
-                points_per_weight: if points == 0 {
-                    1
-                } else if points > MOST_POINTS {
-                    MOST_POINTS
-                } else {
-                    points
+                points_per_weight: match points {
+                    0 => 1,
+                    USUAL_POINTS => 0,
+                    MOST_POINTS.. => MOST_POINTS,
+                    _ => points,
                 },
                 build: Registers::new(),
             }
@@ -163,7 +163,10 @@ impl<const POINTS: usize, const DIRECTORY: usize> HashTable for Ring<POINTS, DIR
         let mut slice = Slice {
             directory: &self.directory[half],
             points: &self.points[half],
-            points_per_weight: u32::from(self.points_per_weight),
+            points_per_weight: match self.points_per_weight {
+                0 => u32::from(USUAL_POINTS),
+                points => u32::from(points),
+            },
             bits: Self::DIRECTORY_BITS,
             members,
             present: None,
