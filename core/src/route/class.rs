@@ -8,10 +8,11 @@
 //! The share follows Envoy's overprovisioning factor: a step whose routable share is *h* takes min(1, 1.4 *h*).
 
 use super::candidates::Candidates;
+use super::column::Set;
 use super::endpoints::Endpoints;
 use super::options::{PERMILLE, tick};
 use super::strategies::{Barred, Pool, Turn};
-use super::{EndpointId, Filter, Random, RoutingKey, SelectError, Strategy, TIERS, Tier, Zone};
+use super::{EndpointId, Filter, Random, RoutingKey, SelectError, Strategy, TIERS, Tags, Tier, Zone};
 use crate::bitmap::{Bits, slot, split};
 use crate::sync::{Ordering, fence};
 use crate::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     panic: bool,
     /// What share goes to the other group, in permille.
     spill: u16,
+    /// What the primary group takes, in permille.
+    taken: u16,
     /// Whether `other` is filled.
     other_ready: bool,
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
@@ -71,6 +74,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             probes: false,
             panic: false,
             spill: 0,
+            taken: PERMILLE as u16,
             other_ready: false,
             step: 0,
             matching: 0,
@@ -89,14 +93,28 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 
     /// Whether this select goes to the other group.
     #[inline(always)]
-    pub fn draw<const STRIPES: usize>(
-        &self,
+    pub fn draw<S, const STRIPES: usize>(
+        &mut self,
+        strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        stripe: u8,
         random: &mut Random,
-    ) -> bool {
+    ) -> bool
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
         let by_load = self.zone.map_or(0, |zone| endpoints.spill_by_load(zone));
         let share = by_load.max(self.spill as u32);
-        share != 0 && random.below(PERMILLE) < share
+        if share == 0 {
+            return false;
+        }
+        let drawn = random.below(PERMILLE);
+        if drawn < share && !self.other_ready {
+            self.fill_other(strategy, endpoints, stripe, random);
+            // Less goes there than was thought, or nothing if nobody is there.
+            return drawn < by_load.max(self.spill as u32) && !self.other.candidates.is_empty();
+        }
+        drawn < share
     }
 
     /// The strategy's step, in the primary group or the other.
@@ -116,7 +134,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        if spilled {
+        if spilled && !self.other_ready {
             self.fill_other(strategy, endpoints, stripe, random);
         }
         let group = if spilled { &mut self.other } else { &mut self.primary };
@@ -137,7 +155,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        if spilled {
+        if spilled && !self.other_ready {
             self.fill_other(strategy, endpoints, stripe, random);
         }
         if spilled { self.other.candidates.words() } else { self.primary.candidates.words() }
@@ -174,10 +192,10 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let mut step = 0;
         while let Some(at) = self.step(endpoints, step) {
             let mut waiting = 0;
-            let (filter, panic) = (&self.filter, self.panic);
+            let (mask, panic) = (Mask::new(endpoints, &self.filter, at), self.panic);
             self.primary.candidates.refill(
                 |bank| {
-                    let matching = matching(endpoints, filter, at, bank);
+                    let matching = mask.bits(endpoints, bank);
                     waiting |= matching & endpoints.half_open.bits(bank);
                     if panic { matching } else { matching & endpoints.routable.bits(bank) }
                 },
@@ -187,7 +205,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             self.step = step;
             if !self.primary.candidates.is_empty() {
                 if step + 1 < steps {
-                    self.share(endpoints, at, strategy, stripe, random);
+                    self.share(endpoints, at);
                 }
                 break;
             }
@@ -199,55 +217,35 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     }
 
     /// There are steps after the primary group's: what share do they get?
-    fn share<S, const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        at: Step,
-        strategy: &S,
-        stripe: u8,
-        random: &mut Random,
-    ) where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
+    fn share<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, at: Step) {
         let membership = endpoints.membership.load(Ordering::Relaxed);
         if self.matching_of != (membership, self.step) {
-            self.matching = count::<BANKS>(|bank| matching(endpoints, &self.filter, at, bank));
+            let mask = Mask::new(endpoints, &self.filter, at);
+            self.matching = count::<BANKS>(|bank| mask.bits(endpoints, bank));
             self.matching_of = (membership, self.step);
         }
         if let Place::In(zone) = at.zone {
             self.zone = Some(zone);
         }
         let factor = endpoints.options.overprovisioning as u32;
-        let taken = capacity(self.primary.candidates.len(), self.matching, factor);
-        if taken < PERMILLE {
-            self.spill = (PERMILLE - taken) as u16;
-            let more = self.fill_other(strategy, endpoints, stripe, random);
-            // Where all together can't take everything, each gets in proportion to what it can.
-            let all = taken + more;
-            if all < PERMILLE {
-                self.spill = (more * PERMILLE / all.max(1)) as u16;
-            }
-            if self.other.candidates.is_empty() {
-                self.spill = 0;
-            }
-        }
+        self.taken = capacity(self.primary.candidates.len(), self.matching, factor) as u16;
+        // If the other group can take all of it; that is seen when the first select goes there.
+        self.spill = PERMILLE as u16 - self.taken;
     }
 
     /// Fills the other group: the steps after the primary one, as many as it takes to serve what the primary can't, or all
-    /// of them. Returns what they can take, in permille.
+    /// of them. Then the share is known that goes there: where all together can't take everything, each gets in
+    /// proportion to what it can.
+    #[cold]
     fn fill_other<S, const STRIPES: usize>(
         &mut self,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         stripe: u8,
         random: &mut Random,
-    ) -> u32
-    where
+    ) where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        if self.other_ready {
-            return 0;
-        }
         self.other_ready = true;
         let factor = endpoints.options.overprovisioning as u32;
         let mut words = [0; BANKS];
@@ -255,8 +253,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let mut step = self.step + 1;
         while let Some(at) = self.step(endpoints, step) {
             let (mut all, mut can) = (0, 0);
+            let mask = Mask::new(endpoints, &self.filter, at);
             for (bank, word) in words.iter_mut().enumerate() {
-                let matching = matching(endpoints, &self.filter, at, bank);
+                let matching = mask.bits(endpoints, bank);
                 let routable = if self.panic { matching } else { matching & endpoints.routable.bits(bank) };
                 all += matching.count_ones();
                 can += routable.count_ones();
@@ -269,10 +268,13 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             step += 1;
         }
         self.other.candidates.refill(|bank| words[bank], strategy.needs().lists);
+        let all = self.taken as u32 + taken;
+        if all < PERMILLE {
+            self.spill = (taken * PERMILLE).checked_div(all).unwrap_or(0) as u16;
+        }
         let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
         self.other.dirty = u32::MAX;
         strategy.refill(&pool, &mut self.other.cache, random);
-        taken
     }
 
     /// Whether so few of those that match are routable that health is to be ignored.
@@ -281,10 +283,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         if below == 0 {
             return false;
         }
-        let all = |bank| {
-            let step = Step { tier: self.filter.tier, zone: Place::Anywhere };
-            matching(endpoints, &self.filter, step, bank)
-        };
+        let mask = Mask::new(endpoints, &self.filter, Step { tier: self.filter.tier, zone: Place::Anywhere });
+        let all = |bank| mask.bits(endpoints, bank);
         let routable = count::<BANKS>(|bank| all(bank) & endpoints.routable.bits(bank));
         routable * PERMILLE < below * count::<BANKS>(all)
     }
@@ -350,7 +350,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
                 bits &= endpoints.routable.bits(bank);
             }
             if let Some(tier) = self.filter.tier {
-                bits &= endpoints.in_tier(tier, bank);
+                bits &= endpoints.tier(tier).bits(bank);
             }
             if self.filter.confined && !self.filter.zones().is_empty() {
                 bits &= zones(endpoints, &self.filter, bank);
@@ -382,7 +382,10 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
                 0
             } else {
                 let steps = (0..=self.step).filter_map(|number| self.step(endpoints, number));
-                waiting & steps.fold(0, |bits, step| bits | matching(endpoints, &self.filter, step, bank))
+                waiting
+                    & steps.fold(0, |bits, step| {
+                        bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)
+                    })
             };
             Bits(bits).map(|index| slot(bank, index)).find(|&slot| slot as u32 >= from)
         })
@@ -401,7 +404,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             return SelectError::Empty;
         }
         let tagged = |bank| {
-            let tier = filter.tier.map_or(u32::MAX, |tier| endpoints.in_tier(tier, bank));
+            let tier = filter.tier.map_or(u32::MAX, |tier| endpoints.tier(tier).bits(bank));
             endpoints.members.bits(bank) & endpoints.tagged(filter.tags, bank) & tier
         };
         if !any(&tagged) {
@@ -438,22 +441,55 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     }
 }
 
-/// Those in a bank that match the filter in this step: members that aren't switched off, whatever their health.
-#[inline(always)]
-fn matching<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    filter: &Filter,
-    step: Step,
-    bank: usize,
-) -> u32 {
-    let mut bits = endpoints.enabled.bits(bank) & endpoints.tagged(filter.tags, bank);
-    if let Some(tier) = step.tier {
-        bits &= endpoints.in_tier(tier, bank);
+/// The sets whose intersection a step is.
+///
+/// The usual ones stand in an array of fixed length, in which `enabled` fills the empty places: a bank's word is then a
+/// few loads in a row without a branch.
+struct Mask<'a, const BANKS: usize> {
+    sets: [&'a Set<BANKS>; 5],
+    /// The tags that found no place.
+    more: Tags,
+    /// The zones to be left out.
+    without: &'a [Zone],
+}
+
+impl<'a, const BANKS: usize> Mask<'a, BANKS> {
+    fn new<const PER_BANK: usize, const STRIPES: usize>(
+        endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+        filter: &'a Filter,
+        step: Step,
+    ) -> Self {
+        let mut sets = [&endpoints.enabled; 5];
+        let mut more = filter.tags;
+        for place in &mut sets[1..3] {
+            if let Some(tag) = more.pop() {
+                *place = endpoints.tag(tag);
+            }
+        }
+        if let Some(tier) = step.tier {
+            sets[3] = endpoints.tier(tier);
+        }
+        let mut without: &[Zone] = &[];
+        match step.zone {
+            Place::Anywhere => {}
+            Place::In(zone) => sets[4] = endpoints.zone(zone),
+            Place::Elsewhere => without = filter.zones(),
+        }
+        Self { sets, more, without }
     }
-    match step.zone {
-        Place::Anywhere => bits,
-        Place::In(zone) => bits & endpoints.in_zone(zone, bank),
-        Place::Elsewhere => bits & !zones(endpoints, filter, bank),
+
+    /// Those in a bank that match: members that aren't switched off, whatever their health.
+    #[inline(always)]
+    fn bits<const PER_BANK: usize, const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        bank: usize,
+    ) -> u32 {
+        let mut bits = self.sets.iter().fold(u32::MAX, |bits, set| bits & set.bits(bank));
+        if self.more != Tags::NONE {
+            bits &= endpoints.tagged(self.more, bank);
+        }
+        self.without.iter().fold(bits, |bits, &zone| bits & !endpoints.zone(zone).bits(bank))
     }
 }
 
@@ -463,7 +499,7 @@ fn zones<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
     filter: &Filter,
     bank: usize,
 ) -> u32 {
-    filter.zones().iter().fold(0, |bits, &zone| bits | endpoints.in_zone(zone, bank))
+    filter.zones().iter().fold(0, |bits, &zone| bits | endpoints.zone(zone).bits(bank))
 }
 
 /// What `can` of `all` take, in permille of the traffic.

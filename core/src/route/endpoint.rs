@@ -159,6 +159,13 @@ impl Tags {
         self.0
     }
 
+    /// Takes out the tag with the lowest number.
+    pub(crate) fn pop(&mut self) -> Option<Tag> {
+        let lowest = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        Tag::new(lowest as u8).ok()
+    }
+
     pub(crate) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }

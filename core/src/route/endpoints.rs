@@ -5,8 +5,8 @@ use super::options::{MAX_TICKS, Options};
 use super::report::Mean;
 use super::stripe::Stripe;
 use super::{
-    AddError, Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tags, Tier, UpdateError, ZONES,
-    Zone,
+    AddError, Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, UpdateError,
+    ZONES, Zone,
 };
 use crate::arena::{Key, Stale};
 use crate::bitmap::{Bits, low_bits, slot};
@@ -471,14 +471,16 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         Bits(tags.bits()).fold(u32::MAX, |bits, tag| bits & self.tags[tag as usize % TAGS].bits(bank))
     }
 
-    #[inline(always)]
-    pub(super) fn in_zone(&self, zone: Zone, bank: usize) -> u32 {
-        self.zones[zone.index()].bits(bank)
+    pub(super) fn tag(&self, tag: Tag) -> &Set<BANKS> {
+        &self.tags[tag.number() as usize % TAGS]
     }
 
-    #[inline(always)]
-    pub(super) fn in_tier(&self, tier: Tier, bank: usize) -> u32 {
-        self.tiers[tier.index()].bits(bank)
+    pub(super) fn zone(&self, zone: Zone) -> &Set<BANKS> {
+        &self.zones[zone.index()]
+    }
+
+    pub(super) fn tier(&self, tier: Tier) -> &Set<BANKS> {
+        &self.tiers[tier.index()]
     }
 
     pub(super) fn zone_of(&self, slot: u16) -> Zone {

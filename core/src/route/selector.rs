@@ -118,7 +118,7 @@ where
             return self.select_again(index, request, now, None);
         }
         let (strategy, random) = (&balancer.strategy, &mut self.random);
-        let spilled = class.draw(endpoints, random);
+        let spilled = class.draw(strategy, endpoints, self.stripe, random);
         let picked =
             class.pick(spilled, strategy, endpoints, self.stripe, random, request.key, 0, &Barred::NONE);
         let Some(slot) = picked else {
@@ -169,7 +169,13 @@ where
             if let Some(lease) = self.probe(index, request, now) {
                 return Ok(lease);
             }
-            spilled = self.classes[index].draw(&self.balancer.endpoints, &mut self.random);
+            let balancer = &*self.balancer;
+            spilled = self.classes[index].draw(
+                &balancer.strategy,
+                &balancer.endpoints,
+                self.stripe,
+                &mut self.random,
+            );
         }
         while attempt < TRIES {
             let balancer = &*self.balancer;
