@@ -28,6 +28,10 @@ struct Group<C, const BANKS: usize, const PER_BANK: usize> {
 pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     pub filter: Filter,
     pub epoch: u32,
+    /// All traffic goes to the primary group, and nobody waits for a probe.
+    simple: bool,
+    /// Some candidates have a cap.
+    capped: bool,
     /// Whether probes wait to be sent.
     probes: bool,
     /// Health is ignored: too few are healthy.
@@ -71,6 +75,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         Self {
             filter,
             epoch: 0,
+            simple: false,
+            capped: false,
             probes: false,
             panic: false,
             spill: 0,
@@ -85,10 +91,25 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         }
     }
 
-    /// Whether probes wait to be sent.
+    /// Whether all traffic goes to the primary group, and nobody waits for a probe.
     #[inline(always)]
+    pub fn is_simple(&self) -> bool {
+        self.simple
+    }
+
+    /// Whether probes wait to be sent.
     pub fn has_probes(&self) -> bool {
         self.probes
+    }
+
+    /// Whether the slot's leases are to be counted exactly for its cap.
+    #[inline(always)]
+    pub fn is_capped<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        slot: u16,
+    ) -> bool {
+        self.capped && endpoints.capped.contains(slot)
     }
 
     /// Whether this select goes to the other group.
@@ -211,6 +232,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             }
             step += 1;
         }
+        self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
+        self.capped = !endpoints.capped.is_empty();
         let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
         self.primary.dirty = u32::MAX;
         strategy.refill(&pool, &mut self.primary.cache, random);
@@ -221,7 +244,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let membership = endpoints.membership.load(Ordering::Relaxed);
         if self.matching_of != (membership, self.step) {
             let mask = Mask::new(endpoints, &self.filter, at);
-            self.matching = count::<BANKS>(|bank| mask.bits(endpoints, bank));
+            self.matching = count(&core::array::from_fn::<_, BANKS, _>(|bank| mask.bits(endpoints, bank)));
             self.matching_of = (membership, self.step);
         }
         if let Place::In(zone) = at.zone {
@@ -252,16 +275,14 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let mut taken = 0;
         let mut step = self.step + 1;
         while let Some(at) = self.step(endpoints, step) {
-            let (mut all, mut can) = (0, 0);
+            let (mut all, mut can) = ([0; BANKS], [0; BANKS]);
             let mask = Mask::new(endpoints, &self.filter, at);
-            for (bank, word) in words.iter_mut().enumerate() {
-                let matching = mask.bits(endpoints, bank);
-                let routable = if self.panic { matching } else { matching & endpoints.routable.bits(bank) };
-                all += matching.count_ones();
-                can += routable.count_ones();
-                *word |= routable;
+            for bank in 0..BANKS {
+                all[bank] = mask.bits(endpoints, bank);
+                can[bank] = if self.panic { all[bank] } else { all[bank] & endpoints.routable.bits(bank) };
+                words[bank] |= can[bank];
             }
-            taken += capacity(can, all, factor);
+            taken += capacity(count(&can), count(&all), factor);
             if self.spill != 0 && taken >= self.spill as u32 {
                 break;
             }
@@ -284,9 +305,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             return false;
         }
         let mask = Mask::new(endpoints, &self.filter, Step { tier: self.filter.tier, zone: Place::Anywhere });
-        let all = |bank| mask.bits(endpoints, bank);
-        let routable = count::<BANKS>(|bank| all(bank) & endpoints.routable.bits(bank));
-        routable * PERMILLE < below * count::<BANKS>(all)
+        let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank));
+        let routable: [u32; BANKS] = core::array::from_fn(|bank| all[bank] & endpoints.routable.bits(bank));
+        count(&routable) * PERMILLE < below * count(&all)
     }
 
     // === Steps ===
@@ -507,6 +528,7 @@ fn capacity(can: u32, all: u32, factor: u32) -> u32 {
     (can * factor).checked_div(all).unwrap_or(0).min(PERMILLE)
 }
 
-fn count<const BANKS: usize>(bits: impl Fn(usize) -> u32) -> u32 {
-    (0..BANKS).map(|bank| bits(bank).count_ones()).sum()
+/// How many bits are set. Over an array, since compilers make vectors of that.
+fn count<const BANKS: usize>(words: &[u32; BANKS]) -> u32 {
+    words.iter().map(|word| word.count_ones()).sum()
 }

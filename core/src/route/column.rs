@@ -1,6 +1,8 @@
 //! One value a slot: the struct of arrays that a balancer is made of.
 
-use crate::bitmap::{Bank, MAX_BANKS, MAX_PER_BANK, split};
+use crate::bitmap::{Bank, split};
+#[cfg(not(trilane_loom))]
+use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
 
 /// Reduces `index` to below `end`. For a power of two, what an ordinary board has, this is one instruction.

@@ -114,17 +114,20 @@ where
         if class.epoch != endpoints.epoch() {
             class.refill(&balancer.strategy, endpoints, self.stripe, &mut self.random);
         }
-        if class.has_probes() || !request.tried.is_empty() {
-            return self.select_again(index, request, now, None);
-        }
         let (strategy, random) = (&balancer.strategy, &mut self.random);
-        let spilled = class.draw(strategy, endpoints, self.stripe, random);
+        let mut spilled = false;
+        if !class.is_simple() || !request.tried.is_empty() {
+            if class.has_probes() || !request.tried.is_empty() {
+                return self.select_again(index, request, now, None);
+            }
+            spilled = class.draw(strategy, endpoints, self.stripe, random);
+        }
         let picked =
             class.pick(spilled, strategy, endpoints, self.stripe, random, request.key, 0, &Barred::NONE);
         let Some(slot) = picked else {
             return self.select_again(index, request, now, None);
         };
-        let exact = needs.exact_counts || endpoints.capped.contains(slot);
+        let exact = needs.exact_counts || class.is_capped(endpoints, slot);
         if !exact || endpoints.reserve(slot) {
             // The handle's generation is loaded before the epoch: were the slot another endpoint's by now, the epoch
             // would have advanced before.
