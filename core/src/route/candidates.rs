@@ -89,6 +89,15 @@ impl<const BANKS: usize, const PER_BANK: usize> Candidates<BANKS, PER_BANK> {
         true
     }
 
+    /// Exchanges one bank's. O(32), and a block of the list is moved.
+    pub(super) fn replace(&mut self, bank: usize, word: u32, listed: bool) {
+        let Some(entry) = self.words.get_mut(bank) else { return };
+        let before = core::mem::replace(entry, word);
+        if before != word {
+            if listed { self.splice(bank, before) } else { self.rebuild(bank, false) }
+        }
+    }
+
     /// Makes the list anew from `bank` on.
     fn rebuild(&mut self, bank: usize, listed: bool) {
         let list = self.list.as_flattened_mut();

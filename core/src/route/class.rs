@@ -44,6 +44,9 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     other_ready: bool,
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
     step: u8,
+    /// The last step that the other group has, and how many endpoints match in its steps.
+    last: u8,
+    other_matching: u32,
     matching: u32,
     matching_of: (u32, u8),
     /// The preferred zone that the primary group is, if it is one and may spill by load.
@@ -82,7 +85,10 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             spill: 0,
             taken: PERMILLE as u16,
             other_ready: false,
-            step: 0,
+            // No such step: everything is looked at first.
+            step: u8::MAX,
+            last: 0,
+            other_matching: 0,
             matching: 0,
             matching_of: (1, 0),
             zone: None,
@@ -190,10 +196,10 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 
     // === Making it anew ===
 
-    /// Looks at everything anew. O(banks + candidates) for a filter without zones where there is one tier; each further
-    /// step costs O(banks).
+    /// Looks at what has changed: at the banks in which something has, if that is known and the groups stay what they are;
+    /// else at everything. O(32) for one change, which is the usual case.
     #[cold]
-    pub fn refill<S, const STRIPES: usize>(
+    pub fn refresh<S, const STRIPES: usize>(
         &mut self,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
@@ -203,12 +209,84 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
         // Before anything is read: what changes after this is seen by the next select.
-        self.epoch = endpoints.epoch();
+        let epoch = endpoints.epoch();
         let refills = &endpoints.stripe(stripe).refills;
         refills.store(refills.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let known = endpoints
+            .changes(self.epoch, epoch)
+            .filter(|_| !self.probes && endpoints.options.panic_below == 0);
+        self.epoch = epoch;
+        let banks = match known {
+            Some(banks) if self.patch(endpoints, banks, strategy.needs().lists) => banks,
+            _ => {
+                self.refill(endpoints, strategy.needs().lists);
+                u32::MAX
+            }
+        };
+        self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
+        self.capped = !endpoints.capped.is_empty();
+        let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
+        self.primary.dirty |= banks;
+        strategy.refill(&pool, &mut self.primary.cache, random);
+        if self.other_ready {
+            let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
+            self.other.dirty |= banks;
+            strategy.refill(&pool, &mut self.other.cache, random);
+        }
+    }
+
+    /// Looks at `banks` alone; false if the groups don't stay what they are.
+    fn patch<const STRIPES: usize>(
+        &mut self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        banks: u32,
+        listed: bool,
+    ) -> bool {
+        let Some(at) = self.step(endpoints, self.step) else { return false };
+        let mask = Mask::new(endpoints, &self.filter, at);
+        for bank in Bits(banks).map(|bank| bank as usize) {
+            let matching = mask.bits(endpoints, bank);
+            if matching & endpoints.half_open.bits(bank) != 0 {
+                return false;
+            }
+            self.primary.candidates.replace(bank, matching & endpoints.routable.bits(bank), listed);
+            for earlier in (0..self.step).filter_map(|number| self.step(endpoints, number)) {
+                let matching = Mask::new(endpoints, &self.filter, earlier).bits(endpoints, bank);
+                if matching & (endpoints.routable.bits(bank) | endpoints.half_open.bits(bank)) != 0 {
+                    return false;
+                }
+            }
+            if self.other_ready {
+                let later = (self.step + 1..=self.last).filter_map(|number| self.step(endpoints, number));
+                let word = later.fold(0, |word, step| {
+                    let matching = Mask::new(endpoints, &self.filter, step).bits(endpoints, bank);
+                    word | matching & endpoints.routable.bits(bank)
+                });
+                self.other.candidates.replace(bank, word, listed);
+            }
+        }
+        if self.primary.candidates.is_empty() {
+            return false;
+        }
+        if self.step + 1 < self.steps(endpoints) {
+            let enough = self.other_ready && self.last + 1 == self.steps(endpoints);
+            self.share(endpoints, at);
+            // The other group may need more steps than it has, or fewer.
+            self.other_ready &= enough;
+            self.share_with_other(endpoints);
+        }
+        true
+    }
+
+    /// Looks at everything anew. O(banks + candidates) for a filter without zones where there is one tier; each further
+    /// step costs O(banks).
+    fn refill<const STRIPES: usize>(
+        &mut self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        listed: bool,
+    ) {
         self.panic = self.panics(endpoints);
         (self.probes, self.spill, self.other_ready, self.zone, self.step) = (false, 0, false, None, 0);
-        let listed = strategy.needs().lists;
         let steps = self.steps(endpoints);
         let mut step = 0;
         while let Some(at) = self.step(endpoints, step) {
@@ -232,11 +310,6 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             }
             step += 1;
         }
-        self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
-        self.capped = !endpoints.capped.is_empty();
-        let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
-        self.primary.dirty = u32::MAX;
-        strategy.refill(&pool, &mut self.primary.cache, random);
     }
 
     /// There are steps after the primary group's: what share do they get?
@@ -257,8 +330,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     }
 
     /// Fills the other group: the steps after the primary one, as many as it takes to serve what the primary can't, or all
-    /// of them. Then the share is known that goes there: where all together can't take everything, each gets in
-    /// proportion to what it can.
+    /// of them.
     #[cold]
     fn fill_other<S, const STRIPES: usize>(
         &mut self,
@@ -270,32 +342,40 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
         self.other_ready = true;
+        self.last = self.step;
         let factor = endpoints.options.overprovisioning as u32;
-        let mut words = [0; BANKS];
-        let mut taken = 0;
-        let mut step = self.step + 1;
-        while let Some(at) = self.step(endpoints, step) {
-            let (mut all, mut can) = ([0; BANKS], [0; BANKS]);
+        let (mut all, mut can) = ([0; BANKS], [0; BANKS]);
+        while let Some(at) = self.step(endpoints, self.last + 1) {
+            self.last += 1;
             let mask = Mask::new(endpoints, &self.filter, at);
             for bank in 0..BANKS {
-                all[bank] = mask.bits(endpoints, bank);
-                can[bank] = if self.panic { all[bank] } else { all[bank] & endpoints.routable.bits(bank) };
-                words[bank] |= can[bank];
+                let matching = mask.bits(endpoints, bank);
+                all[bank] |= matching;
+                can[bank] |= if self.panic { matching } else { matching & endpoints.routable.bits(bank) };
             }
-            taken += capacity(count(&can), count(&all), factor);
-            if self.spill != 0 && taken >= self.spill as u32 {
+            self.other_matching = count(&all);
+            if self.spill != 0 && capacity(count(&can), self.other_matching, factor) >= self.spill as u32 {
                 break;
             }
-            step += 1;
         }
-        self.other.candidates.refill(|bank| words[bank], strategy.needs().lists);
-        let all = self.taken as u32 + taken;
-        if all < PERMILLE {
-            self.spill = (taken * PERMILLE).checked_div(all).unwrap_or(0) as u16;
-        }
+        self.other.candidates.refill(|bank| can[bank], strategy.needs().lists);
+        self.share_with_other(endpoints);
         let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
         self.other.dirty = u32::MAX;
         strategy.refill(&pool, &mut self.other.cache, random);
+    }
+
+    /// The other group is filled, so it is known what share goes there: where both together can't take everything, each
+    /// gets in proportion to what it can.
+    fn share_with_other<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+        if self.other_ready && self.spill != 0 {
+            let factor = endpoints.options.overprovisioning as u32;
+            let more = capacity(self.other.candidates.len(), self.other_matching, factor);
+            let all = self.taken as u32 + more;
+            if all < PERMILLE {
+                self.spill = (more * PERMILLE).checked_div(all).unwrap_or(0) as u16;
+            }
+        }
     }
 
     /// Whether so few of those that match are routable that health is to be ignored.

@@ -51,7 +51,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             }
             wanted = now;
         }
-        self.touch();
+        self.touch(slot);
     }
 
     pub(super) fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
@@ -135,7 +135,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.factors.set(slot, factor);
         self.partial.put(slot, factor != FULL);
         bump(&self.weight_versions, slot);
-        self.touch();
+        self.touch(slot);
     }
 
     /// Marks the slot's bank in each stripe: a rank in it has changed.

@@ -26,7 +26,20 @@ pub(super) struct Signals {
     pub next_change: AtomicU32,
     /// The high part of the time, as it was seen last.
     pub era: AtomicU32,
+    /// In which bank each of the last changes was: the number of the epoch that it ended, and the bank.
+    ///
+    /// Change Invariant: a context changes bits first, then advances the epoch, then writes the entry of the epoch that
+    /// it ended. A reader that sees an epoch sees the bits of all changes up to it; an entry tells it where they are if it
+    /// is of the right epoch, and if it isn't yet (or no longer), the reader looks everywhere.
+    changes: [AtomicU32; CHANGES],
 }
+
+/// How many changes are remembered.
+const CHANGES: usize = 16;
+/// The bits of a change's entry that hold the bank.
+const BANK_BITS: u32 = 6;
+/// The bank of a change that is everywhere.
+const EVERYWHERE: u32 = (1 << BANK_BITS) - 1;
 
 /// Everything a balancer knows that doesn't depend on its strategy.
 ///
@@ -114,6 +127,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 epoch: AtomicU32::new(1),
                 next_change: AtomicU32::new(MAX_TICKS),
                 era: AtomicU32::new(0),
+                changes: array_of![AtomicU32::new(0); CHANGES],
             },
             options,
             membership: AtomicU32::new(0),
@@ -390,7 +404,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         fence(Ordering::Release);
         change();
         self.membership.store(version.wrapping_add(2), Ordering::Release);
-        self.touch();
+        self.touch_all();
     }
 
     /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.
@@ -487,10 +501,36 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         Zone::new((self.places.get(slot) >> 16) as u8).unwrap_or_default()
     }
 
-    /// Tells every class to look again.
+    /// Tells every class that something of the slot has changed.
     #[inline(always)]
-    pub(super) fn touch(&self) {
-        self.signals.epoch.fetch_add(1, Ordering::Release);
+    pub(super) fn touch(&self, slot: u16) {
+        self.advance_epoch(crate::bitmap::split(slot).0 as u32);
+    }
+
+    /// Tells every class to look at everything again.
+    pub(super) fn touch_all(&self) {
+        self.advance_epoch(EVERYWHERE);
+    }
+
+    #[inline(always)]
+    fn advance_epoch(&self, bank: u32) {
+        let epoch = self.signals.epoch.fetch_add(1, Ordering::Release);
+        // Change Invariant: after the epoch.
+        self.signals.changes[epoch as usize % CHANGES].store(epoch << BANK_BITS | bank, Ordering::Relaxed);
+    }
+
+    /// The banks, a bit each, in which anything has changed from epoch `from` to `to`; `None` if that isn't known.
+    pub(super) fn changes(&self, from: u32, to: u32) -> Option<u32> {
+        let count = to.wrapping_sub(from);
+        if count as usize > CHANGES {
+            return None;
+        }
+        (0..count).try_fold(0, |banks, ahead| {
+            let epoch = from.wrapping_add(ahead);
+            let entry = self.signals.changes[epoch as usize % CHANGES].load(Ordering::Relaxed);
+            let bank = entry & EVERYWHERE;
+            (entry ^ bank == epoch << BANK_BITS && bank != EVERYWHERE).then(|| banks | 1 << bank)
+        })
     }
 
     #[inline(always)]

@@ -112,7 +112,7 @@ where
         let index = if (request.class.0 as usize) < CLASSES { request.class.0 as usize } else { 0 };
         let class = &mut self.classes[index];
         if class.epoch != endpoints.epoch() {
-            class.refill(&balancer.strategy, endpoints, self.stripe, &mut self.random);
+            class.refresh(&balancer.strategy, endpoints, self.stripe, &mut self.random);
         }
         let (strategy, random) = (&balancer.strategy, &mut self.random);
         let mut spilled = false;
@@ -184,7 +184,7 @@ where
             let balancer = &*self.balancer;
             let class = &mut self.classes[index];
             if class.epoch != balancer.endpoints.epoch() {
-                class.refill(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
+                class.refresh(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
             }
             let Some(slot) = class.pick(
                 spilled,
