@@ -104,12 +104,12 @@ fn moved(table: &dyn HashTable, members: &Members, gone: u16) -> f64 {
 #[test]
 fn a_member_that_goes_from_a_ring_moves_no_key_of_others() {
     let weighted = members((1..=16).map(|id| (id, 1 + id as u32 % 3)));
-    for gone in 0..16 {
+    for gone in [0, 1, 7, 15] {
         assert_eq!(moved(&*ring::<16_000, 4096>(), &equals(16), gone), 0.0);
         assert_eq!(moved(&*ring::<16_000, 4096>(), &weighted, gone), 0.0);
     }
     let large = large_ring();
-    for gone in [0, 500, 999] {
+    for gone in [0, 999] {
         assert_eq!(moved(large, &equals(1000), gone), 0.0);
     }
 }
