@@ -3,25 +3,27 @@
 use core::fmt;
 use core::mem::offset_of;
 
-use super::bank::{Bank, BankHead};
+use super::bank::{Bank, Bell};
 use super::cancel::{CancelError, Reason};
-use super::counters::Counters;
 use super::cx::{Cx, DeadlineError};
-use super::header::{Header, TaskId, TaskInfo, TaskState, reason, state};
+use super::header::{Header, TaskId};
 use super::join::JoinHandle;
 use super::members::Scope;
 use super::options::{Miss, TaskOptions};
 use super::platform::Platform;
 use super::pool::TaskPool;
-use super::region::{OpenError, Region, RegionInfo, RegionOptions};
+use super::region::{OpenError, Region, RegionOptions};
 use super::regions::Regions;
 use super::runner::Runner;
 use super::shared::{Core, Ops};
+use super::slots::{Slots, Tasks};
 use super::spawn::{LocalSpawner, Owner, SpawnError, spawn};
+use super::task::PollTask;
+use super::trace::{PollTrace, TraceEvent};
 use crate::arena::Stale;
-use crate::bitmap::{self, MAX_BANKS, MAX_PER_BANK};
-use crate::sched::{Fairness, Lanes, Node, Nodes, Priority};
-use crate::sync::{CriticalSection, Guarded, Ordering, array_of, const_fn, with_lock};
+use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
+use crate::sched::{Fairness, Lanes, Priority};
+use crate::sync::{Guarded, Ordering, array_of, const_fn};
 use crate::time::Instant;
 
 /// An executor for up to `BANKS * PER_BANK` tasks, in static memory.
@@ -51,10 +53,8 @@ use crate::time::Instant;
 #[repr(C)]
 pub struct Executor<P: Platform, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK> {
     // First, so that a pointer to the core is a pointer to the executor.
-    core: Core,
-    pub(super) lanes: Guarded<Lanes<BANKS, PER_BANK>>,
+    tasks: Tasks<BANKS, PER_BANK>,
     pub(super) platform: P,
-    banks: [Bank<PER_BANK>; BANKS],
 }
 
 // SAFETY: what is shared is atomic or under the critical section; the rest is the runner's, of which there is one
@@ -78,13 +78,17 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// The most tasks at a time.
     pub const CAPACITY: usize = BANKS * PER_BANK;
 
+    /// Whether the platform looks on at polls.
+    pub(super) const OBSERVES: bool = P::TRACES || P::TIMES_POLLS;
+
     const OPS: &'static Ops = &Ops {
         now: Self::op_now,
         pend: Self::op_pend,
-        set_deadline: Self::op_set_deadline,
-        set_priority: Self::op_set_priority,
-        withdraw: Self::op_withdraw,
+        set_deadline: Slots::<BANKS, PER_BANK>::set_deadline,
+        set_priority: Slots::<BANKS, PER_BANK>::set_priority,
+        withdraw: Slots::<BANKS, PER_BANK>::withdraw,
         trace: if P::TRACES { Some(Self::op_trace) } else { None },
+        observe: if Self::OBSERVES { Some(Self::op_observe) } else { None },
     };
 
     const_fn! {
@@ -94,7 +98,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "an executor has 1 to 32 banks");
             assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 tasks");
         }
-        let banks_at = offset_of!(Self, banks);
+        let banks_at = offset_of!(Tasks<BANKS, PER_BANK>, banks);
         let stride = size_of::<Bank<PER_BANK>>();
         let mut banks = array_of![Bank::new(BANKS, P::PENDS); BANKS];
         let mut number = 0;
@@ -102,19 +106,15 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             banks[number].head.place(number, banks_at + number * stride);
             number += 1;
         }
-        Self {
-            core: Core::new::<PER_BANK>(Self::OPS, BANKS, banks_at),
-            lanes: Guarded::new(Lanes::new()),
-            platform,
-            banks,
-        }
+        let core = Core::new::<PER_BANK>(Self::OPS, BANKS, banks_at);
+        Self { tasks: Tasks { core, lanes: Guarded::new(Lanes::new()), banks }, platform }
     }
     }
 
     const_fn! {
     /// Sets the bounds within which a lane may pass over lower ones.
     pub const fn with_fairness(mut self, fairness: Fairness) -> Self {
-        self.lanes.get_mut().set_fairness(fairness);
+        self.tasks.lanes.get_mut().set_fairness(fairness);
         self
     }
     }
@@ -122,22 +122,22 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     const_fn! {
     /// Breaks ties among equal tasks by a generator with this seed; 0: by arrival.
     pub const fn with_seed(mut self, seed: u32) -> Self {
-        self.lanes.get_mut().set_seed(seed);
+        self.tasks.lanes.get_mut().set_seed(seed);
         self
     }
     }
 
     /// Gives the executor room for regions. Without it, [`open_region`](Self::open_region) says that it is full.
     pub const fn with_regions<const N: usize>(mut self, regions: &'static Regions<N>) -> Self {
-        self.core.regions = &regions.entries;
-        self.core.scope = Some(Scope::REGIONS);
+        self.tasks.core.regions = &regions.entries;
+        self.tasks.core.scope = Some(Scope::REGIONS);
         self
     }
 
     /// Calls `hook` when a task whose options say [`OnMiss::Call`](super::OnMiss::Call) misses a deadline: from the runner,
     /// before the task is polled.
     pub const fn with_miss_hook(mut self, hook: fn(&Miss)) -> Self {
-        self.core.miss_hook = Some(hook);
+        self.tasks.core.miss_hook = Some(hook);
         self
     }
 
@@ -147,7 +147,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     ///
     /// [`AlreadyStarted`] at any further call.
     pub fn start(&'static self) -> Result<Runner<P, BANKS, PER_BANK>, AlreadyStarted> {
-        if self.core.started.swap(true, Ordering::AcqRel) {
+        if self.tasks.core.started.swap(true, Ordering::AcqRel) {
             return Err(AlreadyStarted);
         }
         Ok(Runner::new(self))
@@ -237,12 +237,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Core::shut_down(self.core()) }
     }
 
-    /// Every region that is open or closing: a dump. Each line is true at some instant during the call. O(table).
-    pub fn regions(&'static self) -> impl Iterator<Item = RegionInfo> {
-        // SAFETY: the executor is static and whole; the index is below the table's size.
-        (0..self.core.regions.len()).filter_map(move |index| unsafe { Core::region_info(self.core(), index) })
-    }
-
     /// Changes a task's deadline; see [`Cx::set_deadline`]. The id is one of this executor's: those of two executors may be
     /// equal.
     ///
@@ -265,39 +259,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { Core::set_priority(self.core(), id, priority) }
     }
 
-    /// Looks a task up. O(1).
-    ///
-    /// # Errors
-    ///
-    /// [`Stale`] when its slot is empty or holds another task.
-    pub fn task(&'static self, id: TaskId) -> Result<TaskInfo, Stale> {
-        // SAFETY: the executor is static and whole.
-        let header = unsafe { Core::header(self.core(), id.slot) }.ok_or(Stale)?;
-        self.info(header, id.slot).filter(|info| info.id == id).ok_or(Stale)
-    }
-
-    /// Every task there is, lowest slot first: a dump. Each line is true at some instant during the call. O(capacity).
-    pub fn tasks(&'static self) -> impl Iterator<Item = TaskInfo> {
-        (0..BANKS).flat_map(move |bank| {
-            (0..PER_BANK as u32).filter_map(move |index| {
-                let slot = bitmap::slot(bank, index);
-                self.info(self.header(bank, index), slot)
-            })
-        })
-    }
-
-    /// What has been counted so far.
-    pub fn counters(&'static self) -> Counters {
-        let mut counters = self.core.tally.read();
-        // SAFETY: two numbers are read, nothing is called (Guarded Invariant).
-        let (queued, deepest) =
-            with_lock(|cs| unsafe { self.lanes.with(cs, |lanes| (lanes.len(), lanes.deepest())) });
-        counters.deepest_lane = deepest as u32;
-        // Every wake that was taken has led to a poll, to something in its place, or to a place in a lane.
-        counters.wakes = counters.polls.wrapping_add(counters.diverted).wrapping_add(queued as u32);
-        counters
-    }
-
     /// The platform.
     pub const fn platform(&self) -> &P {
         &self.platform
@@ -310,52 +271,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     #[inline(always)]
-    pub(super) fn bank(&'static self, bank: usize) -> *const BankHead {
-        Slots(self).bank(bank)
-    }
-
-    #[inline(always)]
-    pub(super) fn header(&'static self, bank: usize, index: u32) -> *const Header {
-        Slots(self).header(bank, index)
-    }
-
-    fn info(&'static self, header: *const Header, slot: u16) -> Option<TaskInfo> {
-        with_lock(|cs| {
-            // SAFETY: the header is this executor's; under the critical section its node, attributes, table and generation hold
-            // still.
-            unsafe {
-                let word = (*header).state.load(Ordering::Acquire);
-                let id = TaskId { slot, generation: (*header).generation.load(Ordering::Acquire) };
-                let state = match word & state::PHASE {
-                    state::DONE => TaskState::Done,
-                    state::LIVE if self.core.running_slot() == Some(slot) => TaskState::Running,
-                    state::LIVE => match (*header).node.lane() {
-                        Some(lane) => TaskState::Queued(lane),
-                        None if Header::is_woken(header) => TaskState::Woken,
-                        None => TaskState::Waiting,
-                    },
-                    _ => return None,
-                };
-                let name = match ((*header).attributes.get().name, (*header).vtable.peek()) {
-                    (Some(name), _) => name,
-                    (None, Some(vtable)) => (vtable.type_name)(),
-                    (None, None) => return None,
-                };
-                Some(TaskInfo {
-                    id,
-                    name,
-                    state,
-                    priority: (*header).node.priority(),
-                    deadline: if word & state::REQUESTED == 0 {
-                        (*header).node.deadline().map(Instant::from_micros)
-                    } else {
-                        None
-                    },
-                    cancelled: if word & state::REQUESTED == 0 { None } else { reason(word) },
-                    region: Core::region_id_of(self.core(), cs, header),
-                })
-            }
-        })
+    pub(super) const fn slots(&'static self) -> Slots<BANKS, PER_BANK> {
+        // SAFETY: the executor is static and whole.
+        unsafe { Slots::of(self.core()) }
     }
 
     fn of(core: *const Core) -> *const Self {
@@ -372,36 +290,24 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         unsafe { (*Self::of(core)).platform.pend() }
     }
 
-    unsafe fn op_trace(core: *const Core, event: super::trace::TraceEvent) {
+    unsafe fn op_trace(core: *const Core, event: TraceEvent) {
         // SAFETY: as for `op_now`.
         unsafe { (*Self::of(core)).platform.trace(event) }
     }
 
-    unsafe fn op_set_deadline(core: *const Core, cs: CriticalSection<'_>, slot: u16, deadline: Option<u64>) {
-        let executor = Self::of(core);
-        // SAFETY: as for `op_now`; lanes call nothing but `Slots` (Guarded Invariant).
-        unsafe { (*executor).lanes.with(cs, |lanes| lanes.set_deadline(&Slots(executor), slot, deadline)) }
-    }
-
-    unsafe fn op_withdraw(core: *const Core, cs: CriticalSection<'_>, slot: u16, until: u64) {
-        let executor = Self::of(core);
-        // SAFETY: as for `op_set_deadline`.
+    unsafe fn op_observe(core: *const Core, header: *const Header, poll: PollTask, bell: Bell) {
+        // SAFETY: as for `op_now`; the rest is the caller's promise.
         unsafe {
-            let empty = (*executor).lanes.with(cs, |lanes| {
-                lanes.remove(&Slots(executor), slot);
-                lanes.set_deadline(&Slots(executor), slot, Some(until));
-                lanes.is_empty()
-            });
-            if empty {
-                (*executor).core.queued.store(0, Ordering::Relaxed);
+            let platform = &(*Self::of(core)).platform;
+            let _traced = P::TRACES.then(|| PollTrace::begin(platform, header));
+            let started = if P::TIMES_POLLS { platform.ticks() } else { 0 };
+            poll(header, bell);
+            if P::TIMES_POLLS {
+                let lasted = platform.ticks().wrapping_sub(started);
+                let longest = &(*core).tally.longest_poll;
+                longest.store(longest.load(Ordering::Relaxed).max(lasted), Ordering::Relaxed);
             }
         }
-    }
-
-    unsafe fn op_set_priority(core: *const Core, cs: CriticalSection<'_>, slot: u16, priority: Priority) {
-        let executor = Self::of(core);
-        // SAFETY: as for `op_set_deadline`.
-        unsafe { (*executor).lanes.with(cs, |lanes| lanes.set_priority(&Slots(executor), slot, priority)) }
     }
 }
 
@@ -409,43 +315,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> fmt::Debug for Exec
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
             .field("capacity", &Self::CAPACITY)
-            .field("running", &self.core.running_slot())
+            .field("running", &self.tasks.core.running_slot())
             .finish_non_exhaustive()
-    }
-}
-
-/// The headers' nodes, for the lanes. Holds a whole, static executor.
-pub(super) struct Slots<P: Platform, const BANKS: usize, const PER_BANK: usize>(
-    pub *const Executor<P, BANKS, PER_BANK>,
-);
-
-impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Slots<P, BANKS, PER_BANK> {
-    #[inline(always)]
-    fn bank(&self, bank: usize) -> *const BankHead {
-        let at = offset_of!(Executor<P, BANKS, PER_BANK>, banks) + bank * size_of::<Bank<PER_BANK>>();
-        // SAFETY: `bank` is below BANKS, as every slot number in this crate is made from a bank that exists.
-        unsafe { self.0.byte_add(at).cast() }
-    }
-
-    /// The header of `slot`, which is one of this executor's.
-    #[inline(always)]
-    pub fn locate(&self, slot: u16) -> *const Header {
-        // With one bank the slot is the index.
-        let (bank, index) = if BANKS == 1 { (0, slot.into()) } else { bitmap::split(slot) };
-        self.header(bank, index)
-    }
-
-    #[inline(always)]
-    fn header(&self, bank: usize, index: u32) -> *const Header {
-        // SAFETY: the same, and `index` is below PER_BANK.
-        unsafe { BankHead::header(self.bank(bank), index) }
-    }
-}
-
-impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Nodes for Slots<P, BANKS, PER_BANK> {
-    #[inline(always)]
-    fn node(&self, slot: u16) -> &Node {
-        // SAFETY: lanes hold slots of this executor only.
-        unsafe { &(*self.locate(slot)).node }
     }
 }

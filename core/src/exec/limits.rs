@@ -2,11 +2,10 @@
 
 use super::cancel::Reason;
 use super::counters::add;
-use super::executor::{Executor, Slots};
 use super::header::{Header, TaskId, reason, state};
 use super::options::{Forced, Miss, OnMiss};
-use super::platform::Platform;
 use super::shared::Core;
+use super::slots::Slots;
 use super::trace::TraceEvent;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
@@ -16,11 +15,11 @@ use crate::time::Instant;
 /// # Safety
 ///
 /// The caller is the executor's runner, in no poll; headers are this executor's.
-impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
+impl<const BANKS: usize, const PER_BANK: usize> Slots<BANKS, PER_BANK> {
     /// What a task with a quota, a deadline or a request needs before it is polled, and what happens to a wake that came too
     /// late. Says whether to poll.
     #[inline(never)]
-    pub(super) unsafe fn look(&'static self, header: *const Header, now: Instant) -> bool {
+    pub unsafe fn look(self, header: *const Header, now: Instant) -> bool {
         // SAFETY: the caller is the runner.
         unsafe {
             if !self.is_live_at_second_look(header) {
@@ -62,14 +61,16 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// Asks a live task to stop, as of now: polls of this pass may have taken long.
     #[cold]
     #[inline(never)]
-    unsafe fn ask(&'static self, header: *const Header, reason: Reason) {
-        let now = self.platform.now().max(self.shared().pass_time());
-        // SAFETY: the caller is `look`.
-        with_lock(|cs| unsafe { Core::request(self.core(), cs, header, reason, now) });
+    unsafe fn ask(self, header: *const Header, reason: Reason) {
+        // SAFETY: the caller is `look`; the operation is this executor's own.
+        unsafe {
+            let now = (self.shared().ops.now)(self.core()).max(self.shared().pass_time());
+            with_lock(|cs| Core::request(self.core(), cs, header, reason, now));
+        }
     }
 
     /// Whether a draining task has used up the time for its clean-up.
-    unsafe fn is_clean_up_over(&'static self, header: *const Header, now: Instant) -> bool {
+    unsafe fn is_clean_up_over(self, header: *const Header, now: Instant) -> bool {
         // SAFETY: the caller is `look`; the node is read under the lock.
         with_lock(|_| unsafe { (*header).node.deadline().is_some_and(|end| end <= now.as_micros()) })
     }
@@ -78,7 +79,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// time is over.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn park(&'static self, header: *const Header, slot: u16) {
+    pub unsafe fn park(self, header: *const Header, slot: u16) {
         // SAFETY: the caller is the runner; the header is this executor's, its state and node hold still under the lock, and
         // lanes call nothing but `Slots` (Guarded Invariant).
         let spent = with_lock(|cs| unsafe {
@@ -88,7 +89,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                 && (*header).node.lane().is_none();
             let spent = draining && word >> state::QUOTA == 0;
             if draining && !spent {
-                self.lanes.with(cs, |lanes| lanes.park(&Slots(self), slot));
+                self.lanes().with(cs, |lanes| lanes.park(&self, slot));
             }
             spent
         });
@@ -101,20 +102,20 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// Ends the draining tasks that wait and whose clean-up time is over at `now`. O(log N) each, beside the drops.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn force_due(&'static self, now: Instant) {
+    pub unsafe fn force_due(self, now: Instant) {
         // SAFETY: the caller is the runner; lanes call nothing but `Slots` (Guarded Invariant).
         unsafe {
             while let Some(slot) =
-                with_lock(|cs| self.lanes.with(cs, |lanes| lanes.pop_due(&Slots(self), now.as_micros())))
+                with_lock(|cs| self.lanes().with(cs, |lanes| lanes.pop_due(&self, now.as_micros())))
             {
-                self.force(Slots(self).locate(slot));
+                self.force(self.locate(slot));
             }
         }
     }
 
     /// Notes a deadline that has passed. Says whether to go on with the task.
     #[inline(never)]
-    unsafe fn is_in_time(&'static self, header: *const Header, word: u32, now: Instant) -> bool {
+    unsafe fn is_in_time(self, header: *const Header, word: u32, now: Instant) -> bool {
         // SAFETY: the caller is `look`. The deadline is read, and marked as noted, under the lock, so that it is neither
         // torn nor exchanged in between.
         let missed = with_lock(|_| unsafe {
@@ -145,7 +146,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// Drops the future of a draining task that is not being polled, calls its finaliser, and ends the task.
     #[cold]
     #[inline(never)]
-    unsafe fn force(&'static self, header: *const Header) {
+    unsafe fn force(self, header: *const Header) {
         /// Ends the task even if the future's `Drop` or the finaliser unwinds.
         struct Finish(*const Header);
 
@@ -177,7 +178,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// Whether the header holds a live task, for one whose table says that this is to be looked at. A wake that came too late
     /// is counted and forgotten.
     #[inline(never)]
-    pub(super) unsafe fn is_live_at_second_look(&'static self, header: *const Header) -> bool {
+    pub unsafe fn is_live_at_second_look(self, header: *const Header) -> bool {
         // SAFETY: the header is this executor's.
         let live = unsafe { (*header).state.load(Ordering::Acquire) } & state::PHASE == state::LIVE;
         if !live {

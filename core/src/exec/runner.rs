@@ -3,10 +3,11 @@
 use core::marker::PhantomData;
 
 use super::counters::add;
-use super::dispatch::Woken;
-use super::executor::{Executor, Slots};
+use super::drain::Woken;
+use super::executor::Executor;
 use super::platform::Platform;
 use super::shared::{Core, NOT_RUNNING};
+use super::slots::Slots;
 use super::spawn::LocalSpawner;
 use crate::sync::{CriticalSection, Ordering, with_lock};
 use crate::time::Instant;
@@ -67,7 +68,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
 
     fn pass(&mut self, woken: Woken, now: Instant, under: Under) -> Pass {
         // SAFETY: this is the executor's runner, and it is in no poll: it is borrowed for the pass.
-        unsafe { self.executor.poll_woken(woken, Self::POLLS_PER_PASS, &now) };
+        unsafe {
+            if Executor::<P, BANKS, PER_BANK>::OBSERVES {
+                self.slots().poll_woken::<true>(woken, Self::POLLS_PER_PASS, &now);
+            } else {
+                self.slots().poll_woken::<false>(woken, Self::POLLS_PER_PASS, &now);
+            }
+        }
         Pass { polls: under.polls(), more: self.is_runnable() }
     }
 
@@ -75,9 +82,15 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     fn pass_promptly(&mut self) -> Pass {
         let under = Under::begin(self.core(), 1);
         // SAFETY: as in `pass`.
-        let woken = unsafe { self.executor.poll_promptly() };
+        let woken = unsafe {
+            if Executor::<P, BANKS, PER_BANK>::OBSERVES {
+                self.slots().poll_promptly::<true>()
+            } else {
+                self.slots().poll_promptly::<false>()
+            }
+        };
         let under = under.go_on(Self::POLLS_PER_PASS);
-        let held = Held { executor: self.executor, woken };
+        let held = Held { slots: self.slots(), woken };
         let now = self.begin_pass(self.executor.platform.now());
         core::mem::forget(held);
         self.pass(woken, now, under)
@@ -95,7 +108,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         let (sleep, force) = unsafe {
             (
                 self.core().timers.with(cs, |timers| timers.next_due()),
-                self.executor.lanes.with(cs, |lanes| lanes.next_due(&Slots(self.executor))),
+                self.slots().lanes().with(cs, |lanes| lanes.next_due(&self.slots())),
             )
         };
         match force {
@@ -106,7 +119,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
 
     /// Whether a pass would poll something now. Plain loads.
     pub fn is_runnable(&self) -> bool {
-        self.core().queued.load(Ordering::Relaxed) > 0 || self.executor.is_woken() || self.core().has_work()
+        self.core().queued.load(Ordering::Relaxed) > 0 || self.slots().is_woken() || self.core().has_work()
     }
 
     /// Passes for ever, sleeping in between.
@@ -160,7 +173,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
             });
             let is_due = |due: Option<u64>| due.is_some_and(|due| due <= latest.as_micros());
             let sleeps = core.timers.with(cs, |timers| timers.next_due());
-            let clean_ups = self.executor.lanes.with(cs, |lanes| lanes.next_due(&Slots(self.executor)));
+            let clean_ups = self.slots().lanes().with(cs, |lanes| lanes.next_due(&self.slots()));
             (latest, is_due(sleeps), is_due(clean_ups))
         });
         if latest > now {
@@ -173,7 +186,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         }
         if clean_ups {
             // SAFETY: as above.
-            unsafe { self.executor.force_due(latest) };
+            unsafe { self.slots().force_due(latest) };
         }
         latest
     }
@@ -202,20 +215,24 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         next == alarm && next.is_none_or(|next| next > self.executor.platform.now())
     }
 
+    fn slots(&self) -> Slots<BANKS, PER_BANK> {
+        self.executor.slots()
+    }
+
     fn core(&self) -> &'static Core {
-        self.executor.shared()
+        self.slots().shared()
     }
 }
 
 /// Woken bits that were taken before a pass; given back if what comes before their tasks unwinds.
-struct Held<P: Platform, const BANKS: usize, const PER_BANK: usize> {
-    executor: &'static Executor<P, BANKS, PER_BANK>,
+struct Held<const BANKS: usize, const PER_BANK: usize> {
+    slots: Slots<BANKS, PER_BANK>,
     woken: Woken,
 }
 
-impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Drop for Held<P, BANKS, PER_BANK> {
+impl<const BANKS: usize, const PER_BANK: usize> Drop for Held<BANKS, PER_BANK> {
     fn drop(&mut self) {
-        self.executor.give_back(self.woken);
+        self.slots.give_back(self.woken);
     }
 }
 

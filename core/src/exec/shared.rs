@@ -1,11 +1,12 @@
 //! What all banks of an executor share, and how it is reached without knowing the executor's size.
 
-use super::bank::{Bank, BankHead};
+use super::bank::{Bank, BankHead, Bell};
 use super::counters::Tally;
 use super::header::{Header, state};
 use super::members::Scope;
 use super::options::Miss;
 use super::regions::Entry;
+use super::task::PollTask;
 use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::sched::{Priority, Timers};
@@ -59,6 +60,8 @@ pub(super) struct Ops {
     /// Takes a task out of the lanes and gives it the end of its clean-up in place of a deadline.
     pub withdraw: unsafe fn(*const Core, CriticalSection<'_>, u16, u64),
     pub trace: Option<unsafe fn(*const Core, TraceEvent)>,
+    /// Calls a table's `poll`, if the platform looks on at polls.
+    pub observe: Option<unsafe fn(*const Core, *const Header, PollTask, Bell)>,
 }
 
 impl Core {

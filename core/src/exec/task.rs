@@ -13,6 +13,9 @@ use super::pool::TaskPool;
 use super::shared::Core;
 use super::waker::waker;
 
+/// The poll of a [`Vtable`].
+pub(super) type PollTask = unsafe fn(*const Header, Bell);
+
 /// How a task's storage is polled and emptied.
 ///
 /// # Storage Invariant
@@ -21,7 +24,7 @@ use super::waker::waker;
 /// a read of what it held, nothing.
 pub(super) struct Vtable {
     /// Polls the future, with a waker that rings the bell, and ends the task when it is done.
-    pub poll: unsafe fn(*const Header, Bell),
+    pub poll: PollTask,
     pub drop_future: unsafe fn(*mut ()),
     pub drop_output: unsafe fn(*mut ()),
     /// Gives the empty storage back to the pool it came from.
