@@ -15,6 +15,7 @@ use crate::{
     error::Failures,
     gate::{Gate, Measured},
     install::{Needs, Ready},
+    peers::{self, How},
     session::Session,
     table::{self, Figures},
     workspace::Board,
@@ -72,7 +73,14 @@ pub struct Row {
 
 /// Runs the benches of the board `on`, else of all that have some, and prints the rows: those of one board beside
 /// its peers', those of several side by side. Returns the exit status.
-pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate) -> Result<u8> {
+/// The host's are others: see [`peers`].
+pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate, how: How) -> Result<u8> {
+    if let Some(host) = on.map(|on| session.workspace.board(on)).transpose()?.filter(|board| board.is_host())
+    {
+        gate.check_unused(host)?;
+        return peers::bench(session, host, json, how);
+    }
+    how.check_unused()?;
     let boards =
         session.workspace.chosen(on, |board| board.is_runnable() && !board.metadata.benches.is_empty())?;
     if boards.is_empty() {

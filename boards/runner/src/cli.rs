@@ -16,6 +16,8 @@ use crate::{
     install::Needs,
     lint, list,
     machine::ThisMachine,
+    manifest::HOST,
+    peers::How,
     session::Session,
     size, suite, targets,
     workspace::{Board, DEFAULT_BOARD, Workspace},
@@ -119,9 +121,12 @@ enum Command {
         limit: Limit,
     },
     /// Count instructions per operation, beside a peer's
+    ///
+    /// On the host, which is measured only when it is named, these are the router's benches, beside other load balancers:
+    /// time, allocations and instructions, in some minutes.
     #[command(
         after_help = "Examples:\n  cargo board bench\n  cargo board bench --json\n  cargo board bench --check    (fails if a cost \
-                            rose by more than 2 %)"
+                            rose by more than 2 %)\n  cargo board bench --on host"
     )]
     Bench {
         /// Only this board
@@ -132,6 +137,8 @@ enum Command {
         json: bool,
         #[command(flatten)]
         gate: Gate,
+        #[command(flatten)]
+        how: How,
         #[command(flatten)]
         limit: Limit,
     },
@@ -169,17 +176,22 @@ enum Command {
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Limit {
-    /// Stop a program that runs longer than this and fail (status 124)
-    #[arg(long = "timeout", value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
+    /// Stop a program that runs longer than this and fail (status 124) [default: 60; 600 for `bench --on host`]
+    #[arg(long = "timeout", value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+}
+
+impl Limit {
+    fn or(self, default: u64) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(default))
+    }
 }
 
 impl Command {
     fn limit(&self) -> Duration {
         match self {
-            Self::Run { limit, .. } | Self::Test { limit, .. } | Self::Bench { limit, .. } => {
-                Duration::from_secs(limit.seconds)
-            }
+            Self::Bench { limit, on: Some(on), .. } if on == HOST => limit.or(600),
+            Self::Run { limit, .. } | Self::Test { limit, .. } | Self::Bench { limit, .. } => limit.or(60),
             Self::Setup { .. }
             | Self::List
             | Self::Build { .. }
@@ -213,7 +225,9 @@ pub fn run(cli: Cli) -> Result<u8> {
             let tally = suite::test(&session, on.as_deref(), example.as_deref(), *bless)?;
             tally.status("nothing was tested: no example is listed by any of these boards")
         }
-        Command::Bench { on, json, gate, .. } => bench::bench(&session, on.as_deref(), *json, gate),
+        Command::Bench { on, json, gate, how, .. } => {
+            bench::bench(&session, on.as_deref(), *json, gate, *how)
+        }
         Command::Size { example, on, json, gate } => {
             size::size(&session, on.as_deref(), example.as_deref(), *json, gate)
         }
@@ -284,6 +298,14 @@ mod tests {
         assert!(
             matches!(cli.command, Command::Run { args, on, .. } if args == ["-d", "int"] && on == DEFAULT_BOARD)
         );
+    }
+
+    #[test]
+    fn a_program_has_a_minute_and_the_benches_on_the_host_have_ten() {
+        let seconds = |line: &str| parse(line).expect("is right").command.limit().as_secs();
+        assert_eq!(seconds("x bench --on mps2-an385"), 60);
+        assert_eq!(seconds("x bench --on host --no-callgrind"), 600);
+        assert_eq!(seconds("x bench --on host --quick --timeout 5"), 5);
     }
 
     #[test]

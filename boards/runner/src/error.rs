@@ -79,6 +79,8 @@ pub enum Error {
         /// Its last lines of output.
         last: String,
     },
+    /// The tool that counts the host's instructions is not installed.
+    NoValgrind,
     /// The tool that writes to chips is not installed.
     NoProbeRs,
     /// The example did not get onto the hardware, or failed there.
@@ -208,6 +210,10 @@ impl fmt::Display for Error {
                 write_last(f, last)?;
                 write!(f, "\n  if it needs longer, give it more time with --timeout SECS")
             }
+            Self::NoValgrind => f.write_str(
+                "valgrind is missing, which counts instructions\n  install it with `apt-get install valgrind`, or count none with \
+                 --no-callgrind",
+            ),
             Self::NoProbeRs => f.write_str(
                 "probe-rs is missing, which writes images to chips\n  install it with `cargo install probe-rs-tools --locked`",
             ),

@@ -72,6 +72,15 @@ pub struct Measured<'a> {
 }
 
 impl Gate {
+    /// Fails if something is to be held against a budget or to become one, on a board that has none.
+    pub fn check_unused(&self, board: &Board) -> Result<()> {
+        if self.check.is_none() && self.bless.is_none() {
+            return Ok(());
+        }
+        let why = "has no budget: times differ from run to run".into();
+        Err(Error::NotPossible { board: board.name.clone(), why })
+    }
+
     /// Fails if one file was named for the costs of several boards.
     pub fn check_for(&self, boards: &[&Board]) -> Result<()> {
         let named = [&self.check, &self.bless].into_iter().any(|option| matches!(option, Some(Some(_))));

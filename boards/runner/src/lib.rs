@@ -10,7 +10,7 @@
 //! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status; [`flash`]: to the
 //!   hardware.
 //! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
-//!   and [`budget`] hold the figures against the accepted ones.
+//!   and [`budget`] hold the figures against the accepted ones. [`peers`]: the router beside others, on the host.
 //! - [`lint`] and [`targets`]: what cargo can't check from the root.
 
 pub mod bench;
@@ -30,6 +30,7 @@ pub mod list;
 pub mod machine;
 pub mod manifest;
 pub mod parts;
+pub mod peers;
 pub mod session;
 pub mod size;
 pub mod suggest;

@@ -215,6 +215,69 @@ fn a_wrong_board_description_is_named_with_file_and_field() {
     assert!(text.contains("boards/chip/Cargo.toml") && text.contains("unknown field `targett`"), "{text}");
 }
 
+/// A stand-in for the benches beside peers: it prints its arguments as a remark, then rows.
+fn with_peers(status: i32) -> TempDir {
+    let workspace = workspace();
+    let root = workspace.path();
+    let manifest = "[workspace]\n[package]\nname = \"trilane-peers\"\nedition = \"2024\"\n";
+    write(root, "tests/peers/Cargo.toml", manifest);
+    let row = |who: &str, ns: f64| {
+        format!(r#"{{"op":"rr","n":16,"who":"{who}","ns":{ns:?},"allocations":0.0,"notes":[]}}"#)
+    };
+    let goal = r#"{"goal":"fast","ns":20,"ops":["rr"]}"#;
+    let rows = [row("trilane", 10.0), row("other", 40.0), goal.to_owned()].join("\n");
+    let main = format!(
+        "fn main() {{\n    println!(\"{{:?}}\", std::env::args().skip(1).collect::<Vec<_>>());\n    print!(\"{{}}\", {rows:?});\n    \
+         std::process::exit({status});\n}}\n"
+    );
+    write(root, "tests/peers/src/main.rs", &main);
+    workspace
+}
+
+#[test]
+fn the_hosts_benches_stand_beside_peers() {
+    let workspace = with_peers(0);
+    let output = board(&workspace, &["bench", "--on", "host", "--no-callgrind"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(text.starts_with("host: the router beside others, each operation\n  []\n"), "{text}");
+    assert!(text.contains("other    40.0         0.00                0.250\n"), "{text}");
+    assert!(text.ends_with("  fast  rr 16  20  10.0  40.0  other  yes\n"), "{text}");
+
+    let json = board(&workspace, &["bench", "--on", "host", "--no-callgrind", "--json"]);
+    let lines: Vec<String> = stdout(&json).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with(r#"{"board":"host","op":"rr","n":16,"ns":10.0"#), "{lines:?}");
+    assert!(lines[1].starts_with(r#"{"board":"host","goal":"fast""#), "{lines:?}");
+}
+
+#[test]
+fn a_quick_run_of_the_hosts_benches_fails_when_they_do() {
+    let passes = board(&with_peers(0), &["bench", "--on", "host", "--quick"]);
+    assert_eq!(
+        (passes.status.code(), stdout(&passes).as_str()),
+        (Some(0), "host: 2 rows of 1 operations run; trilane allocates in none\n")
+    );
+    let fails = board(&with_peers(1), &["bench", "--on", "host", "--quick"]);
+    assert_eq!(fails.status.code(), Some(1));
+    assert!(stderr(&fails).contains("trilane-peers on host: ended with status 1"), "{}", stderr(&fails));
+    assert!(stderr(&fails).contains("[\"--quick\"]"), "{}", stderr(&fails));
+}
+
+#[test]
+fn what_only_some_benches_have_is_refused_elsewhere() {
+    let workspace = workspace();
+    let none = board(&workspace, &["bench", "--on", "host", "--no-callgrind"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("there is no package in tests/peers"), "{}", stderr(&none));
+    let budget = board(&workspace, &["bench", "--on", "host", "--check"]);
+    assert_eq!(budget.status.code(), Some(2));
+    assert!(stderr(&budget).contains("board `host` has no budget"), "{}", stderr(&budget));
+    let quick = board(&workspace, &["bench", "--on", "chip", "--quick"]);
+    assert_eq!(quick.status.code(), Some(2));
+    assert!(stderr(&quick).contains("`cargo board bench --on host`"), "{}", stderr(&quick));
+}
+
 #[test]
 fn linting_the_host_names_the_commands_that_do_it() {
     let output = board(&workspace(), &["lint", "--on", "host"]);

@@ -1,0 +1,138 @@
+//! Which operations are measured, of which strategies, in which worlds; and what they should take.
+
+use crate::contender::Strategy;
+use crate::measure::Op;
+use crate::world::World;
+
+/// The numbers of endpoints.
+pub const SIZES: [usize; 3] = [16, 100, 1000];
+/// Where only one number is measured.
+pub const LARGEST: usize = SIZES[2];
+
+/// Contenders that are built once, and what they are measured at.
+pub struct Stage {
+    /// How they choose.
+    pub strategy: Strategy,
+    /// How many endpoints there are.
+    pub n: usize,
+    /// Whether requests ask for tags and a zone, and half of the endpoints are down.
+    pub filtered: bool,
+    /// Whether endpoints have exact caps.
+    pub caps: bool,
+    /// The operations.
+    pub ops: Vec<Op>,
+}
+
+impl Stage {
+    /// The endpoints.
+    pub fn world(&self) -> World {
+        World::new(self.n, self.filtered, self.strategy.is_weighted(), self.caps)
+    }
+
+    /// The row's name; its `n` stands beside it.
+    pub fn row(&self, op: Op) -> String {
+        let filtered = if self.filtered { "-filtered" } else { "" };
+        let caps = if self.caps { "-caps" } else { "" };
+        format!("{}{filtered}{caps}-{}", self.strategy.name(), op.name())
+    }
+}
+
+/// All stages, the headline first.
+pub fn stages() -> Vec<Stage> {
+    let stage =
+        |strategy, n, filtered, caps, ops: &[Op]| Stage { strategy, n, filtered, caps, ops: ops.to_vec() };
+    let mut stages = Vec::new();
+    for strategy in Strategy::ALL {
+        stages.push(stage(strategy, LARGEST, true, false, &[Op::Headline]));
+    }
+    for strategy in Strategy::ALL {
+        for filtered in [false, true] {
+            for n in SIZES {
+                stages.push(stage(strategy, n, filtered, false, &[Op::Select, Op::Lease]));
+            }
+        }
+    }
+    for strategy in Strategy::ALL {
+        for caps in [false, true] {
+            let ops: &[Op] = if caps { &[Op::Lease, Op::Threads] } else { &[Op::Threads] };
+            stages.push(stage(strategy, LARGEST, true, caps, ops));
+        }
+    }
+    for strategy in Strategy::ALL {
+        let mut ops = vec![Op::HealthFirst, Op::HealthAndFirst, Op::MemberFirst, Op::MemberAndFirst];
+        match strategy {
+            Strategy::RoundRobin | Strategy::Ring | Strategy::Maglev => {
+                ops.extend([Op::Health, Op::Remove, Op::Add])
+            }
+            Strategy::LeastConnections => ops.push(Op::Health),
+            Strategy::LeastLoad | Strategy::Adaptive => ops.extend([Op::Health, Op::Report]),
+            _ => {}
+        }
+        stages.push(stage(strategy, LARGEST, true, false, &ops));
+    }
+    stages
+}
+
+/// What some rows should take.
+pub struct Goal {
+    /// In words.
+    pub what: &'static str,
+    /// At most so many nanoseconds.
+    pub nanos: u32,
+    /// The rows' names.
+    pub rows: Vec<String>,
+}
+
+/// The goals. None of their rows may allocate.
+pub fn goals() -> Vec<Goal> {
+    use Strategy::*;
+    const CONSTANT: [Strategy; 6] =
+        [RoundRobin, Random, WeightedRoundRobin, WeightedRandom, PowerOfTwo, Maglev];
+    let rows = |strategies: &[Strategy], ends: &[&str]| {
+        let pairs = ends.iter().flat_map(|end| strategies.iter().map(move |strategy| (strategy.name(), end)));
+        pairs.map(|(strategy, end)| format!("{strategy}-{end}")).collect()
+    };
+    let goal = |what, nanos, rows| Goal { what, nanos, rows };
+    let selects = ["select", "filtered-select"];
+    vec![
+        goal("select: round robin, random, weighted, power of two, Maglev", 20, rows(&CONSTANT, &selects)),
+        goal("select: ring", 40, rows(&[Ring], &selects)),
+        goal(
+            "select: least load, latency, connections",
+            30,
+            rows(&[LeastLoad, LeastLatency, LeastConnections, WeightedLeastConnections], &selects),
+        ),
+        goal(
+            "first select after a change, 1,000 endpoints",
+            400,
+            rows(&[&CONSTANT[..], &[Ring]].concat(), &["filtered-health-first", "filtered-member-first"]),
+        ),
+        goal(
+            "health change",
+            10,
+            rows(&[RoundRobin, Maglev, Ring, LeastConnections, LeastLoad, Adaptive], &["filtered-health"]),
+        ),
+        goal("two threads, no caps", 30, rows(&Strategy::ALL, &["filtered-lease-2t"])),
+        goal("two threads, exact caps", 80, rows(&Strategy::ALL, &["filtered-caps-lease-2t"])),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_comes_once_and_every_goal_is_about_rows() {
+        let mut rows: Vec<(String, usize)> = Vec::new();
+        for stage in stages() {
+            for &op in &stage.ops {
+                let row = (stage.row(op), stage.n);
+                assert!(!rows.contains(&row), "{row:?} comes twice");
+                rows.push(row);
+            }
+        }
+        for row in goals().into_iter().flat_map(|goal| goal.rows) {
+            assert!(rows.iter().any(|(name, _)| *name == row), "there is no row {row}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A run over all rows.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::OWN;
+use crate::contenders;
+use crate::measure::{self, Op, Sample, median};
+use crate::rows::{self, Stage};
+use crate::side::Side;
+use crate::world::World;
+
+/// How often each side is measured in turn.
+const ROUNDS: usize = 25;
+/// How long one of these takes: less than other programs are kept waiting, so that most of them are not interrupted.
+const TARGET: Duration = Duration::from_millis(3);
+/// A side that takes longer than this for the least that can be measured is measured only [`SLOW_ROUNDS`] times.
+const PATIENCE: Duration = Duration::from_millis(40);
+const SLOW_ROUNDS: usize = 3;
+/// By how much callgrind slows a program down, about.
+const CALLGRIND: f64 = 50.0;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Plan {
+    quick: bool,
+    callgrind: bool,
+    op: Option<String>,
+    iterations: Option<u64>,
+}
+
+impl Plan {
+    /// Reads the arguments. The error says what is wrong with them.
+    pub fn read(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut plan = Self::default();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or(format!("`{arg}` takes a value"));
+            match arg.as_str() {
+                "--quick" => plan.quick = true,
+                "--callgrind" => plan.callgrind = true,
+                "--op" => plan.op = Some(value()?),
+                "--iterations" => {
+                    let given = value()?;
+                    let iterations = given.parse().ok().filter(|iterations| *iterations > 0);
+                    plan.iterations =
+                        Some(iterations.ok_or(format!("`{given}` is no number of iterations"))?);
+                }
+                _ => return Err(format!("`{arg}` is not known")),
+            }
+        }
+        Ok(plan)
+    }
+
+    fn wants(&self, row: &str) -> bool {
+        self.op.as_deref().is_none_or(|op| op == row)
+    }
+
+    /// `wanted` operations, or as many as the command line says, in whole quanta.
+    fn operations(&self, op: Op, wanted: u64) -> u64 {
+        self.iterations.unwrap_or(wanted).div_ceil(op.quantum()).max(1) * op.quantum()
+    }
+}
+
+/// What one side took for one row.
+struct Figures {
+    nanos: f64,
+    allocations: f64,
+}
+
+/// Runs all rows and prints them.
+pub fn run(plan: &Plan) -> ExitCode {
+    about();
+    let stages = rows::stages();
+    let wanted = |stage: &Stage| stage.ops.iter().any(|&op| plan.wants(&stage.row(op)));
+    let count = stages.iter().filter(|stage| wanted(stage)).count();
+    if count == 0 {
+        eprintln!("there is no such row");
+        return ExitCode::from(2);
+    }
+    let mut allocating = Vec::new();
+    for (number, stage) in stages.iter().filter(|stage| wanted(stage)).enumerate() {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r{number}/{count} ");
+        }
+        let mut sides = contenders::sides(stage.strategy, &stage.world());
+        let slower = if plan.callgrind { CALLGRIND } else { 1.0 };
+        if sides.is_empty() {
+            println!("  not yet: {}", stage.strategy.name());
+        }
+        sides.iter_mut().for_each(|side| side.check(slower));
+        for &op in stage.ops.iter().filter(|&&op| plan.wants(&stage.row(op))) {
+            let mut sides: Vec<&mut Box<dyn Side>> = sides.iter_mut().filter(|side| side.can(op)).collect();
+            if plan.callgrind {
+                sides.iter_mut().for_each(|side| count_instructions(plan, stage, op, side.as_mut()));
+                continue;
+            }
+            let figures = measure(plan, op, &mut sides);
+            for (side, figures) in sides.iter().zip(figures) {
+                print_row(stage, op, side.as_ref(), &figures);
+                if side.name() == OWN && figures.allocations > 0.0 {
+                    allocating.push(format!("{} with {} endpoints", stage.row(op), stage.n));
+                }
+            }
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        eprint!("\r        \r");
+    }
+    if !plan.callgrind {
+        print_goals(plan);
+    }
+    if allocating.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{OWN} allocates in: {}", allocating.join(", "));
+    ExitCode::FAILURE
+}
+
+/// Measures the sides in turn, so that noise hits all of them.
+fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures> {
+    let mut operations = Vec::new();
+    let mut rounds = Vec::new();
+    for side in sides.iter_mut() {
+        let mut count = plan.operations(op, 1);
+        let mut took = warm_up(side.as_mut(), op, count);
+        // Until the clock's grain is no matter.
+        while plan.iterations.is_none() && !plan.quick && took < TARGET / 8 {
+            count *= 4;
+            took = warm_up(side.as_mut(), op, count);
+        }
+        if plan.iterations.is_none() && !plan.quick && took < TARGET {
+            let more = TARGET.as_secs_f64() / took.as_secs_f64();
+            count = plan.operations(op, (count as f64 * more) as u64);
+        }
+        operations.push(count);
+        rounds.push(match () {
+            () if plan.quick => 1,
+            () if took > PATIENCE => SLOW_ROUNDS,
+            () => ROUNDS,
+        });
+    }
+    let mut samples: Vec<Vec<Sample>> = sides.iter().map(|_| Vec::new()).collect();
+    for round in 0..ROUNDS {
+        for (index, side) in sides.iter_mut().enumerate().filter(|(index, _)| round < rounds[*index]) {
+            samples[index].push(side.run(op, operations[index]));
+        }
+    }
+    let figures = |samples: Vec<Sample>| {
+        let operations: u64 = samples.iter().map(|sample| sample.operations).sum();
+        let allocations: f64 = samples.iter().map(|sample| sample.allocations).sum();
+        let mut nanos: Vec<f64> = samples.iter().map(Sample::nanos_each).collect();
+        Figures { nanos: median(&mut nanos), allocations: allocations / operations as f64 }
+    };
+    samples.into_iter().map(figures).collect()
+}
+
+fn warm_up(side: &mut dyn Side, op: Op, operations: u64) -> Duration {
+    let start = Instant::now();
+    side.run(op, operations);
+    start.elapsed()
+}
+
+/// Runs the row twice, the second time with more operations; the difference of the instructions belongs to them alone.
+fn count_instructions(plan: &Plan, stage: &Stage, op: Op, side: &mut dyn Side) {
+    // What threads do at a time is no matter of instructions, and a weighted mean has no sum.
+    if op == Op::Threads || (op == Op::Headline && side.is_slow()) {
+        return;
+    }
+    let quantum = plan.operations(op, 1);
+    let took = warm_up(side, op, quantum);
+    let slow = Duration::from_millis(20);
+    let more = |plenty: u64| if took > slow { 1 } else { plenty.div_ceil(quantum) };
+    let row = stage.row(op);
+    // The warm-up is a part without operations: nobody asks what it took.
+    for operations in [0, quantum * more(64), quantum * more(64) + quantum * more(192)] {
+        let counted = if operations == 0 { 0 } else { side.run(op, operations).operations };
+        measure::end_of_part();
+        println!(r#"{{"op":"{row}","n":{},"who":"{}","operations":{counted}}}"#, stage.n, side.name());
+    }
+}
+
+fn about() {
+    println!(
+        "The filter: two tags, each on 3 of 4 endpoints; one of two zones; every second endpoint down. All four are independent.\n\
+         Unfiltered, all endpoints are up and match. Weights are 1 to 10 where they count."
+    );
+    for n in rows::SIZES {
+        let candidates = World::new(n, true, false, false).candidates().len();
+        println!("  {n} endpoints: {candidates} candidates with the filter");
+    }
+}
+
+fn print_row(stage: &Stage, op: Op, side: &dyn Side, figures: &Figures) {
+    let notes: Vec<String> =
+        side.footnotes(op).into_iter().map(|note| format!("{:?}", note.text())).collect();
+    let Figures { nanos, allocations } = figures;
+    let mut line = format!(r#"{{"op":"{}","n":{},"who":"{}""#, stage.row(op), stage.n, side.name());
+    let _ =
+        write!(line, r#","ns":{nanos:.2},"allocations":{allocations:.3},"notes":[{}]}}"#, notes.join(","));
+    println!("{line}");
+}
+
+fn print_goals(plan: &Plan) {
+    for goal in rows::goals() {
+        let rows: Vec<String> =
+            goal.rows.iter().filter(|row| plan.wants(row)).map(|row| format!("{row:?}")).collect();
+        if !rows.is_empty() {
+            println!(r#"{{"goal":"{}","ns":{},"ops":[{}]}}"#, goal.what, goal.nanos, rows.join(","));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Plan, String> {
+        Plan::read(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        assert!(read("--quick --op rr-select --iterations 5").is_ok());
+        for line in ["--quik", "--op", "--iterations 0", "--iterations x"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn operations_come_in_whole_quanta() {
+        let plan = read("--iterations 65").unwrap();
+        assert_eq!(plan.operations(Op::Select, 1), 128);
+        assert_eq!(plan.operations(Op::Headline, 1), 10_000);
+        assert_eq!(Plan::default().operations(Op::Add, 17), 32);
+    }
+}
