@@ -16,6 +16,7 @@
 //! | [`time`] | microseconds, handed in from outside |
 //! | [`sched`] | what runs next, as pure data: FIFO, EDF, lanes, timers |
 //! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join, regions, cancellation |
+//! | [`route`] | who serves an event: balancer, selectors, strategies, breakers; knows no tasks |
 //!
 //! # Examples
 //!

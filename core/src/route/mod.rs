@@ -1,4 +1,61 @@
 //! The router: picks one of up to 1,024 endpoints for an event, without a walk and without an allocation.
+//!
+//! A [`Balancer`] is a static of atomics that knows its [`Endpoint`]s: weight, tier, zone, tags, cap, health, breaker,
+//! latency, reported load. A [`Selector`], one a worker or interrupt, asks it for a [`Lease`] by a rule, the
+//! [`Strategy`]; the lease's end tells how the endpoint did.
+//!
+//! ```
+//! use trilane::route::*;
+//! use trilane::time::{Duration, Instant};
+//!
+//! static RADIOS: Balancer<RoundRobin, 1, 8> = Balancer::new(RoundRobin, Options::new().failures(3));
+//!
+//! let now = Instant::ZERO; // nothing here reads a clock
+//! let near = Zone::of::<0>();
+//! RADIOS.add(&Endpoint::new(0xA1).zone(near).weight(3), now)?;
+//! RADIOS.add(&Endpoint::new(0xA2).zone(near).cap(4), now)?;
+//! RADIOS.add(&Endpoint::new(0xB1).zone(Zone::of::<1>()), now)?;
+//!
+//! let mut selector: Selector<_, _, 1, 8, 1, 2> = Selector::new(&RADIOS, 0x5eed)?;
+//! let here = selector.class(Filter::ANY.prefer(near)?)?;
+//! let lease = selector.select(&Request::new(here), now)?;
+//! assert!(RADIOS.endpoint(lease.endpoint())? == Endpoint::new(0xA1).zone(near).weight(3)
+//!     || RADIOS.endpoint(lease.endpoint())? == Endpoint::new(0xA2).zone(near).cap(4));
+//! lease.succeed(Duration::from_millis(12), now); // or `fail(now)`, or dropped: no verdict
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Why a select costs so little
+//!
+//! | what others do for each event | what is done here |
+//! | --- | --- |
+//! | walk the endpoints, look at each one's health | the condition of each is one bit, changed when it changes |
+//! | filter by tags and zones | a class of requests keeps its candidates, valid while one word, the epoch, stands |
+//! | make all of it anew after a change | a change names its bank of 32: that bank is looked at again, O(32) |
+//! | share a cursor, a counter, a generator | each selector has its own, on cache lines of its own |
+//! | sort the ring, hash into a buffer | tables are built beside the lookups, in slices; hashes are streamed |
+//! | look for the least of all | a tournament, in which only what has changed plays again |
+//! | take a time stamp, or run a timer an endpoint | one word holds the time of the first change ahead |
+//!
+//! # What is where
+//!
+//! | to | see |
+//! | --- | --- |
+//! | choose a strategy | [`RoundRobin`] and its neighbours; one that is exchanged at run time: `AnyStrategy` |
+//! | ask for tags, a tier, zones in order | [`Filter`], [`Selector::class`] |
+//! | place by a key | [`RoutingKey`], [`Keys`], [`Ring`], [`Maglev`] |
+//! | retry elsewhere, within a budget | [`Tried`], [`Request::excluding`], [`RetryBudget`] |
+//! | keep a lease without an owner | [`Lease::detach`], [`DetachedLeases`] |
+//! | check endpoints actively | [`HealthChecker`] |
+//! | tell what an endpoint reports of itself | [`Metrics`], [`Balancer::report`] |
+//! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
+//! | write a strategy | [`Strategy`], and `strategies/round_robin.rs` as the shortest example |
+//!
+//! # Reading the code
+//!
+//! `endpoints.rs` is the state; `membership.rs`, `condition.rs`, `breaker.rs`, `report.rs` and `timed.rs` change it, each
+//! with the invariant by which several contexts may. `class.rs` and `candidates.rs` are what a selector keeps of it,
+//! `steps.rs` the order of tiers and zones; `selector.rs` is the select.
 
 mod balancer;
 mod breaker;
