@@ -249,8 +249,8 @@ where
         Ok(id)
     }
 
-    /// Changes an endpoint's weight, tier, zone, tags, cap, or whether it is enabled, and sets its health. Breaker, counts,
-    /// latency and reports stay. O(1).
+    /// Changes an endpoint's weight, tier, zone, tags, cap, or whether it is enabled. Health, breaker, counts, latency and
+    /// reports stay. O(1).
     ///
     /// A cap counts the leases taken while there is one: those taken before it was set come on top.
     ///

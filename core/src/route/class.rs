@@ -8,14 +8,13 @@
 //! The share follows Envoy's overprovisioning factor: a step whose routable share is *h* takes min(1, 1.4 *h*).
 
 use super::candidates::Candidates;
-use super::column::Set;
 use super::endpoints::Endpoints;
-use super::options::{PERMILLE, tick};
+use super::options::PERMILLE;
+use super::steps::{Mask, Place, Step};
 use super::strategies::{Barred, Pool, Turn};
-use super::{EndpointId, Filter, Random, RoutingKey, SelectError, Strategy, TIERS, Tags, Tier, Zone};
-use crate::bitmap::{Bits, slot, split};
-use crate::sync::{Ordering, fence};
-use crate::time::{Duration, Instant};
+use super::{Filter, Random, RoutingKey, Strategy, Zone};
+use crate::bitmap::Bits;
+use crate::sync::Ordering;
 
 /// The candidates of one group, and what the strategy keeps of them.
 struct Group<C, const BANKS: usize, const PER_BANK: usize> {
@@ -33,9 +32,9 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     /// Some candidates have a cap.
     capped: bool,
     /// Whether probes wait to be sent.
-    probes: bool,
+    pub(super) probes: bool,
     /// Health is ignored: too few are healthy.
-    panic: bool,
+    pub(super) panic: bool,
     /// What share goes to the other group, in permille.
     spill: u16,
     /// What the primary group takes, in permille.
@@ -43,7 +42,7 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     /// Whether `other` is filled.
     other_ready: bool,
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
-    step: u8,
+    pub(super) step: u8,
     /// The last step that the other group has, and how many endpoints match in its steps.
     last: u8,
     other_matching: u32,
@@ -53,20 +52,6 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     zone: Option<Zone>,
     primary: Group<C, BANKS, PER_BANK>,
     other: Group<C, BANKS, PER_BANK>,
-}
-
-/// One step: a tier, and a zone or the rest of the zones.
-#[derive(Clone, Copy)]
-struct Step {
-    tier: Option<Tier>,
-    zone: Place,
-}
-
-#[derive(Clone, Copy)]
-enum Place {
-    Anywhere,
-    In(Zone),
-    Elsewhere,
 }
 
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
@@ -389,218 +374,6 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let routable: [u32; BANKS] = core::array::from_fn(|bank| all[bank] & endpoints.routable.bits(bank));
         count(&routable) * PERMILLE < below * count(&all)
     }
-
-    // === Steps ===
-
-    /// How many steps the filter makes.
-    fn steps<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> u8 {
-        (self.tiers(endpoints).count_ones() * self.places()) as u8
-    }
-
-    /// The tiers in question, a bit each.
-    fn tiers<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> u32 {
-        match self.filter.tier {
-            Some(tier) => 1 << tier.number(),
-            None => endpoints.tiers_used().max(1),
-        }
-    }
-
-    /// How many places each tier has: the zones that are preferred, then the rest.
-    fn places(&self) -> u32 {
-        let zones = self.filter.zones().len() as u32;
-        if zones == 0 { 1 } else { zones + !self.filter.confined as u32 }
-    }
-
-    fn step<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        number: u8,
-    ) -> Option<Step> {
-        let tiers = self.tiers(endpoints);
-        let (tier, place) = (number as u32 / self.places(), number as u32 % self.places());
-        let tier = Bits(tiers).nth(tier as usize)?;
-        // The only tier there is needs no mask, unless the filter names one.
-        let masked = self.filter.tier.is_some() || tiers.count_ones() > 1;
-        let tier = Tier::new(tier as u8 % TIERS as u8).ok().filter(|_| masked);
-        let zone = match self.filter.zones().get(place as usize) {
-            Some(&zone) => Place::In(zone),
-            None if self.filter.zones().is_empty() => Place::Anywhere,
-            None => Place::Elsewhere,
-        };
-        Some(Step { tier, zone })
-    }
-
-    // === One endpoint ===
-
-    /// The handle of `slot` if it may serve a request of this class at an instant during this call.
-    ///
-    /// `probing`: its breaker need not be closed, since this request is its probe.
-    pub fn eligible<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        at: u16,
-        probing: bool,
-    ) -> Option<EndpointId> {
-        let (bank, index) = split(at);
-        let mut answer = None;
-        for _ in 0..4 {
-            let epoch = endpoints.epoch();
-            let id = endpoints.handle(at);
-            let mut bits = endpoints.enabled.bits(bank) & endpoints.tagged(self.filter.tags, bank);
-            if !probing && !self.panic {
-                bits &= endpoints.routable.bits(bank);
-            }
-            if let Some(tier) = self.filter.tier {
-                bits &= endpoints.tier(tier).bits(bank);
-            }
-            if self.filter.confined && !self.filter.zones().is_empty() {
-                bits &= zones(endpoints, &self.filter, bank);
-            }
-            answer = (bits >> index & 1 == 1).then_some(id);
-            // What was read stood together if the epoch still does. After four changes in a row, each of the bits stood
-            // at some instant of this call, and the handle is of the one that the slot had.
-            fence(Ordering::Acquire);
-            if endpoints.epoch() == epoch {
-                break;
-            }
-        }
-        answer.filter(|id| endpoints.generation(at) == id.key().generation())
-    }
-
-    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the primary group's.
-    pub fn next_probe<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        after: Option<u16>,
-    ) -> Option<u16> {
-        if !self.probes {
-            return None;
-        }
-        let from = after.map_or(0, |slot| slot as u32 + 1);
-        (from as usize / 32..BANKS).find_map(|bank| {
-            let waiting = endpoints.half_open.bits(bank);
-            let bits = if waiting == 0 {
-                0
-            } else {
-                let steps = (0..=self.step).filter_map(|number| self.step(endpoints, number));
-                waiting
-                    & steps.fold(0, |bits, step| {
-                        bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)
-                    })
-            };
-            Bits(bits).map(|index| slot(bank, index)).find(|&slot| slot as u32 >= from)
-        })
-    }
-
-    /// Why nobody can be had. O(banks), and O(open breakers) if it is they.
-    pub fn diagnose<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        now: Instant,
-        tried: &Barred,
-    ) -> SelectError {
-        let filter = &self.filter;
-        let any = |bits: &dyn Fn(usize) -> u32| (0..BANKS).any(|bank| bits(bank) != 0);
-        if endpoints.members.is_empty() {
-            return SelectError::Empty;
-        }
-        let tagged = |bank| {
-            let tier = filter.tier.map_or(u32::MAX, |tier| endpoints.tier(tier).bits(bank));
-            endpoints.members.bits(bank) & endpoints.tagged(filter.tags, bank) & tier
-        };
-        if !any(&tagged) {
-            return SelectError::NoTagMatch;
-        }
-        let confined = filter.confined && !filter.zones().is_empty();
-        let here = |bank| if confined { tagged(bank) & zones(endpoints, filter, bank) } else { tagged(bank) };
-        if !any(&here) {
-            return SelectError::NoZoneMatch;
-        }
-        let may = |bank| {
-            let condition =
-                if self.panic { endpoints.enabled.bits(bank) } else { endpoints.routable.bits(bank) };
-            here(bank) & condition
-        };
-        if any(&may) {
-            let untried = (0..BANKS).flat_map(|bank| Bits(may(bank)).map(move |index| slot(bank, index)));
-            let mut untried = untried.filter(|&slot| !tried.contains(slot));
-            return if untried.next().is_some() { SelectError::AllAtCapacity } else { SelectError::AllTried };
-        }
-        let broken = (0..BANKS)
-            .flat_map(|bank| {
-                let bits = here(bank) & endpoints.enabled.bits(bank) & endpoints.broken.bits(bank);
-                Bits(bits).map(move |index| slot(bank, index))
-            })
-            .filter(|&slot| endpoints.is_healthy(slot));
-        let wait = broken.map(|slot| endpoints.breaker_wait(slot, tick(now))).min();
-        match wait {
-            Some(ticks) => {
-                SelectError::AllBreakersOpen { retry_at: now + Duration::from_micros((ticks as u64) << 10) }
-            }
-            None => SelectError::AllUnhealthy,
-        }
-    }
-}
-
-/// The sets whose intersection a step is.
-///
-/// The usual ones stand in an array of fixed length, in which `enabled` fills the empty places: a bank's word is then a
-/// few loads in a row without a branch.
-struct Mask<'a, const BANKS: usize> {
-    sets: [&'a Set<BANKS>; 5],
-    /// The tags that found no place.
-    more: Tags,
-    /// The zones to be left out.
-    without: &'a [Zone],
-}
-
-impl<'a, const BANKS: usize> Mask<'a, BANKS> {
-    fn new<const PER_BANK: usize, const STRIPES: usize>(
-        endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
-        filter: &'a Filter,
-        step: Step,
-    ) -> Self {
-        let mut sets = [&endpoints.enabled; 5];
-        let mut more = filter.tags;
-        for place in &mut sets[1..3] {
-            if let Some(tag) = more.pop() {
-                *place = endpoints.tag(tag);
-            }
-        }
-        if let Some(tier) = step.tier {
-            sets[3] = endpoints.tier(tier);
-        }
-        let mut without: &[Zone] = &[];
-        match step.zone {
-            Place::Anywhere => {}
-            Place::In(zone) => sets[4] = endpoints.zone(zone),
-            Place::Elsewhere => without = filter.zones(),
-        }
-        Self { sets, more, without }
-    }
-
-    /// Those in a bank that match: members that aren't switched off, whatever their health.
-    #[inline(always)]
-    fn bits<const PER_BANK: usize, const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        bank: usize,
-    ) -> u32 {
-        let mut bits = self.sets.iter().fold(u32::MAX, |bits, set| bits & set.bits(bank));
-        if self.more != Tags::NONE {
-            bits &= endpoints.tagged(self.more, bank);
-        }
-        self.without.iter().fold(bits, |bits, &zone| bits & !endpoints.zone(zone).bits(bank))
-    }
-}
-
-/// Those in a bank that are in one of the filter's zones.
-fn zones<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    filter: &Filter,
-    bank: usize,
-) -> u32 {
-    filter.zones().iter().fold(0, |bits, &zone| bits | endpoints.zone(zone).bits(bank))
 }
 
 /// What `can` of `all` take, in permille of the traffic.

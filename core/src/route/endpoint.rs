@@ -277,7 +277,7 @@ impl Endpoint {
         Self { enabled, ..self }
     }
 
-    /// How it is when it is added.
+    /// How it is when it is added. An update leaves it as it is.
     pub const fn health(self, health: Health) -> Self {
         Self { health, ..self }
     }

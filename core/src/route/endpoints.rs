@@ -4,14 +4,10 @@ use super::column::{Column, Set, Words};
 use super::options::{MAX_TICKS, Options};
 use super::report::Mean;
 use super::stripe::Stripe;
-use super::{
-    AddError, Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, UpdateError,
-    ZONES, Zone,
-};
+use super::{Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone};
 use crate::arena::{Key, Stale};
-use crate::bitmap::{Bits, low_bits, slot};
-use crate::sync::{AtomicU32, CriticalSection, Ordering, array_of, const_fn, fence, with_lock};
-use crate::time::Instant;
+use crate::bitmap::Bits;
+use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
 
 /// A word with a cache line of its own where there are caches, so that two endpoints' counts don't slow each other.
 #[cfg_attr(target_has_atomic = "64", repr(align(64)))]
@@ -74,20 +70,20 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) timed: Set<BANKS>,
     /// Has a report that is too old.
     pub(super) stale: Set<BANKS>,
-    tags: [Set<BANKS>; TAGS],
-    zones: [Set<BANKS>; ZONES],
-    tiers: [Set<BANKS>; TIERS],
-    tier_members: [AtomicU32; TIERS],
+    pub(super) tags: [Set<BANKS>; TAGS],
+    pub(super) zones: [Set<BANKS>; ZONES],
+    pub(super) tiers: [Set<BANKS>; TIERS],
+    pub(super) tier_members: [AtomicU32; TIERS],
     /// The tiers that have members, a bit each.
-    tiers_used: AtomicU32,
+    pub(super) tiers_used: AtomicU32,
 
     // What they are: a word each.
-    generations: Words<BANKS, PER_BANK>,
-    ids_low: Words<BANKS, PER_BANK>,
-    ids_high: Words<BANKS, PER_BANK>,
+    pub(super) generations: Words<BANKS, PER_BANK>,
+    pub(super) ids_low: Words<BANKS, PER_BANK>,
+    pub(super) ids_high: Words<BANKS, PER_BANK>,
     /// Weight in the low half, zone, tier.
-    places: Words<BANKS, PER_BANK>,
-    tag_bits: Words<BANKS, PER_BANK>,
+    pub(super) places: Words<BANKS, PER_BANK>,
+    pub(super) tag_bits: Words<BANKS, PER_BANK>,
     pub(super) caps: Words<BANKS, PER_BANK>,
     pub(super) exact: Column<Padded, BANKS, PER_BANK>,
     /// What is left of the weight, in 64ths.
@@ -285,196 +281,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             // A writer on another core is at it, inside its critical section: taking one waits for it.
             with_lock(|_| ());
         }
-    }
-
-    // === Membership ===
-
-    pub(super) fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
-        if endpoint.cap == Some(0) {
-            return Err(AddError::ZeroCap);
-        }
-        loop {
-            // The search takes O(N), so it is done outside of the critical section, and again if members have changed.
-            let version = self.membership.load(Ordering::Acquire);
-            if let Some(slot) = self.search(endpoint.id) {
-                let id = self.handle(slot);
-                if self.find(id).is_ok() && self.number(slot) == endpoint.id {
-                    return Err(AddError::Exists(id));
-                }
-            }
-            self.sweep();
-            let added = with_lock(|cs| {
-                if version & 1 == 1 || self.membership.load(Ordering::Relaxed) != version {
-                    return None;
-                }
-                let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
-                self.change(|| {
-                    self.forget(slot, cs);
-                    self.write(slot, endpoint);
-                    self.members.insert(slot);
-                });
-                self.begin_ramp(slot, now);
-                Some(Ok(self.handle(slot)))
-            });
-            match added {
-                Some(result) => {
-                    if let Ok(id) = result {
-                        self.settle(id.slot());
-                    }
-                    return result;
-                }
-                None => continue,
-            }
-        }
-    }
-
-    pub(super) fn update(&self, id: EndpointId, endpoint: &Endpoint) -> Result<(), UpdateError> {
-        if endpoint.cap == Some(0) {
-            return Err(UpdateError::ZeroCap);
-        }
-        with_lock(|_| {
-            let slot = self.find(id).map_err(|Stale| UpdateError::Stale)?;
-            if self.number(slot) != endpoint.id {
-                return Err(UpdateError::OtherId);
-            }
-            self.change(|| self.write(slot, endpoint));
-            self.weigh(slot);
-            self.settle(slot);
-            Ok(())
-        })
-    }
-
-    /// Returns how many leases are still out: the slot comes back with the last.
-    pub(super) fn remove(&self, id: EndpointId) -> Result<u32, Stale> {
-        with_lock(|_| {
-            let slot = self.find(id)?;
-            self.change(|| {
-                self.members.remove(slot);
-                self.enabled.remove(slot);
-                let generation = self.generations.get(slot);
-                self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
-                self.count_score(slot, self.score(slot), None);
-                self.unplace(slot);
-                self.timed.remove(slot);
-                self.stop_ejecting(slot);
-            });
-            self.settle(slot);
-            let out = self.in_flight(slot);
-            // A slot whose generations are used up is retired: an old handle must not come true again.
-            if out != 0 || self.generations.get(slot) == 0 {
-                self.draining.insert(slot);
-            }
-            Ok(out)
-        })
-    }
-
-    /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a draining slot.
-    fn sweep(&self) {
-        for bank in 0..BANKS {
-            for index in Bits(self.draining.bits(bank)) {
-                let slot = slot(bank, index);
-                if self.in_flight(slot) == 0 && self.generations.get(slot) != 0 {
-                    self.draining.remove(slot);
-                }
-            }
-        }
-    }
-
-    fn free_slot(&self) -> Option<u16> {
-        (0..BANKS).find_map(|bank| {
-            let free = low_bits(PER_BANK) & !self.members.bits(bank) & !self.draining.bits(bank);
-            Bits(free).next().map(|index| slot(bank, index))
-        })
-    }
-
-    /// The slots of members, lowest first.
-    pub(super) fn member_slots(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..BANKS).flat_map(|bank| Bits(self.members.bits(bank)).map(move |index| slot(bank, index)))
-    }
-
-    /// The member with this number, if any. O(N).
-    pub(super) fn search(&self, id: u64) -> Option<u16> {
-        self.member_slots().find(|&slot| self.number(slot) == id)
-    }
-
-    /// Does a membership change; the caller is in the critical section.
-    fn change(&self, change: impl FnOnce()) {
-        let version = self.membership.load(Ordering::Relaxed);
-        self.membership.store(version.wrapping_add(1), Ordering::Relaxed);
-        fence(Ordering::Release);
-        change();
-        self.membership.store(version.wrapping_add(2), Ordering::Release);
-        self.touch_all();
-    }
-
-    /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.
-    fn forget(&self, slot: u16, cs: CriticalSection<'_>) {
-        self.gauges.at(slot).clear(cs);
-        self.forget_breaker(slot);
-        for column in [&self.failures, &self.rates, &self.stale_at, &self.ramp_from] {
-            column.set(slot, 0);
-        }
-        self.factors.set(slot, FULL);
-        self.latencies.at(slot).reset();
-        for set in [&self.partial, &self.full, &self.stale] {
-            set.remove(slot);
-        }
-        for stripe in &self.stripes {
-            stripe.begin(slot);
-        }
-    }
-
-    fn unplace(&self, slot: u16) {
-        for set in self.tags.iter().chain(&self.zones) {
-            if set.contains(slot) {
-                set.remove(slot);
-            }
-        }
-        for (tier, set) in self.tiers.iter().enumerate() {
-            if set.remove(slot) {
-                self.count_tier(tier, false);
-            }
-        }
-    }
-
-    fn count_tier(&self, tier: usize, more: bool) {
-        let count = &self.tier_members[tier % TIERS];
-        let now = count.load(Ordering::Relaxed).wrapping_add(if more { 1 } else { u32::MAX });
-        count.store(now, Ordering::Relaxed);
-        let used = self.tiers_used.load(Ordering::Relaxed) & !(1 << tier);
-        self.tiers_used.store(used | ((now != 0) as u32) << tier, Ordering::Relaxed);
-    }
-
-    /// The tiers that have members, a bit each.
-    #[inline(always)]
-    pub(super) fn tiers_used(&self) -> u32 {
-        self.tiers_used.load(Ordering::Relaxed)
-    }
-
-    fn write(&self, slot: u16, endpoint: &Endpoint) {
-        let score = self.score(slot);
-        self.count_score(slot, score, None);
-        self.unplace(slot);
-        self.ids_low.set(slot, endpoint.id as u32);
-        self.ids_high.set(slot, (endpoint.id >> 32) as u32);
-        let place = endpoint.weight as u32
-            | (endpoint.zone.number() as u32) << 16
-            | (endpoint.tier.number() as u32) << 24
-            | (!endpoint.enabled as u32) << 31;
-        self.places.set(slot, place);
-        self.count_score(slot, None, score);
-        self.tag_bits.set(slot, endpoint.tags.bits());
-        self.caps.set(slot, endpoint.cap.unwrap_or(0));
-        for tag in Bits(endpoint.tags.bits()) {
-            self.tags[tag as usize % TAGS].insert(slot);
-        }
-        self.zones[endpoint.zone.index()].insert(slot);
-        self.tiers[endpoint.tier.index()].insert(slot);
-        self.count_tier(endpoint.tier.index(), true);
-        self.capped.put(slot, endpoint.cap.is_some());
-        self.full.put(slot, endpoint.cap.is_some_and(|cap| self.exact_count(slot) >= cap));
-        self.health.set(slot, endpoint.health as u32);
-        self.enabled.put(slot, endpoint.enabled && endpoint.weight > 0);
     }
 
     // === What classes are made of ===

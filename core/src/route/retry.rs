@@ -15,26 +15,33 @@
 
 use core::fmt;
 
+use super::EndpointId;
+use crate::arena::Key;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, with_lock};
 use crate::time::Instant;
 
-/// The endpoints, by slot, that one request has been sent to: at most `N`.
+/// The endpoints that one request has been sent to: at most `N`. [`Request::excluding`](super::Request::excluding) takes
+/// its [`as_slice`](Self::as_slice).
 ///
 /// # Examples
 ///
 /// ```
-/// use trilane::route::{TooManyTries, Tried};
+/// use trilane::arena::Key;
+/// use trilane::route::{EndpointId, Request, TooManyTries, Tried};
 ///
+/// let [a, b, c] = [7, 9, 8].map(|slot| EndpointId::from_key(Key::new(slot, 0)));
 /// let mut tried: Tried<2> = Tried::new();
-/// tried.add(7).unwrap();
-/// tried.add(9).unwrap();
-/// assert!(tried.contains(7) && !tried.contains(8));
-/// assert_eq!(tried.add(8), Err(TooManyTries));
+/// tried.add(a)?;
+/// tried.add(b)?;
+/// assert!(tried.contains(a) && !tried.contains(c));
+/// assert_eq!(tried.add(c), Err(TooManyTries));
+/// let again = Request::ANY.excluding(tried.as_slice());
+/// # Ok::<(), TooManyTries>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tried<const N: usize> {
-    slots: [u16; N],
+    endpoints: [EndpointId; N],
     len: u16,
 }
 
@@ -55,31 +62,31 @@ impl<const N: usize> Tried<N> {
     /// Sent to nobody yet.
     pub const fn new() -> Self {
         const { assert!(N <= u16::MAX as usize, "slots are 16 bits: more tries than that are none") }
-        Self { slots: [0; N], len: 0 }
+        Self { endpoints: [EndpointId::from_key(Key::new(0, 0)); N], len: 0 }
     }
 
-    /// Notes that the request goes to `slot`; once is enough. O(N).
+    /// Notes that the request goes to `endpoint`; once is enough. O(N).
     ///
     /// # Errors
     ///
-    /// [`TooManyTries`] when `slot` is the (N + 1)th; the list stays as it is.
-    pub fn add(&mut self, slot: u16) -> Result<(), TooManyTries> {
-        if self.contains(slot) {
+    /// [`TooManyTries`] when it is the (N + 1)th; the list stays as it is.
+    pub fn add(&mut self, endpoint: EndpointId) -> Result<(), TooManyTries> {
+        if self.contains(endpoint) {
             return Ok(());
         }
-        *self.slots.get_mut(usize::from(self.len)).ok_or(TooManyTries)? = slot;
+        *self.endpoints.get_mut(usize::from(self.len)).ok_or(TooManyTries)? = endpoint;
         self.len += 1;
         Ok(())
     }
 
-    /// Whether the request has been to `slot`. O(N).
-    pub fn contains(&self, slot: u16) -> bool {
-        self.as_slice().contains(&slot)
+    /// Whether the request has been to `endpoint`. O(N).
+    pub fn contains(&self, endpoint: EndpointId) -> bool {
+        self.as_slice().contains(&endpoint)
     }
 
-    /// The slots in the order of the tries.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
-        self.as_slice().iter().copied()
+    /// The endpoints in the order of the tries.
+    pub fn as_slice(&self) -> &[EndpointId] {
+        self.endpoints.get(..usize::from(self.len)).unwrap_or(&[])
     }
 
     /// How many endpoints were tried.
@@ -95,10 +102,6 @@ impl<const N: usize> Tried<N> {
     /// Forgets all, for the next request.
     pub const fn clear(&mut self) {
         self.len = 0;
-    }
-
-    fn as_slice(&self) -> &[u16] {
-        self.slots.get(..usize::from(self.len)).unwrap_or(&[])
     }
 }
 

@@ -1,0 +1,123 @@
+//! Whether one endpoint may serve a class, and why none may.
+
+use super::class::ClassCache;
+use super::endpoints::Endpoints;
+use super::options::tick;
+use super::steps::{Mask, zones};
+use super::strategies::Barred;
+use super::{EndpointId, SelectError};
+use crate::bitmap::{Bits, slot, split};
+use crate::sync::Ordering;
+use crate::sync::fence;
+use crate::time::{Duration, Instant};
+
+impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
+    /// The handle of `slot` if it may serve a request of this class at an instant during this call.
+    ///
+    /// `probing`: its breaker need not be closed, since this request is its probe.
+    pub fn eligible<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        at: u16,
+        probing: bool,
+    ) -> Option<EndpointId> {
+        let (bank, index) = split(at);
+        let mut answer = None;
+        for _ in 0..4 {
+            let epoch = endpoints.epoch();
+            let id = endpoints.handle(at);
+            let mut bits = endpoints.enabled.bits(bank) & endpoints.tagged(self.filter.tags, bank);
+            if !probing && !self.panic {
+                bits &= endpoints.routable.bits(bank);
+            }
+            if let Some(tier) = self.filter.tier {
+                bits &= endpoints.tier(tier).bits(bank);
+            }
+            if self.filter.confined && !self.filter.zones().is_empty() {
+                bits &= zones(endpoints, &self.filter, bank);
+            }
+            answer = (bits >> index & 1 == 1).then_some(id);
+            // What was read stood together if the epoch still does. After four changes in a row, each of the bits stood
+            // at some instant of this call, and the handle is of the one that the slot had.
+            fence(Ordering::Acquire);
+            if endpoints.epoch() == epoch {
+                break;
+            }
+        }
+        answer.filter(|id| endpoints.generation(at) == id.key().generation())
+    }
+
+    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the primary group's.
+    pub fn next_probe<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        after: Option<u16>,
+    ) -> Option<u16> {
+        if !self.probes {
+            return None;
+        }
+        let from = after.map_or(0, |slot| slot as u32 + 1);
+        (from as usize / 32..BANKS).find_map(|bank| {
+            let waiting = endpoints.half_open.bits(bank);
+            let bits = if waiting == 0 {
+                0
+            } else {
+                let steps = (0..=self.step).filter_map(|number| self.step(endpoints, number));
+                waiting
+                    & steps.fold(0, |bits, step| {
+                        bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)
+                    })
+            };
+            Bits(bits).map(|index| slot(bank, index)).find(|&slot| slot as u32 >= from)
+        })
+    }
+
+    /// Why nobody can be had. O(banks), and O(open breakers) if it is they.
+    pub fn diagnose<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        now: Instant,
+        tried: &Barred,
+    ) -> SelectError {
+        let filter = &self.filter;
+        let any = |bits: &dyn Fn(usize) -> u32| (0..BANKS).any(|bank| bits(bank) != 0);
+        if endpoints.members.is_empty() {
+            return SelectError::Empty;
+        }
+        let tagged = |bank| {
+            let tier = filter.tier.map_or(u32::MAX, |tier| endpoints.tier(tier).bits(bank));
+            endpoints.members.bits(bank) & endpoints.tagged(filter.tags, bank) & tier
+        };
+        if !any(&tagged) {
+            return SelectError::NoTagMatch;
+        }
+        let confined = filter.confined && !filter.zones().is_empty();
+        let here = |bank| if confined { tagged(bank) & zones(endpoints, filter, bank) } else { tagged(bank) };
+        if !any(&here) {
+            return SelectError::NoZoneMatch;
+        }
+        let may = |bank| {
+            let condition =
+                if self.panic { endpoints.enabled.bits(bank) } else { endpoints.routable.bits(bank) };
+            here(bank) & condition
+        };
+        if any(&may) {
+            let untried = (0..BANKS).flat_map(|bank| Bits(may(bank)).map(move |index| slot(bank, index)));
+            let mut untried = untried.filter(|&slot| !tried.contains(slot));
+            return if untried.next().is_some() { SelectError::AllAtCapacity } else { SelectError::AllTried };
+        }
+        let broken = (0..BANKS)
+            .flat_map(|bank| {
+                let bits = here(bank) & endpoints.enabled.bits(bank) & endpoints.broken.bits(bank);
+                Bits(bits).map(move |index| slot(bank, index))
+            })
+            .filter(|&slot| endpoints.is_healthy(slot));
+        let wait = broken.map(|slot| endpoints.breaker_wait(slot, tick(now))).min();
+        match wait {
+            Some(ticks) => {
+                SelectError::AllBreakersOpen { retry_at: now + Duration::from_micros((ticks as u64) << 10) }
+            }
+            None => SelectError::AllUnhealthy,
+        }
+    }
+}
