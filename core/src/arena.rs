@@ -131,6 +131,14 @@ impl<T, const BANKS: usize, const PER_BANK: usize> Arena<T, BANKS, PER_BANK> {
         Ok(unsafe { self.values[bank][index].assume_init_ref() })
     }
 
+    /// The key and the value in `slot`, if there is one. O(1).
+    pub fn at(&self, slot: u16) -> Option<(Key, &T)> {
+        let (bank, index) = split(slot);
+        let generation = *self.generations.get(bank)?.get(index as usize)?;
+        let key = Key { slot, generation };
+        self.get(key).ok().map(|value| (key, value))
+    }
+
     /// The value of `key`, to change. O(1).
     ///
     /// # Errors

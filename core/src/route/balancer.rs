@@ -4,7 +4,10 @@ use super::breaker;
 use super::endpoints::Endpoints;
 use super::lease::{Leasing, Outcome, Ticket, sealed};
 use super::options::tick;
-use super::{AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Strategy, UpdateError};
+use super::{
+    AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Selector, Strategy,
+    TooManySelectors, UpdateError,
+};
 use crate::arena::Stale;
 use crate::bitmap::MAX_PER_BANK;
 use crate::sync::{AtomicBool, Ordering, const_fn, with_lock};
@@ -22,7 +25,7 @@ use crate::time::{Duration, Instant};
 /// # Examples
 ///
 /// ```
-/// use trilane::route::{Balancer, Endpoint, Options, Request, RoundRobin, Selector};
+/// use trilane::route::{Balancer, Endpoint, Options, Request, RoundRobin};
 /// use trilane::time::{Duration, Instant};
 ///
 /// static BALANCER: Balancer<RoundRobin, 1, 4> = Balancer::new(RoundRobin, Options::new());
@@ -31,7 +34,7 @@ use crate::time::{Duration, Instant};
 /// let a = BALANCER.add(&Endpoint::new(1), now)?;
 /// let b = BALANCER.add(&Endpoint::new(2), now)?;
 ///
-/// let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42)?;
+/// let mut selector = BALANCER.selector::<1>(42)?;
 /// let first = selector.select(&Request::ANY, now)?;
 /// let second = selector.select(&Request::ANY, now)?;
 /// assert_ne!(first.endpoint(), second.endpoint());
@@ -238,6 +241,19 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balance
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
+    /// A selector of this balancer, with its own stripe and room for `CLASSES` filters ([`Filter::ANY`](super::Filter::ANY)
+    /// is one); see [`Selector::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`TooManySelectors`]: each stripe has one.
+    pub fn selector<const CLASSES: usize>(
+        &self,
+        seed: u64,
+    ) -> Result<Selector<&Self, S, BANKS, PER_BANK, STRIPES, CLASSES>, TooManySelectors> {
+        Selector::new(self, seed)
+    }
+
     /// Adds an endpoint. O(N), of which O(banks) in the critical section.
     ///
     /// # Errors

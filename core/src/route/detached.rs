@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::lease::{Lease, Leasing, Ticket};
+use super::lease::{Lease, Leasing};
 use crate::arena::{Arena, Key, Stale};
 use crate::bitmap::MAX_PER_BANK;
 use crate::sync::{Guarded, const_fn, with_lock};
@@ -31,9 +31,8 @@ impl<B: Deref<Target: Leasing>> fmt::Display for DetachError<B> {
 
 impl<B: Deref<Target: Leasing>> core::error::Error for DetachError<B> {}
 
-struct Entry<B> {
-    balancer: B,
-    ticket: Ticket,
+struct Entry<B: Deref<Target: Leasing>> {
+    lease: Lease<B>,
     expires: Instant,
 }
 
@@ -42,7 +41,8 @@ struct Entry<B> {
 /// For requests whose answer comes in another context, by a number on the wire say: the number is a [`DetachedId`]. One
 /// that is never answered expires, and then counts as released without a verdict.
 ///
-/// Each operation runs in the critical section; expiring looks at one bank in each.
+/// Each operation takes the critical section once; what it releases, it releases outside. When the table is dropped, so are
+/// its leases.
 ///
 /// # Examples
 ///
@@ -53,18 +53,21 @@ struct Entry<B> {
 /// static AWAITED: DetachedLeases<&Balancer<RoundRobin, 1, 4>, 1, 8> = DetachedLeases::new();
 /// # let now = Instant::ZERO;
 /// # BALANCER.add(&Endpoint::new(1), now).unwrap();
-/// # let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42).unwrap();
+/// # let mut selector = BALANCER.selector::<1>(42).unwrap();
 /// let lease = selector.select(&Request::ANY, now).unwrap();
 /// let id = lease.detach(&AWAITED, now + Duration::from_secs(10)).unwrap();
 /// // ... the answer has come:
 /// assert!(AWAITED.succeed(id, Duration::from_millis(4), now).is_ok());
 /// assert!(AWAITED.fail(id, now).is_err()); // it ends once
 /// ```
-pub struct DetachedLeases<B, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK> {
+pub struct DetachedLeases<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK>
+{
     entries: Guarded<Arena<Entry<B>, BANKS, PER_BANK>>,
 }
 
-impl<B, const BANKS: usize, const PER_BANK: usize> DetachedLeases<B, BANKS, PER_BANK> {
+impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
+    DetachedLeases<B, BANKS, PER_BANK>
+{
     const_fn! {
     /// An empty table.
     pub const fn new() -> Self {
@@ -73,8 +76,8 @@ impl<B, const BANKS: usize, const PER_BANK: usize> DetachedLeases<B, BANKS, PER_
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Arena<Entry<B>, BANKS, PER_BANK>) -> T) -> T {
-        // SAFETY: Guarded Invariant: the callers below only move entries in and out, and none of them is dropped or
-        // cloned inside, so no code of others comes back here.
+        // SAFETY: Guarded Invariant: the callers below only move entries in and out and look at their times; no entry is
+        // dropped inside, so no code of others comes back here.
         with_lock(|cs| unsafe { self.entries.with(cs, f) })
     }
 }
@@ -83,8 +86,7 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
     DetachedLeases<B, BANKS, PER_BANK>
 {
     fn take(&self, id: DetachedId) -> Result<Lease<B>, Stale> {
-        let entry = self.with(|entries| entries.remove(id.0))?;
-        Ok(Lease::from_parts(entry.balancer, entry.ticket))
+        self.with(|entries| entries.remove(id.0)).map(|entry| entry.lease)
     }
 
     /// Gives the lease back to an owner. O(1).
@@ -123,18 +125,18 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
         self.take(id).map(drop)
     }
 
-    /// Releases those whose time is over at `now`; returns how many. O(entries), one entry in each critical section.
+    /// Releases those whose time is over at `now`; returns how many. O(entries); each entry is looked at and taken in a
+    /// critical section of its own.
     pub fn expire(&self, now: Instant) -> usize {
-        let mut expired = 0;
-        loop {
-            let over = self.with(|entries| {
-                let over = entries.iter().find(|(_, entry)| entry.expires <= now).map(|(key, _)| key);
-                over.and_then(|key| entries.remove(key).ok())
-            });
-            let Some(entry) = over else { return expired };
-            drop(Lease::from_parts(entry.balancer, entry.ticket));
-            expired += 1;
-        }
+        (0..BANKS as u16 * MAX_PER_BANK as u16)
+            .filter(|&slot| {
+                let over = self.with(|entries| {
+                    let (key, entry) = entries.at(slot)?;
+                    if entry.expires <= now { entries.remove(key).ok() } else { None }
+                });
+                over.map(drop).is_some()
+            })
+            .count()
     }
 
     /// How many there are. O(banks).
@@ -160,16 +162,14 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
         table: &DetachedLeases<B, BANKS, PER_BANK>,
         expires: Instant,
     ) -> Result<DetachedId, DetachError<B>> {
-        let (balancer, ticket) = self.into_parts();
-        let kept = table.with(|entries| entries.insert(Entry { balancer, ticket, expires }));
-        match kept {
-            Ok(key) => Ok(DetachedId(key)),
-            Err(Entry { balancer, ticket, .. }) => Err(DetachError(Lease::from_parts(balancer, ticket))),
-        }
+        let kept = table.with(|entries| entries.insert(Entry { lease: self, expires }));
+        kept.map(DetachedId).map_err(|entry| DetachError(entry.lease))
     }
 }
 
-impl<B, const BANKS: usize, const PER_BANK: usize> Default for DetachedLeases<B, BANKS, PER_BANK> {
+impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize> Default
+    for DetachedLeases<B, BANKS, PER_BANK>
+{
     fn default() -> Self {
         Self::new()
     }

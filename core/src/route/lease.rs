@@ -104,12 +104,8 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
         balancer.end(&ticket, outcome);
     }
 
-    pub(super) fn from_parts(balancer: B, ticket: Ticket) -> Self {
-        Self { balancer, ticket }
-    }
-
     #[inline(always)]
-    pub(super) fn into_parts(self) -> (B, Ticket) {
+    fn into_parts(self) -> (B, Ticket) {
         let lease = core::mem::ManuallyDrop::new(self);
         // SAFETY: the lease is not dropped and not used again, so the reference is moved out once.
         (unsafe { core::ptr::read(&lease.balancer) }, lease.ticket)

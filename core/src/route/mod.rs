@@ -16,7 +16,7 @@
 //! RADIOS.add(&Endpoint::new(0xA2).zone(near).cap(4), now)?;
 //! let far = RADIOS.add(&Endpoint::new(0xB1).zone(Zone::of::<1>()), now)?;
 //!
-//! let mut selector: Selector<_, _, 1, 8, 1, 2> = Selector::new(&RADIOS, 0x5eed)?;
+//! let mut selector = RADIOS.selector::<2>(0x5eed)?;
 //! let here = selector.class(Filter::ANY.prefer(near)?)?;
 //! let lease = selector.select(&Request::new(here), now)?;
 //! assert_ne!(lease.endpoint(), far);
