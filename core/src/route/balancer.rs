@@ -367,9 +367,9 @@ where
         let slot = ticket.endpoint.slot();
         endpoints.stripe(ticket.stripe).end(slot, outcome.verdict());
         if ticket.exact {
-            endpoints.unreserve(slot);
+            let count = endpoints.unreserve(slot);
             if self.strategy.needs().exact_counts {
-                self.strategy.ended(endpoints, slot);
+                self.strategy.ended(endpoints, slot, count);
             }
         }
         // What an endpoint that has gone did says nothing of the one that has its slot now.

@@ -172,13 +172,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         false
     }
 
-    /// An exactly counted lease has ended. Any context.
+    /// An exactly counted lease has ended; returns how many there were with it. Any context.
     #[inline]
-    pub(super) fn unreserve(&self, slot: u16) {
-        let before = self.exact.at(slot).0.fetch_sub(1, Ordering::AcqRel);
+    pub(super) fn unreserve(&self, slot: u16) -> u32 {
+        // Of the one order that strategies go by who look at their own words after it; it costs what AcqRel costs.
+        let before = self.exact.at(slot).0.fetch_sub(1, Ordering::SeqCst);
         if before == self.caps.get(slot) {
             self.settle_full(slot);
         }
+        before
     }
 
     /// Brings the bit in `full` to what cap and count say; the same reasoning as the Settled Invariant's.

@@ -251,9 +251,9 @@ where
 
     /// A reservation comes to nothing.
     fn unreserve(&self, slot: u16) {
-        self.balancer.endpoints.unreserve(slot);
+        let count = self.balancer.endpoints.unreserve(slot);
         if self.balancer.strategy.needs().exact_counts {
-            self.balancer.strategy.ended(&self.balancer.endpoints, slot);
+            self.balancer.strategy.ended(&self.balancer.endpoints, slot, count);
         }
     }
 

@@ -8,6 +8,7 @@ mod round_robin;
 pub use round_robin::RoundRobin;
 
 use super::{Candidates, Endpoints, Random, RoutingKey};
+use crate::bitmap::split;
 
 /// What a strategy has the balancer keep for it. All off: nothing is counted or kept that it doesn't use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         let _ = (pool, cache, random);
     }
 
-    /// One of the candidates; `None` only if there are none.
+    /// One of the candidates; `None` if there are none, or if all that aren't barred are full: the selector then looks
+    /// itself.
     ///
     /// Attempt 0 is the one step of a select; what comes after it in the same select must not step again, and should not
     /// give what is [barred](Barred): the selector looks itself after four attempts.
@@ -56,9 +58,10 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         turn: &mut Turn<'_>,
     ) -> Option<u16>;
 
-    /// A lease on `slot` has ended, in any context. Only with [`Needs::exact_counts`].
-    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
-        let _ = (endpoints, slot);
+    /// A lease on `slot` has ended, in any context; it was one of `count`, itself included, in the order in which leases
+    /// begin and end: no fall of the count is skipped by all. Only with [`Needs::exact_counts`].
+    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
+        let _ = (endpoints, slot, count);
     }
 
     /// Members or weights have changed: a build has to begin anew. Only with [`Needs::builds`]; the balancer sees to it
@@ -129,6 +132,12 @@ impl Barred {
     #[inline]
     pub fn contains(&self, slot: u16) -> bool {
         self.slots.iter().take(self.count as usize).any(|&barred| barred == slot)
+    }
+
+    /// Those in a bank, one bit each.
+    pub fn bits(&self, bank: usize) -> u32 {
+        let barred = self.slots.iter().take(self.count as usize).map(|&slot| split(slot));
+        barred.filter(|&(of, _)| of == bank).fold(0, |bits, (_, index)| bits | 1 << index)
     }
 
     /// Whether nothing is.
