@@ -242,7 +242,7 @@ fn the_hosts_benches_stand_beside_peers() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(text.starts_with("host: the router beside others, each operation\n  []\n"), "{text}");
     assert!(text.contains("other    40.0         0.00                0.250\n"), "{text}");
-    assert!(text.ends_with("  fast  rr 16  20  10.0  40.0  other  yes\n"), "{text}");
+    assert!(text.ends_with("  fast  rr 16  20  10.0  40.0  other  1 of 1\n"), "{text}");
 
     let json = board(&workspace, &["bench", "--on", "host", "--no-callgrind", "--json"]);
     let lines: Vec<String> = stdout(&json).lines().map(str::to_owned).collect();

@@ -88,6 +88,8 @@ pub enum Footnote {
     RingForMaglev,
     /// No caps.
     WithoutCaps,
+    /// No measure of its own.
+    LatenciesAreGiven,
     /// Changes take effect in the change itself.
     PaidInTheChange,
     /// No filter in the request.
@@ -109,6 +111,7 @@ impl Footnote {
             Self::BehindAMutex => "takes &mut self: threads share it behind a std Mutex",
             Self::RingForMaglev => "no Maglev: its ring",
             Self::WithoutCaps => "no caps: without",
+            Self::LatenciesAreGiven => "its latencies are given: a release updates no average",
             Self::PaidInTheChange => "rebuilds within the change: compare the row `…-and-first`",
             Self::ClassBuiltIn => {
                 "its requests have no filter: the one class there is is built into the snapshot"
@@ -140,6 +143,9 @@ pub trait Contender: Sized + Sync + 'static {
 
     /// An endpoint that has left is back.
     fn add(&self, endpoint: usize);
+
+    /// What changes have left for later is done now.
+    fn settle(&self) {}
 }
 
 /// What selects in one thread.

@@ -32,6 +32,10 @@ pub enum Op {
     HealthAndFirst,
     /// An endpoint leaves or comes back, and a select.
     MemberAndFirst,
+    /// An endpoint reports its load, and a select.
+    ReportAndFirst,
+    /// An endpoint leaves or comes back, and all that follows from it is done.
+    MemberAndBuild,
     /// An endpoint goes down or comes up.
     Health,
     /// An endpoint reports its load.
@@ -54,6 +58,8 @@ impl Op {
             Self::MemberFirst => "member-first",
             Self::HealthAndFirst => "health-and-first",
             Self::MemberAndFirst => "member-and-first",
+            Self::ReportAndFirst => "report-and-first",
+            Self::MemberAndBuild => "member-and-build",
             Self::Health => "health",
             Self::Report => "report",
             Self::Remove => "remove",
@@ -67,7 +73,12 @@ impl Op {
             Self::Headline => SELECTS_A_CHANGE,
             Self::Remove | Self::Add => MOVED,
             Self::Select | Self::Lease | Self::Threads | Self::Health | Self::Report => BATCH,
-            Self::HealthFirst | Self::MemberFirst | Self::HealthAndFirst | Self::MemberAndFirst => 2,
+            Self::HealthFirst
+            | Self::MemberFirst
+            | Self::HealthAndFirst
+            | Self::MemberAndFirst
+            | Self::ReportAndFirst
+            | Self::MemberAndBuild => 2,
         }
     }
 }

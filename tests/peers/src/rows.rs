@@ -61,11 +61,14 @@ pub fn stages() -> Vec<Stage> {
     for strategy in Strategy::ALL {
         let mut ops = vec![Op::HealthFirst, Op::HealthAndFirst, Op::MemberFirst, Op::MemberAndFirst];
         match strategy {
-            Strategy::RoundRobin | Strategy::Ring | Strategy::Maglev => {
-                ops.extend([Op::Health, Op::Remove, Op::Add])
+            Strategy::RoundRobin => ops.extend([Op::Health, Op::Remove, Op::Add]),
+            Strategy::Ring | Strategy::Maglev => {
+                ops.extend([Op::MemberAndBuild, Op::Health, Op::Remove, Op::Add]);
             }
             Strategy::LeastConnections => ops.push(Op::Health),
-            Strategy::LeastLoad | Strategy::Adaptive => ops.extend([Op::Health, Op::Report]),
+            Strategy::LeastLoad | Strategy::Adaptive => {
+                ops.extend([Op::Health, Op::Report, Op::ReportAndFirst]);
+            }
             _ => {}
         }
         stages.push(stage(strategy, LARGEST, true, false, &ops));

@@ -32,7 +32,7 @@ pub trait Side {
     fn is_slow(&self) -> bool;
 }
 
-/// A contender with its workers. Both live as long as the program: a few rows share them, then they are let go.
+/// A contender with its workers. A few rows share it; then it is leaked, since workers refer to it.
 pub struct Of<C: Contender> {
     name: &'static str,
     footnotes: Vec<Footnote>,
@@ -107,6 +107,12 @@ impl<C: Contender> Of<C> {
     fn change_members(&mut self) {
         let (endpoint, gone) = self.flip();
         if gone { self.contender.remove(endpoint) } else { self.contender.add(endpoint) }
+    }
+
+    fn report(&mut self) {
+        self.next_turn();
+        // Below 700, as at the beginning.
+        self.contender.report(self.candidates[self.turn], (self.keys.next() >> 55) as u16);
     }
 
     fn lease(&mut self) {
@@ -257,6 +263,7 @@ impl<C: Contender> Side for Of<C> {
             Op::MemberFirst => return self.first(operations, Self::change_members, false),
             Op::HealthAndFirst => return self.first(operations, Self::change_health, true),
             Op::MemberAndFirst => return self.first(operations, Self::change_members, true),
+            Op::ReportAndFirst => return self.first(operations, Self::report, true),
             Op::Remove => return self.moved(operations, true),
             Op::Add => return self.moved(operations, false),
             Op::Select => {
@@ -270,10 +277,12 @@ impl<C: Contender> Side for Of<C> {
             Op::Lease => clock.time(|| (0..operations).for_each(|_| self.lease())),
             Op::Health => clock.time(|| (0..operations).for_each(|_| self.change_health())),
             Op::Report => clock.time(|| {
+                (0..operations).for_each(|_| self.report());
+            }),
+            Op::MemberAndBuild => clock.time(|| {
                 for _ in 0..operations {
-                    self.next_turn();
-                    // Below 700, as at the beginning.
-                    self.contender.report(self.candidates[self.turn], (self.keys.next() >> 55) as u16);
+                    self.change_members();
+                    self.contender.settle();
                 }
             }),
         }

@@ -14,17 +14,19 @@ pub struct Reached<'a> {
     pub own: &'a Row,
     /// The fastest peer's at the same.
     pub peer: Option<&'a Row>,
-    /// Whether all rows are fast enough and none allocates.
-    pub met: bool,
+    /// How many rows it is about.
+    pub rows: usize,
+    /// How many of them are fast enough and don't allocate.
+    pub met: usize,
 }
 
 /// Holds the rows against the goal. None if it is about none of them.
 pub fn reached<'a>(goal: &'a Goal, rows: &[Beside<'a>]) -> Option<Reached<'a>> {
     let its: Vec<&Beside> = rows.iter().filter(|row| goal.ops.contains(&row.own.op)).collect();
     let slowest = its.iter().max_by(|a, b| a.own.ns.total_cmp(&b.own.ns))?;
-    let met = its.iter().all(|row| row.own.ns <= goal.ns && row.own.allocations == 0.0);
+    let met = its.iter().filter(|row| row.own.ns <= goal.ns && row.own.allocations == 0.0).count();
     let peer = slowest.peers.iter().copied().min_by(|a, b| a.ns.total_cmp(&b.ns));
-    Some(Reached { goal, own: slowest.own, peer, met })
+    Some(Reached { goal, own: slowest.own, peer, rows: its.len(), met })
 }
 
 /// The footnotes, numbered as they come.
@@ -61,7 +63,7 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
         }
     }
     let mut goal_lines = vec![["goal", "at", "ns", "ours", "peer", "who", "met"].map(String::from).to_vec()];
-    for Reached { goal, own, peer, met } in goals {
+    for Reached { goal, own, peer, rows, met } in goals {
         let who = peer.map(|peer| format!("{}{}", peer.who, notes.marks(peer)));
         goal_lines.push(vec![
             goal.goal.clone(),
@@ -70,7 +72,7 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
             format!("{:.1}", own.ns),
             peer.map(|peer| format!("{:.1}", peer.ns)).unwrap_or_default(),
             who.unwrap_or_default(),
-            if *met { "yes" } else { "no" }.to_owned(),
+            format!("{met} of {rows}"),
         ]);
     }
     text += &table::render(&lines, 3);
@@ -79,7 +81,7 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
         text += &format!("  [{number}] {note}\n");
     }
     if !goals.is_empty() {
-        text += "goals: at most so many ns and no allocation; trilane's slowest row, and the fastest peer at the same\n";
+        text += "goals: at most so many ns and no allocation; trilane's slowest row, the fastest peer at the same, how many rows meet it\n";
         text += &table::render(&goal_lines, 2);
     }
     text
@@ -147,13 +149,14 @@ pub fn goal_to_json(board: &str, reached: &Reached<'_>) -> String {
         op: &'a str,
         n: u32,
         ns: f64,
-        met: bool,
+        rows: usize,
+        met: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         peer: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         peer_ns: Option<f64>,
     }
-    let Reached { goal, own, peer, met } = reached;
+    let Reached { goal, own, peer, rows, met } = reached;
     let object = Object {
         board,
         goal: &goal.goal,
@@ -161,6 +164,7 @@ pub fn goal_to_json(board: &str, reached: &Reached<'_>) -> String {
         op: &own.op,
         n: own.n,
         ns: own.ns,
+        rows: *rows,
         met: *met,
         peer: peer.map(|peer| peer.who.as_str()),
         peer_ns: peer.map(|peer| peer.ns),
@@ -200,10 +204,10 @@ mod tests {
                 "  ns = median; ratio = trilane's ns / ns",
                 "  [1] no tags",
                 "  [2] slow",
-                "goals: at most so many ns and no allocation; trilane's slowest row, and the fastest peer at the same",
-                "  goal    at              ns  ours  peer         who  met",
-                "  select  rr-select 16    20  10.0  40.0  walk[2][1]  yes",
-                "  health  rr-health 1000  10  12.5                     no",
+                "goals: at most so many ns and no allocation; trilane's slowest row, the fastest peer at the same, how many rows meet it",
+                "  goal    at              ns  ours  peer         who     met",
+                "  select  rr-select 16    20  10.0  40.0  walk[2][1]  1 of 1",
+                "  health  rr-health 1000  10  12.5                    0 of 1",
             ]
         );
     }
@@ -213,7 +217,7 @@ mod tests {
         let mut measured = measured();
         measured.rows[0].allocations = 0.1;
         let rows = beside(&measured.rows).expect("fits");
-        assert!(!reached(&measured.goals[0], &rows).expect("has rows").met);
+        assert_eq!(reached(&measured.goals[0], &rows).expect("has rows").met, 0);
         let other = Goal { goal: "other".into(), ns: 1.0, ops: vec!["ring-select".into()] };
         assert_eq!(reached(&other, &rows), None);
     }
@@ -234,7 +238,7 @@ mod tests {
         let goal = reached(&measured.goals[0], &rows).expect("has rows");
         assert_eq!(
             goal_to_json("host", &goal),
-            r#"{"board":"host","goal":"select","at_most_ns":20.0,"op":"rr-select","n":16,"ns":10.0,"met":true,"peer":"walk","peer_ns":40.0}"#
+            r#"{"board":"host","goal":"select","at_most_ns":20.0,"op":"rr-select","n":16,"ns":10.0,"rows":1,"met":1,"peer":"walk","peer_ns":40.0}"#
         );
     }
 }

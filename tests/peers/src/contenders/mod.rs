@@ -39,9 +39,9 @@ pub fn sides(strategy: Strategy, world: &World) -> Vec<Box<dyn Side>> {
     }
     if !matches!(strategy, Strategy::Ring | Strategy::Maglev) {
         let walk = map_walk::MapWalk::new(strategy, world);
-        sides.push(Box::new(Of::new("map walk", Vec::new(), walk, world)));
+        sides.push(Box::new(Of::new("map walk", reconstructed(strategy), walk, world)));
     }
-    let mut notes = if strategy == Strategy::Maglev { vec![Footnote::RingForMaglev] } else { Vec::new() };
+    let mut notes = reconstructed(strategy);
     notes.extend(world.filtered.then_some(Footnote::ClassBuiltIn));
     let snapshot = snapshot::Snapshots::new(strategy, world);
     sides.push(Box::new(
@@ -49,6 +49,14 @@ pub fn sides(strategy: Strategy, world: &World) -> Vec<Box<dyn Side>> {
             .rebuilds(|op| matches!(op, Op::HealthFirst | Op::MemberFirst)),
     ));
     sides
+}
+
+fn reconstructed(strategy: Strategy) -> Vec<Footnote> {
+    match strategy {
+        Strategy::Maglev => vec![Footnote::RingForMaglev],
+        Strategy::LeastLatency => vec![Footnote::LatenciesAreGiven],
+        _ => Vec::new(),
+    }
 }
 
 fn notes(world: &World, always: &[Footnote], when_filtered: Footnote) -> Vec<Footnote> {

@@ -133,7 +133,7 @@ where
     type Worker = Selecting<S, BANKS, KEYED>;
 
     fn worker(&'static self) -> Self::Worker {
-        assert!(self.balancer.finish_build(), "nobody else builds");
+        self.settle();
         let mut selector = Selector::new(&self.balancer, 7).expect("there is a stripe");
         let class = selector.class(self.filter).expect("there is a class");
         let mut selecting = Selecting { selector, class, trilane: self };
@@ -160,6 +160,10 @@ where
 
     fn add(&self, endpoint: usize) {
         self.insert(endpoint);
+    }
+
+    fn settle(&self) {
+        assert!(self.balancer.finish_build(), "nobody else builds");
     }
 }
 
