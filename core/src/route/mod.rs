@@ -111,5 +111,5 @@ pub use request::Request;
 pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
 pub use ring::Ring;
 pub use selector::Selector;
-pub use strategies::{Barred, Needs, Pool, RoundRobin, Strategy, Turn};
+pub use strategies::{Barred, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom};
 pub use table::{HashTable, MAX_WEIGHT, Member, Progress};

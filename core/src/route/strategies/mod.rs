@@ -3,9 +3,14 @@
 //! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of requests is
 //! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
 
+mod power_of_two;
 mod round_robin;
+mod unbarred;
+mod uniform_random;
 
+pub use power_of_two::PowerOfTwo;
 pub use round_robin::RoundRobin;
+pub use uniform_random::UniformRandom;
 
 use super::{Candidates, Endpoints, Random, RoutingKey};
 use crate::bitmap::split;
@@ -138,6 +143,11 @@ impl Barred {
     pub fn bits(&self, bank: usize) -> u32 {
         let barred = self.slots.iter().take(self.count as usize).map(|&slot| split(slot));
         barred.filter(|&(of, _)| of == bank).fold(0, |bits, (_, index)| bits | 1 << index)
+    }
+
+    /// What is barred, in any order; a slot may come twice.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.slots.iter().copied().take(self.count as usize)
     }
 
     /// Whether nothing is.
