@@ -1,9 +1,10 @@
-//! What boards share whatever their architecture: [`Alarm`], [`Register`], and `semihost` (console and exit status; only on
-//! chips).
+//! What boards share whatever their architecture: [`Alarm`], [`Register`], [`software_irq!`], and `semihost` (console and
+//! exit status; only on chips).
 
 #![no_std]
 
 mod alarm;
+mod irq;
 mod register;
 #[cfg(target_os = "none")]
 pub mod semihost;

@@ -44,5 +44,5 @@ pub use {
     interrupt_mode::{Bound, InterruptMode, Line},
     soft_irq::{Irq, SoftIrq},
     thread_mode::{Nudge, OneCore, ThreadMode},
-    trilane_chip::{Register, semihost},
+    trilane_chip::{Register, semihost, software_irq},
 };

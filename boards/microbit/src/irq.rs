@@ -7,16 +7,7 @@ use crate::vectors::SOFT_IRQ;
 
 static SOFT: SoftIrq = SoftIrq::new(SOFT_IRQ);
 
-/// Makes `handler` what the interrupt runs, in place of any other.
-pub fn bind(handler: fn()) {
-    SOFT.bind(handler);
-}
-
-/// Pends the interrupt. In thread mode, unless interrupts are masked, the handler has run when this returns.
-#[inline]
-pub fn trigger() {
-    SOFT.trigger();
-}
+trilane_cortex_m::software_irq!(SOFT);
 
 /// Pends the interrupt `micros` from now, up to 71 minutes, in place of an earlier call's: for what has to happen while the
 /// program sleeps.
@@ -32,10 +23,4 @@ pub fn trigger_after(micros: u32) {
 pub(crate) fn on_delay() {
     DELAY.stop();
     SOFT.trigger();
-}
-
-/// The handler of the pended interrupt.
-#[inline]
-pub(crate) fn on_trigger() {
-    SOFT.on_interrupt();
 }

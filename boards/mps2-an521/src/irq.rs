@@ -9,19 +9,10 @@ use crate::vectors::SOFT_IRQ;
 
 static SOFT: SoftIrq = SoftIrq::new(SOFT_IRQ);
 
+trilane_cortex_m::software_irq!(SOFT);
+
 // SAFETY: the first half of the DUALTIMER of the SSE-200.
 const DELAY: HalfTimer = unsafe { HalfTimer::at(0x5000_2000) };
-
-/// Makes `handler` what the interrupt runs, in place of any other.
-pub fn bind(handler: fn()) {
-    SOFT.bind(handler);
-}
-
-/// Pends the interrupt. In thread mode, unless interrupts are masked, the handler has run when this returns.
-#[inline]
-pub fn trigger() {
-    SOFT.trigger();
-}
 
 /// Pends the interrupt `micros` from now, up to 214 s, in place of an earlier call's: for what has to happen while the
 /// program sleeps.
@@ -35,10 +26,4 @@ pub(crate) fn on_dual_timer() {
         DELAY.stop();
         NVIC::pend(SOFT_IRQ);
     }
-}
-
-/// The handler of the pended interrupt.
-#[inline]
-pub(crate) fn on_trigger() {
-    SOFT.on_interrupt();
 }

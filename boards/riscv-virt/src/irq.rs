@@ -16,16 +16,7 @@ use crate::time::TICKS_PER_MICRO;
 
 static SOFT: SoftIrq = SoftIrq::new();
 
-/// Makes `handler` what the interrupt runs, in place of any other.
-pub fn bind(handler: fn()) {
-    SOFT.bind(handler);
-}
-
-/// Pends the interrupt. In thread mode, unless interrupts are masked, the handler has run when this returns.
-#[inline]
-pub fn trigger() {
-    SOFT.trigger();
-}
+trilane_chip::software_irq!(SOFT);
 
 /// Pends the interrupt `micros` from now, in place of an earlier call's: for what has to happen while the program sleeps.
 pub fn trigger_after(micros: u32) {
@@ -36,12 +27,6 @@ pub fn trigger_after(micros: u32) {
 pub(crate) fn on_delay() {
     set_timer(u64::MAX);
     SOFT.trigger();
-}
-
-/// The handler of the pended interrupt.
-#[inline]
-pub(crate) fn on_trigger() {
-    SOFT.on_interrupt();
 }
 
 /// Enables the interrupts on the hart that calls.
