@@ -378,11 +378,14 @@ where
         }
         let succeeded = matches!(outcome, Outcome::Succeeded(..));
         let (Outcome::Succeeded(_, now) | Outcome::Failed(now)) = outcome else { return };
-        if let Outcome::Succeeded(latency, _) = outcome
-            && self.strategy.needs().latencies
-        {
-            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-            endpoints.record_latency(ticket.stripe, slot, micros, tick(now));
+        if self.strategy.needs().latencies {
+            match outcome {
+                Outcome::Succeeded(latency, _) => {
+                    let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+                    endpoints.record_latency(slot, micros, tick(now));
+                }
+                _ => endpoints.record_failure(slot, tick(now)),
+            }
         }
         match ticket.probe() {
             Some(probe) => endpoints.judge(slot, probe, succeeded, now),

@@ -8,6 +8,7 @@
 //! The share follows Envoy's overprovisioning factor: a step whose routable share is *h* takes min(1, 1.4 *h*).
 
 use super::candidates::Candidates;
+use super::changes::Dirt;
 use super::endpoints::Endpoints;
 use super::options::PERMILLE;
 use super::steps::{Mask, Place, Step};
@@ -20,7 +21,7 @@ use crate::sync::Ordering;
 struct Group<C, const BANKS: usize, const PER_BANK: usize> {
     candidates: Candidates<BANKS, PER_BANK>,
     cache: C,
-    dirty: u32,
+    dirt: Dirt,
 }
 
 /// A class of requests: valid while the epoch stands.
@@ -59,7 +60,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let group = || Group { candidates: Candidates::new(), cache: strategy.cache(), dirty: u32::MAX };
+        let group = || Group { candidates: Candidates::new(), cache: strategy.cache(), dirt: Dirt::ALL };
         Self {
             filter,
             epoch: 0,
@@ -151,7 +152,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         }
         let group = if spilled { &mut self.other } else { &mut self.primary };
         let pool = Pool { candidates: &group.candidates, endpoints, stripe };
-        let mut turn = Turn { random, key, attempt, barred, dirty: &mut group.dirty };
+        let mut turn = Turn { random, key, attempt, barred, dirt: &mut group.dirt };
         strategy.pick(&pool, &mut group.cache, &mut turn)
     }
 
@@ -171,12 +172,6 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             self.fill_other(strategy, endpoints, stripe, random);
         }
         if spilled { self.other.candidates.words() } else { self.primary.candidates.words() }
-    }
-
-    /// Ranks have changed in these banks.
-    pub fn soil(&mut self, banks: u32) {
-        self.primary.dirty |= banks;
-        self.other.dirty |= banks;
     }
 
     // === Making it anew ===
@@ -211,11 +206,11 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
         self.capped = !endpoints.capped.is_empty();
         let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
-        self.primary.dirty |= banks;
+        self.primary.dirt.banks |= banks;
         strategy.refill(&pool, &mut self.primary.cache, random);
         if self.other_ready {
             let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
-            self.other.dirty |= banks;
+            self.other.dirt.banks |= banks;
             strategy.refill(&pool, &mut self.other.cache, random);
         }
     }
@@ -346,7 +341,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         self.other.candidates.refill(|bank| can[bank], strategy.needs().lists);
         self.share_with_other(endpoints);
         let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
-        self.other.dirty = u32::MAX;
+        self.other.dirt = Dirt::ALL;
         strategy.refill(&pool, &mut self.other.cache, random);
     }
 

@@ -138,14 +138,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.touch(slot);
     }
 
-    /// Marks the slot's bank in each stripe: a rank in it has changed.
-    pub(super) fn mark(&self, slot: u16) {
-        let (bank, _) = crate::bitmap::split(slot);
-        for stripe in &self.stripes {
-            stripe.dirty.insert(bank as u32);
-        }
-    }
-
     // === Caps ===
 
     /// Counts a lease exactly; false if the endpoint is at its cap. Any context.
@@ -190,7 +182,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             let full = self.is_full(slot);
             self.full.put(slot, full);
             if self.is_full(slot) == full {
-                self.mark(slot);
+                self.ranks.note(slot);
                 return;
             }
         }

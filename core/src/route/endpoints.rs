@@ -1,5 +1,6 @@
 //! The members of a balancer as columns of atomics: who they are, where they are and what is known of them.
 
+use super::changes::Changes;
 use super::column::{Column, Set, Words};
 use super::options::{MAX_TICKS, Options};
 use super::report::Mean;
@@ -46,6 +47,7 @@ const EVERYWHERE: u32 = (1 << BANK_BITS) - 1;
 /// outside who sees the same even version before and after has read one state.
 pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
     pub(super) signals: Signals,
+    pub(super) ranks: Changes,
     pub(super) options: Options,
     pub(super) membership: AtomicU32,
 
@@ -125,6 +127,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 era: AtomicU32::new(0),
                 changes: array_of![AtomicU32::new(0); CHANGES],
             },
+            ranks: Changes::new(),
             options,
             membership: AtomicU32::new(0),
             members: Set::new(),

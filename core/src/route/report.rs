@@ -68,16 +68,23 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 self.stale.remove(slot);
                 self.schedule(slot, at);
             }
-            self.mark(slot);
+            self.ranks.note(slot);
             Ok(())
         })
     }
 
     /// A lease has ended well after `micros`.
-    pub(super) fn record_latency(&self, stripe: u8, slot: u16, micros: u32, now_tick: u32) {
-        let _ = stripe;
-        self.latencies.at(slot).record(micros, now_tick);
-        self.mark(slot);
+    pub(super) fn record_latency(&self, slot: u16, micros: u32, now_tick: u32) {
+        let average = self.latencies.at(slot);
+        let before = average.get();
+        if average.record(micros, now_tick) != before {
+            self.ranks.note(slot);
+        }
+    }
+
+    /// A lease has ended badly. How soon is not asked: failing fast is not being fast, so the average stays as it is.
+    pub(super) fn record_failure(&self, slot: u16, now_tick: u32) {
+        self.latencies.at(slot).record_failure(0, now_tick);
     }
 
     /// Counts the exchange of a score in the means it is part of; the caller is in the critical section.
@@ -96,7 +103,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             return Some(at);
         }
         self.stale.insert(slot);
-        self.mark(slot);
+        self.ranks.note(slot);
         None
     }
 

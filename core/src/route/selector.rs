@@ -102,13 +102,6 @@ where
             balancer.advance(now);
         }
         let needs = balancer.strategy.needs();
-        if needs.ranks {
-            // Every class learns in which banks a rank has changed.
-            let dirty = endpoints.stripe(self.stripe).dirty.take();
-            if dirty != 0 {
-                self.classes.iter_mut().take(self.used as usize).for_each(|class| class.soil(dirty));
-            }
-        }
         let index = if (request.class.0 as usize) < CLASSES { request.class.0 as usize } else { 0 };
         let class = &mut self.classes[index];
         if class.epoch != endpoints.epoch() {

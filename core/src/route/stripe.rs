@@ -1,7 +1,6 @@
 //! What one selector counts, on cache lines of its own.
 
 use super::column::Column;
-use crate::bitmap::Bank;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, array_of, const_fn};
 
 /// The counts of an endpoint in one stripe. They only ever rise, and wrap; so what is in flight is their difference, and
@@ -33,8 +32,6 @@ pub(super) struct Stripe<const BANKS: usize, const PER_BANK: usize> {
     /// What the four counts were when the endpoint was added.
     bases: Column<[AtomicUsize; 4], BANKS, PER_BANK>,
     claimed: AtomicBool,
-    /// The banks in which a rank has changed since the selector looked last.
-    pub dirty: Bank,
     pub errors: [AtomicUsize; super::SelectError::KINDS],
     pub refills: AtomicUsize,
 }
@@ -46,7 +43,6 @@ impl<const BANKS: usize, const PER_BANK: usize> Stripe<BANKS, PER_BANK> {
             counts: Column::of(array_of![array_of![Counts::new(); PER_BANK]; BANKS]),
             bases: Column::of(array_of![array_of![array_of![AtomicUsize::new(0); 4]; PER_BANK]; BANKS]),
             claimed: AtomicBool::new(false),
-            dirty: Bank::new(0),
             errors: array_of![AtomicUsize::new(0); super::SelectError::KINDS],
             refills: AtomicUsize::new(0),
         }

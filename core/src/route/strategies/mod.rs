@@ -3,16 +3,20 @@
 //! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of requests is
 //! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
 
+mod least_load;
 mod power_of_two;
+mod ranking;
 mod round_robin;
+mod tournament;
 mod unbarred;
 mod uniform_random;
 
+pub use least_load::LeastLoad;
 pub use power_of_two::PowerOfTwo;
 pub use round_robin::RoundRobin;
 pub use uniform_random::UniformRandom;
 
-use super::{Candidates, Endpoints, Random, RoutingKey};
+use super::{Candidates, Dirt, Endpoints, Random, RoutingKey};
 use crate::bitmap::split;
 
 /// What a strategy has the balancer keep for it. All off: nothing is counted or kept that it doesn't use.
@@ -22,10 +26,8 @@ pub struct Needs {
     pub lists: bool,
     /// [`Endpoints::exact_count`] of every endpoint, and [`Strategy::ended`].
     pub exact_counts: bool,
-    /// The latencies that leases report ([`Endpoints::latency`]), as ranks.
+    /// The latencies that leases report ([`Endpoints::latency`]).
     pub latencies: bool,
-    /// [`Turn::dirty`]: the banks in which a rank (a score, a latency, being full) has changed.
-    pub ranks: bool,
     /// [`Strategy::build`].
     pub builds: bool,
 }
@@ -109,8 +111,8 @@ pub struct Turn<'a> {
     pub attempt: u8,
     /// What must not be picked again.
     pub barred: &'a Barred,
-    /// One bit for each bank in which a rank has changed; the strategy clears what it has seen to. Of this class alone.
-    pub dirty: &'a mut u32,
+    /// Where candidates or ranks (scores, latencies, being full) have changed.
+    pub dirt: &'a mut Dirt,
 }
 
 /// Slots that a select has found full, taken or tried before: at most a few.
