@@ -113,5 +113,7 @@ pub use request::Request;
 pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
 pub use ring::Ring;
 pub use selector::Selector;
-pub use strategies::{Barred, LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom};
+pub use strategies::{
+    Barred, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom,
+};
 pub use table::{HashTable, MAX_WEIGHT, Member, Progress};
