@@ -140,28 +140,39 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     // === Caps ===
 
+    /// Sets the cap, 0 for none; the caller is in the critical section.
+    pub(super) fn set_cap(&self, slot: u16, cap: u32) {
+        self.caps.set(slot, cap);
+        // Changes nothing, but gives the new cap its place among the leases that begin and end meanwhile: those after it
+        // see the cap, those before it are seen here.
+        self.exact.at(slot).0.fetch_add(0, Ordering::AcqRel);
+        self.settle_full(slot);
+    }
+
     /// Counts a lease exactly; false if the endpoint is at its cap. Any context.
     #[inline]
     pub(super) fn reserve(&self, slot: u16) -> bool {
         let cap = self.caps.get(slot);
         let count = &self.exact.at(slot).0;
-        if cap == 0 {
-            count.fetch_add(1, Ordering::AcqRel);
-            return true;
-        }
-        let mut taken = count.load(Ordering::Relaxed);
-        while taken < cap {
-            match count.compare_exchange_weak(taken, taken + 1, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => {
-                    if taken + 1 == cap {
-                        self.settle_full(slot);
-                    }
-                    return true;
+        let before = if cap == 0 {
+            count.fetch_add(1, Ordering::AcqRel)
+        } else {
+            let mut taken = count.load(Ordering::Relaxed);
+            loop {
+                if taken >= cap {
+                    return false;
                 }
-                Err(now) => taken = now,
+                match count.compare_exchange_weak(taken, taken + 1, Ordering::AcqRel, Ordering::Relaxed) {
+                    Ok(_) => break taken,
+                    Err(now) => taken = now,
+                }
             }
+        };
+        // The cap that there is now: see `set_cap`.
+        if before.wrapping_add(1) == self.caps.get(slot) {
+            self.settle_full(slot);
         }
-        false
+        true
     }
 
     /// An exactly counted lease has ended; returns how many there were with it. Any context.
@@ -179,16 +190,16 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[cold]
     fn settle_full(&self, slot: u16) {
         loop {
-            let full = self.is_full(slot);
+            let full = self.is_at_cap(slot);
             self.full.put(slot, full);
-            if self.is_full(slot) == full {
+            if self.is_at_cap(slot) == full {
                 self.ranks.note(slot);
                 return;
             }
         }
     }
 
-    fn is_full(&self, slot: u16) -> bool {
+    fn is_at_cap(&self, slot: u16) -> bool {
         let cap = self.caps.get(slot);
         cap != 0 && self.exact_count(slot) >= cap
     }

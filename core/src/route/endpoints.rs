@@ -208,6 +208,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.exact.at(slot).0.load(Ordering::Relaxed)
     }
 
+    /// Whether the endpoint has as many leases as its cap admits. One load.
+    #[inline(always)]
+    pub fn is_full(&self, slot: u16) -> bool {
+        self.full.contains(slot)
+    }
+
     /// How many leases the endpoint has, over all stripes. O(stripes).
     pub fn in_flight(&self, slot: u16) -> u32 {
         self.stripes.iter().fold(0u32, |sum, stripe| sum.wrapping_add(stripe.in_flight(slot)))

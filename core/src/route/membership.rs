@@ -187,7 +187,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.places.set(slot, place);
         self.count_score(slot, None, score);
         self.tag_bits.set(slot, endpoint.tags.bits());
-        self.caps.set(slot, endpoint.cap.unwrap_or(0));
+        self.set_cap(slot, endpoint.cap.unwrap_or(0));
         for tag in Bits(endpoint.tags.bits()) {
             self.tags[tag as usize % TAGS].insert(slot);
         }
@@ -195,7 +195,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.tiers[endpoint.tier.index()].insert(slot);
         self.count_tier(endpoint.tier.index(), true);
         self.capped.put(slot, endpoint.cap.is_some());
-        self.full.put(slot, endpoint.cap.is_some_and(|cap| self.exact_count(slot) >= cap));
         self.enabled.put(slot, endpoint.enabled && endpoint.weight > 0);
     }
 }

@@ -21,8 +21,13 @@ const PREEMPTIONS: usize = 3;
 /// Runs `model` in every order of its threads' steps with up to three preemptions, and with every value that the orderings of
 /// its loads allow.
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
+    check_with(PREEMPTIONS, model);
+}
+
+/// The same with up to `preemptions`, for models of many steps.
+pub fn check_with(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut checker = loom::model::Builder::new();
-    checker.preemption_bound.get_or_insert(PREEMPTIONS);
+    checker.preemption_bound.get_or_insert(preemptions);
     checker.max_branches = 10_000;
     let runs = Arc::new(AtomicU32::new(0));
     let began = std::time::Instant::now();

@@ -1,0 +1,110 @@
+//! Reservations at an endpoint's cap, against each other and against what changes the cap.
+#![cfg(trilane_loom)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use loom::thread;
+use trilane::route::{
+    Balancer, Class, Endpoint, EndpointId, Lease, Needs, Options, Request, SelectError, Selector,
+};
+use trilane::time::Instant;
+use trilane_loom::{Lowest, check, check_with};
+
+const NOW: Instant = Instant::ZERO;
+
+type Shared = Arc<Balancer<Lowest, 1, 1, 3>>;
+type Select = Selector<Shared, Lowest, 1, 1, 3, 1>;
+
+fn balancer(needs: Needs, endpoint: &Endpoint) -> (Shared, EndpointId) {
+    let balancer = Arc::new(Balancer::new(Lowest::with(needs), Options::new()));
+    let id = balancer.add(endpoint, NOW).unwrap();
+    (balancer, id)
+}
+
+fn selector(balancer: &Shared) -> Select {
+    Selector::new(balancer.clone(), 1).unwrap()
+}
+
+fn select(selector: &mut Select) -> Result<Lease<Shared>, SelectError> {
+    selector.select(&Request::new(Class::ANY), NOW)
+}
+
+/// Nobody is at it: bit and count say what is so.
+fn is_at_rest(balancer: &Shared, id: EndpointId, leases: u32, full: bool) {
+    let taken = select(&mut selector(balancer));
+    assert_eq!(balancer.strategy().seen(), (full, leases));
+    assert_eq!(taken.is_err(), full);
+    drop(taken);
+    assert_eq!(balancer.stats(id).unwrap().in_flight, leases);
+}
+
+#[test]
+fn two_selectors_never_both_have_the_lease_of_an_endpoint_with_room_for_one() {
+    check_with(2, || {
+        let (balancer, id) = balancer(Needs::default(), &Endpoint::new(1).cap(1));
+        let holders = Arc::new(AtomicU32::new(0));
+        let select_once = |mut selector: Select| {
+            let holders = holders.clone();
+            move || match select(&mut selector) {
+                Ok(lease) => {
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two leases, a cap of one");
+                    thread::yield_now();
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    drop(lease);
+                }
+                Err(error) => assert_eq!(error, SelectError::AllAtCapacity),
+            }
+        };
+        let other = thread::spawn(select_once(selector(&balancer)));
+        select_once(selector(&balancer))();
+        other.join().unwrap();
+        is_at_rest(&balancer, id, 0, false);
+    });
+}
+
+#[test]
+fn the_full_bit_is_right_when_a_lease_has_ended_beside_a_select() {
+    check(|| {
+        let (balancer, id) = balancer(Needs::default(), &Endpoint::new(1).cap(1));
+        let (mut first, mut second) = (selector(&balancer), selector(&balancer));
+        let lease = select(&mut first).unwrap();
+        let ended = thread::spawn(move || drop(lease));
+        let taken = select(&mut second);
+        ended.join().unwrap();
+        is_at_rest(&balancer, id, taken.is_ok().into(), taken.is_ok());
+    });
+}
+
+#[test]
+fn the_full_bit_is_right_when_the_cap_was_set_beside_the_end_of_a_lease() {
+    check(|| {
+        // Every lease is counted, as by a strategy that asks for it, so that a cap that comes later counts them too.
+        let needs = Needs { exact_counts: true, ..Needs::default() };
+        let (balancer, id) = balancer(needs, &Endpoint::new(1));
+        let lease = select(&mut selector(&balancer)).unwrap();
+        let ended = thread::spawn(move || drop(lease));
+        balancer.update(id, &Endpoint::new(1).cap(1), NOW).unwrap();
+        ended.join().unwrap();
+        is_at_rest(&balancer, id, 0, false);
+    });
+}
+
+#[test]
+fn the_full_bit_is_right_when_the_cap_was_set_beside_a_select() {
+    for cap in [None, Some(2)] {
+        check_with(2, move || {
+            let needs = Needs { exact_counts: true, ..Needs::default() };
+            let before = cap.map_or(Endpoint::new(1), |cap| Endpoint::new(1).cap(cap));
+            let (balancer, id) = balancer(needs, &before);
+            let mut first = selector(&balancer);
+            drop(select(&mut first));
+            let selecting = thread::spawn(move || select(&mut first).unwrap());
+            balancer.update(id, &Endpoint::new(1).cap(1), NOW).unwrap();
+            let lease = selecting.join().unwrap();
+            is_at_rest(&balancer, id, 1, true);
+            drop(lease);
+            is_at_rest(&balancer, id, 0, false);
+        });
+    }
+}
