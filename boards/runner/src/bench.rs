@@ -21,7 +21,7 @@ use crate::{
     workspace::Board,
 };
 
-/// The image whose rows are the board's own; any other is a peer's.
+/// The images whose rows are the board's own; any other is a peer's.
 const OWN: &str = "trilane";
 
 /// What one bench image measured.
@@ -175,12 +175,17 @@ pub fn parse(output: &str) -> Result<Image, String> {
 }
 
 /// Puts the costs of peers beside the own ones, by operation and n. Of several peers with the same row the
-/// first counts.
+/// first counts; of the board's own images no two may have the same.
 pub fn merge(board: &str, images: Vec<Image>) -> Result<Vec<Row>, String> {
     let (own, peers): (Vec<Image>, Vec<Image>) = images.into_iter().partition(|image| image.name == OWN);
-    let [own] = own.as_slice() else {
-        return Err(format!("{} images call themselves `{OWN}`, one must", own.len()));
-    };
+    if own.is_empty() {
+        return Err(format!("no image calls itself `{OWN}`, one must at least"));
+    }
+    let own: Vec<Cost> = own.into_iter().flat_map(|image| image.costs).collect();
+    let again = |(at, cost): (usize, &Cost)| own[..at].iter().any(|o| (&o.op, o.n) == (&cost.op, cost.n));
+    if let Some((_, cost)) = own.iter().enumerate().find(|&row| again(row)) {
+        return Err(format!("two images have the row {} with n = {}", cost.op, cost.n));
+    }
     let row = |cost: &Cost| {
         let same = |other: &&Cost| (&other.op, other.n) == (&cost.op, cost.n);
         let theirs = peers.iter().find_map(|peer| Some((peer, peer.costs.iter().find(same)?)));
@@ -195,7 +200,7 @@ pub fn merge(board: &str, images: Vec<Image>) -> Result<Vec<Row>, String> {
             peer_worst: theirs.map(|(_, cost)| cost.worst),
         }
     };
-    Ok(own.costs.iter().map(row).collect())
+    Ok(own.iter().map(row).collect())
 }
 
 /// The row as `--json` prints it.
@@ -321,10 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_image_is_the_own_one() {
+    fn one_image_at_least_is_an_own_one() {
         let [own, peer] = [TRILANE, PEER].map(|text| parse(text).expect("is right"));
         assert!(merge("b", vec![peer]).is_err());
-        assert!(merge("b", vec![own.clone(), own.clone()]).is_err());
         assert_eq!(merge("b", vec![own]).expect("fits")[0].peer, None);
+    }
+
+    #[test]
+    fn the_rows_of_own_images_are_joined_and_none_comes_twice() {
+        let own = parse(TRILANE).expect("is right");
+        let mut other = own.clone();
+        let twice = merge("b", vec![own.clone(), other.clone()]).expect_err("the same rows");
+        assert_eq!(twice, "two images have the row edf with n = 4");
+        other.costs.iter_mut().for_each(|cost| cost.n += 100);
+        let rows = merge("b", vec![own, other]).expect("fits");
+        let rows: Vec<(&str, u32)> = rows.iter().map(|row| (row.op.as_str(), row.n)).collect();
+        assert_eq!(rows, [("edf", 4), ("cancel", 1), ("edf", 104), ("cancel", 101)]);
     }
 }
