@@ -150,7 +150,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context, O(1), no
     /// critical section for the change between healthy and unhealthy.
     ///
-    /// With slow start, recovering from [`Health::Unhealthy`] begins one.
+    /// With slow start, one begins when an endpoint that its health kept out is let in.
     ///
     /// # Errors
     ///
@@ -390,7 +390,7 @@ where
         match ticket.probe() {
             Some(probe) => endpoints.judge(slot, probe, succeeded, now),
             None if succeeded => endpoints.count_success(slot, now),
-            None => endpoints.count_failure(slot, now),
+            None => endpoints.count_failure(ticket.endpoint, now),
         }
     }
 }

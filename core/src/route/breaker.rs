@@ -20,8 +20,9 @@
 //! A breaker's word changes inside the critical section only. Its term advances with each change, and a probe's lease
 //! carries the term of its claim: so no other lease can decide, and a probe that was given up can't either.
 
+use super::EndpointId;
 use super::endpoints::Endpoints;
-use super::options::{FailureRate, MAX_TICKS, PERMILLE, ticks};
+use super::options::{FailureRate, PERMILLE, tick, ticks};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
@@ -66,7 +67,7 @@ const fn next(word: u32, state: State, successes: u32) -> u32 {
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
     /// Takes the probe's token; the word that the lease must carry, or `None` if somebody else has it.
-    pub(super) fn claim(&self, slot: u16, now_tick: u32) -> Option<u32> {
+    pub(super) fn claim(&self, slot: u16, now: Instant) -> Option<u32> {
         if !self.half_open.remove(slot) {
             return None;
         }
@@ -77,8 +78,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 return None;
             }
             let probing = next(word, State::Probing, successes(word));
+            self.await_breaker(slot, now, self.options.probe_ticks);
             self.breakers.set(slot, probing);
-            self.await_breaker(slot, now_tick.wrapping_add(self.options.probe_ticks));
             Some(probing)
         });
         self.settle(slot);
@@ -95,33 +96,35 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.settle(slot);
     }
 
-    /// How many ticks until the breaker admits a probe.
+    /// How many ticks until the breaker admits a probe, if the one that may be out isn't heard of.
     pub(super) fn breaker_wait(&self, slot: u16, now_tick: u32) -> u32 {
         match State::of(self.breakers.get(slot)) {
-            State::Open | State::Probing => self.breaker_at.get(slot).wrapping_sub(now_tick).min(MAX_TICKS),
+            // What is due already waits for the next selects to come to its bank.
+            State::Open | State::Probing => {
+                (self.breaker_at.get(slot).wrapping_sub(now_tick) as i32).max(0) as u32
+            }
             State::Closed | State::HalfOpen => 0,
         }
     }
 
     /// A probe's lease has ended with a verdict.
     pub(super) fn judge(&self, slot: u16, probe: u32, succeeded: bool, now: Instant) {
-        let now_tick = super::options::tick(now);
         let judged = with_lock(|_| {
             if self.breakers.get(slot) != probe {
                 return false; // Given up before, or of an endpoint that has gone.
             }
             let successes = successes(probe) + 1;
             if !succeeded {
+                self.await_breaker(slot, now, self.options.open_ticks);
                 self.breakers.set(slot, next(probe, State::Open, 0));
-                self.await_breaker(slot, now_tick.wrapping_add(self.options.open_ticks));
             } else if successes < self.options.probes as u32 {
                 self.breakers.set(slot, next(probe, State::HalfOpen, successes));
             } else {
+                self.begin_ramp(slot, now);
                 self.stop_ejecting(slot);
                 self.breakers.set(slot, next(probe, State::Closed, 0));
                 self.failures.set(slot, 0);
                 self.rates.set(slot, 0);
-                self.begin_ramp(slot, now);
             }
             true
         });
@@ -142,7 +145,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// An ordinary lease has failed.
-    pub(super) fn count_failure(&self, slot: u16, now: Instant) {
+    pub(super) fn count_failure(&self, id: EndpointId, now: Instant) {
+        let slot = id.slot();
         if State::of(self.breakers.get(slot)) != State::Closed {
             return;
         }
@@ -152,30 +156,28 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         let too_many =
             self.options.failure_rate.as_ref().is_some_and(|rate| self.count_rate(slot, rate, true, now));
         if in_a_row || too_many {
-            self.trip(slot, super::options::tick(now));
+            self.trip(id, now);
         }
     }
 
     /// Counts an outcome in the window; whether the share of failures is too great.
     ///
-    /// One word: the half-window's number (8 bits), outcomes (12), failures (12). When a half-window has passed both
-    /// counts are halved, once for each.
+    /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for each.
     fn count_rate(&self, slot: u16, rate: &FailureRate, failed: bool, now: Instant) -> bool {
-        const COUNT: u32 = 0xfff;
-        let half = (ticks(rate.window) / 2).max(1);
-        let number = (super::options::tick(now) / half) & 0xff;
+        const COUNT: u32 = 0xffff;
+        if self.rates.get(slot) == 0 {
+            self.rate_from.set(slot, tick(now)); // The first outcome begins the first half-window.
+        }
+        let passed = self.half_windows(slot, (ticks(rate.window) / 2).max(1), tick(now));
         let mut after = (0, 0);
         let counted = self.rates.at(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-            let passed = number.wrapping_sub(word >> 24) & 0xff;
-            // A clock that went back a little is in the same half-window still.
-            let (number, passed) = if passed > 0xf0 { (word >> 24, 0) } else { (number, passed.min(12)) };
-            let (mut all, mut bad) = ((word >> 12 & COUNT) >> passed, (word & COUNT) >> passed);
+            let (mut all, mut bad) = (word >> 16 >> passed, (word & COUNT) >> passed);
             if all == COUNT {
                 (all, bad) = (all / 2, bad / 2);
             }
             (all, bad) = (all + 1, bad + failed as u32);
             after = (all, bad);
-            Some(number << 24 | all << 12 | bad)
+            Some(all << 16 | bad)
         });
         let (all, bad) = after;
         counted.is_ok()
@@ -184,10 +186,44 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             && bad * PERMILLE >= rate.permille as u32 * all
     }
 
+    /// How many half-windows have ended since the last outcome, at most 16; another begins then.
+    #[inline(always)]
+    fn half_windows(&self, slot: u16, half: u32, now_tick: u32) -> u32 {
+        let began = self.rate_from.get(slot);
+        if now_tick.wrapping_sub(began) < half {
+            0
+        } else {
+            self.begin_half_window(slot, half, now_tick, began)
+        }
+    }
+
+    #[cold]
+    fn begin_half_window(&self, slot: u16, half: u32, now_tick: u32, began: u32) -> u32 {
+        const ALL: u32 = 16;
+        let gone = now_tick.wrapping_sub(began) as i32;
+        let (passed, begins) = if gone >= 0 && gone as u32 / half < ALL {
+            (gone as u32 / half, began.wrapping_add(gone as u32 / half * half))
+        } else if gone < 0 && gone.unsigned_abs() <= half {
+            return 0; // A clock that went back a little is in the same half-window still.
+        } else {
+            (ALL, now_tick)
+        };
+        // Of two contexts that come at once, one halves.
+        let at = self.rate_from.at(slot);
+        match at.compare_exchange(began, begins, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => passed,
+            Err(_) => 0,
+        }
+    }
+
     /// Opens the breaker, unless as many are open as may be.
     #[cold]
-    fn trip(&self, slot: u16, now_tick: u32) {
+    fn trip(&self, id: EndpointId, now: Instant) {
+        let slot = id.slot();
         let tripped = with_lock(|_| {
+            if self.find(id).is_err() {
+                return false; // It has just gone: what it did says nothing of the one that has its slot.
+            }
             let word = self.breakers.get(slot);
             let ejected = self.ejected.load(Ordering::Relaxed);
             let share = self.options.max_ejected as u32;
@@ -197,9 +233,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             }
             self.ejected.store(ejected + 1, Ordering::Relaxed);
             self.opened.fetch_add(1, Ordering::Relaxed);
+            self.await_breaker(slot, now, self.options.open_ticks);
             self.breakers.set(slot, next(word, State::Open, 0));
             self.broken.insert(slot);
-            self.await_breaker(slot, now_tick.wrapping_add(self.options.open_ticks));
             true
         });
         if tripped {
@@ -216,15 +252,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// The slot gets another endpoint: its breaker is closed, in a new term.
+    /// The endpoint goes, or another gets the slot: the breaker is closed, in a new term.
     pub(super) fn forget_breaker(&self, slot: u16) {
         self.breakers.set(slot, next(self.breakers.get(slot), State::Closed, 0));
         self.broken.remove(slot);
     }
 
-    fn await_breaker(&self, slot: u16, at: u32) {
-        self.breaker_at.set(slot, at);
-        self.schedule(slot, at);
+    /// The breaker is to be looked at after `span` ticks; the caller sets it after this.
+    fn await_breaker(&self, slot: u16, now: Instant, span: u32) {
+        self.breaker_at.set(slot, self.schedule(slot, now, span));
     }
 
     /// Time has passed: returns when to look again. The caller is in the critical section.

@@ -30,7 +30,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     pub(super) fn is_healthy(&self, slot: u16) -> bool {
-        match Health::from_bits(self.health.get(slot)) {
+        self.admits(Health::from_bits(self.health.get(slot)))
+    }
+
+    /// Whether an endpoint of this health gets anything.
+    pub(super) fn admits(&self, health: Health) -> bool {
+        match health {
             Health::Healthy | Health::Degraded => true,
             Health::Unknown => self.options.route_unknown,
             Health::Unhealthy => false,
@@ -61,7 +66,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             return Ok(was);
         }
         self.health.set(slot, health as u32);
-        if was == Health::Unhealthy && self.options.slow_start_ticks != 0 {
+        if !self.admits(was) && self.admits(health) && self.options.slow_start_ticks != 0 {
             with_lock(|_| self.begin_ramp(slot, now));
         }
         self.settle(slot);
@@ -78,10 +83,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Slow start begins, if there is one; the caller is in the critical section.
     pub(super) fn begin_ramp(&self, slot: u16, now: Instant) {
         if self.options.slow_start_ticks != 0 {
+            self.schedule(slot, now, self.ramp_step());
             // 0 stands for "no ramp".
             self.ramp_from.set(slot, tick(now).max(1));
             self.put_factor(slot, 1);
-            self.schedule(slot, tick(now).wrapping_add(self.ramp_step()));
         } else {
             self.weigh(slot);
         }

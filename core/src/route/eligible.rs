@@ -4,7 +4,6 @@ use super::class::ClassCache;
 use super::endpoints::Endpoints;
 use super::options::tick;
 use super::steps::{Mask, zones};
-use super::strategies::Barred;
 use super::{EndpointId, SelectError};
 use crate::bitmap::{Bits, slot, split};
 use crate::sync::Ordering;
@@ -77,7 +76,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         now: Instant,
-        tried: &Barred,
+        tried: &[EndpointId],
     ) -> SelectError {
         let filter = &self.filter;
         let any = |bits: &dyn Fn(usize) -> u32| (0..BANKS).any(|bank| bits(bank) != 0);
@@ -96,14 +95,15 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         if !any(&here) {
             return SelectError::NoZoneMatch;
         }
+        // Those that are half-open could serve too: as the probe that this request may not be, or that they have no room for.
         let may = |bank| {
             let condition =
                 if self.panic { endpoints.enabled.bits(bank) } else { endpoints.routable.bits(bank) };
-            here(bank) & condition
+            here(bank) & (condition | endpoints.half_open.bits(bank))
         };
         if any(&may) {
             let untried = (0..BANKS).flat_map(|bank| Bits(may(bank)).map(move |index| slot(bank, index)));
-            let mut untried = untried.filter(|&slot| !tried.contains(slot));
+            let mut untried = untried.filter(|&slot| !tried.contains(&endpoints.handle(slot)));
             return if untried.next().is_some() { SelectError::AllAtCapacity } else { SelectError::AllTried };
         }
         let broken = (0..BANKS)

@@ -21,7 +21,7 @@ pub(super) struct Signals {
     pub epoch: AtomicU32,
     /// The tick at which the first time-driven change is due.
     pub next_change: AtomicU32,
-    /// The high part of the time, as it was seen last.
+    /// The era of the time that was seen last.
     pub era: AtomicU32,
     /// In which bank each of the last changes was: the number of the epoch that it ended, and the bank.
     ///
@@ -98,6 +98,8 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) breakers: Words<BANKS, PER_BANK>,
     pub(super) failures: Words<BANKS, PER_BANK>,
     pub(super) rates: Words<BANKS, PER_BANK>,
+    /// The tick at which the present half-window of `rates` began.
+    pub(super) rate_from: Words<BANKS, PER_BANK>,
     pub(super) breaker_at: Words<BANKS, PER_BANK>,
     pub(super) ramp_from: Words<BANKS, PER_BANK>,
     pub(super) stale_at: Words<BANKS, PER_BANK>,
@@ -159,6 +161,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             breakers: Words::new(0),
             failures: Words::new(0),
             rates: Words::new(0),
+            rate_from: Words::new(0),
             breaker_at: Words::new(0),
             ramp_from: Words::new(0),
             stale_at: Words::new(0),

@@ -20,10 +20,10 @@ pub enum SelectError {
     AllUnhealthy,
     /// All healthy ones that match are kept out by their breakers.
     AllBreakersOpen {
-        /// When the first of them admits a probe.
+        /// When the first of them admits a probe, at the latest: a probe that is out may succeed before.
         retry_at: Instant,
     },
-    /// All that could serve have as many leases as they may have, or their probe is out.
+    /// All that could serve have as many leases as they may have.
     AllAtCapacity,
     /// All that could serve have been tried by this request already.
     AllTried,

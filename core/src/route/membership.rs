@@ -77,6 +77,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 self.unplace(slot);
                 self.timed.remove(slot);
                 self.stop_ejecting(slot);
+                // In a new term, so that a probe that ends right now doesn't end the ejection once more.
+                self.forget_breaker(slot);
             });
             self.settle(slot);
             let out = self.in_flight(slot);

@@ -42,7 +42,7 @@ pub struct FailureRate {
     pub permille: u16,
     /// Over which span. The counts are halved when half of it has passed, so that old outcomes weigh less.
     pub window: Duration,
-    /// Fewer outcomes than this open nothing.
+    /// Fewer outcomes than this open nothing. Outcomes are counted up to 65,535, then both counts are halved.
     pub at_least: u16,
 }
 
@@ -153,8 +153,8 @@ pub(super) const fn tick(now: Instant) -> u32 {
     (now.as_micros() >> 10) as u32
 }
 
-/// The high part of the time, beyond what a tick holds.
+/// The number of the span of `MAX_TICKS` that `now` lies in: it is another one whenever more than that has passed.
 #[inline(always)]
 pub(super) const fn era(now: Instant) -> u32 {
-    (now.as_micros() >> 42) as u32
+    (now.as_micros() >> 40) as u32
 }

@@ -63,10 +63,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             self.gauges.at(slot).write(cs, metrics, tick(now));
             self.count_score(slot, old, Some(metrics.score()));
             if self.options.stale_ticks != 0 {
-                let at = tick(now).wrapping_add(self.options.stale_ticks);
-                self.stale_at.set(slot, at);
+                self.stale_at.set(slot, self.schedule(slot, now, self.options.stale_ticks));
                 self.stale.remove(slot);
-                self.schedule(slot, at);
             }
             self.ranks.note(slot);
             Ok(())

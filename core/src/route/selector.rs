@@ -4,7 +4,6 @@ use core::ops::Deref;
 
 use super::class::ClassCache;
 use super::lease::{Lease, Ticket};
-use super::options::tick;
 use super::strategies::Barred;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
@@ -151,7 +150,6 @@ where
         for id in request.tried.iter().rev() {
             barred.add(id.slot());
         }
-        let tried = barred;
         let mut attempt = 0;
         let mut spilled;
         if let Some((slot, group)) = stepped {
@@ -207,7 +205,7 @@ where
             spilled = !spilled;
         }
         let endpoints = &self.balancer.endpoints;
-        let error = self.classes[index].diagnose(endpoints, now, &tried);
+        let error = self.classes[index].diagnose(endpoints, now, request.tried);
         let count = &endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
         count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         Err(error)
@@ -256,10 +254,11 @@ where
         let mut after = None;
         while let Some(slot) = self.classes[index].next_probe(&self.balancer.endpoints, after) {
             after = Some(slot);
-            if tried.contains(&self.balancer.endpoints.handle(slot)) {
+            let endpoints = &self.balancer.endpoints;
+            if tried.contains(&endpoints.handle(slot)) || endpoints.full.contains(slot) {
                 continue;
             }
-            let Some(word) = self.balancer.endpoints.claim(slot, tick(now)) else { continue };
+            let Some(word) = endpoints.claim(slot, now) else { continue };
             match self.lease(index, slot, Some(word), request) {
                 Some(lease) => return Some(lease),
                 // It is at its cap, or has just changed: the probe goes to somebody else.

@@ -5,8 +5,16 @@
 //!
 //! # Due Invariant
 //!
-//! `next_change` is never later than any change ahead, and never more than `MAX_TICKS` after the time seen last. It
-//! changes inside the critical section only.
+//! `next_change` is never later than any change ahead, and no change ahead, nor `next_change`, is more than `MAX_TICKS`
+//! after the latest time seen. All of it changes inside the critical section only.
+//!
+//! # Clocks that jump
+//!
+//! Ticks are compared by wrapping difference, which is good for half their range, 25 days. So the time that was seen last
+//! is kept in full. When it differs from the present by more than `MAX_TICKS` (12 days), whether the clock went forward or
+//! back, everything ahead is due at once. A clock that goes back by less delays what lies ahead until it has come there
+//! again. The number of the span of 12 days that it is, the era, is part of what each select compares: a jump of any length
+//! is seen by the first select after it.
 
 use super::endpoints::Endpoints;
 use super::options::{MAX_TICKS, era, tick};
@@ -19,43 +27,53 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[inline(always)]
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let next = self.signals.next_change.load(Ordering::Relaxed);
-        (tick(now).wrapping_sub(next) as i32) >= 0 || era(now) != self.signals.era.load(Ordering::Relaxed)
+        (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
     }
 
     /// Makes what is due so: one bank a call, O(banks + 32), inside one critical section. What else is due stays due, and
-    /// the next select goes on with it. After a gap of more than 12 days all banks at once.
+    /// the next select goes on with it. In a new era all banks at once, so that nothing stays due for as long as half the
+    /// range of ticks.
     #[cold]
     pub(super) fn advance(&self, now: Instant) {
-        with_lock(|_| {
-            let all_due = self.see(now);
-            let now_tick = tick(now);
-            let due = |bank: usize| {
-                let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
-                self.timed.bits(bank) != 0 && (late || all_due)
-            };
-            for bank in (0..BANKS).filter(|&bank| due(bank)) {
-                self.advance_bank(bank, now_tick, all_due);
-                if !all_due {
-                    break;
-                }
-            }
-            let next = (0..BANKS).filter(|&bank| self.timed.bits(bank) != 0).map(|bank| self.bank_due(bank));
-            let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
-            self.signals.next_change.store(next, Ordering::Relaxed);
-        });
+        with_lock(|_| self.advance_locked(now));
     }
 
-    /// Remembers the time; returns whether so much has passed that ticks can't tell any more, so that all is due.
+    fn advance_locked(&self, now: Instant) {
+        let new_era = self.is_new_era(now);
+        let all_due = self.see(now);
+        let now_tick = tick(now);
+        let due = |bank: usize| {
+            let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
+            self.timed.bits(bank) != 0 && (late || all_due)
+        };
+        for bank in (0..BANKS).filter(|&bank| due(bank)) {
+            self.advance_bank(bank, now_tick, all_due);
+            if !new_era {
+                break;
+            }
+        }
+        let next = (0..BANKS).filter(|&bank| self.timed.bits(bank) != 0).map(|bank| self.bank_due(bank));
+        let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
+        self.signals.next_change.store(next, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn is_new_era(&self, now: Instant) -> bool {
+        era(now) != self.signals.era.load(Ordering::Relaxed)
+    }
+
+    /// Remembers the time; returns whether it is so far from the last that ticks can't tell any more, so that all is due.
     fn see(&self, now: Instant) -> bool {
         let seen = (self.seen_high.load(Ordering::Relaxed) as u64) << 32
             | self.seen_low.load(Ordering::Relaxed) as u64;
         let ticks = now.as_micros() >> 10;
         self.signals.era.store(era(now), Ordering::Relaxed);
-        if ticks > seen {
+        let lost = ticks.abs_diff(seen) > MAX_TICKS as u64;
+        if ticks > seen || lost {
             self.seen_low.store(ticks as u32, Ordering::Relaxed);
             self.seen_high.store((ticks >> 32) as u32, Ordering::Relaxed);
         }
-        ticks.saturating_sub(seen) > MAX_TICKS as u64
+        lost
     }
 
     fn bank_due(&self, bank: usize) -> u32 {
@@ -81,8 +99,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// A change of the slot lies ahead at tick `at`; the caller is in the critical section.
-    pub(super) fn schedule(&self, slot: u16, at: u32) {
+    /// A change of the slot lies ahead, `span` ticks after `now`; returns its tick. The caller is in the critical section,
+    /// and writes what it is afterwards: if the clock has jumped, what was ahead before becomes due first, of this slot too.
+    pub(super) fn schedule(&self, slot: u16, now: Instant, span: u32) -> u32 {
+        if self.is_new_era(now) {
+            self.advance_locked(now);
+        }
+        self.see(now);
+        let at = tick(now).wrapping_add(span);
         let (bank, _) = split(slot);
         if let Some(due) = self.bank_due.get(bank) {
             let first = self.timed.bits(bank) == 0;
@@ -90,6 +114,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
         self.timed.insert(slot);
         self.hasten(at);
+        at
     }
 
     /// Something lies ahead at tick `at`; the caller is in the critical section.

@@ -1,10 +1,12 @@
 //! What the structures of the core must do, written for the eye and not for speed.
 
+mod breakers;
 mod edf;
 mod executor;
 mod fifo;
 mod lanes;
 
+pub use breakers::{BreakerRules, Expected, NaiveBreakers, tick};
 pub use edf::NaiveEdf;
 pub use executor::{NaiveExecutor, Program, Step, Tally};
 pub use fifo::NaiveFifo;
