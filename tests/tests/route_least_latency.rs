@@ -252,11 +252,15 @@ fn failing_fast_is_not_being_fast() {
     let mut world = World::new(LeastLatency::new(), &[20, 30, 0]);
     let picks = world.run(6_400);
     assert!((100..=150).contains(&count(&picks, 2)), "{}", count(&picks, 2));
-    // The first was fast, and fails now: that makes it no faster, and its average doesn't fade meanwhile.
-    let before = world.balancer.stats(world.ids[0]).unwrap().latency;
+    // The first was fast, and fails now: that makes it no faster, and nothing is forgiven for the time before a failure.
+    let latency = |world: &World| world.balancer.stats(world.ids[0]).unwrap().latency;
+    let before = latency(&world);
     world.latencies[0] = 0;
-    world.run(500);
-    assert_eq!(world.balancer.stats(world.ids[0]).unwrap().latency, before);
+    world.run(2_000);
+    assert_eq!(latency(&world), before);
+    world.latencies[0] = 1;
+    world.run(1);
+    assert!(latency(&world) + ms(1) > before, "{:?}", latency(&world));
 }
 
 #[test]
