@@ -15,7 +15,7 @@ use super::steps::{Mask, Place, Step};
 use super::strategies::{Barred, Pool, Turn};
 use super::{Filter, Random, RoutingKey, Strategy, Zone};
 use crate::bitmap::Bits;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 
 /// The candidates of one group, and what the strategy keeps of them.
 struct Group<C, const BANKS: usize, const PER_BANK: usize> {
@@ -203,6 +203,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
                 u32::MAX
             }
         };
+        // Whoever sees a bit that was changed after that epoch sees a later epoch too, when it looks at it again.
+        fence(Ordering::Acquire);
         self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
         self.capped = !endpoints.capped.is_empty();
         let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
@@ -339,6 +341,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             }
         }
         self.other.candidates.refill(|bank| can[bank], strategy.needs().lists);
+        // As in `refresh`.
+        fence(Ordering::Acquire);
         self.share_with_other(endpoints);
         let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
         self.other.dirt = Dirt::ALL;

@@ -10,6 +10,13 @@
 //! `routable`, then looks at the three again. The changes of that one word have an order, and each acquires the ones
 //! before: so the last of them has seen what all contexts had written, and a bit that is wrong by then is mended by
 //! that context. `half_open` may hold a bit too many for a moment; claiming the probe decides under the lock.
+//!
+//! # Weighed Invariant
+//!
+//! When nobody is inside [`set_health`](Endpoints::set_health) or the critical section, the factor of an endpoint that gets
+//! anything is what its health and its slow start say. Who sets a health advances the epoch after that, then looks at
+//! the factor; who sets a factor, inside the critical section, advances the epoch after that, then looks at the health. The
+//! later of two such advances acquires the earlier, and its context sees to what the other has written.
 
 use super::endpoints::{Endpoints, FULL};
 use super::options::tick;
@@ -70,9 +77,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             with_lock(|_| self.begin_ramp(slot, now));
         }
         self.settle(slot);
-        // After `settle`, whose change of the word puts this behind or before that of whoever sets another health now:
-        // the later of the two sees what the other has written.
-        while !self.is_weighed(slot) {
+        if !self.is_weighed(slot) {
             with_lock(|_| self.weigh(slot));
         }
         Ok(was)
@@ -128,19 +133,27 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         );
     }
 
-    /// Whether the factor is what the health says; of an endpoint that gets nothing, or in slow start, any is.
+    /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. Asked after the epoch was
+    /// advanced: Weighed Invariant.
     fn is_weighed(&self, slot: u16) -> bool {
         let quarters = Health::from_bits(self.health.get(slot)).quarters();
-        quarters == 0 || self.ramp_from.get(slot) != 0 || self.factors.get(slot) == quarters * RAMP_STEPS
+        quarters == 0 || self.ramp_from.get(slot) == 0 && self.factors.get(slot) == quarters * RAMP_STEPS
     }
 
+    /// Sets how many steps of the weight are left; the caller is in the critical section.
     fn put_factor(&self, slot: u16, steps: u32) {
-        let quarters = Health::from_bits(self.health.get(slot)).quarters();
-        let factor = steps * quarters;
-        self.factors.set(slot, factor);
-        self.partial.put(slot, factor != FULL);
-        bump(&self.weight_versions, slot);
-        self.touch(slot);
+        loop {
+            let quarters = Health::from_bits(self.health.get(slot)).quarters();
+            let factor = steps * quarters;
+            self.factors.set(slot, factor);
+            self.partial.put(slot, factor != FULL);
+            bump(&self.weight_versions, slot);
+            self.touch(slot);
+            // Weighed Invariant: after the epoch.
+            if Health::from_bits(self.health.get(slot)).quarters() == quarters {
+                return;
+            }
+        }
     }
 
     // === Caps ===

@@ -332,7 +332,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     #[inline(always)]
     fn advance_epoch(&self, bank: u32) {
-        let epoch = self.signals.epoch.fetch_add(1, Ordering::Release);
+        // Acquire: Weighed Invariant.
+        let epoch = self.signals.epoch.fetch_add(1, Ordering::AcqRel);
         // Change Invariant: after the epoch.
         self.signals.changes[epoch as usize % CHANGES].store(epoch << BANK_BITS | bank, Ordering::Relaxed);
     }
