@@ -8,10 +8,10 @@ use crate::allocator::allocations;
 
 /// How many selects there are to a change of membership in [`Op::Headline`].
 pub const SELECTS_A_CHANGE: u64 = 10_000;
-/// How many leases [`Op::Select`] holds, and how many changes are made within one reading of the clock.
+/// How many leases [`Op::Select`] holds at most.
 pub const BATCH: u64 = 64;
 /// How many endpoints leave or come within one reading of the clock.
-pub const MOVED: u64 = 16;
+pub const MOVED: u64 = 4;
 
 /// An operation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,13 +72,14 @@ impl Op {
         match self {
             Self::Headline => SELECTS_A_CHANGE,
             Self::Remove | Self::Add => MOVED,
-            Self::Select | Self::Lease | Self::Threads | Self::Health | Self::Report => BATCH,
+            Self::Select | Self::Lease | Self::Threads | Self::Report => 8,
             Self::HealthFirst
             | Self::MemberFirst
             | Self::HealthAndFirst
             | Self::MemberAndFirst
             | Self::ReportAndFirst
-            | Self::MemberAndBuild => 2,
+            | Self::MemberAndBuild
+            | Self::Health => 2,
         }
     }
 }

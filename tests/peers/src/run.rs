@@ -13,11 +13,11 @@ use crate::side::Side;
 use crate::world::World;
 
 /// How often each side is measured in turn.
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 75;
 /// How long one of these takes: less than other programs are kept waiting, so that most of them are not interrupted.
-const TARGET: Duration = Duration::from_millis(3);
-/// A side that takes longer than this for the least that can be measured is measured only [`SLOW_ROUNDS`] times.
-const PATIENCE: Duration = Duration::from_millis(40);
+const TARGET: Duration = Duration::from_micros(800);
+/// A side that takes longer is measured less often, so as not to take more than this in all; but [`SLOW_ROUNDS`] times.
+const PATIENCE: Duration = Duration::from_millis(150);
 const SLOW_ROUNDS: usize = 3;
 /// By how much callgrind slows a program down, about.
 const CALLGRIND: f64 = 50.0;
@@ -80,14 +80,16 @@ pub fn run(plan: &Plan) -> ExitCode {
         return ExitCode::from(2);
     }
     let mut allocating = Vec::new();
+    let mut missing = Vec::new();
     for (number, stage) in stages.iter().filter(|stage| wanted(stage)).enumerate() {
         if std::io::stderr().is_terminal() {
             eprint!("\r{number}/{count} ");
         }
         let mut sides = contenders::sides(stage.strategy, &stage.world());
         let slower = if plan.callgrind { CALLGRIND } else { 1.0 };
-        if sides.is_empty() {
-            println!("  not yet: {}", stage.strategy.name());
+        if sides.is_empty() && !missing.contains(&stage.strategy.name()) {
+            println!("  {OWN} has no {} yet", stage.strategy.name());
+            missing.push(stage.strategy.name());
         }
         sides.iter_mut().for_each(|side| side.check(slower));
         for &op in stage.ops.iter().filter(|&&op| plan.wants(&stage.row(op))) {
@@ -137,7 +139,9 @@ fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures
         operations.push(count);
         rounds.push(match () {
             () if plan.quick => 1,
-            () if took > PATIENCE => SLOW_ROUNDS,
+            () if took > TARGET => {
+                ((PATIENCE.as_secs_f64() / took.as_secs_f64()) as usize).clamp(SLOW_ROUNDS, ROUNDS)
+            }
             () => ROUNDS,
         });
     }
@@ -162,7 +166,8 @@ fn warm_up(side: &mut dyn Side, op: Op, operations: u64) -> Duration {
     start.elapsed()
 }
 
-/// Runs the row twice, the second time with more operations; the difference of the instructions belongs to them alone.
+/// Runs the row twice, the second time with more operations; the difference of the instructions belongs to them alone. Once,
+/// if it has so many that nothing else counts.
 fn count_instructions(plan: &Plan, stage: &Stage, op: Op, side: &mut dyn Side) {
     // What threads do at a time is no matter of instructions, and a weighted mean has no sum.
     if op == Op::Threads || (op == Op::Headline && side.is_slow()) {
@@ -170,11 +175,12 @@ fn count_instructions(plan: &Plan, stage: &Stage, op: Op, side: &mut dyn Side) {
     }
     let quantum = plan.operations(op, 1);
     let took = warm_up(side, op, quantum);
-    let slow = Duration::from_millis(20);
-    let more = |plenty: u64| if took > slow { 1 } else { plenty.div_ceil(quantum) };
+    let [slow, slowest] = [20, 200].map(Duration::from_millis);
+    let more = |plenty: u64| if took > slow { quantum } else { plenty.div_ceil(quantum) * quantum };
+    let first = if took > slowest { None } else { Some(more(64)) };
     let row = stage.row(op);
     // The warm-up is a part without operations: nobody asks what it took.
-    for operations in [0, quantum * more(64), quantum * more(64) + quantum * more(192)] {
+    for operations in [Some(0), first, Some(more(64) + more(192))].into_iter().flatten() {
         let counted = if operations == 0 { 0 } else { side.run(op, operations).operations };
         measure::end_of_part();
         println!(r#"{{"op":"{row}","n":{},"who":"{}","operations":{counted}}}"#, stage.n, side.name());
@@ -231,8 +237,8 @@ mod tests {
     #[test]
     fn operations_come_in_whole_quanta() {
         let plan = read("--iterations 65").unwrap();
-        assert_eq!(plan.operations(Op::Select, 1), 128);
+        assert_eq!(plan.operations(Op::Select, 1), 72);
         assert_eq!(plan.operations(Op::Headline, 1), 10_000);
-        assert_eq!(Plan::default().operations(Op::Add, 17), 32);
+        assert_eq!(Plan::default().operations(Op::Add, 17), 20);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use trilane::arena::Key;
 use trilane::route::{
-    Balancer, Class, Endpoint, EndpointId, Filter, Health, Lease, Metrics, Options, Request, RoundRobin,
-    RoutingKey, Selector, Strategy as Rule, Tag, Tags, Zone,
+    Balancer, Class, Endpoint, EndpointId, Filter, Health, Lease, LeastLatency, LeastLoad, Metrics, Options,
+    PowerOfTwo, Request, RoundRobin, RoutingKey, Selector, Strategy as Rule, Tag, Tags, UniformRandom, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -33,6 +33,10 @@ pub fn side(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
 fn sized<const BANKS: usize>(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
     Some(match strategy {
         Strategy::RoundRobin => boxed::<_, BANKS, false>(RoundRobin, strategy, world),
+        Strategy::Random => boxed::<_, BANKS, false>(UniformRandom, strategy, world),
+        Strategy::PowerOfTwo => boxed::<_, BANKS, false>(PowerOfTwo, strategy, world),
+        Strategy::LeastLoad => boxed::<_, BANKS, false>(LeastLoad::new(), strategy, world),
+        Strategy::LeastLatency => boxed::<_, BANKS, false>(LeastLatency::new(), strategy, world),
         _ => return None,
     })
 }
