@@ -12,8 +12,8 @@ use core::hint::black_box;
 
 use board::println;
 use trilane::route::{
-    Balancer, Endpoint, Filter, Health, Lease, Metrics, Options, Random, Request, RoundRobin, RoutingKey,
-    Selector, Strategy, Tag, Tags, Zone,
+    Balancer, Endpoint, Filter, Health, Lease, Metrics, Options, PowerOfTwo, Random, Request, RoundRobin,
+    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -34,10 +34,11 @@ const BOTH: Tags = Tags::NONE.with(Tag::of::<0>()).with(Tag::of::<1>());
 
 board::entry!(main);
 
-/// The rows of a strategy: select and release, at both sizes. `$by` says how the worst case may grow.
+/// The rows of a strategy: select and release, at both sizes.
 macro_rules! strategy {
-    ($meter:expr, $by:expr, $strategy:expr) => {{
-        let mut growth: Growth = $by;
+    ($meter:expr, $op:literal, $strategy:expr) => {{
+        // Between one bank and several the code differs.
+        let mut growth = Growth::logarithmic($op);
         growth.print(&selects::<_, 1, 16>($meter, $strategy), 16);
         if MOST >= 32 * BANKS {
             growth.print(&selects::<_, BANKS, 32>($meter, $strategy), 32 * BANKS);
@@ -49,7 +50,9 @@ fn main() -> ! {
     println!("{{\"image\":\"trilane\"}}");
     let meter = Meter::start();
 
-    strategy!(meter, Growth::logarithmic("route_rr"), RoundRobin);
+    strategy!(meter, "route_rr", RoundRobin);
+    strategy!(meter, "route_random", UniformRandom);
+    strategy!(meter, "route_p2c", PowerOfTwo);
 
     operations::<1, 16>(meter);
     if MOST >= 32 * BANKS {
@@ -98,8 +101,9 @@ where
     S: Strategy<BANKS, PER_BANK, 1>,
 {
     *place = None;
+    let (request, now) = (black_box(request), black_box(NOW));
     let from = read();
-    *place = selector.select(black_box(request), black_box(NOW)).ok();
+    *place = selector.select(request, now).ok();
     let to = read();
     assert!(place.is_some(), "there is always somebody");
     meter.between(from, to)

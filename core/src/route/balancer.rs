@@ -2,8 +2,9 @@
 
 use super::breaker;
 use super::endpoints::Endpoints;
-use super::lease::{Leasing, Outcome, Ticket, sealed};
+use super::lease::{Leasing, Ticket, sealed};
 use super::options::tick;
+use super::stripe::Verdict;
 use super::{
     AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Selector, Strategy,
     TooManySelectors, UpdateError,
@@ -361,36 +362,58 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Leasing
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
+    #[inline(always)]
+    fn release(&self, ticket: Ticket) {
+        self.end(ticket, Verdict::Released);
+    }
+
     #[inline]
-    fn end(&self, ticket: &Ticket, outcome: Outcome) {
-        let endpoints = &self.endpoints;
-        let slot = ticket.endpoint.slot();
-        endpoints.stripe(ticket.stripe).end(slot, outcome.verdict());
-        if ticket.exact {
-            let count = endpoints.unreserve(slot);
-            if self.strategy.needs().exact_counts {
-                self.strategy.ended(endpoints, slot, count);
-            }
-        }
-        // What an endpoint that has gone did says nothing of the one that has its slot now.
-        if matches!(outcome, Outcome::Released) || endpoints.find(ticket.endpoint).is_err() {
-            return;
-        }
-        let succeeded = matches!(outcome, Outcome::Succeeded(..));
-        let (Outcome::Succeeded(_, now) | Outcome::Failed(now)) = outcome else { return };
+    fn succeed(&self, ticket: Ticket, latency: Duration, now: Instant) {
+        self.end(ticket, Verdict::Succeeded);
+        let Ok(slot) = self.endpoints.find(ticket.endpoint()) else { return };
         if self.strategy.needs().latencies {
-            match outcome {
-                Outcome::Succeeded(latency, _) => {
-                    let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-                    endpoints.record_latency(slot, micros, tick(now));
-                }
-                _ => endpoints.record_failure(slot, tick(now)),
-            }
+            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+            self.endpoints.record_latency(slot, micros, tick(now));
         }
         match ticket.probe() {
-            Some(probe) => endpoints.judge(slot, probe, succeeded, now),
-            None if succeeded => endpoints.count_success(slot, now),
-            None => endpoints.count_failure(ticket.endpoint, now),
+            Some(probe) => self.endpoints.judge(slot, probe, true, now),
+            None => self.endpoints.count_success(slot, now),
+        }
+    }
+
+    fn fail(&self, ticket: Ticket, now: Instant) {
+        self.end(ticket, Verdict::Failed);
+        let Ok(slot) = self.endpoints.find(ticket.endpoint()) else { return };
+        if self.strategy.needs().latencies {
+            self.endpoints.record_failure(slot, tick(now));
+        }
+        match ticket.probe() {
+            Some(probe) => self.endpoints.judge(slot, probe, false, now),
+            None => self.endpoints.count_failure(ticket.endpoint(), now),
+        }
+    }
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balancer<S, BANKS, PER_BANK, STRIPES>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    /// A lease is no longer in flight. What an endpoint that has gone did says nothing of the one that has its slot now:
+    /// the caller looks for the endpoint after this.
+    #[inline(always)]
+    fn end(&self, ticket: Ticket, verdict: Verdict) {
+        self.endpoints.stripe(ticket.stripe()).end(ticket.slot(), verdict);
+        if ticket.is_exact() {
+            self.unreserve(ticket.slot());
+        }
+    }
+
+    /// Takes a lease out of the exact count.
+    #[inline]
+    pub(super) fn unreserve(&self, slot: u16) {
+        let count = self.endpoints.unreserve(slot);
+        if self.strategy.needs().exact_counts {
+            self.strategy.ended(&self.endpoints, slot, count);
         }
     }
 }

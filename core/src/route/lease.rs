@@ -3,53 +3,70 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::stripe::Verdict;
 use super::{EndpointId, breaker};
+use crate::arena::Key;
 use crate::time::{Duration, Instant};
 
 /// What a lease needs of its balancer. Implemented by [`Balancer`](super::Balancer) alone.
+///
+/// A function for each way to end, so that the most frequent ones are a few instructions where the lease ends.
 pub trait Leasing: sealed::Sealed {
     #[doc(hidden)]
-    fn end(&self, ticket: &Ticket, verdict: Outcome);
+    fn release(&self, ticket: Ticket);
+    #[doc(hidden)]
+    fn succeed(&self, ticket: Ticket, latency: Duration, now: Instant);
+    #[doc(hidden)]
+    fn fail(&self, ticket: Ticket, now: Instant);
 }
 
 pub(super) mod sealed {
     pub trait Sealed {}
 }
 
-/// How a lease ended.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub enum Outcome {
-    Succeeded(Duration, Instant),
-    Failed(Instant),
-    Released,
-}
-
-impl Outcome {
-    pub(super) fn verdict(self) -> Verdict {
-        match self {
-            Self::Succeeded(..) => Verdict::Succeeded,
-            Self::Failed(_) => Verdict::Failed,
-            Self::Released => Verdict::Released,
-        }
-    }
-}
-
 /// What a lease is of, without its balancer.
+///
+/// Three words, and no `bool`: the compiler would keep in a `bool`'s unused values whether there is a lease at all, and
+/// copy an `Option` of a lease in four pieces.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
-    pub(super) endpoint: EndpointId,
+    generation: u32,
     /// The breaker's word if this is a probe; a closed breaker's otherwise.
-    pub(super) probe: u32,
-    pub(super) stripe: u8,
-    /// Whether the exact count holds it.
-    pub(super) exact: bool,
+    probe: u32,
+    slot: u16,
+    stripe: u8,
+    /// 1 if the exact count holds it.
+    exact: u8,
 }
 
 impl Ticket {
-    pub(super) fn probe(&self) -> Option<u32> {
+    #[inline(always)]
+    pub(super) const fn new(endpoint: EndpointId, probe: u32, stripe: u8, exact: bool) -> Self {
+        let Key { slot, generation } = endpoint.key();
+        Self { generation, probe, slot, stripe, exact: exact as u8 }
+    }
+
+    #[inline(always)]
+    pub(super) const fn endpoint(self) -> EndpointId {
+        EndpointId::from_key(Key::new(self.slot, self.generation))
+    }
+
+    #[inline(always)]
+    pub(super) const fn slot(self) -> u16 {
+        self.slot
+    }
+
+    #[inline(always)]
+    pub(super) const fn stripe(self) -> u8 {
+        self.stripe
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_exact(self) -> bool {
+        self.exact != 0
+    }
+
+    pub(super) fn probe(self) -> Option<u32> {
         (breaker::State::of(self.probe) == breaker::State::Probing).then_some(self.probe)
     }
 }
@@ -78,7 +95,7 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
     /// Where to send the request.
     #[inline(always)]
     pub fn endpoint(&self) -> EndpointId {
-        self.ticket.endpoint
+        self.ticket.endpoint()
     }
 
     /// Whether this is the probe that decides about a breaker.
@@ -89,19 +106,15 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
     /// Ends it: the endpoint has answered, after `latency`. O(1); closing a breaker takes a critical section.
     #[inline]
     pub fn succeed(self, latency: Duration, now: Instant) {
-        self.end(Outcome::Succeeded(latency, now));
+        let (balancer, ticket) = self.into_parts();
+        balancer.succeed(ticket, latency, now);
     }
 
     /// Ends it: the endpoint has failed. O(1); opening a breaker takes a critical section and O(banks).
     #[inline]
     pub fn fail(self, now: Instant) {
-        self.end(Outcome::Failed(now));
-    }
-
-    #[inline(always)]
-    fn end(self, outcome: Outcome) {
         let (balancer, ticket) = self.into_parts();
-        balancer.end(&ticket, outcome);
+        balancer.fail(ticket, now);
     }
 
     #[inline(always)]
@@ -115,7 +128,7 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
 impl<B: Deref<Target: Leasing>> Drop for Lease<B> {
     #[inline]
     fn drop(&mut self) {
-        self.balancer.end(&self.ticket, Outcome::Released);
+        self.balancer.release(self.ticket);
     }
 }
 

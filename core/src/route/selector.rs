@@ -121,16 +121,16 @@ where
         };
         let exact = needs.exact_counts || class.is_capped(endpoints, slot);
         if !exact || endpoints.reserve(slot) {
-            // The handle's generation is loaded before the epoch: were the slot another endpoint's by now, the epoch
-            // would have advanced before.
+            // The handle's generation is loaded before the epoch, which it acquires: were the slot another endpoint's by
+            // now, the epoch would have advanced before.
             let endpoint = endpoints.handle(slot);
-            if endpoints.epoch() == class.epoch {
+            if endpoints.signals.epoch.load(Ordering::Relaxed) == class.epoch {
                 endpoints.stripe(self.stripe).take(slot);
-                let ticket = Ticket { endpoint, probe: 0, stripe: self.stripe, exact };
+                let ticket = Ticket::new(endpoint, 0, self.stripe, exact);
                 return Ok(Lease::new(self.balancer.clone(), ticket));
             }
             if exact {
-                self.unreserve(slot);
+                balancer.unreserve(slot);
             }
         }
         self.select_again(index, request, now, Some((slot, spilled)))
@@ -228,23 +228,15 @@ where
         match handle.filter(|id| !request.tried.contains(id)) {
             Some(endpoint) => {
                 endpoints.stripe(self.stripe).take(slot);
-                let ticket = Ticket { endpoint, probe: probe.unwrap_or(0), stripe: self.stripe, exact };
+                let ticket = Ticket::new(endpoint, probe.unwrap_or(0), self.stripe, exact);
                 Some(Lease::new(self.balancer.clone(), ticket))
             }
             None => {
                 if exact {
-                    self.unreserve(slot);
+                    self.balancer.unreserve(slot);
                 }
                 None
             }
-        }
-    }
-
-    /// A reservation comes to nothing.
-    fn unreserve(&self, slot: u16) {
-        let count = self.balancer.endpoints.unreserve(slot);
-        if self.balancer.strategy.needs().exact_counts {
-            self.balancer.strategy.ended(&self.balancer.endpoints, slot, count);
         }
     }
 

@@ -99,7 +99,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Pool<'_, B
     /// How many leases this selector has out on the endpoint. Reads the selector's own cache lines alone.
     #[inline(always)]
     pub fn own_in_flight(&self, slot: u16) -> u32 {
-        self.endpoints.stripe(self.stripe).in_flight(slot)
+        self.endpoints.stripe(self.stripe).own_in_flight(slot)
     }
 }
 
