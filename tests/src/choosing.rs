@@ -28,7 +28,8 @@ pub struct Known {
 }
 
 impl Known {
-    fn endpoint(&self) -> Endpoint {
+    /// As it would be added.
+    pub fn endpoint(&self) -> Endpoint {
         let tags = if self.tagged { Tags::NONE.with(TAG) } else { Tags::NONE };
         Endpoint::new(self.number)
             .weight(self.weight)

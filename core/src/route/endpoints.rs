@@ -199,10 +199,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.partial.bits(bank)
     }
 
-    /// A number that differs when a weight or a factor in the bank has changed.
+    /// A number that differs when a weight or a factor in the bank has changed. What is read of them after it is not older
+    /// than it.
     #[inline(always)]
     pub fn weight_version(&self, bank: usize) -> u32 {
-        self.weight_versions.get(bank).map_or(0, |version| version.load(Ordering::Relaxed))
+        self.weight_versions.get(bank).map_or(0, |version| version.load(Ordering::Acquire))
     }
 
     /// How many leases the endpoint has, counted exactly; 0 if neither its cap nor the strategy asks for that.

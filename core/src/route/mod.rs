@@ -115,5 +115,6 @@ pub use ring::Ring;
 pub use selector::Selector;
 pub use strategies::{
     Barred, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom,
+    WeightedRandom, WeightedRoundRobin,
 };
 pub use table::{HashTable, MAX_WEIGHT, Member, Progress};

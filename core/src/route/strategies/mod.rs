@@ -3,6 +3,7 @@
 //! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of requests is
 //! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
 
+mod ahead;
 mod least_latency;
 mod least_load;
 mod power_of_two;
@@ -11,12 +12,15 @@ mod round_robin;
 mod tournament;
 mod unbarred;
 mod uniform_random;
+mod weighted;
+mod weights;
 
 pub use least_latency::LeastLatency;
 pub use least_load::LeastLoad;
 pub use power_of_two::PowerOfTwo;
 pub use round_robin::RoundRobin;
 pub use uniform_random::UniformRandom;
+pub use weighted::{WeightedRandom, WeightedRoundRobin};
 
 use super::{Candidates, Dirt, Endpoints, Random, RoutingKey};
 use crate::bitmap::split;
