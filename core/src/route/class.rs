@@ -2,8 +2,9 @@
 //!
 //! A filter makes a row of *steps*, in order of preference: each tier, within it each preferred zone, then the other
 //! zones. The first step that has a routable endpoint is the *primary* group. When too few of that step's endpoints are
-//! routable, the share that it can't take goes to the *other* group, the steps after it; likewise when the zone reports
-//! too much load, or all of the primary group is at capacity.
+//! routable, the share that it can't take goes to the *other* group: the steps after it, no more of them than it takes to
+//! serve that share. Likewise when the zone reports too much load. When all of both groups is at capacity, the steps
+//! after them serve, one by one.
 //!
 //! The share follows Envoy's overprovisioning factor: a step whose routable share is *h* takes min(1, 1.4 *h*).
 
@@ -11,7 +12,7 @@ use super::candidates::Candidates;
 use super::changes::Dirt;
 use super::endpoints::Endpoints;
 use super::options::PERMILLE;
-use super::steps::{Mask, Place, Step};
+use super::steps::{Mask, Place, Step, zones};
 use super::strategies::{Barred, Pool, Turn};
 use super::{Filter, Random, RoutingKey, Strategy, Zone};
 use crate::bitmap::Bits;
@@ -40,8 +41,9 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     spill: u16,
     /// What the primary group takes, in permille.
     taken: u16,
-    /// Whether `other` is filled.
+    /// Whether `other` is filled, and which share it can take; all of it if there are no steps left.
     other_ready: bool,
+    other_takes: u16,
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
     pub(super) step: u8,
     /// The last step that the other group has, and how many endpoints match in its steps.
@@ -71,6 +73,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             spill: 0,
             taken: PERMILLE as u16,
             other_ready: false,
+            other_takes: 0,
             // No such step: everything is looked at first.
             step: u8::MAX,
             last: 0,
@@ -122,12 +125,14 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             return false;
         }
         let drawn = random.below(PERMILLE);
-        if drawn < share && !self.other_ready {
-            self.fill_other(strategy, endpoints, stripe, random);
-            // Less goes there than was thought, or nothing if nobody is there.
-            return drawn < by_load.max(self.spill as u32) && !self.other.candidates.is_empty();
+        if drawn >= share {
+            return false;
         }
-        drawn < share
+        if !self.other_ready || share > self.other_takes as u32 {
+            self.fill_other(share, strategy, endpoints, stripe, random);
+        }
+        // Less goes there than was thought if they can't take it, nothing if nobody is there.
+        drawn < by_load.max(self.spill as u32) && !self.other.candidates.is_empty()
     }
 
     /// The strategy's step, in the primary group or the other.
@@ -148,7 +153,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
         if spilled && !self.other_ready {
-            self.fill_other(strategy, endpoints, stripe, random);
+            self.fill_other(1, strategy, endpoints, stripe, random);
         }
         let group = if spilled { &mut self.other } else { &mut self.primary };
         let pool = Pool { candidates: &group.candidates, endpoints, stripe };
@@ -169,9 +174,36 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
         if spilled && !self.other_ready {
-            self.fill_other(strategy, endpoints, stripe, random);
+            self.fill_other(1, strategy, endpoints, stripe, random);
         }
         if spilled { self.other.candidates.words() } else { self.primary.candidates.words() }
+    }
+
+    /// The first step that is in neither group.
+    pub fn first_left(&self) -> u8 {
+        1 + if self.other_ready { self.last } else { self.step }
+    }
+
+    /// Those of a step that may serve, a bit each; `None` if there is no such step.
+    pub fn step_words<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        step: u8,
+    ) -> Option<[u32; BANKS]> {
+        let mask = Mask::new(endpoints, &self.filter, self.step(endpoints, step)?);
+        Some(core::array::from_fn(|bank| self.serving(endpoints, &mask, bank)))
+    }
+
+    /// Those of a bank that may serve.
+    #[inline(always)]
+    fn serving<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        mask: &Mask<'_, BANKS>,
+        bank: usize,
+    ) -> u32 {
+        let matching = mask.bits(endpoints, bank);
+        if self.panic { matching } else { matching & endpoints.routable.bits(bank) }
     }
 
     // === Making it anew ===
@@ -240,21 +272,22 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             }
             if self.other_ready {
                 let later = (self.step + 1..=self.last).filter_map(|number| self.step(endpoints, number));
-                let word = later.fold(0, |word, step| {
-                    let matching = Mask::new(endpoints, &self.filter, step).bits(endpoints, bank);
-                    word | matching & endpoints.routable.bits(bank)
+                let matching = later.fold(0, |word, step| {
+                    word | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)
                 });
-                self.other.candidates.replace(bank, word, listed);
+                if matching & endpoints.half_open.bits(bank) != 0 {
+                    return false;
+                }
+                self.other.candidates.replace(bank, matching & endpoints.routable.bits(bank), listed);
             }
         }
         if self.primary.candidates.is_empty() {
             return false;
         }
         if self.step + 1 < self.steps(endpoints) {
-            let enough = self.other_ready && self.last + 1 == self.steps(endpoints);
             self.share(endpoints, at);
-            // The other group may need more steps than it has, or fewer.
-            self.other_ready &= enough;
+            // The other group may need more steps than it has, or fewer: none could be taken from one.
+            self.other_ready &= self.last == self.step + 1;
             self.share_with_other(endpoints);
         }
         true
@@ -311,11 +344,12 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         self.spill = PERMILLE as u16 - self.taken;
     }
 
-    /// Fills the other group: the steps after the primary one, as many as it takes to serve what the primary can't, or all
-    /// of them.
+    /// Fills the other group: the steps after the primary one, as many as it takes to serve `share` permille of the
+    /// traffic, or all of them.
     #[cold]
     fn fill_other<S, const STRIPES: usize>(
         &mut self,
+        share: u32,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         stripe: u8,
@@ -323,8 +357,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     ) where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        self.other_ready = true;
-        self.last = self.step;
+        (self.other_ready, self.last) = (true, self.step);
         let factor = endpoints.options.overprovisioning as u32;
         let (mut all, mut can) = ([0; BANKS], [0; BANKS]);
         while let Some(at) = self.step(endpoints, self.last + 1) {
@@ -333,13 +366,17 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             for bank in 0..BANKS {
                 let matching = mask.bits(endpoints, bank);
                 all[bank] |= matching;
-                can[bank] |= if self.panic { matching } else { matching & endpoints.routable.bits(bank) };
+                can[bank] |= self.serving(endpoints, &mask, bank);
             }
             self.other_matching = count(&all);
-            if self.spill != 0 && capacity(count(&can), self.other_matching, factor) >= self.spill as u32 {
+            if capacity(count(&can), self.other_matching, factor) >= share {
                 break;
             }
         }
+        // Whoever gets traffic gets its probes too.
+        let waiting = (0..BANKS).any(|bank| all[bank] & endpoints.half_open.bits(bank) != 0);
+        self.probes |= waiting;
+        self.simple &= !waiting;
         self.other.candidates.refill(|bank| can[bank], strategy.needs().lists);
         // As in `refresh`.
         fence(Ordering::Acquire);
@@ -352,11 +389,13 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     /// The other group is filled, so it is known what share goes there: where both together can't take everything, each
     /// gets in proportion to what it can.
     fn share_with_other<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
-        if self.other_ready && self.spill != 0 {
+        if self.other_ready {
             let factor = endpoints.options.overprovisioning as u32;
             let more = capacity(self.other.candidates.len(), self.other_matching, factor);
+            let left = self.last + 1 < self.steps(endpoints);
+            self.other_takes = if left { more } else { PERMILLE } as u16;
             let all = self.taken as u32 + more;
-            if all < PERMILLE {
+            if self.spill != 0 && !left && all < PERMILLE {
                 self.spill = (more * PERMILLE).checked_div(all).unwrap_or(0) as u16;
             }
         }
@@ -369,7 +408,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             return false;
         }
         let mask = Mask::new(endpoints, &self.filter, Step { tier: self.filter.tier, zone: Place::Anywhere });
-        let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank));
+        let confined = self.filter.confined && !self.filter.zones().is_empty();
+        let places = |bank| if confined { zones(endpoints, &self.filter, bank) } else { u32::MAX };
+        let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank) & places(bank));
         let routable: [u32; BANKS] = core::array::from_fn(|bank| all[bank] & endpoints.routable.bits(bank));
         count(&routable) * PERMILLE < below * count(&all)
     }

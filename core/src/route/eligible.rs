@@ -46,7 +46,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         answer.filter(|id| endpoints.generation(at) == id.key().generation())
     }
 
-    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the primary group's.
+    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups' last.
     pub fn next_probe<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
@@ -61,7 +61,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             let bits = if waiting == 0 {
                 0
             } else {
-                let steps = (0..=self.step).filter_map(|number| self.step(endpoints, number));
+                let steps = (0..self.first_left()).filter_map(|number| self.step(endpoints, number));
                 waiting
                     & steps.fold(0, |bits, step| {
                         bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)

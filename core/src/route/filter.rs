@@ -49,13 +49,20 @@ impl Filter {
     }
 
     /// Rather those in `zone`; after the zones named before it. When none of the zones can serve, or when they have too
-    /// much load, any other does.
+    /// much load, any other does. A zone that was named before stays where it is.
     ///
     /// # Errors
     ///
     /// [`TooManyZones`] after [`MAX_FILTER_ZONES`].
     pub const fn prefer(mut self, zone: Zone) -> Result<Self, TooManyZones> {
-        if self.zone_count as usize >= MAX_FILTER_ZONES {
+        let mut at = 0;
+        while at < self.zone_count as usize {
+            if self.zones[at].number() == zone.number() {
+                return Ok(self);
+            }
+            at += 1;
+        }
+        if at >= MAX_FILTER_ZONES {
             return Err(TooManyZones);
         }
         self.zones[self.zone_count as usize] = zone;

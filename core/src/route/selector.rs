@@ -199,10 +199,26 @@ where
         }
         // The strategy has had its tries: whoever of the candidates can be had, in the group drawn and then the other.
         for _ in 0..2 {
-            if let Some(lease) = self.sweep(index, spilled, request) {
+            let balancer = &*self.balancer;
+            let words = *self.classes[index].words(
+                spilled,
+                &balancer.strategy,
+                &balancer.endpoints,
+                self.stripe,
+                &mut self.random,
+            );
+            if let Some(lease) = self.sweep(index, &words, request) {
                 return Ok(lease);
             }
             spilled = !spilled;
+        }
+        // Then the steps after both groups.
+        let mut step = self.classes[index].first_left();
+        while let Some(words) = self.classes[index].step_words(&self.balancer.endpoints, step) {
+            if let Some(lease) = self.sweep(index, &words, request) {
+                return Ok(lease);
+            }
+            step += 1;
         }
         let endpoints = &self.balancer.endpoints;
         let error = self.classes[index].diagnose(endpoints, now, request.tried);
@@ -260,16 +276,8 @@ where
         None
     }
 
-    /// The first candidate of a group, from a random one on, that can be had. O(candidates).
-    fn sweep(&mut self, index: usize, spilled: bool, request: &Request<'_>) -> Option<Lease<R>> {
-        let balancer = &*self.balancer;
-        let words = *self.classes[index].words(
-            spilled,
-            &balancer.strategy,
-            &balancer.endpoints,
-            self.stripe,
-            &mut self.random,
-        );
+    /// The first of these, from a random one on, that can be had. O(banks + those).
+    fn sweep(&mut self, index: usize, words: &[u32; BANKS], request: &Request<'_>) -> Option<Lease<R>> {
         let first = self.random.below(BANKS as u32) as usize;
         for bank in (0..BANKS).map(|at| (first + at) % BANKS) {
             let word = words[bank] & !self.balancer.endpoints.full.bits(bank);

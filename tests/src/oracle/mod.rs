@@ -5,9 +5,11 @@ mod edf;
 mod executor;
 mod fifo;
 mod lanes;
+mod shares;
 
 pub use breakers::{BreakerRules, Expected, NaiveBreakers, tick};
 pub use edf::NaiveEdf;
 pub use executor::{NaiveExecutor, Program, Step, Tally};
 pub use fifo::NaiveFifo;
 pub use lanes::NaiveLanes;
+pub use shares::{Placed, ShareRules, shares};
