@@ -1,32 +1,31 @@
-//! Whose rank has changed lately, for strategies that keep endpoints in an order.
+//! What has changed lately: an epoch, and a log of a few entries that says where.
 //!
-//! A rank is whatever such a strategy goes by: a reported load, a latency, being at the cap. Who changes one notes the slot in a
-//! log that is a few entries long; a selector that comes by often enough finds there what to look at, and one that
-//! doesn't looks at everything.
+//! There are two. One is of the bits that classes of requests are made of; its entries are banks. The other is of ranks,
+//! for strategies that keep endpoints in an order: a reported load, a latency, being at the cap; its entries are slots. A
+//! selector that comes by often enough finds in the log what to look at, and one that doesn't looks at everything.
 //!
-//! # Rank Invariant
+//! # Change Invariant
 //!
-//! A context changes the rank first, then advances the epoch (release), then writes the entry of the epoch that it ended. A
-//! selector that has seen an epoch (acquire) has seen the ranks of all changes up to it, since these advances are one
-//! release sequence. An entry tells whose they are if it is of the epoch asked for. If it isn't yet, or no longer, nothing
-//! is lost: the selector looks everywhere.
+//! A context makes its change first, then advances the epoch (release), then writes the entry of the epoch that it ended. A
+//! selector that has seen an epoch (acquire) has seen all changes up to it, since these advances are one release
+//! sequence. An entry tells where one is if it is of the epoch asked for. If it isn't yet, or no longer, nothing is lost:
+//! the selector looks everywhere.
 
 use super::endpoints::Endpoints;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
-/// How many changes are remembered.
-const KEPT: usize = 32;
-/// The bits of an entry that hold the slot; the others hold the low ones of the epoch.
-const SLOT_BITS: u32 = 10;
+/// The bits of an entry that hold the value; the others hold the low ones of the epoch.
+const VALUE_BITS: u32 = 11;
+/// The value of a change that is everywhere.
+pub(super) const EVERYWHERE: u16 = (1 << VALUE_BITS) - 1;
 
-/// The last changes of ranks. Away from what every select reads and writes.
-#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
-pub(super) struct Changes {
+/// An epoch, and the values of the last `KEPT` changes.
+pub(super) struct Log<const KEPT: usize> {
     epoch: AtomicU32,
     entries: [AtomicU32; KEPT],
 }
 
-impl Changes {
+impl<const KEPT: usize> Log<KEPT> {
     const_fn! {
     pub const fn new() -> Self {
         // Entries are of epoch 0, which nobody asks for before the log has gone round.
@@ -34,19 +33,49 @@ impl Changes {
     }
     }
 
-    /// The rank of `slot` has changed. Any context; one atomic addition and one store.
-    #[inline]
-    pub fn note(&self, slot: u16) {
-        let epoch = self.epoch.fetch_add(1, Ordering::Release);
-        // Rank Invariant: after the epoch.
-        self.entries[epoch as usize % KEPT].store(epoch << SLOT_BITS | u32::from(slot), Ordering::Relaxed);
+    /// What `value` stands for has changed. Any context; one atomic addition and one store. It acquires what the contexts
+    /// that have noted changes before had written.
+    #[inline(always)]
+    pub fn note(&self, value: u16) {
+        let epoch = self.epoch.fetch_add(1, Ordering::AcqRel);
+        // Change Invariant: after the epoch.
+        self.entries[epoch as usize % KEPT].store(epoch << VALUE_BITS | u32::from(value), Ordering::Relaxed);
     }
 
-    fn entry(&self, epoch: u32) -> Option<u16> {
-        let entry = self.entries[epoch as usize % KEPT].load(Ordering::Relaxed);
-        (entry >> SLOT_BITS == epoch << SLOT_BITS >> SLOT_BITS).then_some((entry % (1 << SLOT_BITS)) as u16)
+    /// The epoch; the caller sees all changes before it.
+    #[inline(always)]
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The epoch alone.
+    #[inline(always)]
+    pub fn peek(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Hands the values of the changes from epoch `from` to `to` to `each`; `None` if not all are known, or if one is
+    /// everywhere. O(`KEPT`).
+    pub fn since(&self, from: u32, to: u32, mut each: impl FnMut(u16)) -> Option<()> {
+        let count = to.wrapping_sub(from);
+        if count as usize > KEPT {
+            return None;
+        }
+        for epoch in (0..count).map(|ahead| from.wrapping_add(ahead)) {
+            let entry = self.entries[epoch as usize % KEPT].load(Ordering::Relaxed);
+            let value = entry & u32::from(EVERYWHERE);
+            if entry ^ value != epoch << VALUE_BITS || value == u32::from(EVERYWHERE) {
+                return None;
+            }
+            each(value as u16);
+        }
+        Some(())
     }
 }
+
+/// The changes of ranks. Away from what every select reads and writes.
+#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
+pub(super) struct Ranks(pub Log<32>);
 
 /// What a strategy has to look at again, of one class.
 pub struct Dirt {
@@ -66,7 +95,7 @@ impl Dirt {
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
     ) -> bool {
-        self.banks == 0 && self.seen == endpoints.ranks.epoch.load(Ordering::Relaxed)
+        self.banks == 0 && self.seen == endpoints.ranks.0.peek()
     }
 
     /// Takes note that all will be seen to: hands the slots whose ranks have changed to `each`, then returns the banks, a
@@ -77,19 +106,10 @@ impl Dirt {
         mut each: impl FnMut(u16),
     ) -> u32 {
         let banks = core::mem::take(&mut self.banks);
-        let now = endpoints.ranks.epoch.load(Ordering::Acquire);
+        let now = endpoints.ranks.0.epoch();
         let from = core::mem::replace(&mut self.seen, now);
-        if banks == u32::MAX {
-            return banks;
-        }
-        if now.wrapping_sub(from) as usize > KEPT {
+        if banks == u32::MAX || endpoints.ranks.0.since(from, now, &mut each).is_none() {
             return u32::MAX;
-        }
-        for ahead in 0..now.wrapping_sub(from) {
-            match endpoints.ranks.entry(from.wrapping_add(ahead)) {
-                Some(slot) => each(slot),
-                None => return u32::MAX,
-            }
         }
         banks
     }

@@ -211,7 +211,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             let full = self.is_at_cap(slot);
             self.full.put(slot, full);
             if self.is_at_cap(slot) == full {
-                self.ranks.note(slot);
+                self.ranks.0.note(slot);
                 return;
             }
         }

@@ -1,6 +1,6 @@
 //! The members of a balancer as columns of atomics: who they are, where they are and what is known of them.
 
-use super::changes::Changes;
+use super::changes::{EVERYWHERE, Log, Ranks};
 use super::column::{Column, Set, Words};
 use super::options::{MAX_TICKS, Options};
 use super::report::Mean;
@@ -17,26 +17,13 @@ pub(super) struct Padded(pub AtomicU32);
 /// What each select reads first: alone on its cache line, and written only when something changes.
 #[cfg_attr(target_has_atomic = "64", repr(align(64)))]
 pub(super) struct Signals {
-    /// Advances when anything has changed that a class of requests keeps.
-    pub epoch: AtomicU32,
+    /// In which banks anything has changed that a class of requests keeps.
+    pub changes: Log<16>,
     /// The tick at which the first time-driven change is due.
     pub next_change: AtomicU32,
     /// The era of the time that was seen last.
     pub era: AtomicU32,
-    /// In which bank each of the last changes was: the number of the epoch that it ended, and the bank.
-    ///
-    /// Change Invariant: a context changes bits first, then advances the epoch, then writes the entry of the epoch that
-    /// it ended. A reader that sees an epoch sees the bits of all changes up to it; an entry tells it where they are if it
-    /// is of the right epoch, and if it isn't yet (or no longer), the reader looks everywhere.
-    changes: [AtomicU32; CHANGES],
 }
-
-/// How many changes are remembered.
-const CHANGES: usize = 16;
-/// The bits of a change's entry that hold the bank.
-const BANK_BITS: u32 = 6;
-/// The bank of a change that is everywhere.
-const EVERYWHERE: u32 = (1 << BANK_BITS) - 1;
 
 /// Everything a balancer knows that doesn't depend on its strategy.
 ///
@@ -47,7 +34,7 @@ const EVERYWHERE: u32 = (1 << BANK_BITS) - 1;
 /// outside who sees the same even version before and after has read one state.
 pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
     pub(super) signals: Signals,
-    pub(super) ranks: Changes,
+    pub(super) ranks: Ranks,
     pub(super) options: Options,
     pub(super) membership: AtomicU32,
 
@@ -124,12 +111,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         const { assert!(STRIPES >= 1 && STRIPES <= 255, "a balancer has 1 to 255 stripes") }
         Self {
             signals: Signals {
-                epoch: AtomicU32::new(1),
+                changes: Log::new(),
                 next_change: AtomicU32::new(MAX_TICKS),
                 era: AtomicU32::new(0),
-                changes: array_of![AtomicU32::new(0); CHANGES],
             },
-            ranks: Changes::new(),
+            ranks: Ranks(Log::new()),
             options,
             membership: AtomicU32::new(0),
             members: Set::new(),
@@ -323,39 +309,24 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Tells every class that something of the slot has changed.
     #[inline(always)]
     pub(super) fn touch(&self, slot: u16) {
-        self.advance_epoch(crate::bitmap::split(slot).0 as u32);
+        self.signals.changes.note(crate::bitmap::split(slot).0 as u16);
     }
 
     /// Tells every class to look at everything again.
     pub(super) fn touch_all(&self) {
-        self.advance_epoch(EVERYWHERE);
-    }
-
-    #[inline(always)]
-    fn advance_epoch(&self, bank: u32) {
-        // Acquire: Weighed Invariant.
-        let epoch = self.signals.epoch.fetch_add(1, Ordering::AcqRel);
-        // Change Invariant: after the epoch.
-        self.signals.changes[epoch as usize % CHANGES].store(epoch << BANK_BITS | bank, Ordering::Relaxed);
+        self.signals.changes.note(EVERYWHERE);
     }
 
     /// The banks, a bit each, in which anything has changed from epoch `from` to `to`; `None` if that isn't known.
     pub(super) fn changes(&self, from: u32, to: u32) -> Option<u32> {
-        let count = to.wrapping_sub(from);
-        if count as usize > CHANGES {
-            return None;
-        }
-        (0..count).try_fold(0, |banks, ahead| {
-            let epoch = from.wrapping_add(ahead);
-            let entry = self.signals.changes[epoch as usize % CHANGES].load(Ordering::Relaxed);
-            let bank = entry & EVERYWHERE;
-            (entry ^ bank == epoch << BANK_BITS && bank != EVERYWHERE).then(|| banks | 1 << bank)
-        })
+        let mut banks = 0;
+        self.signals.changes.since(from, to, |bank| banks |= 1 << bank)?;
+        Some(banks)
     }
 
     #[inline(always)]
     pub(super) fn epoch(&self) -> u32 {
-        self.signals.epoch.load(Ordering::Acquire)
+        self.signals.changes.epoch()
     }
 }
 

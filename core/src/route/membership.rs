@@ -71,6 +71,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             self.change(|| {
                 self.members.remove(slot);
                 self.enabled.remove(slot);
+                // Before the generation, whose new value says that the epoch has advanced: a select that takes it for its handle
+                // looks at the epoch after that, and so gives no handle of an endpoint that isn't there yet.
+                self.touch_all();
                 let generation = self.generations.get(slot);
                 self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
                 self.count_score(slot, self.score(slot), None);

@@ -66,7 +66,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 self.stale_at.set(slot, self.schedule(slot, now, self.options.stale_ticks));
                 self.stale.remove(slot);
             }
-            self.ranks.note(slot);
+            self.ranks.0.note(slot);
             Ok(())
         })
     }
@@ -76,7 +76,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         let average = self.latencies.at(slot);
         let before = average.get();
         if average.record(micros, now_tick) != before {
-            self.ranks.note(slot);
+            self.ranks.0.note(slot);
         }
     }
 
@@ -101,7 +101,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             return Some(at);
         }
         self.stale.insert(slot);
-        self.ranks.note(slot);
+        self.ranks.0.note(slot);
         None
     }
 

@@ -124,7 +124,7 @@ where
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another endpoint's by
             // now, the epoch would have advanced before.
             let endpoint = endpoints.handle(slot);
-            if endpoints.signals.epoch.load(Ordering::Relaxed) == class.epoch {
+            if endpoints.signals.changes.peek() == class.epoch {
                 endpoints.stripe(self.stripe).take(slot);
                 let ticket = Ticket::new(endpoint, 0, self.stripe, exact);
                 return Ok(Lease::new(self.balancer.clone(), ticket));
