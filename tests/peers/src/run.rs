@@ -124,13 +124,15 @@ pub fn run(plan: &Plan) -> ExitCode {
 fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures> {
     let mut operations = Vec::new();
     let mut rounds = Vec::new();
+    // To start a thread takes longer than what is measured of it.
+    let op_alone = if op == Op::Threads { Op::Lease } else { op };
     for side in sides.iter_mut() {
         let mut count = plan.operations(op, 1);
-        let mut took = warm_up(side.as_mut(), op, count);
+        let mut took = warm_up(side.as_mut(), op_alone, count);
         // Until the clock's grain is no matter.
         while plan.iterations.is_none() && !plan.quick && took < TARGET / 8 {
             count *= 4;
-            took = warm_up(side.as_mut(), op, count);
+            took = warm_up(side.as_mut(), op_alone, count);
         }
         if plan.iterations.is_none() && !plan.quick && took < TARGET {
             let more = TARGET.as_secs_f64() / took.as_secs_f64();
@@ -160,10 +162,15 @@ fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures
     samples.into_iter().map(figures).collect()
 }
 
+/// How long the operations take. The least of three times: another program that comes in between says nothing of them.
 fn warm_up(side: &mut dyn Side, op: Op, operations: u64) -> Duration {
-    let start = Instant::now();
-    side.run(op, operations);
-    start.elapsed()
+    let mut run = || {
+        let start = Instant::now();
+        side.run(op, operations);
+        start.elapsed()
+    };
+    let first = run();
+    if first > PATIENCE / 8 { first } else { first.min(run()).min(run()) }
 }
 
 /// Runs the row twice, the second time with more operations; the difference of the instructions belongs to them alone. Once,

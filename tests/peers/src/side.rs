@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use crate::contender::{Contender, Footnote, Keys, Worker};
 use crate::measure::{BATCH, Clock, MOVED, Op, SELECTS_A_CHANGE, Sample};
@@ -9,6 +10,10 @@ use crate::world::World;
 
 /// From this many nanoseconds a select on, a contender is not asked for 10,000 selects a change.
 const SLOW: f64 = 2_000.0;
+/// Two threads that overlap by more than this share of their time ran at a time.
+const OVERLAP: f64 = 0.8;
+/// How often it is tried.
+const ATTEMPTS: u32 = 8;
 
 /// One contender in one world.
 pub trait Side {
@@ -201,7 +206,24 @@ impl<C: Contender> Of<C> {
         clock.sample(operations)
     }
 
+    /// Two threads at a time, and really so: a run in which one of them had to wait for a processor says nothing of what they
+    /// do to each other, so the run is repeated, up to [`ATTEMPTS`] times. The one that overlapped most counts.
     fn threads(&mut self, operations: u64) -> Sample {
+        let mut best = (0.0, Sample::default());
+        for _ in 0..ATTEMPTS {
+            let (overlap, sample) = self.both(operations);
+            if overlap > best.0 {
+                best = (overlap, sample);
+            }
+            if overlap > OVERLAP {
+                break;
+            }
+        }
+        best.1
+    }
+
+    /// Runs both, and says what share of the time from the first's start to the last's end both were at it.
+    fn both(&mut self, operations: u64) -> (f64, Sample) {
         let Self { contender, worker, second, keys, .. } = self;
         let second = second.get_or_insert_with(|| contender.worker());
         let ready = AtomicU32::new(0);
@@ -211,20 +233,25 @@ impl<C: Contender> Of<C> {
             while ready.load(Ordering::Acquire) < 2 {
                 std::hint::spin_loop();
             }
+            let start = Instant::now();
             clock.time(|| {
                 for _ in 0..operations {
                     let lease = worker.select(keys.next());
                     worker.release(black_box(lease));
                 }
             });
-            clock.sample(operations)
+            (start, Instant::now(), clock.sample(operations))
         };
-        let (mut sum, other) = std::thread::scope(|scope| {
+        let (one, other) = std::thread::scope(|scope| {
             let other = scope.spawn(|| run(second, keys.clone()));
             (run(worker, keys.clone()), other.join().expect("does not panic"))
         });
-        add(&mut sum, &other);
-        sum
+        let common = one.1.min(other.1).saturating_duration_since(one.0.max(other.0));
+        let all = one.1.max(other.1) - one.0.min(other.0);
+        let mut sum = one.2;
+        add(&mut sum, &other.2);
+        // Never 0, so that there is a best.
+        ((common.as_secs_f64() / all.as_secs_f64()).max(1e-9), sum)
     }
 }
 

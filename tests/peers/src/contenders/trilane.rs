@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use trilane::arena::Key;
 use trilane::route::{
     Balancer, Class, Endpoint, EndpointId, Filter, Health, Lease, LeastLatency, LeastLoad, Metrics, Options,
-    PowerOfTwo, Request, RoundRobin, RoutingKey, Selector, Strategy as Rule, Tag, Tags, UniformRandom, Zone,
+    PowerOfTwo, Request, RoundRobin, RoutingKey, Selector, Strategy as Rule, Tag, Tags, UniformRandom,
+    WeightedRandom, WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ fn sized<const BANKS: usize>(strategy: Strategy, world: &World) -> Option<Box<dy
     Some(match strategy {
         Strategy::RoundRobin => boxed::<_, BANKS, false>(RoundRobin, strategy, world),
         Strategy::Random => boxed::<_, BANKS, false>(UniformRandom, strategy, world),
+        Strategy::WeightedRoundRobin => boxed::<_, BANKS, false>(WeightedRoundRobin, strategy, world),
+        Strategy::WeightedRandom => boxed::<_, BANKS, false>(WeightedRandom, strategy, world),
         Strategy::PowerOfTwo => boxed::<_, BANKS, false>(PowerOfTwo, strategy, world),
         Strategy::LeastLoad => boxed::<_, BANKS, false>(LeastLoad::new(), strategy, world),
         Strategy::LeastLatency => boxed::<_, BANKS, false>(LeastLatency::new(), strategy, world),
