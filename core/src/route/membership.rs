@@ -203,3 +203,32 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.enabled.put(slot, endpoint.enabled && endpoint.weight > 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, Request, RoundRobin, Selector};
+    use super::*;
+    use crate::route::Balancer;
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_retired() {
+        let balancer: Balancer<RoundRobin, 1, 2> = Balancer::new(RoundRobin, Options::new());
+        let mut selector: Selector<_, _, 1, 2, 1, 1> = Selector::new(&balancer, 1).unwrap();
+        let now = Instant::ZERO;
+        let first = balancer.add(&Endpoint::new(1), now).unwrap();
+        balancer.endpoints.generations.set(0, u32::MAX);
+        assert!(balancer.stats(first).is_err());
+        let last = balancer.find(1).unwrap();
+        let lease = selector.select(&Request::ANY, now).unwrap();
+        assert_eq!((lease.endpoint(), balancer.remove(last, now)), (last, Ok(1)));
+        drop(lease);
+        // The other slot is used again and again; this one isn't, and no old handle comes true.
+        for id in 2..10 {
+            let other = balancer.add(&Endpoint::new(id), now).unwrap();
+            assert_eq!((other.slot(), balancer.add(&Endpoint::new(99), now)), (1, Err(AddError::Full)));
+            assert!(balancer.stats(first).is_err() && balancer.stats(last).is_err());
+            assert_eq!(selector.select(&Request::ANY, now).unwrap().endpoint(), other);
+            assert_eq!(balancer.remove(other, now), Ok(0));
+        }
+    }
+}
