@@ -196,6 +196,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             }
         }
         let [selected, succeeded, failed, released] = counts;
+        let health = Health::from_bits(endpoints.health.get(slot));
         Ok(EndpointStats {
             selected,
             succeeded,
@@ -205,10 +206,11 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             latency: Duration::from_micros(endpoints.latency(slot) as u64),
             score: endpoints.score(slot),
             stale: endpoints.is_stale(slot),
-            health: Health::from_bits(endpoints.health.get(slot)),
+            health,
             breaker: breaker::State::of(endpoints.breakers.get(slot)),
             routable: endpoints.routable.contains(slot),
-            weight_left: endpoints.factor(slot) as u8,
+            // The factor of an endpoint that gets nothing may be of before.
+            weight_left: if health == Health::Unhealthy { 0 } else { endpoints.factor(slot) as u8 },
         })
     }
 

@@ -46,22 +46,25 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         answer.filter(|id| endpoints.generation(at) == id.key().generation())
     }
 
-    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups' last.
+    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups' last, or in `all`
+    /// of them.
     pub fn next_probe<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         after: Option<u16>,
+        all: bool,
     ) -> Option<u16> {
-        if !self.probes {
+        if !self.probes && !all {
             return None;
         }
+        let end = if all { self.steps(endpoints) } else { self.first_left() };
         let from = after.map_or(0, |slot| slot as u32 + 1);
         (from as usize / 32..BANKS).find_map(|bank| {
             let waiting = endpoints.half_open.bits(bank);
             let bits = if waiting == 0 {
                 0
             } else {
-                let steps = (0..self.first_left()).filter_map(|number| self.step(endpoints, number));
+                let steps = (0..end).filter_map(|number| self.step(endpoints, number));
                 waiting
                     & steps.fold(0, |bits, step| {
                         bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)

@@ -160,7 +160,7 @@ where
                 None => barred.add(slot),
             }
         } else {
-            if let Some(lease) = self.probe(index, request, now) {
+            if let Some(lease) = self.probe(index, request, now, false) {
                 return Ok(lease);
             }
             let balancer = &*self.balancer;
@@ -220,6 +220,10 @@ where
             }
             step += 1;
         }
+        // And last a probe, wherever one waits.
+        if let Some(lease) = self.probe(index, request, now, true) {
+            return Ok(lease);
+        }
         let endpoints = &self.balancer.endpoints;
         let error = self.classes[index].diagnose(endpoints, now, request.tried);
         let count = &endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
@@ -256,11 +260,11 @@ where
         }
     }
 
-    /// A probe, if one of the class's endpoints waits for one.
-    fn probe(&mut self, index: usize, request: &Request<'_>, now: Instant) -> Option<Lease<R>> {
+    /// A probe, if one of the class's endpoints waits for one: in the steps that get traffic, or in `all`.
+    fn probe(&mut self, index: usize, request: &Request<'_>, now: Instant, all: bool) -> Option<Lease<R>> {
         let tried = request.tried;
         let mut after = None;
-        while let Some(slot) = self.classes[index].next_probe(&self.balancer.endpoints, after) {
+        while let Some(slot) = self.classes[index].next_probe(&self.balancer.endpoints, after, all) {
             after = Some(slot);
             let endpoints = &self.balancer.endpoints;
             if tried.contains(&endpoints.handle(slot)) || endpoints.full.contains(slot) {

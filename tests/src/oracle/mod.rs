@@ -5,6 +5,7 @@ mod edf;
 mod executor;
 mod fifo;
 mod lanes;
+mod router;
 mod shares;
 
 pub use breakers::{BreakerRules, Expected, NaiveBreakers, tick};
@@ -12,4 +13,5 @@ pub use edf::NaiveEdf;
 pub use executor::{NaiveExecutor, Program, Step, Tally};
 pub use fifo::NaiveFifo;
 pub use lanes::NaiveLanes;
+pub use router::{Asked, NaiveMember, NaiveRouter};
 pub use shares::{Placed, ShareRules, shares};
