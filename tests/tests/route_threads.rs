@@ -42,11 +42,10 @@ fn failing_leases_beside_removals_leave_nobody_ejected_who_is_gone() {
                     break;
                 }
                 let members: Vec<_> = balancer.members().collect();
-                if members.len() > 2 || random.below(2) == 0 {
-                    if let Some(&id) = members.get(random.below(members.len() as u32) as usize) {
-                        let _ = balancer.set_health(id, Health::Degraded, now());
-                        let _ = balancer.remove(id, now());
-                    }
+                let any = members.get(random.below(members.len() as u32) as usize);
+                if let Some(&id) = any.filter(|_| members.len() > 2 || random.below(2) == 0) {
+                    let _ = balancer.set_health(id, Health::Degraded, now());
+                    let _ = balancer.remove(id, now());
                 }
                 let _ = balancer.add(&Endpoint::new(number), now());
                 let ejected = balancer.totals().ejected;
@@ -73,7 +72,7 @@ fn l9_one_probe_is_out_at_a_time_whoever_selects() {
     let options = Options::new().failures(1).probes(2).max_ejected(1_000).open_for(Duration::ZERO);
     let balancer = Router::new(RoundRobin, options.probe_window(Duration::from_secs(1_000_000)));
     let now = Instant::from_secs(1);
-    (0..2).for_each(|id| drop(balancer.add(&Endpoint::new(id), now).unwrap()));
+    (0..2).for_each(|id| assert!(balancer.add(&Endpoint::new(id), now).is_ok()));
     let out = [AtomicU64::new(0), AtomicU64::new(0)];
     let probes: usize = thread::scope(|scope| {
         let workers = [1, 2].map(|seed| {
