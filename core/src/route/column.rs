@@ -7,7 +7,7 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
 
 /// Reduces `index` to below `end`. For a power of two, what an ordinary board has, this is one instruction.
 #[inline(always)]
-const fn within(index: usize, end: usize) -> usize {
+pub(super) const fn within(index: usize, end: usize) -> usize {
     if end.is_power_of_two() {
         index & (end - 1)
     } else if index < end {
