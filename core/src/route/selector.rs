@@ -3,6 +3,7 @@
 use core::ops::Deref;
 
 use super::class::ClassCache;
+use super::column::within;
 use super::lease::{Lease, Ticket};
 use super::strategies::Barred;
 use super::{
@@ -88,7 +89,7 @@ where
     /// change costs.
     ///
     /// When an endpoint is half-open, the first select whose class it belongs to gets it, as its probe. A class of another
-    /// selector stands for whatever filter has its number here, or for [`Class::ANY`].
+    /// selector stands for whatever filter has its number here, or for any of the classes here.
     ///
     /// # Errors
     ///
@@ -101,7 +102,7 @@ where
             balancer.advance(now);
         }
         let needs = balancer.strategy.needs();
-        let index = if (request.class.0 as usize) < CLASSES { request.class.0 as usize } else { 0 };
+        let index = within(request.class.0 as usize, CLASSES);
         let class = &mut self.classes[index];
         if class.epoch != endpoints.epoch() {
             class.refresh(&balancer.strategy, endpoints, self.stripe, &mut self.random);

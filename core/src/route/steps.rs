@@ -104,10 +104,22 @@ impl<'a, const BANKS: usize> Mask<'a, BANKS> {
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         bank: usize,
     ) -> u32 {
-        let mut bits = self.sets.iter().fold(u32::MAX, |bits, set| bits & set.bits(bank));
-        if self.more != Tags::NONE {
-            bits &= endpoints.tagged(self.more, bank);
+        let bits = self.sets.iter().fold(u32::MAX, |bits, set| bits & set.bits(bank));
+        if self.more == Tags::NONE && self.without.is_empty() {
+            bits
+        } else {
+            bits & self.rest(endpoints, bank)
         }
+    }
+
+    /// What the array has no place for. Not inlined: a look-up stands in seven places.
+    #[inline(never)]
+    fn rest<const PER_BANK: usize, const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        bank: usize,
+    ) -> u32 {
+        let bits = endpoints.tagged(self.more, bank);
         self.without.iter().fold(bits, |bits, &zone| bits & !endpoints.zone(zone).bits(bank))
     }
 }
