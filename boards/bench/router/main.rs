@@ -12,8 +12,9 @@ use core::hint::black_box;
 
 use board::println;
 use trilane::route::{
-    Balancer, Endpoint, Filter, Health, Lease, Metrics, Options, PowerOfTwo, Random, Request, RoundRobin,
-    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, Zone,
+    Balancer, Endpoint, Filter, Health, Lease, LeastLatency, LeastLoad, Metrics, Options, PowerOfTwo, Random,
+    Request, RoundRobin, RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedRandom,
+    WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -53,6 +54,10 @@ fn main() -> ! {
     strategy!(meter, "route_rr", RoundRobin);
     strategy!(meter, "route_random", UniformRandom);
     strategy!(meter, "route_p2c", PowerOfTwo);
+    strategy!(meter, "route_wrr", WeightedRoundRobin);
+    strategy!(meter, "route_wrandom", WeightedRandom);
+    strategy!(meter, "route_latency", LeastLatency::new());
+    strategy!(meter, "route_load", LeastLoad::new());
 
     operations::<1, 16>(meter);
     if MOST >= 32 * BANKS {
