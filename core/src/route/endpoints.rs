@@ -179,6 +179,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.factors.get(slot)
     }
 
+    /// What is left of the weight, with the weight: their product. Sequentially consistent, for those who have told others
+    /// of something that depends on it, and then look at it again.
+    #[inline(always)]
+    pub(super) fn weight_left(&self, slot: u16) -> u32 {
+        let place = self.places.at(slot).load(Ordering::SeqCst);
+        (place & 0xffff) * self.factors.at(slot).load(Ordering::SeqCst)
+    }
+
     /// Those in the bank of which less than the full weight is left.
     #[inline(always)]
     pub fn partial(&self, bank: usize) -> u32 {

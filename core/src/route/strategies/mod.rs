@@ -4,8 +4,11 @@
 //! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
 
 mod ahead;
+mod least_connections;
 mod least_latency;
 mod least_load;
+mod levels;
+mod lowest;
 mod power_of_two;
 mod ranking;
 mod round_robin;
@@ -15,6 +18,7 @@ mod uniform_random;
 mod weighted;
 mod weights;
 
+pub use least_connections::{LeastConnections, WeightedLeastConnections};
 pub use least_latency::LeastLatency;
 pub use least_load::LeastLoad;
 pub use power_of_two::PowerOfTwo;
