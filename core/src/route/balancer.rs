@@ -410,6 +410,16 @@ where
         }
     }
 
+    /// Counts a lease exactly; false if the endpoint is at its cap.
+    #[inline(always)]
+    pub(super) fn reserve(&self, slot: u16) -> bool {
+        let reserved = self.endpoints.reserve(slot);
+        if reserved && self.strategy.needs().exact_counts {
+            self.strategy.began(&self.endpoints, slot);
+        }
+        reserved
+    }
+
     /// Takes a lease out of the exact count.
     #[inline]
     pub(super) fn unreserve(&self, slot: u16) {

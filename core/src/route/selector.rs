@@ -121,7 +121,7 @@ where
             return self.select_again(index, request, now, None);
         };
         let exact = needs.exact_counts || class.is_capped(endpoints, slot);
-        if !exact || endpoints.reserve(slot) {
+        if !exact || balancer.reserve(slot) {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another endpoint's by
             // now, the epoch would have advanced before.
             let endpoint = endpoints.handle(slot);
@@ -242,7 +242,7 @@ where
     ) -> Option<Lease<R>> {
         let endpoints = &self.balancer.endpoints;
         let exact = self.balancer.strategy.needs().exact_counts || endpoints.capped.contains(slot);
-        if exact && !endpoints.reserve(slot) {
+        if exact && !self.balancer.reserve(slot) {
             return None;
         }
         let handle = self.classes[index].eligible(endpoints, slot, probe.is_some());

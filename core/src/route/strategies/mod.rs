@@ -4,6 +4,7 @@
 //! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
 
 mod ahead;
+mod consistent_hash;
 mod least_connections;
 mod least_latency;
 mod least_load;
@@ -12,12 +13,14 @@ mod lowest;
 mod power_of_two;
 mod ranking;
 mod round_robin;
+mod spread;
 mod tournament;
 mod unbarred;
 mod uniform_random;
 mod weighted;
 mod weights;
 
+pub use consistent_hash::ConsistentHash;
 pub use least_connections::{LeastConnections, WeightedLeastConnections};
 pub use least_latency::LeastLatency;
 pub use least_load::LeastLoad;
@@ -34,7 +37,7 @@ use crate::bitmap::split;
 pub struct Needs {
     /// [`Candidates::nth`] and [`Candidates::as_slice`].
     pub lists: bool,
-    /// [`Endpoints::exact_count`] of every endpoint, and [`Strategy::ended`].
+    /// [`Endpoints::exact_count`] of every endpoint, [`Strategy::began`] and [`Strategy::ended`].
     pub exact_counts: bool,
     /// The latencies that leases report ([`Endpoints::latency`]).
     pub latencies: bool,
@@ -74,6 +77,12 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         cache: &mut Self::Cache,
         turn: &mut Turn<'_>,
     ) -> Option<u16>;
+
+    /// A lease on `slot` begins, or is tried for: [`ended`](Self::ended) follows in any case. Only with
+    /// [`Needs::exact_counts`].
+    fn began(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
+        let _ = (endpoints, slot);
+    }
 
     /// A lease on `slot` has ended, in any context; it was one of `count`, itself included, in the order in which leases
     /// begin and end: no fall of the count is skipped by all. Only with [`Needs::exact_counts`].
