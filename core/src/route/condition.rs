@@ -25,6 +25,14 @@ use crate::arena::Stale;
 use crate::sync::{AtomicU32, Ordering, with_lock};
 use crate::time::Instant;
 
+/// The bits of a slot's word that hold its health.
+const HEALTH: u32 = 3;
+
+/// What a slot's word of health is: above it, the low bits of the generation whose health it is.
+pub(super) const fn health_word(generation: u32, health: Health) -> u32 {
+    generation << HEALTH.count_ones() | health as u32
+}
+
 /// The steps in which a weight rises during slow start.
 const RAMP_STEPS: u32 = 16;
 
@@ -68,11 +76,23 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     pub(super) fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
         let slot = self.find(id)?;
-        let was = Health::from_bits(self.health.get(slot));
-        if was == health {
-            return Ok(was);
-        }
-        self.health.set(slot, health as u32);
+        let mut word = self.health.get(slot);
+        let was = loop {
+            // The word is of the endpoint that has the slot: a handle that goes stale meanwhile changes no other's.
+            if word ^ health_word(id.key().generation(), health) > HEALTH {
+                return Err(Stale);
+            }
+            let was = Health::from_bits(word);
+            if was == health {
+                return Ok(was);
+            }
+            let new = health_word(id.key().generation(), health);
+            match self.health.at(slot).compare_exchange_weak(word, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => break was,
+                Err(now) => word = now,
+            }
+        };
         if !self.admits(was) && self.admits(health) && self.options.slow_start_ticks != 0 {
             with_lock(|_| self.begin_ramp(slot, now));
         }

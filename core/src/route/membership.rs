@@ -1,7 +1,8 @@
 //! Members come, change and go.
 
+use super::condition::health_word;
 use super::endpoints::{Endpoints, FULL};
-use super::{AddError, Endpoint, EndpointId, TAGS, TIERS, UpdateError};
+use super::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateError};
 use crate::arena::Stale;
 use crate::bitmap::{Bits, low_bits, slot};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
@@ -29,7 +30,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
                 self.change(|| {
                     self.forget(slot, cs);
-                    self.health.set(slot, endpoint.health as u32);
+                    self.health.set(slot, health_word(self.generations.get(slot), endpoint.health));
                     self.write(slot, endpoint);
                     self.members.insert(slot);
                 });
@@ -75,7 +76,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 // looks at the epoch after that, and so gives no handle of an endpoint that isn't there yet.
                 self.touch_all();
                 let generation = self.generations.get(slot);
-                self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
+                let next = generation.wrapping_add(1);
+                self.health.set(slot, health_word(next, Health::Unhealthy));
+                self.generations.at(slot).store(next, Ordering::Release);
                 self.count_score(slot, self.score(slot), None);
                 self.unplace(slot);
                 self.timed.remove(slot);
