@@ -114,7 +114,7 @@ pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
 pub use ring::Ring;
 pub use selector::Selector;
 pub use strategies::{
-    Barred, ConsistentHash, LeastConnections, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin,
-    Strategy, Turn, UniformRandom, WeightedLeastConnections, WeightedRandom, WeightedRoundRobin,
+    Adaptive, Barred, ConsistentHash, LeastConnections, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo,
+    RoundRobin, Strategy, Turn, UniformRandom, WeightedLeastConnections, WeightedRandom, WeightedRoundRobin,
 };
 pub use table::{HashTable, MAX_WEIGHT, Member, Progress};

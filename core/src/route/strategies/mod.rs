@@ -3,6 +3,7 @@
 //! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of requests is
 //! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
 
+mod adaptive;
 mod ahead;
 mod consistent_hash;
 mod least_connections;
@@ -20,6 +21,7 @@ mod uniform_random;
 mod weighted;
 mod weights;
 
+pub use adaptive::Adaptive;
 pub use consistent_hash::ConsistentHash;
 pub use least_connections::{LeastConnections, WeightedLeastConnections};
 pub use least_latency::LeastLatency;
@@ -43,6 +45,18 @@ pub struct Needs {
     pub latencies: bool,
     /// [`Strategy::build`].
     pub builds: bool,
+}
+
+impl Needs {
+    /// What either needs.
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            lists: self.lists || other.lists,
+            exact_counts: self.exact_counts || other.exact_counts,
+            latencies: self.latencies || other.latencies,
+            builds: self.builds || other.builds,
+        }
+    }
 }
 
 /// A rule by which one of the candidates is picked.

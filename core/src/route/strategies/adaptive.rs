@@ -1,0 +1,168 @@
+//! As busy as the endpoints are, so it chooses.
+
+use super::consistent_hash::ConsistentHash;
+use super::least_connections::LeastConnections;
+use super::weighted::WeightedRoundRobin;
+use super::{Needs, Pool, Strategy, Turn};
+use crate::route::{Endpoints, HashTable, Random};
+use crate::sync::const_fn;
+
+/// Above this mean load, in permille, the fewest leases decide.
+const BUSY: u32 = 700;
+
+/// Adaptive: by what the moment asks for.
+///
+/// 1. While the mean of the members' reported [scores](crate::route::Metrics::score) is above 700 ‰: the fewest leases out
+///    ([`LeastConnections`]), so that nobody is pushed over the edge.
+/// 2. Else, for a request with a key: the endpoint that the key belongs to ([`ConsistentHash`]).
+/// 3. Else: in proportion to weights ([`WeightedRoundRobin`]).
+///
+/// Each select takes one step of one of the three, whose turns go on where they were when it is used again; the further
+/// attempts of a select are the same one's. The mean is one load. It is over all members that have reported, in whatever
+/// zone or tier they are and however long ago it was; without reports it is 0.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{
+///     Adaptive, Balancer, ConsistentHash, Endpoint, Maglev, Options, Request, RoutingKey, Selector,
+/// };
+/// use trilane::time::Instant;
+///
+/// type Table = Maglev<251, 32>;
+/// static BALANCER: Balancer<Adaptive<Table, 1>, 1, 4> =
+///     Balancer::new(Adaptive::new(ConsistentHash::new(Table::new())), Options::new());
+///
+/// let now = Instant::ZERO;
+/// for id in 0..4 {
+///     BALANCER.add(&Endpoint::new(id), now)?;
+/// }
+/// BALANCER.finish_build();
+/// let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42)?;
+/// let request = Request::ANY.key(RoutingKey::new(b"device 4711"));
+/// let home = selector.select(&request, now)?.endpoint();
+/// assert_eq!(selector.select(&request, now)?.endpoint(), home);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Adaptive<T, const BANKS: usize> {
+    pub(super) connections: LeastConnections<BANKS>,
+    pub(super) hash: ConsistentHash<T>,
+}
+
+/// What a class keeps for [`Adaptive`]: what its three parts keep, and which of them the select under way is for.
+pub struct Parts<L, H, W> {
+    least: L,
+    hash: H,
+    turns: W,
+    part: Part,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Least,
+    Hash,
+    Turns,
+}
+
+impl<T, const BANKS: usize> Adaptive<T, BANKS> {
+    const_fn! {
+    /// With this hash for requests with keys.
+    pub const fn new(hash: ConsistentHash<T>) -> Self {
+        Self { connections: LeastConnections::new(), hash }
+    }
+    }
+}
+
+impl<T: HashTable, const BANKS: usize> Adaptive<T, BANKS> {
+    /// Whether the hash asks for exact counts itself: without a bound it needn't hear of leases.
+    #[inline(always)]
+    fn hash_counts<const PER_BANK: usize, const STRIPES: usize>(&self) -> bool {
+        Strategy::<BANKS, PER_BANK, STRIPES>::needs(&self.hash).exact_counts
+    }
+}
+
+impl<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
+    for Adaptive<T, BANKS>
+where
+    T: HashTable,
+{
+    type Cache = Parts<
+        <LeastConnections<BANKS> as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
+        <ConsistentHash<T> as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
+        <WeightedRoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
+    >;
+
+    #[inline(always)]
+    fn needs(&self) -> Needs {
+        let connections = Strategy::<BANKS, PER_BANK, STRIPES>::needs(&self.connections);
+        let hash = Strategy::<BANKS, PER_BANK, STRIPES>::needs(&self.hash);
+        connections.and(hash).and(Strategy::<BANKS, PER_BANK, STRIPES>::needs(&WeightedRoundRobin))
+    }
+
+    fn cache(&self) -> Self::Cache {
+        Parts {
+            least: Strategy::<BANKS, PER_BANK, STRIPES>::cache(&self.connections),
+            hash: Strategy::<BANKS, PER_BANK, STRIPES>::cache(&self.hash),
+            turns: Strategy::<BANKS, PER_BANK, STRIPES>::cache(&WeightedRoundRobin),
+            part: Part::Turns,
+        }
+    }
+
+    fn refill(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        random: &mut Random,
+    ) {
+        self.connections.refill(pool, &mut cache.least, random);
+        self.hash.refill(pool, &mut cache.hash, random);
+        WeightedRoundRobin.refill(pool, &mut cache.turns, random);
+    }
+
+    #[inline(always)]
+    fn pick(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        turn: &mut Turn<'_>,
+    ) -> Option<u16> {
+        if turn.attempt == 0 {
+            cache.part = if pool.endpoints.mean_load() > BUSY {
+                Part::Least
+            } else if turn.key.is_some() {
+                Part::Hash
+            } else {
+                Part::Turns
+            };
+        }
+        match cache.part {
+            Part::Least => self.connections.pick(pool, &mut cache.least, turn),
+            Part::Hash => self.hash.pick(pool, &mut cache.hash, turn),
+            Part::Turns => WeightedRoundRobin.pick(pool, &mut cache.turns, turn),
+        }
+    }
+
+    #[inline(always)]
+    fn began(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
+        self.connections.began(endpoints, slot);
+        if self.hash_counts::<PER_BANK, STRIPES>() {
+            self.hash.began(endpoints, slot);
+        }
+    }
+
+    #[inline(always)]
+    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
+        self.connections.ended(endpoints, slot, count);
+        if self.hash_counts::<PER_BANK, STRIPES>() {
+            self.hash.ended(endpoints, slot, count);
+        }
+    }
+
+    fn begin(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+        self.hash.begin(endpoints);
+    }
+
+    fn build(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, steps: u32) -> bool {
+        self.hash.build(endpoints, steps)
+    }
+}
