@@ -325,7 +325,7 @@ where
     }
 
     /// The table, if the strategy has one, no longer fits the members.
-    fn build_anew(&self, now: Instant) {
+    pub(super) fn build_anew(&self, now: Instant) {
         if self.strategy.needs().builds {
             self.outdated.store(true, Ordering::Release);
             self.building.store(true, Ordering::Release);

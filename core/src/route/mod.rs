@@ -40,7 +40,7 @@
 //!
 //! | to | see |
 //! | --- | --- |
-//! | choose a strategy | [`RoundRobin`] and its neighbours; one that is exchanged at run time: `AnyStrategy` |
+//! | choose a strategy | [`RoundRobin`] and its neighbours; one that is exchanged at run time: [`AnyStrategy`] |
 //! | ask for tags, a tier, zones in order | [`Filter`], [`Selector::class`] |
 //! | place by a key | [`RoutingKey`], [`Keys`], [`Ring`], [`Maglev`] |
 //! | retry elsewhere, within a budget | [`Tried`], [`Request::excluding`], [`RetryBudget`] |
@@ -114,7 +114,8 @@ pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
 pub use ring::Ring;
 pub use selector::Selector;
 pub use strategies::{
-    Adaptive, Barred, ConsistentHash, LeastConnections, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo,
-    RoundRobin, Strategy, Turn, UniformRandom, WeightedLeastConnections, WeightedRandom, WeightedRoundRobin,
+    Adaptive, AnyStrategy, Barred, ConsistentHash, Kind, LeastConnections, LeastLatency, LeastLoad, Needs,
+    Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom, WeightedLeastConnections, WeightedRandom,
+    WeightedRoundRobin,
 };
 pub use table::{HashTable, MAX_WEIGHT, Member, Progress};

@@ -5,7 +5,9 @@
 
 mod adaptive;
 mod ahead;
+mod any;
 mod consistent_hash;
+mod kind;
 mod least_connections;
 mod least_latency;
 mod least_load;
@@ -22,7 +24,9 @@ mod weighted;
 mod weights;
 
 pub use adaptive::Adaptive;
+pub use any::AnyStrategy;
 pub use consistent_hash::ConsistentHash;
+pub use kind::Kind;
 pub use least_connections::{LeastConnections, WeightedLeastConnections};
 pub use least_latency::LeastLatency;
 pub use least_load::LeastLoad;

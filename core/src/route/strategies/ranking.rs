@@ -14,6 +14,8 @@ pub(super) const EVERY: u16 = 32;
 /// were it the lowest slot, everything would go there until the first answer has come back.
 pub struct Ranking<const BANKS: usize, const PER_BANK: usize> {
     tournament: Tournament<BANKS, PER_BANK>,
+    /// Whether all banks have been played.
+    played: bool,
     /// Selects until one explores.
     wait: u16,
     /// Who of those without a rank was picked last; [`NOBODY`] before the first.
@@ -32,7 +34,7 @@ pub(super) struct Rule<F> {
 
 impl<const BANKS: usize, const PER_BANK: usize> Ranking<BANKS, PER_BANK> {
     pub(super) const fn new() -> Self {
-        Self { tournament: Tournament::new(), wait: 0, last: NOBODY }
+        Self { tournament: Tournament::new(), played: false, wait: 0, last: NOBODY }
     }
 
     pub(super) fn refill(&mut self, every: u16, random: &mut Random) {
@@ -55,6 +57,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Ranking<BANKS, PER_BANK> {
         let rules = Match { candidates: pool.candidates, endpoints: pool.endpoints, rank };
         if !turn.dirt.is_none(pool.endpoints) {
             let banks = turn.dirt.take(pool.endpoints, |slot| self.tournament.change(&rules, slot));
+            // A strategy that is exchanged at run time begins with what is dirty, which may not be all.
+            let banks = if core::mem::replace(&mut self.played, true) { banks } else { u32::MAX };
             if banks != 0 {
                 self.tournament.play(&rules, banks);
             }

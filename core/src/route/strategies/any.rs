@@ -1,0 +1,227 @@
+//! The strategy that is chosen, and exchanged, while traffic flows.
+
+use super::least_connections::{LeastConnections, WeightedLeastConnections};
+use super::weighted::{WeightedRandom, WeightedRoundRobin};
+use super::{
+    Adaptive, ConsistentHash, Kind, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy,
+    Turn, UniformRandom,
+};
+use crate::route::{Balancer, Endpoints, HashTable, Random};
+use crate::sync::{AtomicU32, Ordering, const_fn, with_lock};
+use crate::time::Instant;
+
+/// Any of the eleven strategies, chosen when it is made and exchanged by [`Balancer::set_kind`].
+///
+/// An exchange takes effect with the next select of each selector, or the next attempt of one under way. The new strategy begins anew: at a random candidate, where it takes turns. What it goes by is there
+/// already, since the balancer keeps for this strategy whatever any of the eleven needs, all the time:
+///
+/// * The leases of each endpoint are counted exactly, whatever the strategy is when they are taken and when they end. So
+///   least connections is right from its first select on. This costs two atomic operations a lease, on a word that all
+///   selectors share: with a strategy that is chosen once and for all, and that doesn't need them, there are none.
+/// * Latencies are averaged, reports are ranked.
+/// * The hash table is the exception: it is built while consistent hash or adaptive is chosen, and brought up to date when
+///   one of them is chosen again. Until that is done keys go where they belonged when the table was built last.
+///
+/// A class takes as much memory as the largest of what the eleven keep.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::*;
+/// use trilane::time::Instant;
+///
+/// type Strategies = AnyStrategy<Ring<512, 128>, 1>;
+/// static BALANCER: Balancer<Strategies, 1, 4> = Balancer::new(
+///     AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Ring::new())),
+///     Options::new(),
+/// );
+///
+/// let now = Instant::ZERO;
+/// let busy = BALANCER.add(&Endpoint::new(1), now)?;
+/// let idle = BALANCER.add(&Endpoint::new(2), now)?;
+/// BALANCER.report(busy, Metrics::new(900, 800, 100, 20, 0)?, now)?;
+/// BALANCER.report(idle, Metrics::new(100, 300, 100, 20, 0)?, now)?;
+/// let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42)?;
+/// let first = selector.select(&Request::ANY, now)?.endpoint();
+/// assert_ne!(selector.select(&Request::ANY, now)?.endpoint(), first);
+///
+/// assert_eq!(BALANCER.set_kind(Kind::LeastLoad, now), Kind::RoundRobin);
+/// assert_eq!(selector.select(&Request::ANY, now)?.endpoint(), idle);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct AnyStrategy<T, const BANKS: usize> {
+    kind: AtomicU32,
+    // Has a part in three of them.
+    adaptive: Adaptive<T, BANKS>,
+    weighted_connections: WeightedLeastConnections<BANKS>,
+}
+
+impl<T, const BANKS: usize> AnyStrategy<T, BANKS> {
+    const_fn! {
+    /// Begins as `kind`; `hash` is for consistent hash and adaptive.
+    pub const fn new(kind: Kind, hash: ConsistentHash<T>) -> Self {
+        Self {
+            kind: AtomicU32::new(kind.number()),
+            adaptive: Adaptive::new(hash),
+            weighted_connections: WeightedLeastConnections::new(),
+        }
+    }
+    }
+
+    /// Which one it is now.
+    pub fn kind(&self) -> Kind {
+        Kind::from_number(self.kind.load(Ordering::Relaxed))
+    }
+}
+
+impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+    Balancer<AnyStrategy<T, BANKS>, BANKS, PER_BANK, STRIPES>
+{
+    /// Exchanges the strategy; returns which one it was. Any context, O(1), a short critical section. Each selector looks
+    /// at its classes anew at its next select, O(banks + candidates) each.
+    pub fn set_kind(&self, kind: Kind, now: Instant) -> Kind {
+        // In the critical section, in which members change too: whoever changes them sees either the new kind, and has the
+        // table built, or is seen by the build that begins here.
+        let was = with_lock(|_| {
+            let was = self.strategy.kind();
+            self.strategy.kind.store(kind.number(), Ordering::Relaxed);
+            was
+        });
+        if was != kind {
+            self.endpoints.touch_all();
+            self.build_anew(now);
+        }
+        was
+    }
+}
+
+const LEAST_LATENCY: LeastLatency = LeastLatency::new();
+const LEAST_LOAD: LeastLoad = LeastLoad::new();
+
+/// Whatever differs from strategy to strategy, of a table of all: the name, the type, and where it stands in `$any`.
+macro_rules! strategies {
+    ($any:ident: $($kind:ident($strategy:ty) at $place:expr,)*) => {
+        /// What a class keeps for [`AnyStrategy`]: what the present strategy keeps.
+        #[allow(missing_docs, reason = "each variant is for the kind that it is named after")]
+        #[allow(clippy::large_enum_variant, reason = "there is no heap: a class has room for the largest")]
+        pub enum AnyCache<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+            $($kind(<$strategy as Strategy<BANKS, PER_BANK, STRIPES>>::Cache),)*
+        }
+
+        impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+            AnyCache<T, BANKS, PER_BANK, STRIPES>
+        {
+            fn new($any: &AnyStrategy<T, BANKS>) -> Self {
+                match $any.kind() {
+                    $(Kind::$kind => {
+                        Self::$kind(<$strategy as Strategy<BANKS, PER_BANK, STRIPES>>::cache($place))
+                    })*
+                }
+            }
+
+            fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$kind(_) => Kind::$kind,)*
+                }
+            }
+
+            fn refill(
+                &mut self,
+                $any: &AnyStrategy<T, BANKS>,
+                pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+                random: &mut Random,
+            ) {
+                match self {
+                    $(Self::$kind(cache) => $place.refill(pool, cache, random),)*
+                }
+            }
+
+            #[inline(always)]
+            fn pick(
+                &mut self,
+                $any: &AnyStrategy<T, BANKS>,
+                pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+                turn: &mut Turn<'_>,
+            ) -> Option<u16> {
+                match self {
+                    $(Self::$kind(cache) => $place.pick(pool, cache, turn),)*
+                }
+            }
+        }
+    };
+}
+
+strategies! { any:
+    RoundRobin(RoundRobin) at &RoundRobin,
+    WeightedRoundRobin(WeightedRoundRobin) at &WeightedRoundRobin,
+    LeastConnections(LeastConnections<BANKS>) at &any.adaptive.connections,
+    WeightedLeastConnections(WeightedLeastConnections<BANKS>) at &any.weighted_connections,
+    Random(UniformRandom) at &UniformRandom,
+    WeightedRandom(WeightedRandom) at &WeightedRandom,
+    ConsistentHash(ConsistentHash<T>) at &any.adaptive.hash,
+    LeastLatency(LeastLatency) at &LEAST_LATENCY,
+    LeastLoad(LeastLoad) at &LEAST_LOAD,
+    PowerOfTwo(PowerOfTwo) at &PowerOfTwo,
+    Adaptive(Adaptive<T, BANKS>) at &any.adaptive,
+}
+
+impl<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
+    for AnyStrategy<T, BANKS>
+where
+    T: HashTable,
+{
+    type Cache = AnyCache<T, BANKS, PER_BANK, STRIPES>;
+
+    #[inline(always)]
+    fn needs(&self) -> Needs {
+        let builds = matches!(self.kind(), Kind::ConsistentHash | Kind::Adaptive);
+        Needs { lists: true, exact_counts: true, latencies: true, builds }
+    }
+
+    fn cache(&self) -> Self::Cache {
+        AnyCache::new(self)
+    }
+
+    fn refill(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        random: &mut Random,
+    ) {
+        if cache.kind() != self.kind() {
+            *cache = AnyCache::new(self);
+        }
+        cache.refill(self, pool, random);
+    }
+
+    #[inline(always)]
+    fn pick(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        turn: &mut Turn<'_>,
+    ) -> Option<u16> {
+        // By what the cache is of: the kind may be another since it was filled.
+        cache.pick(self, pool, turn)
+    }
+
+    #[inline]
+    fn began(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
+        self.adaptive.began(endpoints, slot);
+        self.weighted_connections.began(endpoints, slot);
+    }
+
+    #[inline]
+    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
+        self.adaptive.ended(endpoints, slot, count);
+        self.weighted_connections.ended(endpoints, slot, count);
+    }
+
+    fn begin(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+        self.adaptive.begin(endpoints);
+    }
+
+    fn build(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, steps: u32) -> bool {
+        self.adaptive.build(endpoints, steps)
+    }
+}
