@@ -27,9 +27,16 @@ const OWN: &str = "trilane";
 #[global_allocator]
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
+/// A balancer of 1,024 endpoints with its ring has some megabytes, and is made on the stack.
+const STACK: usize = 256 << 20;
+
 fn main() -> ExitCode {
     match run::Plan::read(std::env::args().skip(1)) {
-        Ok(plan) => run::run(&plan),
+        Ok(plan) => {
+            let run = std::thread::Builder::new().stack_size(STACK).spawn(move || run::run(&plan));
+            // Its panic has said why.
+            run.expect("a thread can be started").join().unwrap_or(ExitCode::FAILURE)
+        }
         Err(why) => {
             eprintln!(
                 "{why}\n\nusage: trilane-peers [--quick] [--op NAME] [--iterations K] [--callgrind]\n  \

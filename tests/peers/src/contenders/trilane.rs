@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use trilane::arena::Key;
 use trilane::route::{
-    Balancer, Class, Endpoint, EndpointId, Filter, Health, Lease, LeastLatency, LeastLoad, Metrics, Options,
-    PowerOfTwo, Request, RoundRobin, RoutingKey, Selector, Strategy as Rule, Tag, Tags, UniformRandom,
-    WeightedRandom, WeightedRoundRobin, Zone,
+    Balancer, Class, ConsistentHash, Endpoint, EndpointId, Filter, Health, Lease, LeastConnections,
+    LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Request, Ring, RoundRobin, RoutingKey,
+    Selector, Strategy as Rule, Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom,
+    WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -22,26 +23,52 @@ const CLASSES: usize = 2;
 /// The caller reads the clock where it has to; the peers aren't given one.
 const NOW: Instant = Instant::from_secs(1);
 
-/// The side with this strategy, if there is one, in a balancer no larger than the world needs.
-pub fn side(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
-    match world.endpoints.len() {
-        0..=32 => sized::<1>(strategy, world),
-        33..=128 => sized::<4>(strategy, world),
-        _ => sized::<32>(strategy, world),
-    }
+/// A function that makes the side with a strategy, in a balancer of so many banks. The hash tables fit it: 160 points an
+/// endpoint on the ring, a hundred entries in the Maglev table.
+macro_rules! sized {
+    ($name:ident, $banks:literal, ring $points:literal, $directory:literal, maglev $entries:literal) => {
+        fn $name(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
+            Some(match strategy {
+                Strategy::RoundRobin => boxed::<_, $banks, false>(RoundRobin, strategy, world),
+                Strategy::WeightedRoundRobin => {
+                    boxed::<_, $banks, false>(WeightedRoundRobin, strategy, world)
+                }
+                Strategy::Random => boxed::<_, $banks, false>(UniformRandom, strategy, world),
+                Strategy::WeightedRandom => boxed::<_, $banks, false>(WeightedRandom, strategy, world),
+                Strategy::PowerOfTwo => boxed::<_, $banks, false>(PowerOfTwo, strategy, world),
+                Strategy::LeastConnections => {
+                    boxed::<_, $banks, false>(LeastConnections::new(), strategy, world)
+                }
+                Strategy::WeightedLeastConnections => {
+                    boxed::<_, $banks, false>(WeightedLeastConnections::new(), strategy, world)
+                }
+                Strategy::LeastLatency => boxed::<_, $banks, false>(LeastLatency::new(), strategy, world),
+                Strategy::LeastLoad => boxed::<_, $banks, false>(LeastLoad::new(), strategy, world),
+                Strategy::Ring => {
+                    let table = Ring::<$points, $directory>::new();
+                    boxed::<_, $banks, true>(ConsistentHash::new(table), strategy, world)
+                }
+                Strategy::Maglev => {
+                    let table = Maglev::<$entries, { $banks * PER_BANK }>::new();
+                    boxed::<_, $banks, true>(ConsistentHash::new(table), strategy, world)
+                }
+                Strategy::Adaptive => return None,
+            })
+        }
+    };
 }
 
-fn sized<const BANKS: usize>(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
-    Some(match strategy {
-        Strategy::RoundRobin => boxed::<_, BANKS, false>(RoundRobin, strategy, world),
-        Strategy::Random => boxed::<_, BANKS, false>(UniformRandom, strategy, world),
-        Strategy::WeightedRoundRobin => boxed::<_, BANKS, false>(WeightedRoundRobin, strategy, world),
-        Strategy::WeightedRandom => boxed::<_, BANKS, false>(WeightedRandom, strategy, world),
-        Strategy::PowerOfTwo => boxed::<_, BANKS, false>(PowerOfTwo, strategy, world),
-        Strategy::LeastLoad => boxed::<_, BANKS, false>(LeastLoad::new(), strategy, world),
-        Strategy::LeastLatency => boxed::<_, BANKS, false>(LeastLatency::new(), strategy, world),
-        _ => return None,
-    })
+sized!(small, 1, ring 5_120, 1_024, maglev 4_093);
+sized!(middle, 4, ring 20_480, 4_096, maglev 16_381);
+sized!(large, 32, ring 163_840, 32_768, maglev 65_521);
+
+/// The side with this strategy, in a balancer no larger than the world needs.
+pub fn side(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
+    match world.endpoints.len() {
+        0..=32 => small(strategy, world),
+        33..=128 => middle(strategy, world),
+        _ => large(strategy, world),
+    }
 }
 
 fn boxed<S, const BANKS: usize, const KEYED: bool>(
