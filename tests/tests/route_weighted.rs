@@ -140,6 +140,24 @@ fn a_change_of_health_takes_exactly_its_part_of_the_weight() {
 }
 
 #[test]
+fn a_change_that_leaves_the_weights_as_they_are_leaves_the_turns_as_they_are() {
+    fn picks<S: Strategy<1, 8, 2> + 'static>(strategy: S, disturbed: bool) -> Vec<u16> {
+        let world = World::<_, 1, 8>::with(strategy, &[5, 3, 8, 1]);
+        let mut chooser = world.chooser(4);
+        let mut pick = |turn: usize| {
+            if disturbed && turn % 3 == 1 {
+                let known = world.known[turn % 4];
+                world.balancer.update(known.handle, &known.endpoint(), Instant::ZERO).unwrap();
+            }
+            chooser.select(&Request::ANY, Instant::ZERO).unwrap().endpoint().slot()
+        };
+        (0..500).map(&mut pick).collect()
+    }
+    assert_eq!(picks(WeightedRoundRobin, false), picks(WeightedRoundRobin, true));
+    assert_eq!(picks(WeightedRandom, false), picks(WeightedRandom, true));
+}
+
+#[test]
 fn a_full_balancer_of_the_greatest_weights_keeps_its_shares() {
     let mut world = World::<_, 32, 32>::with(WeightedRoundRobin, &[65_535; 1_024]);
     // One that has half its weight: the sum is in 64ths, just below 2^32.
@@ -241,10 +259,13 @@ fn in_panic_mode_what_is_unhealthy_has_its_whole_weight() {
     use trilane::route::{Balancer, Options, Selector};
     let balancer: &Balancer<WeightedRoundRobin, 1, 8> =
         trilane_tests::leak(Balancer::new(WeightedRoundRobin, Options::new().panic_below(500)));
+    // One has never been healthy.
+    let health = |id| if id == 2 { Health::Unhealthy } else { Health::Healthy };
     let ids: Vec<_> = (0..4)
-        .map(|id| balancer.add(&Endpoint::new(id).weight(id as u16 + 1), Instant::ZERO).unwrap())
+        .map(|id| Endpoint::new(id).weight(id as u16 + 1).health(health(id)))
+        .map(|endpoint| balancer.add(&endpoint, Instant::ZERO).unwrap())
         .collect();
-    for &id in &ids[..3] {
+    for &id in &ids[..2] {
         balancer.set_health(id, Health::Unhealthy, Instant::ZERO).unwrap();
     }
     let mut selector: Selector<_, _, 1, 8, 1, 1> = Selector::new(balancer, 1).unwrap();

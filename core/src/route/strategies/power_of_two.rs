@@ -64,8 +64,8 @@ fn two_of<const BANKS: usize, const PER_BANK: usize>(
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for PowerOfTwo
 {
-    /// The two of the next select. They are drawn a select ahead, so that nothing is waited for but their counts: 20 ns a
-    /// select and release instead of 24, on an EPYC.
+    /// The two of the next select. They are drawn a select ahead, so that nothing is waited for but their counts: that saves
+    /// 4 ns a select on an EPYC.
     type Cache = Option<(u16, u16)>;
 
     #[inline(always)]
