@@ -12,9 +12,9 @@ use core::hint::black_box;
 
 use board::println;
 use trilane::route::{
-    Balancer, Endpoint, Filter, Health, Lease, LeastLatency, LeastLoad, Metrics, Options, PowerOfTwo, Random,
-    Request, RoundRobin, RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedRandom,
-    WeightedRoundRobin, Zone,
+    Balancer, ConsistentHash, Endpoint, Filter, Health, Lease, LeastConnections, LeastLatency, LeastLoad,
+    Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring, RoundRobin, RoutingKey, Selector, Strategy,
+    Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom, WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -28,6 +28,12 @@ const BANKS: usize = 8;
 /// The leases that are out at a time.
 const OUT: usize = 8;
 
+// Tables for 16 points or entries an endpoint and more.
+type Ring16 = Ring<512, 64>;
+type Ring256 = Ring<8_192, 1_024>;
+type Maglev16 = Maglev<251, 16>;
+type Maglev256 = Maglev<4_093, 256>;
+
 /// In the measured time nothing is due.
 const NOW: Instant = Instant::from_millis(5);
 const LATENCY: Duration = Duration::from_millis(3);
@@ -37,12 +43,15 @@ board::entry!(main);
 
 /// The rows of a strategy: select and release, at both sizes.
 macro_rules! strategy {
-    ($meter:expr, $op:literal, $strategy:expr) => {{
+    ($meter:expr, $op:literal, $strategy:expr) => {
+        strategy!($meter, $op, $strategy, $strategy)
+    };
+    ($meter:expr, $op:literal, $small:expr, $large:expr) => {{
         // Between one bank and several the code differs.
         let mut growth = Growth::logarithmic($op);
-        growth.print(&selects::<_, 1, 16>($meter, $strategy), 16);
+        growth.print(&selects::<_, 1, 16>($meter, $small), 16);
         if MOST >= 32 * BANKS {
-            growth.print(&selects::<_, BANKS, 32>($meter, $strategy), 32 * BANKS);
+            growth.print(&selects::<_, BANKS, 32>($meter, $large), 32 * BANKS);
         }
     }};
 }
@@ -56,6 +65,20 @@ fn main() -> ! {
     strategy!(meter, "route_p2c", PowerOfTwo);
     strategy!(meter, "route_wrr", WeightedRoundRobin);
     strategy!(meter, "route_wrandom", WeightedRandom);
+    strategy!(meter, "route_least", LeastConnections::new());
+    strategy!(meter, "route_wleast", WeightedLeastConnections::new());
+    strategy!(
+        meter,
+        "route_ring",
+        ConsistentHash::new(Ring16::with_points(16)),
+        ConsistentHash::new(Ring256::with_points(16))
+    );
+    strategy!(
+        meter,
+        "route_maglev",
+        ConsistentHash::new(Maglev16::new()),
+        ConsistentHash::new(Maglev256::new())
+    );
     strategy!(meter, "route_latency", LeastLatency::new());
     strategy!(meter, "route_load", LeastLoad::new());
 
