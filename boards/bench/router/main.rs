@@ -2,7 +2,7 @@
 //!
 //! An image of its own, so that neither its rows nor those of the other images change when code moves in the other.
 //! Endpoints are 16, one bank of a small board's, and 256 where there is RAM for it. Everything is measured as a program
-//! has it: the balancer behind a reference, eight leases out, which end in the order in which they were taken.
+//! has it: balancer and selector behind references, eight leases out, which end in the order in which they were taken.
 
 #![no_std]
 #![no_main]
@@ -164,6 +164,7 @@ where
     let balancer = black_box(&balancer);
     fill(balancer);
     let mut selector: Any<'_, S, BANKS, PER_BANK> = Selector::new(balancer, 1).unwrap();
+    let selector = black_box(&mut selector);
     let mut random = Random::new(2);
     let mut out = array::from_fn::<_, OUT, _>(|_| None);
     let mut stats = Stats::new(WARM_UP);
@@ -171,7 +172,7 @@ where
         for place in &mut out {
             // The strategies that place by no key don't look at it.
             let request = Request::ANY.key(RoutingKey::from_hash(random.next().into()));
-            stats.add(end(meter, place, drop) + select(meter, &mut selector, &request, place));
+            stats.add(end(meter, place, drop) + select(meter, selector, &request, place));
         }
     }
     stats
@@ -184,6 +185,7 @@ fn operations<const BANKS: usize, const PER_BANK: usize>(meter: Meter) {
     let balancer = black_box(&balancer);
     fill(balancer);
     let mut selector: Any<'_, RoundRobin, BANKS, PER_BANK> = Selector::new(balancer, 1).unwrap();
+    let selector = black_box(&mut selector);
     let filter = Filter::ANY.tags(BOTH).prefer(Zone::of::<0>()).unwrap();
     let filtered = Request::new(selector.class(filter).unwrap());
     let place = &mut None;
@@ -191,8 +193,8 @@ fn operations<const BANKS: usize, const PER_BANK: usize>(meter: Meter) {
     let [mut succeed, mut filter] = [Stats::new(WARM_UP); 2];
     for _ in 0..WARM_UP + MEASURED {
         let by = |lease: Lease<_>| lease.succeed(black_box(LATENCY), black_box(NOW));
-        succeed.add(select(meter, &mut selector, &Request::ANY, place) + end(meter, place, by));
-        filter.add(select(meter, &mut selector, &filtered, place) + end(meter, place, drop));
+        succeed.add(select(meter, selector, &Request::ANY, place) + end(meter, place, by));
+        filter.add(select(meter, selector, &filtered, place) + end(meter, place, drop));
     }
     succeed.print("route_succeed", n);
     filter.print("route_filtered", n);
@@ -203,8 +205,8 @@ fn operations<const BANKS: usize, const PER_BANK: usize>(meter: Meter) {
         let id = balancer.members().nth(turn / 2 % n).unwrap();
         let state = if turn % 2 == 0 { Health::Unhealthy } else { Health::Healthy };
         health.add(count(meter, || balancer.set_health(id, black_box(state), black_box(NOW)).is_ok()));
-        change.add(select(meter, &mut selector, &Request::ANY, place) + end(meter, place, drop));
-        change_filtered.add(select(meter, &mut selector, &filtered, place) + end(meter, place, drop));
+        change.add(select(meter, selector, &Request::ANY, place) + end(meter, place, drop));
+        change_filtered.add(select(meter, selector, &filtered, place) + end(meter, place, drop));
     }
     health.print("route_health", n);
     change.print("route_change", n);
