@@ -35,6 +35,7 @@
 //! takes two steps for each slot, `SIZE` to clear, one for each turn's end, and one for each entry that is looked at: about
 //! `SIZE × ln SIZE` of these.
 
+use super::random::product;
 use super::table::{HashTable, Member, Progress, Registers, Version};
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
@@ -138,7 +139,7 @@ const fn is_prime(number: u32) -> bool {
 /// `bits` of 2^32 as as much of `range`.
 #[inline(always)]
 const fn scale(bits: u32, range: u32) -> u32 {
-    ((bits as u64 * range as u64) >> 32) as u32
+    product(bits, range).0
 }
 
 /// `⌈size × part / whole⌉`, for a part of 0 to `whole` and a size below 2^16, bit by bit: the 64-bit division that it takes

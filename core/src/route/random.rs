@@ -56,8 +56,31 @@ impl Random {
     /// off by less than 1 / 2^32, and so by less than `bound` / 2^32 of itself (1 in 4 million for 1,024 endpoints).
     #[inline(always)]
     pub const fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() as u64 * bound as u64) >> 32) as u32
+        product(self.next(), bound).0
     }
+}
+
+/// The words of a product, the high one first.
+///
+/// A Cortex-M0 multiplies words to words: 64 bits are a call of 43 instructions. There, a `b` below 2^16 (every number of
+/// endpoints) takes multiplications of halves. The targets without compare-and-swap are those without the longer product,
+/// or near enough.
+#[inline(always)]
+pub(super) const fn product(a: u32, b: u32) -> (u32, u32) {
+    if cfg!(target_has_atomic = "32") || b >> 16 != 0 {
+        let product = a as u64 * b as u64;
+        ((product >> 32) as u32, product as u32)
+    } else {
+        (high_word_by_halves(a, b), a.wrapping_mul(b))
+    }
+}
+
+/// The product's high word, for a `b` below 2^16.
+#[inline(always)]
+const fn high_word_by_halves(a: u32, b: u32) -> u32 {
+    // At most (2^16 - 1)^2 + 2^16 - 2: no overflow.
+    let carried = ((a & 0xffff) * b) >> 16;
+    ((a >> 16) * b + carried) >> 16
 }
 
 /// The first output of splitmix64 whose state is `seed`.
@@ -66,4 +89,21 @@ const fn splitmix64(seed: u64) -> u64 {
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_multiply_give_the_same_word() {
+        let mut random = Random::new(3);
+        let ends = [0, 1, 0xffff, 0x1_0000, 0xffff_0000, u32::MAX];
+        let draws = (0..100_000).map(|_| random.next());
+        for a in ends.into_iter().chain(draws) {
+            for b in [0, 1, 2, 3, 1_000, 1_024, 0x7fff, 0xfffe, 0xffff] {
+                assert_eq!(high_word_by_halves(a, b), product(a, b).0, "{a} times {b}");
+            }
+        }
+    }
 }

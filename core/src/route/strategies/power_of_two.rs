@@ -2,6 +2,7 @@
 
 use super::unbarred::Unbarred;
 use super::{Needs, Pool, Strategy, Turn};
+use crate::route::random::product;
 use crate::route::{Candidates, Random};
 
 /// Power of two choices: of two different random candidates, the one with fewer leases out. O(1).
@@ -42,9 +43,8 @@ pub struct PowerOfTwo;
 /// draw lay: of at least 2^22 places, which is enough for the second.
 #[inline(always)]
 fn two_below(random: &mut Random, count: u32) -> (u32, u32) {
-    let product = random.next() as u64 * count as u64;
-    let first = (product >> 32) as u32;
-    let second = ((product as u32 as u64 * (count - 1) as u64) >> 32) as u32;
+    let (first, rest) = product(random.next(), count);
+    let (second, _) = product(rest, count - 1);
     (first, second + (second >= first) as u32)
 }
 
