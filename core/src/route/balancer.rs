@@ -11,7 +11,7 @@ use super::{
 };
 use crate::arena::Stale;
 use crate::bitmap::MAX_PER_BANK;
-use crate::sync::{AtomicBool, Ordering, const_fn, with_lock};
+use crate::sync::{AtomicBool, Ordering, const_fn, fence, with_lock};
 use crate::time::{Duration, Instant};
 
 /// Up to `BANKS * PER_BANK` endpoints, and the rule `S` by which one of them is chosen.
@@ -178,7 +178,11 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     /// [`Stale`] when it has been removed.
     pub fn metrics(&self, id: EndpointId) -> Result<Option<Metrics>, Stale> {
         let slot = self.endpoints.find(id)?;
-        Ok(self.endpoints.gauges.at(slot).read().map(|(metrics, _)| metrics))
+        let report = self.endpoints.gauges.at(slot).read();
+        // The slot may have another endpoint by now, whose report this is, or none.
+        fence(Ordering::Acquire);
+        self.endpoints.find(id)?;
+        Ok(report.map(|(metrics, _)| metrics))
     }
 
     /// How an endpoint does. O(stripes).
@@ -187,8 +191,11 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     ///
     /// [`Stale`] when it has been removed.
     pub fn stats(&self, id: EndpointId) -> Result<EndpointStats, Stale> {
+        self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.stats_of(slot)))
+    }
+
+    fn stats_of(&self, slot: u16) -> EndpointStats {
         let endpoints = &self.endpoints;
-        let slot = endpoints.find(id)?;
         let mut counts = [0usize; 4];
         for stripe in &endpoints.stripes {
             for (sum, count) in counts.iter_mut().zip(stripe.since_added(slot)) {
@@ -197,7 +204,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         }
         let [selected, succeeded, failed, released] = counts;
         let health = Health::from_bits(endpoints.health.get(slot));
-        Ok(EndpointStats {
+        EndpointStats {
             selected,
             succeeded,
             failed,
@@ -211,7 +218,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             routable: endpoints.routable.contains(slot),
             // The factor of an endpoint that gets nothing may be of before.
             weight_left: if health == Health::Unhealthy { 0 } else { endpoints.factor(slot) as u8 },
-        })
+        }
     }
 
     /// How all of it does. O(banks + stripes).
@@ -327,26 +334,27 @@ where
     /// The table, if the strategy has one, no longer fits the members.
     pub(super) fn build_anew(&self, now: Instant) {
         if self.strategy.needs().builds {
-            self.outdated.store(true, Ordering::Release);
-            self.building.store(true, Ordering::Release);
+            // Each a swap, so that they and the builder's have one order in which the later acquires the earlier.
+            self.outdated.swap(true, Ordering::AcqRel);
+            self.building.swap(true, Ordering::AcqRel);
             with_lock(|_| self.endpoints.hasten(tick(now)));
         }
     }
 
     /// Builds on, unless another context does.
     fn build(&self, steps: u32) -> bool {
-        if self.builder.swap(true, Ordering::Acquire) {
+        if self.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
         }
         if self.outdated.swap(false, Ordering::AcqRel) {
             self.strategy.begin(&self.endpoints);
         }
         if self.strategy.build(&self.endpoints, steps) {
-            self.building.store(false, Ordering::Release);
-            // What has become outdated since the swap above must be seen: its context stored `building` after `outdated`,
-            // and this may have come last.
-            if self.outdated.load(Ordering::Acquire) {
-                self.building.store(true, Ordering::Release);
+            // What has become outdated since the swap above must be seen. Its context has changed `outdated`, then `building`:
+            // either that comes after this swap, or this swap has seen to it that the load sees it.
+            self.building.swap(false, Ordering::AcqRel);
+            if self.outdated.load(Ordering::Relaxed) {
+                self.building.swap(true, Ordering::AcqRel);
             }
         }
         self.builder.store(false, Ordering::Release);

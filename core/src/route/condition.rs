@@ -87,14 +87,18 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 return Ok(was);
             }
             let new = health_word(id.key().generation(), health);
-            match self.health.at(slot).compare_exchange_weak(word, new, Ordering::Relaxed, Ordering::Relaxed)
+            match self.health.at(slot).compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed)
             {
                 Ok(_) => break was,
                 Err(now) => word = now,
             }
         };
         if !self.admits(was) && self.admits(health) && self.options.slow_start_ticks != 0 {
-            with_lock(|_| self.begin_ramp(slot, now));
+            with_lock(|_| {
+                if self.find(id).is_ok() {
+                    self.begin_ramp(slot, now);
+                }
+            });
         }
         self.settle(slot);
         if !self.is_weighed(slot) {

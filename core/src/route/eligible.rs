@@ -6,48 +6,55 @@ use super::options::tick;
 use super::steps::{Mask, zones};
 use super::{EndpointId, SelectError};
 use crate::bitmap::{Bits, slot, split};
-use crate::sync::Ordering;
-use crate::sync::fence;
+use crate::sync::{Ordering, fence, with_lock};
 use crate::time::{Duration, Instant};
 
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
-    /// The handle of `slot` if it may serve a request of this class at an instant during this call.
+    /// The handle of the slot's endpoint if it may serve a request of this class at an instant during this call.
     ///
-    /// `probing`: its breaker need not be closed, since this request is its probe.
-    ///
-    /// Counting changes bounds the tries, and keeps compilers from writing out as many copies of one: they took 3 KB of a
-    /// Cortex-M3's flash when tries were counted.
-    #[inline(never)]
+    /// `probe`: its breaker need not be closed, since this request is the probe that has set it to this word.
     pub fn eligible<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         at: u16,
-        probing: bool,
+        probe: Option<u32>,
+    ) -> Option<EndpointId> {
+        for _ in 0..3 {
+            let epoch = endpoints.epoch();
+            let answer = self.look(endpoints, at, probe);
+            // What was read stood together if the epoch still does.
+            fence(Ordering::Acquire);
+            if endpoints.epoch() == epoch {
+                return answer;
+            }
+        }
+        // In here only health changes, and that is one load.
+        with_lock(|_| self.look(endpoints, at, probe))
+    }
+
+    /// Not inlined: compilers wrote a copy for each try, which took 3 KB of a Cortex-M3's flash.
+    #[inline(never)]
+    fn look<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        at: u16,
+        probe: Option<u32>,
     ) -> Option<EndpointId> {
         let (bank, index) = split(at);
-        // As masks, without branches in the loop, of which compilers write one for each way to take them.
+        let id = endpoints.handle(at);
         let any = |all: bool| if all { u32::MAX } else { 0 };
-        let whatever_health = any(probing || self.panic);
         let anywhere = any(!self.filter.confined || self.filter.zones().is_empty());
         let tier = self.filter.tier.map_or(&endpoints.enabled, |tier| endpoints.tier(tier));
-        let first = endpoints.epoch();
-        let mut epoch = first;
-        let answer = loop {
-            let id = endpoints.handle(at);
-            let bits = endpoints.enabled.bits(bank)
-                & endpoints.tagged(self.filter.tags, bank)
-                & (endpoints.routable.bits(bank) | whatever_health)
-                & tier.bits(bank)
-                & (zones(endpoints, &self.filter, bank) | anywhere);
-            // What was read stood together if the epoch still does. After four changes in a row, each of the bits stood
-            // at some instant of this call, and the handle is of the one that the slot had.
-            fence(Ordering::Acquire);
-            let before = core::mem::replace(&mut epoch, endpoints.epoch());
-            if epoch == before || epoch.wrapping_sub(first) >= 4 {
-                break (bits >> index & 1 == 1).then_some(id);
-            }
+        let health = match probe {
+            Some(word) => any(endpoints.breakers.get(at) == word && endpoints.is_healthy(at)),
+            None => endpoints.routable.bits(bank) | any(self.panic),
         };
-        answer.filter(|id| endpoints.generation(at) == id.key().generation())
+        let bits = endpoints.enabled.bits(bank)
+            & endpoints.tagged(self.filter.tags, bank)
+            & health
+            & tier.bits(bank)
+            & (zones(endpoints, &self.filter, bank) | anywhere);
+        (bits >> index & 1 == 1).then_some(id)
     }
 
     /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups' last, or in `all`

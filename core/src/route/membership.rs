@@ -2,7 +2,7 @@
 
 use super::condition::health_word;
 use super::endpoints::{Endpoints, FULL};
-use super::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateError};
+use super::{AddError, Endpoint, EndpointId, Health, TIERS, Tags, Tier, UpdateError, ZONES, Zone};
 use crate::arena::Stale;
 use crate::bitmap::{Bits, low_bits, slot};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
@@ -30,7 +30,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
                 self.change(|| {
                     self.forget(slot, cs);
-                    self.health.set(slot, health_word(self.generations.get(slot), endpoint.health));
+                    let health = health_word(self.generations.get(slot), endpoint.health);
+                    // Not a plain store: of this and a health set by the last endpoint's handle, one is the later.
+                    self.health.at(slot).swap(health, Ordering::AcqRel);
                     self.write(slot, endpoint);
                     self.members.insert(slot);
                 });
@@ -77,10 +79,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 self.touch_all();
                 let generation = self.generations.get(slot);
                 let next = generation.wrapping_add(1);
-                self.health.set(slot, health_word(next, Health::Unhealthy));
+                self.health.at(slot).swap(health_word(next, Health::Unhealthy), Ordering::AcqRel);
                 self.generations.at(slot).store(next, Ordering::Release);
                 self.count_score(slot, self.score(slot), None);
-                self.unplace(slot);
+                self.place(slot, Tags::NONE, None);
                 self.timed.remove(slot);
                 self.stop_ejecting(slot);
                 // In a new term, so that a probe that ends right now doesn't end the ejection once more.
@@ -155,15 +157,30 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    fn unplace(&self, slot: u16) {
-        for set in self.tags.iter().chain(&self.zones) {
-            if set.contains(slot) {
+    /// Puts the slot into these tags, zone and tier alone. Sets that it stays in aren't touched, and it comes into the new
+    /// ones before it leaves the old: who looks meanwhile doesn't miss it.
+    fn place(&self, slot: u16, tags: Tags, place: Option<(Zone, Tier)>) {
+        for (tag, set) in self.tags.iter().enumerate() {
+            let member = tags.bits() >> tag & 1 == 1;
+            if set.contains(slot) != member {
+                set.put(slot, member);
+            }
+        }
+        let (zone, tier) = (place.map(|(zone, _)| zone.index()), place.map(|(_, tier)| tier.index()));
+        if let (Some(zone), Some(tier)) = (zone, tier) {
+            self.zones[zone % ZONES].insert(slot);
+            if !self.tiers[tier % TIERS].insert(slot) {
+                self.count_tier(tier, true);
+            }
+        }
+        for (at, set) in self.zones.iter().enumerate() {
+            if Some(at) != zone && set.contains(slot) {
                 set.remove(slot);
             }
         }
-        for (tier, set) in self.tiers.iter().enumerate() {
-            if set.remove(slot) {
-                self.count_tier(tier, false);
+        for (at, set) in self.tiers.iter().enumerate() {
+            if Some(at) != tier && set.remove(slot) {
+                self.count_tier(at, false);
             }
         }
     }
@@ -185,7 +202,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     fn write(&self, slot: u16, endpoint: &Endpoint) {
         let score = self.score(slot);
         self.count_score(slot, score, None);
-        self.unplace(slot);
         self.ids_low.set(slot, endpoint.id as u32);
         self.ids_high.set(slot, (endpoint.id >> 32) as u32);
         let place = endpoint.weight as u32
@@ -196,12 +212,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.count_score(slot, None, score);
         self.tag_bits.set(slot, endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));
-        for tag in Bits(endpoint.tags.bits()) {
-            self.tags[tag as usize % TAGS].insert(slot);
-        }
-        self.zones[endpoint.zone.index()].insert(slot);
-        self.tiers[endpoint.tier.index()].insert(slot);
-        self.count_tier(endpoint.tier.index(), true);
+        self.place(slot, endpoint.tags, Some((endpoint.zone, endpoint.tier)));
         self.capped.put(slot, endpoint.cap.is_some());
         self.enabled.put(slot, endpoint.enabled && endpoint.weight > 0);
     }

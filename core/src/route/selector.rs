@@ -245,7 +245,7 @@ where
         if exact && !self.balancer.reserve(slot) {
             return None;
         }
-        let handle = self.classes[index].eligible(endpoints, slot, probe.is_some());
+        let handle = self.classes[index].eligible(endpoints, slot, probe);
         match handle.filter(|id| !request.tried.contains(id)) {
             Some(endpoint) => {
                 endpoints.stripe(self.stripe).take(slot);

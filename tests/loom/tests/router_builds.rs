@@ -1,0 +1,130 @@
+//! A strategy's table against the changes that outdate it; the reports of endpoints against their readers.
+#![cfg(trilane_loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use trilane::route::{Balancer, Endpoint, EndpointId, Gauges, Metrics, Needs, Options, Request, Selector};
+use trilane::sync::with_lock;
+use trilane::time::Instant;
+use trilane_loom::{Lowest, check, check_with};
+
+type Shared = Arc<Balancer<Lowest, 1, 1, 1>>;
+
+const NOW: Instant = Instant::from_millis(1_000);
+
+/// A balancer with a table to build: its one endpoint has weight 1.
+fn balancer() -> (Shared, EndpointId) {
+    let needs = Needs { builds: true, ..Needs::default() };
+    let balancer = Arc::new(Balancer::new(Lowest::with(needs), Options::new()));
+    let id = balancer.add(&Endpoint::new(1), NOW).unwrap();
+    (balancer, id)
+}
+
+fn update(balancer: &Shared, id: EndpointId, weight: u16) -> thread::JoinHandle<()> {
+    let balancer = balancer.clone();
+    thread::spawn(move || balancer.update(id, &Endpoint::new(1).weight(weight), NOW).unwrap())
+}
+
+#[test]
+fn a_change_beside_the_end_of_a_build_is_built() {
+    check(|| {
+        let (balancer, id) = balancer();
+        let change = update(&balancer, id, 2);
+        balancer.finish_build();
+        change.join().unwrap();
+        assert!(balancer.finish_build());
+        assert_eq!(balancer.strategy().built(), 2);
+    });
+}
+
+#[test]
+fn two_contexts_never_build_at_once() {
+    check_with(2, || {
+        let (balancer, id) = balancer();
+        let other = {
+            let balancer = balancer.clone();
+            thread::spawn(move || balancer.finish_build())
+        };
+        let change = update(&balancer, id, 2);
+        balancer.finish_build();
+        other.join().unwrap();
+        change.join().unwrap();
+        assert!(balancer.finish_build());
+        assert_eq!(balancer.strategy().built(), 2);
+    });
+}
+
+#[test]
+fn a_change_beside_a_select_that_builds_is_built_by_the_selects_that_follow() {
+    check_with(2, || {
+        let (balancer, id) = balancer();
+        let mut selector: Selector<_, _, 1, 1, 1, 1> = Selector::new(balancer.clone(), 1).unwrap();
+        let change = update(&balancer, id, 2);
+        drop(selector.select(&Request::ANY, NOW).unwrap());
+        change.join().unwrap();
+        drop(selector.select(&Request::ANY, NOW).unwrap());
+        drop(selector.select(&Request::ANY, NOW).unwrap());
+        assert_eq!(balancer.strategy().built(), 2);
+    });
+}
+
+/// A report whose five numbers all tell `n`.
+fn report(n: u16) -> Metrics {
+    Metrics::new(n, n, n.into(), n.into(), n).unwrap()
+}
+
+#[test]
+fn a_report_is_read_whole_while_the_next_two_are_written() {
+    check(|| {
+        let gauges = Arc::new(Gauges::new());
+        with_lock(|cs| gauges.write(cs, report(1), 1));
+        let writer = {
+            let gauges = gauges.clone();
+            thread::spawn(move || {
+                with_lock(|cs| gauges.write(cs, report(2), 2));
+                with_lock(|cs| gauges.write(cs, report(3), 3));
+            })
+        };
+        if let Some((metrics, tick)) = gauges.try_read() {
+            assert_eq!(metrics, report(tick as u16));
+        }
+        writer.join().unwrap();
+        assert_eq!(gauges.try_read(), Some((report(3), 3)));
+    });
+}
+
+#[test]
+fn a_report_is_read_whole_while_it_is_cleared_and_another_endpoints_comes() {
+    check(|| {
+        let gauges = Arc::new(Gauges::new());
+        with_lock(|cs| gauges.write(cs, report(1), 1));
+        let writer = {
+            let gauges = gauges.clone();
+            thread::spawn(move || {
+                with_lock(|cs| gauges.clear(cs));
+                with_lock(|cs| gauges.write(cs, report(2), 2));
+            })
+        };
+        if let Some((metrics, tick)) = gauges.try_read() {
+            assert_eq!(metrics, report(tick as u16));
+        }
+        writer.join().unwrap();
+        assert_eq!(gauges.try_read(), Some((report(2), 2)));
+    });
+}
+
+#[test]
+fn a_reader_that_may_wait_gets_a_report_whatever_comes_between() {
+    check_with(2, || {
+        let gauges = Arc::new(Gauges::new());
+        with_lock(|cs| gauges.write(cs, report(1), 1));
+        let writer = {
+            let gauges = gauges.clone();
+            thread::spawn(move || with_lock(|cs| gauges.write(cs, report(2), 2)))
+        };
+        let (metrics, tick) = gauges.read().unwrap();
+        assert_eq!(metrics, report(tick as u16));
+        writer.join().unwrap();
+    });
+}
