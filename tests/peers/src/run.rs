@@ -80,17 +80,12 @@ pub fn run(plan: &Plan) -> ExitCode {
         return ExitCode::from(2);
     }
     let mut allocating = Vec::new();
-    let mut missing = Vec::new();
     for (number, stage) in stages.iter().filter(|stage| wanted(stage)).enumerate() {
         if std::io::stderr().is_terminal() {
             eprint!("\r{number}/{count} ");
         }
         let mut sides = contenders::sides(stage.strategy, &stage.world());
         let slower = if plan.callgrind { CALLGRIND } else { 1.0 };
-        if sides.is_empty() && !missing.contains(&stage.strategy.name()) {
-            println!("  {OWN} has no {} yet", stage.strategy.name());
-            missing.push(stage.strategy.name());
-        }
         sides.iter_mut().for_each(|side| side.check(slower));
         for &op in stage.ops.iter().filter(|&&op| plan.wants(&stage.row(op))) {
             let mut sides: Vec<&mut Box<dyn Side>> = sides.iter_mut().filter(|side| side.can(op)).collect();

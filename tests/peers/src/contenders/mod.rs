@@ -13,12 +13,9 @@ use crate::measure::Op;
 use crate::side::{Of, Side};
 use crate::world::World;
 
-/// All contenders that can do something like `strategy`, over `world`, trilane first. None if trilane can't.
+/// All contenders that can do something like `strategy`, over `world`, trilane first.
 pub fn sides(strategy: Strategy, world: &World) -> Vec<Box<dyn Side>> {
-    let mut sides: Vec<Box<dyn Side>> = Vec::from_iter(trilane::side(strategy, world));
-    if sides.is_empty() {
-        return sides;
-    }
+    let mut sides: Vec<Box<dyn Side>> = vec![trilane::side(strategy, world)];
     pingora_sides(strategy, world, &mut sides);
     if strategy == Strategy::PowerOfTwo {
         const NAME: &str = "tower 0.5 p2c";

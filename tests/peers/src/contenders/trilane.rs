@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use trilane::arena::Key;
 use trilane::route::{
-    Balancer, Class, ConsistentHash, Endpoint, EndpointId, Filter, Health, Lease, LeastConnections,
+    Adaptive, Balancer, Class, ConsistentHash, Endpoint, EndpointId, Filter, Health, Lease, LeastConnections,
     LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Request, Ring, RoundRobin, RoutingKey,
     Selector, Strategy as Rule, Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom,
     WeightedRoundRobin, Zone,
@@ -27,8 +27,8 @@ const NOW: Instant = Instant::from_secs(1);
 /// endpoint on the ring, a hundred entries in the Maglev table.
 macro_rules! sized {
     ($name:ident, $banks:literal, ring $points:literal, $directory:literal, maglev $entries:literal) => {
-        fn $name(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
-            Some(match strategy {
+        fn $name(strategy: Strategy, world: &World) -> Box<dyn Side> {
+            match strategy {
                 Strategy::RoundRobin => boxed::<_, $banks, false>(RoundRobin, strategy, world),
                 Strategy::WeightedRoundRobin => {
                     boxed::<_, $banks, false>(WeightedRoundRobin, strategy, world)
@@ -52,8 +52,13 @@ macro_rules! sized {
                     let table = Maglev::<$entries, { $banks * PER_BANK }>::new();
                     boxed::<_, $banks, true>(ConsistentHash::new(table), strategy, world)
                 }
-                Strategy::Adaptive => return None,
-            })
+                // Without keys: it goes by weights, since the mean load is below 70 %.
+                Strategy::Adaptive => {
+                    let table = Maglev::<$entries, { $banks * PER_BANK }>::new();
+                    let adaptive = Adaptive::new(ConsistentHash::new(table));
+                    boxed::<_, $banks, false>(adaptive, strategy, world)
+                }
+            }
         }
     };
 }
@@ -63,7 +68,7 @@ sized!(middle, 4, ring 20_480, 4_096, maglev 16_381);
 sized!(large, 32, ring 163_840, 32_768, maglev 65_521);
 
 /// The side with this strategy, in a balancer no larger than the world needs.
-pub fn side(strategy: Strategy, world: &World) -> Option<Box<dyn Side>> {
+pub fn side(strategy: Strategy, world: &World) -> Box<dyn Side> {
     match world.endpoints.len() {
         0..=32 => small(strategy, world),
         33..=128 => middle(strategy, world),
