@@ -102,15 +102,26 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
 
     // === Moving ===
 
+    /// A load has fallen: moves the slot if it stands at the level that this has left. `level` reads the load anew.
+    #[inline(always)]
+    pub fn leave(&self, left: u32, slot: u16, level: impl Fn() -> u32) {
+        in_order();
+        if self.contains(left, slot) {
+            self.settle(slot, left, level);
+        }
+    }
+
     /// If the slot is at level `from`, moves it to where it belongs. `level` reads the load anew each time.
     ///
     /// O(1) unless others change the load meanwhile: one more turn for each change of level.
+    #[inline(never)]
     pub fn settle(&self, slot: u16, from: u32, level: impl Fn() -> u32) {
         let mut from = from;
         while self.take(from, slot) {
             let to = level();
             self.put(to, slot);
             // Level Invariant: the load after the bit.
+            in_order();
             if level() == to {
                 return;
             }
@@ -144,6 +155,7 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
         self.word(level, bank).fetch_or(1 << index, Ordering::SeqCst);
         if BANKS > 1 {
             let banks = self.bank_word(level);
+            in_order();
             if banks.load(Ordering::SeqCst) >> bank & 1 == 1 {
                 return;
             }
@@ -155,6 +167,7 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
     /// Cover Invariant: the level has members.
     fn occupy(&self, level: u32) {
         let (word, bit) = self.occupied_word(level);
+        in_order();
         if word.load(Ordering::SeqCst) & bit == 0 {
             word.fetch_or(bit, Ordering::SeqCst);
         }
@@ -167,6 +180,7 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
         if BANKS > 1 {
             let covers = self.bank_word(level);
             covers.fetch_and(!banks, Ordering::SeqCst);
+            in_order();
             let back = Bits(banks).filter(|&bank| self.members(level, bank as usize) != 0);
             let back = back.fold(0, |back, bank| back | 1 << bank);
             if back != 0 {
@@ -178,6 +192,7 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
             }
         }
         word.fetch_and(!bit, Ordering::SeqCst);
+        in_order();
         let covered = if BANKS > 1 { self.bank_word(level) } else { self.word(level, 0) };
         if covered.load(Ordering::SeqCst) != 0 {
             word.fetch_or(bit, Ordering::SeqCst);
@@ -209,4 +224,12 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
     fn occupied_word(&self, level: u32) -> (&AtomicU32, u32) {
         (&self.occupied.0[level as usize / 32 % WORDS], 1 << (level % 32))
     }
+}
+
+/// Between a change and a look at something else. The accesses are sequentially consistent, which is enough; but the model
+/// checker takes that for acquire and release, and only a fence for what it is.
+#[inline(always)]
+fn in_order() {
+    #[cfg(trilane_loom)]
+    crate::sync::fence(Ordering::SeqCst);
 }

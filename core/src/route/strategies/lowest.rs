@@ -74,19 +74,9 @@ pub(super) trait Leveled<const BANKS: usize, const LEVELS: usize> {
     ) {
         let left = Self::level(endpoints, slot, count);
         let level = Self::level(endpoints, slot, count.wrapping_sub(1));
-        if level != left && self.levels().contains(left, slot) {
-            self.settle(endpoints, slot, left);
+        if level != left {
+            self.levels().leave(left, slot, || Self::level_now(endpoints, slot));
         }
-    }
-
-    #[inline(never)]
-    fn settle<const PER_BANK: usize, const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        slot: u16,
-        from: u32,
-    ) {
-        self.levels().settle(slot, from, || Self::level_now(endpoints, slot));
     }
 
     /// One of the candidates at the lowest level, each as likely as any other.
@@ -164,7 +154,7 @@ pub(super) trait Leveled<const BANKS: usize, const LEVELS: usize> {
                     return best.map(|(_, slot)| slot);
                 }
                 repairs += 1;
-                self.settle(pool.endpoints, slot, level);
+                self.levels().settle(slot, level, || Self::level_now(pool.endpoints, slot));
             }
         }
         best.map(|(_, slot)| slot)
