@@ -2,9 +2,9 @@
 
 use super::ranking::{EVERY, Ranking, Rule};
 use super::round_robin::Cursor;
-use super::tournament::LAST;
+use super::tournament::{LAST, Ranks};
 use super::{Needs, Pool, Strategy, Turn};
-use crate::route::Random;
+use crate::route::{Endpoints, Random};
 
 /// Least latency: the candidate with the least peak-sensitive average of latencies
 /// ([`PeakEwma`](crate::route::PeakEwma)), ties to the lowest slot.
@@ -71,6 +71,20 @@ impl LeastLatency {
     }
 }
 
+/// Ranks by averages, in microseconds.
+struct Averages<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+);
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Ranks<PER_BANK>
+    for Averages<'_, BANKS, PER_BANK, STRIPES>
+{
+    #[inline(always)]
+    fn rank(&self, slot: u16) -> u32 {
+        self.0.latency(slot).min(LAST)
+    }
+}
+
 impl Default for LeastLatency {
     fn default() -> Self {
         Self::new()
@@ -109,8 +123,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         let Fastest { ranking, cursor, unmeasured } = cache;
-        let rule =
-            Rule { rank: |slot| pool.endpoints.latency(slot).min(LAST), behind: u32::MAX, every: self.every };
+        let rule = Rule { ranks: Averages(pool.endpoints), behind: u32::MAX, every: self.every };
         ranking.pick(pool, turn, rule, |ranking, turn| {
             *unmeasured = !*unmeasured;
             let unmeasured = if *unmeasured { ranking.pick_unknown(turn) } else { None };

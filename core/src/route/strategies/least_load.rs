@@ -1,7 +1,9 @@
 //! Whoever reports the least load.
 
 use super::ranking::{EVERY, Ranking, Rule};
+use super::tournament::Ranks;
 use super::{Needs, Pool, Strategy, Turn};
+use crate::bitmap::slot;
 use crate::route::{Endpoints, Random};
 
 /// Ranks of stale reports begin here; scores are below.
@@ -59,16 +61,39 @@ impl LeastLoad {
     pub const fn exploring(every: u16) -> Self {
         Self { every }
     }
+}
+
+/// Ranks by reports: the score and one, behind those that are fresh if it is stale.
+struct Reports<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+);
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Ranks<PER_BANK>
+    for Reports<'_, BANKS, PER_BANK, STRIPES>
+{
+    #[inline(always)]
+    fn rank(&self, slot: u16) -> u32 {
+        self.fresh(slot) + self.0.is_stale(slot) as u32 * STALE
+    }
 
     #[inline(always)]
-    fn rank<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        slot: u16,
-    ) -> u32 {
-        match endpoints.score(slot) {
-            Some(score) => score as u32 + 1 + endpoints.is_stale(slot) as u32 * STALE,
-            None => 0,
+    fn of_bank(&self, bank: usize) -> [u32; PER_BANK] {
+        let mut ranks = core::array::from_fn(|index| self.fresh(slot(bank, index as u32)));
+        let stale = self.0.stale.bits(bank);
+        if stale != 0 {
+            for (index, rank) in ranks.iter_mut().enumerate() {
+                *rank += (stale >> index & 1) * STALE;
+            }
         }
+        ranks
+    }
+}
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Reports<'_, BANKS, PER_BANK, STRIPES> {
+    /// Only what has been reported grows stale, so 0 stays 0.
+    #[inline(always)]
+    fn fresh(&self, slot: u16) -> u32 {
+        self.0.score(slot).map_or(0, |score| score as u32 + 1)
     }
 }
 
@@ -103,7 +128,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         cache: &mut Self::Cache,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        let rule = Rule { rank: |slot| Self::rank(pool.endpoints, slot), behind: STALE, every: self.every };
+        let rule = Rule { ranks: Reports(pool.endpoints), behind: STALE, every: self.every };
         cache.pick(pool, turn, rule, |ranking, turn| ranking.pick_unknown(turn))
     }
 }

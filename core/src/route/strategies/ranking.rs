@@ -1,6 +1,6 @@
 //! Picking by rank: the first of a [`Tournament`], and now and then one that would never be the first.
 
-use super::tournament::{Match, Tournament};
+use super::tournament::{Match, Ranks, Tournament};
 use super::{Pool, Turn};
 use crate::route::Random;
 
@@ -24,9 +24,9 @@ pub struct Ranking<const BANKS: usize, const PER_BANK: usize> {
 
 const NOBODY: u16 = u16::MAX;
 
-/// Where a rank is read, and from which rank on those without one come first.
-pub(super) struct Rule<F> {
-    pub rank: F,
+/// Where ranks are read, and from which rank on those without one come first.
+pub(super) struct Rule<R> {
+    pub ranks: R,
     pub behind: u32,
     /// Every how many selects one explores; 0: none does.
     pub every: u16,
@@ -50,11 +50,11 @@ impl<const BANKS: usize, const PER_BANK: usize> Ranking<BANKS, PER_BANK> {
         &mut self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         turn: &mut Turn<'_>,
-        rule: Rule<impl Fn(u16) -> u32>,
+        rule: Rule<impl Ranks<PER_BANK>>,
         explore: impl FnOnce(&mut Self, &mut Turn<'_>) -> Option<u16>,
     ) -> Option<u16> {
-        let Rule { rank, behind, every } = rule;
-        let rules = Match { candidates: pool.candidates, endpoints: pool.endpoints, rank };
+        let Rule { ranks, behind, every } = rule;
+        let rules = Match { candidates: pool.candidates, endpoints: pool.endpoints, ranks };
         if !turn.dirt.is_none(pool.endpoints) {
             let banks = turn.dirt.take(pool.endpoints, |slot| self.tournament.change(&rules, slot));
             // A strategy that is exchanged at run time begins with what is dirty, which may not be all.

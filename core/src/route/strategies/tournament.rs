@@ -32,15 +32,26 @@ pub(super) struct Tournament<const BANKS: usize, const PER_BANK: usize> {
     unknown_banks: u32,
 }
 
-/// What is played for: which slots may be picked, and where their ranks are read.
-pub(super) struct Match<'a, F, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
-    pub candidates: &'a Candidates<BANKS, PER_BANK>,
-    pub endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
-    pub rank: F,
+/// Where ranks are read.
+pub(super) trait Ranks<const PER_BANK: usize> {
+    fn rank(&self, slot: u16) -> u32;
+
+    /// All of a bank.
+    #[inline(always)]
+    fn of_bank(&self, bank: usize) -> [u32; PER_BANK] {
+        core::array::from_fn(|index| self.rank(slot(bank, index as u32)))
+    }
 }
 
-impl<F: Fn(u16) -> u32, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
-    Match<'_, F, BANKS, PER_BANK, STRIPES>
+/// What is played for: which slots may be picked, and their ranks.
+pub(super) struct Match<'a, R, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+    pub candidates: &'a Candidates<BANKS, PER_BANK>,
+    pub endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+    pub ranks: R,
+}
+
+impl<R: Ranks<PER_BANK>, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+    Match<'_, R, BANKS, PER_BANK, STRIPES>
 {
     /// Those in a bank that may be picked: candidates that aren't at their cap.
     #[inline(always)]
@@ -48,11 +59,12 @@ impl<F: Fn(u16) -> u32, const BANKS: usize, const PER_BANK: usize, const STRIPES
         self.candidates.words()[bank] & !self.endpoints.full.bits(bank)
     }
 
-    /// Plays a bank: its winner as a node, and those whose rank isn't known.
-    #[inline(always)]
+    /// Plays a bank: its winner as a node, and those whose rank isn't known. Not inlined: it is called in several places, and the
+    /// call is a small part of it.
+    #[inline(never)]
     fn play(&self, bank: usize, players: u32) -> (u64, u32) {
         // All ranks are loaded first: then the compiler makes vectors of the rest, which atomic loads would keep it from.
-        let ranks: [u32; PER_BANK] = core::array::from_fn(|index| (self.rank)(slot(bank, index as u32)));
+        let ranks = self.ranks.of_bank(bank);
         let (mut best, mut unknown) = (i32::MAX, 0);
         for (index, rank) in ranks.into_iter().enumerate() {
             let bit = 1 << index;
@@ -78,9 +90,9 @@ impl<const BANKS: usize, const PER_BANK: usize> Tournament<BANKS, PER_BANK> {
     }
 
     /// Plays `banks` again.
-    pub fn play<F: Fn(u16) -> u32, const STRIPES: usize>(
+    pub fn play<R: Ranks<PER_BANK>, const STRIPES: usize>(
         &mut self,
-        rules: &Match<'_, F, BANKS, PER_BANK, STRIPES>,
+        rules: &Match<'_, R, BANKS, PER_BANK, STRIPES>,
         banks: u32,
     ) {
         let banks = banks & low_bits(BANKS);
@@ -102,14 +114,14 @@ impl<const BANKS: usize, const PER_BANK: usize> Tournament<BANKS, PER_BANK> {
 
     /// The rank of `slot` has changed, or whether it is at its cap.
     #[inline]
-    pub fn change<F: Fn(u16) -> u32, const STRIPES: usize>(
+    pub fn change<R: Ranks<PER_BANK>, const STRIPES: usize>(
         &mut self,
-        rules: &Match<'_, F, BANKS, PER_BANK, STRIPES>,
+        rules: &Match<'_, R, BANKS, PER_BANK, STRIPES>,
         slot: u16,
     ) {
         let (bank, index) = (split(slot).0 % BANKS, split(slot).1);
         let plays = rules.players(bank) >> index & 1;
-        let rank = if plays == 0 { 0 } else { (rules.rank)(slot) };
+        let rank = if plays == 0 { 0 } else { rules.ranks.rank(slot) };
         let unknown = self.unknown[bank] & !(1 << index) | (plays & (rank == 0) as u32) << index;
         self.put_unknown(bank, unknown);
         let new = node(rank.wrapping_sub(1).min(NOBODY), slot);
@@ -150,9 +162,9 @@ impl<const BANKS: usize, const PER_BANK: usize> Tournament<BANKS, PER_BANK> {
     }
 
     /// The same when some must not be picked. O(banks), and 32 matches for each bank that has such.
-    pub fn first_beside<F: Fn(u16) -> u32, const STRIPES: usize>(
+    pub fn first_beside<R: Ranks<PER_BANK>, const STRIPES: usize>(
         &self,
-        rules: &Match<'_, F, BANKS, PER_BANK, STRIPES>,
+        rules: &Match<'_, R, BANKS, PER_BANK, STRIPES>,
         barred: &Barred,
     ) -> Option<(u32, u16)> {
         let winners = self.nodes.as_flattened().iter().skip(BANKS).enumerate();
