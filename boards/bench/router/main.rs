@@ -12,9 +12,10 @@ use core::hint::black_box;
 
 use board::println;
 use trilane::route::{
-    Balancer, ConsistentHash, Endpoint, Filter, Health, Lease, LeastConnections, LeastLatency, LeastLoad,
-    Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring, RoundRobin, RoutingKey, Selector, Strategy,
-    Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom, WeightedRoundRobin, Zone,
+    Adaptive, AnyStrategy, Balancer, ConsistentHash, Endpoint, Filter, Health, Kind, Lease, LeastConnections,
+    LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring, RoundRobin,
+    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom,
+    WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -81,6 +82,21 @@ fn main() -> ! {
     );
     strategy!(meter, "route_latency", LeastLatency::new());
     strategy!(meter, "route_load", LeastLoad::new());
+    // A small board's flash has no room for these beside the others.
+    if MOST >= 32 * BANKS {
+        strategy!(
+            meter,
+            "route_adaptive",
+            Adaptive::new(ConsistentHash::new(Maglev16::new())),
+            Adaptive::new(ConsistentHash::new(Maglev256::new()))
+        );
+        strategy!(
+            meter,
+            "route_any",
+            AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev16::new())),
+            AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev256::new()))
+        );
+    }
 
     operations::<1, 16>(meter);
     if MOST >= 32 * BANKS {
