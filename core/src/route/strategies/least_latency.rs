@@ -111,7 +111,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         cache: &mut Self::Cache,
         random: &mut Random,
     ) {
-        cache.ranking.refill(self.every, random);
+        cache.ranking.refill(pool, self.every, random);
         cache.cursor.refill(pool, random);
     }
 

@@ -117,8 +117,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         Ranking::new()
     }
 
-    fn refill(&self, _: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Self::Cache, random: &mut Random) {
-        cache.refill(self.every, random);
+    fn refill(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Self::Cache,
+        random: &mut Random,
+    ) {
+        cache.refill(pool, self.every, random);
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::tournament::{Match, Ranks, Tournament};
 use super::{Pool, Turn};
+use crate::bitmap::{Bits, slot};
 use crate::route::Random;
 
 /// Every how many selects of a class one explores, unless said otherwise.
@@ -37,9 +38,23 @@ impl<const BANKS: usize, const PER_BANK: usize> Ranking<BANKS, PER_BANK> {
         Self { tournament: Tournament::new(), played: false, wait: 0, last: NOBODY }
     }
 
-    pub(super) fn refill(&mut self, every: u16, random: &mut Random) {
+    pub(super) fn refill<const STRIPES: usize>(
+        &mut self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        every: u16,
+        random: &mut Random,
+    ) {
         if self.last == NOBODY {
-            self.last = random.below(BANKS as u32 * 32) as u16;
+            // A candidate and not any slot: after most slots of a bank that isn't full comes its first endpoint, which many
+            // balancers that start together would then all pick.
+            let mut nth = random.below(pool.candidates.len()) as usize;
+            for (bank, &word) in pool.candidates.words().iter().enumerate() {
+                if let Some(index) = Bits(word).nth(nth) {
+                    self.last = slot(bank, index);
+                    break;
+                }
+                nth -= word.count_ones() as usize;
+            }
             self.wait = every;
         }
     }
