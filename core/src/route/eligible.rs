@@ -85,29 +85,30 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         })
     }
 
-    /// Why nobody can be had. O(banks), and O(open breakers) if it is they.
+    /// Why nobody can be had; `None` if somebody can by now. O(banks), and O(open breakers) if it is they, or O(endpoints that
+    /// are full or were tried).
     pub fn diagnose<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         now: Instant,
         tried: &[EndpointId],
-    ) -> SelectError {
+    ) -> Option<SelectError> {
         let filter = &self.filter;
         let any = |bits: &dyn Fn(usize) -> u32| (0..BANKS).any(|bank| bits(bank) != 0);
         if endpoints.members.is_empty() {
-            return SelectError::Empty;
+            return Some(SelectError::Empty);
         }
         let tagged = |bank| {
             let tier = filter.tier.map_or(u32::MAX, |tier| endpoints.tier(tier).bits(bank));
             endpoints.members.bits(bank) & endpoints.tagged(filter.tags, bank) & tier
         };
         if !any(&tagged) {
-            return SelectError::NoTagMatch;
+            return Some(SelectError::NoTagMatch);
         }
         let confined = filter.confined && !filter.zones().is_empty();
         let here = |bank| if confined { tagged(bank) & zones(endpoints, filter, bank) } else { tagged(bank) };
         if !any(&here) {
-            return SelectError::NoZoneMatch;
+            return Some(SelectError::NoZoneMatch);
         }
         // Those that are half-open could serve too: as the probe that this request may not be, or that they have no room for.
         let may = |bank| {
@@ -116,9 +117,15 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             here(bank) & (condition | endpoints.half_open.bits(bank))
         };
         if any(&may) {
-            let untried = (0..BANKS).flat_map(|bank| Bits(may(bank)).map(move |index| slot(bank, index)));
-            let mut untried = untried.filter(|&slot| !tried.contains(&endpoints.handle(slot)));
-            return if untried.next().is_some() { SelectError::AllAtCapacity } else { SelectError::AllTried };
+            let slots = (0..BANKS).flat_map(|bank| Bits(may(bank)).map(move |index| slot(bank, index)));
+            let mut untried = slots.filter(|&slot| !tried.contains(&endpoints.handle(slot))).peekable();
+            let full = untried.peek().is_some();
+            return match untried.find(|&slot| !endpoints.is_full(slot)) {
+                Some(_) => None,
+                None if full => Some(SelectError::AllAtCapacity),
+                None if tried.is_empty() => None, // They have gone since.
+                None => Some(SelectError::AllTried),
+            };
         }
         let broken = (0..BANKS)
             .flat_map(|bank| {
@@ -127,11 +134,11 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             })
             .filter(|&slot| endpoints.is_healthy(slot));
         let wait = broken.map(|slot| endpoints.breaker_wait(slot, tick(now))).min();
-        match wait {
+        Some(match wait {
             Some(ticks) => {
                 SelectError::AllBreakersOpen { retry_at: now + Duration::from_micros((ticks as u64) << 10) }
             }
             None => SelectError::AllUnhealthy,
-        }
+        })
     }
 }

@@ -14,6 +14,8 @@ use crate::time::Instant;
 
 /// How often a strategy picks in one select before the selector looks through the candidates itself.
 const TRIES: u8 = 4;
+/// How often the selector looks itself before it gives up while endpoints come and go.
+const LOOKS: u8 = 3;
 
 /// What one worker, or one interrupt, selects with.
 ///
@@ -152,7 +154,7 @@ where
             barred.add(id.slot());
         }
         let mut attempt = 0;
-        let mut spilled;
+        let spilled;
         if let Some((slot, group)) = stepped {
             (attempt, spilled) = (1, group);
             // It was not had because it is full, or because something has changed: it may be had still.
@@ -198,7 +200,38 @@ where
                 barred.add(slot);
             }
         }
-        // The strategy has had its tries: whoever of the candidates can be had, in the group drawn and then the other.
+        // The strategy has had its tries.
+        let mut looks = LOOKS;
+        let error = loop {
+            if let Some(lease) = self.look(index, spilled, request, now) {
+                return Ok(lease);
+            }
+            let balancer = &*self.balancer;
+            let class = &mut self.classes[index];
+            looks -= 1;
+            match class.diagnose(&balancer.endpoints, now, request.tried) {
+                Some(error) => break error,
+                // Somebody can be had by now.
+                None if looks > 0 => {
+                    class.refresh(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
+                }
+                None if balancer.endpoints.capped.is_empty() => break SelectError::AllUnhealthy,
+                None => break SelectError::AllAtCapacity,
+            }
+        };
+        let count = &self.balancer.endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
+        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        Err(error)
+    }
+
+    /// Whoever can be had: of the group drawn, of the other, of the steps after both, and last a probe, wherever one waits.
+    fn look(
+        &mut self,
+        index: usize,
+        mut spilled: bool,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Option<Lease<R>> {
         for _ in 0..2 {
             let balancer = &*self.balancer;
             let words = *self.classes[index].words(
@@ -209,27 +242,18 @@ where
                 &mut self.random,
             );
             if let Some(lease) = self.sweep(index, &words, request) {
-                return Ok(lease);
+                return Some(lease);
             }
             spilled = !spilled;
         }
-        // Then the steps after both groups.
         let mut step = self.classes[index].first_left();
         while let Some(words) = self.classes[index].step_words(&self.balancer.endpoints, step) {
             if let Some(lease) = self.sweep(index, &words, request) {
-                return Ok(lease);
+                return Some(lease);
             }
             step += 1;
         }
-        // And last a probe, wherever one waits.
-        if let Some(lease) = self.probe(index, request, now, true) {
-            return Ok(lease);
-        }
-        let endpoints = &self.balancer.endpoints;
-        let error = self.classes[index].diagnose(endpoints, now, request.tried);
-        let count = &endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
-        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        Err(error)
+        self.probe(index, request, now, true)
     }
 
     /// A lease on `slot` if it can be had and is eligible after that.
