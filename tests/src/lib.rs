@@ -4,6 +4,7 @@ pub mod choosing;
 pub mod future;
 pub mod oracle;
 pub mod platform;
+pub mod routing;
 pub mod watch;
 
 use std::sync::Mutex;
