@@ -111,7 +111,7 @@ pub struct Placing<const BANKS: usize> {
 
 impl<T: HashTable> ConsistentHash<T> {
     #[inline(always)]
-    fn place<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    fn place<const BOUNDED: bool, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         cache: &Placing<BANKS>,
@@ -120,11 +120,11 @@ impl<T: HashTable> ConsistentHash<T> {
     ) -> Option<u16> {
         let place = key.place();
         // Without a bound, everybody has room.
-        let room = if self.bound == 0 { u32::MAX } else { self.room(cache) };
+        let room = if BOUNDED { self.room(cache) } else { u32::MAX };
         let may = |slot: u16| {
             pool.candidates.contains(slot)
                 && (barred.is_empty() || !barred.contains(slot))
-                && (self.bound == 0 || pool.endpoints.exact_count(slot) < room)
+                && (!BOUNDED || pool.endpoints.exact_count(slot) < room)
         };
         let look_ups = (cache.look_ups + (place & ((1 << ONE) - 1))) >> ONE;
         let mut at = place;
@@ -135,6 +135,18 @@ impl<T: HashTable> ConsistentHash<T> {
             at = rehash(place, again);
         }
         self.place_otherwise(pool, cache, place, barred, room)
+    }
+
+    /// By its own function, so that the usual select isn't made slower by it.
+    #[inline(never)]
+    fn place_within_bound<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &Placing<BANKS>,
+        key: RoutingKey,
+        barred: &Barred,
+    ) -> Option<u16> {
+        self.place::<true, _, _, _>(pool, cache, key, barred)
     }
 
     /// The candidate for `place` that isn't one by the table.
@@ -213,7 +225,8 @@ where
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         match turn.key {
-            Some(key) => self.place(pool, cache, key, turn.barred),
+            Some(key) if self.bound == 0 => self.place::<false, _, _, _>(pool, cache, key, turn.barred),
+            Some(key) => self.place_within_bound(pool, cache, key, turn.barred),
             None => cache.cursor.pick(pool, turn),
         }
     }
