@@ -136,6 +136,8 @@ fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures
         operations.push(count);
         rounds.push(match () {
             () if plan.quick => 1,
+            // Each may take several attempts.
+            () if op == Op::Threads => ROUNDS / 3,
             () if took > TARGET => {
                 ((PATIENCE.as_secs_f64() / took.as_secs_f64()) as usize).clamp(SLOW_ROUNDS, ROUNDS)
             }

@@ -13,7 +13,7 @@ const SLOW: f64 = 2_000.0;
 /// Two threads that overlap by more than this share of their time ran at a time.
 const OVERLAP: f64 = 0.8;
 /// How often it is tried.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 4;
 
 /// One contender in one world.
 pub trait Side {
