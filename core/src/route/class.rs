@@ -235,8 +235,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
                 u32::MAX
             }
         };
-        // Whoever sees a bit that was changed after that epoch sees a later epoch too, when it looks at it again.
-        fence(Ordering::Acquire);
+        self.doubt(endpoints);
         self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
         self.capped = !endpoints.capped.is_empty();
         let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
@@ -246,6 +245,16 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
             self.other.dirt.banks |= banks;
             strategy.refill(&pool, &mut self.other.cache, random);
+        }
+    }
+
+    /// All bits have been read. Whoever has seen one that was changed after the class's epoch sees a later epoch too, when it
+    /// looks at that again; while members change, which have no later epoch yet, the class takes on a past one, so that
+    /// the selector looks at whom it picks as if it were outdated.
+    fn doubt<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+        fence(Ordering::Acquire);
+        if endpoints.is_changing() {
+            self.epoch = self.epoch.wrapping_sub(1);
         }
     }
 
@@ -378,8 +387,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         self.probes |= waiting;
         self.simple &= !waiting;
         self.other.candidates.refill(|bank| can[bank], strategy.needs().lists);
-        // As in `refresh`.
-        fence(Ordering::Acquire);
+        self.doubt(endpoints);
         self.share_with_other(endpoints);
         let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
         self.other.dirt = Dirt::ALL;

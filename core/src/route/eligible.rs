@@ -22,9 +22,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         for _ in 0..3 {
             let epoch = endpoints.epoch();
             let answer = self.look(endpoints, at, probe);
-            // What was read stood together if the epoch still does.
+            // What was read stood together if the epoch still does, and nothing is half changed.
             fence(Ordering::Acquire);
-            if endpoints.epoch() == epoch {
+            if !endpoints.is_changing() && endpoints.epoch() == epoch {
                 return answer;
             }
         }

@@ -276,6 +276,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         if cap == 0 { endpoint } else { endpoint.cap(cap) }
     }
 
+    /// Whether a membership change may be under way: then the sets are of before in part, and in part of after, and the epoch
+    /// doesn't tell yet. Asked after an acquire fence, it is about all that was read before; if it says no and the epoch
+    /// is what it was, asked after this, what was read stood together.
+    #[inline(always)]
+    pub(super) fn is_changing(&self) -> bool {
+        self.membership.load(Ordering::Acquire) & 1 == 1
+    }
+
     /// Runs `read` until no membership change came between.
     pub(super) fn consistently<T>(&self, mut read: impl FnMut() -> T) -> T {
         loop {

@@ -136,8 +136,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.membership.store(version.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
         change();
-        self.membership.store(version.wrapping_add(2), Ordering::Release);
+        // The epoch before the version: who sees that the change is over sees that it was.
         self.touch_all();
+        self.membership.store(version.wrapping_add(2), Ordering::Release);
     }
 
     /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.

@@ -57,7 +57,7 @@ fn two_contexts_never_build_at_once() {
 
 #[test]
 fn a_change_beside_a_select_that_builds_is_built_by_the_selects_that_follow() {
-    check_with(2, || {
+    check_with(1, || {
         let (balancer, id) = balancer();
         let mut selector: Selector<_, _, 1, 1, 1, 1> = Selector::new(balancer.clone(), 1).unwrap();
         let change = update(&balancer, id, 2);
