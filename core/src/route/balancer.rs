@@ -20,8 +20,8 @@ use crate::time::{Duration, Instant};
 /// [`Selector`](super::Selector), of which there may be `STRIPES`, one a worker or interrupt; each counts on cache lines of
 /// its own.
 ///
-/// Members and weights change inside the critical section; health, leases and selects don't need it, but for a breaker's
-/// changes of state.
+/// Members, weights, health and the state of breakers change inside the critical section. Leases and selects don't need it,
+/// but for a probe, and for a select that meets a change of the members half made by another core: it waits for the end.
 ///
 /// # Examples
 ///
@@ -148,8 +148,8 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.endpoints.describe(slot)))
     }
 
-    /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context, O(1), no
-    /// critical section for the change between healthy and unhealthy.
+    /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context, O(1), a short
+    /// critical section. A select that begins after this goes by it, whatever other contexts are at.
     ///
     /// With slow start, one begins when an endpoint that its health kept out is let in.
     ///

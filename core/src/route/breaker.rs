@@ -71,19 +71,19 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         if !self.half_open.remove(slot) {
             return None;
         }
-        let claimed = with_lock(|_| {
+        with_lock(|_| {
             let word = self.breakers.get(slot);
             let may = self.enabled.contains(slot) && self.is_healthy(slot);
-            if State::of(word) != State::HalfOpen || !may {
-                return None;
+            let probing = (State::of(word) == State::HalfOpen && may).then(|| {
+                self.await_breaker(slot, now, self.options.probe_ticks);
+                next(word, State::Probing, successes(word))
+            });
+            if let Some(probing) = probing {
+                self.breakers.set(slot, probing);
             }
-            let probing = next(word, State::Probing, successes(word));
-            self.await_breaker(slot, now, self.options.probe_ticks);
-            self.breakers.set(slot, probing);
-            Some(probing)
-        });
-        self.settle(slot);
-        claimed
+            self.settle(slot);
+            probing
+        })
     }
 
     /// A probe that was claimed is not sent: the next select may.
@@ -91,9 +91,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         with_lock(|_| {
             if self.breakers.get(slot) == probe {
                 self.breakers.set(slot, next(probe, State::HalfOpen, successes(probe)));
+                self.settle(slot);
             }
         });
-        self.settle(slot);
     }
 
     /// How many ticks until the breaker admits a probe, if the one that may be out isn't heard of.
@@ -108,10 +108,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// A probe's lease has ended with a verdict.
+    #[cold]
     pub(super) fn judge(&self, slot: u16, probe: u32, succeeded: bool, now: Instant) {
-        let judged = with_lock(|_| {
+        with_lock(|_| {
             if self.breakers.get(slot) != probe {
-                return false; // Given up before, or of an endpoint that has gone.
+                return; // Given up before, or of an endpoint that has gone.
             }
             let successes = successes(probe) + 1;
             if !succeeded {
@@ -126,11 +127,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 self.failures.set(slot, 0);
                 self.rates.set(slot, 0);
             }
-            true
-        });
-        if judged {
             self.settle(slot);
-        }
+        });
     }
 
     /// An ordinary lease has succeeded.
@@ -220,27 +218,24 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[cold]
     fn trip(&self, id: EndpointId, now: Instant) {
         let slot = id.slot();
-        let tripped = with_lock(|_| {
+        with_lock(|_| {
             if self.find(id).is_err() {
-                return false; // It has just gone: what it did says nothing of the one that has its slot.
+                return; // It has just gone: what it did says nothing of the one that has its slot.
             }
             let word = self.breakers.get(slot);
             let ejected = self.ejected.load(Ordering::Relaxed);
             let share = self.options.max_ejected as u32;
             let may = if share == 0 { 0 } else { (self.members.len() * share / PERMILLE).max(1) };
             if State::of(word) != State::Closed || ejected >= may {
-                return false;
+                return;
             }
             self.ejected.store(ejected + 1, Ordering::Relaxed);
             self.opened.fetch_add(1, Ordering::Relaxed);
             self.await_breaker(slot, now, self.options.open_ticks);
             self.breakers.set(slot, next(word, State::Open, 0));
             self.broken.insert(slot);
-            true
-        });
-        if tripped {
             self.settle(slot);
-        }
+        });
     }
 
     /// The endpoint is no longer kept out by its breaker; the caller is in the critical section.

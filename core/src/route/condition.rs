@@ -5,18 +5,14 @@
 //!
 //! # Settled Invariant
 //!
-//! When nobody is inside [`settle`](Endpoints::settle) for a slot, its bits in `routable` and `half_open` are what its
-//! health, its breaker and its bit in `enabled` say. Each context writes one of the three first, then changes the bit in
-//! `routable`, then looks at the three again. The changes of that one word have an order, and each acquires the ones
-//! before: so the last of them has seen what all contexts had written, and a bit that is wrong by then is mended by
-//! that context. `half_open` may hold a bit too many for a moment; claiming the probe decides under the lock.
+//! Outside of the critical section, a slot's bits in `routable` and `half_open` are what its health, its breaker and its
+//! bit in `enabled` say, and the factor of an endpoint that gets anything is what its health and its slow start say: they
+//! change inside it only, and whoever changes one of them [settles](Endpoints::settle) the slot before it leaves. So
+//! when the call that has shut an endpoint out returns, no other call that is under way lets it in again, not
+//! for a moment. `half_open` alone may lack a bit: who takes the token takes it before it goes in.
 //!
-//! # Weighed Invariant
-//!
-//! When nobody is inside [`set_health`](Endpoints::set_health) or the critical section, the factor of an endpoint that gets
-//! anything is what its health and its slow start say. Who sets a health advances the epoch after that, then looks at
-//! the factor; who sets a factor, inside the critical section, advances the epoch after that, then looks at the health. The
-//! later of two such advances acquires the earlier, and its context sees to what the other has written.
+//! Without the section, a context that has looked at the conditions and is interrupted would write what it saw over what
+//! was settled meanwhile, and its bit would be wrong until it runs again.
 
 use super::endpoints::{Endpoints, FULL};
 use super::options::tick;
@@ -25,25 +21,10 @@ use crate::arena::Stale;
 use crate::sync::{AtomicU32, Ordering, with_lock};
 use crate::time::Instant;
 
-/// The bits of a slot's word that hold its health.
-const HEALTH: u32 = 3;
-
-/// What a slot's word of health is: above it, the low bits of the generation whose health it is.
-pub(super) const fn health_word(generation: u32, health: Health) -> u32 {
-    generation << HEALTH.count_ones() | health as u32
-}
-
 /// The steps in which a weight rises during slow start.
 const RAMP_STEPS: u32 = 16;
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
-    /// Whether it would be routable, and half-open, by the three conditions.
-    fn condition(&self, slot: u16) -> (bool, bool) {
-        let may = self.enabled.contains(slot) && self.is_healthy(slot);
-        let breaker = breaker::State::of(self.breakers.get(slot));
-        (may && breaker == breaker::State::Closed, may && breaker == breaker::State::HalfOpen)
-    }
-
     pub(super) fn is_healthy(&self, slot: u16) -> bool {
         self.admits(Health::from_bits(self.health.get(slot)))
     }
@@ -57,59 +38,41 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// Brings the bits to what the conditions say, and tells the classes.
+    /// Brings the bits to what the conditions say, and tells the classes; the caller is in the critical section, and has
+    /// changed something of the slot: Settled Invariant.
     pub(super) fn settle(&self, slot: u16) {
-        let mut wanted = self.condition(slot);
-        loop {
-            self.routable.put(slot, wanted.0);
-            if wanted.1 || self.half_open.contains(slot) {
-                self.half_open.put(slot, wanted.1);
-            }
-            let now = self.condition(slot);
-            if now == wanted {
-                break;
-            }
-            wanted = now;
+        let may = self.enabled.contains(slot) && self.is_healthy(slot);
+        let breaker = breaker::State::of(self.breakers.get(slot));
+        self.routable.put(slot, may && breaker == breaker::State::Closed);
+        let half_open = may && breaker == breaker::State::HalfOpen;
+        if half_open || self.half_open.contains(slot) {
+            self.half_open.put(slot, half_open);
         }
         self.touch(slot);
     }
 
+    #[inline(never)]
     pub(super) fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
-        let slot = self.find(id)?;
-        let mut word = self.health.get(slot);
-        let was = loop {
-            // The word is of the endpoint that has the slot: a handle that goes stale meanwhile changes no other's.
-            if word ^ health_word(id.key().generation(), health) > HEALTH {
-                return Err(Stale);
-            }
-            let was = Health::from_bits(word);
+        with_lock(|_| {
+            let slot = self.find(id)?;
+            let was = Health::from_bits(self.health.get(slot));
             if was == health {
                 return Ok(was);
             }
-            let new = health_word(id.key().generation(), health);
-            match self.health.at(slot).compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => break was,
-                Err(now) => word = now,
+            self.health.set(slot, health as u32);
+            if !self.admits(was) && self.admits(health) && self.options.slow_start_ticks != 0 {
+                self.begin_ramp(slot, now);
+            } else if !self.is_weighed(slot) {
+                self.weigh(slot);
             }
-        };
-        if !self.admits(was) && self.admits(health) && self.options.slow_start_ticks != 0 {
-            with_lock(|_| {
-                if self.find(id).is_ok() {
-                    self.begin_ramp(slot, now);
-                }
-            });
-        }
-        self.settle(slot);
-        if !self.is_weighed(slot) {
-            with_lock(|_| self.weigh(slot));
-        }
-        Ok(was)
+            self.settle(slot);
+            Ok(was)
+        })
     }
 
     // === Weight ===
 
-    /// Slow start begins, if there is one; the caller is in the critical section.
+    /// Slow start begins, if there is one; the caller is in the critical section, and settles the slot after this.
     pub(super) fn begin_ramp(&self, slot: u16, now: Instant) {
         if self.options.slow_start_ticks != 0 {
             self.schedule(slot, now, self.ramp_step());
@@ -141,13 +104,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
         let steps = self.ramp_steps(slot, now_tick).filter(|_| !all_due);
         self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
+        self.touch(slot);
         if steps.is_none() {
             self.ramp_from.set(slot, 0);
         }
         steps.map(|steps| from.wrapping_add(steps * self.ramp_step()))
     }
 
-    /// Recomputes what is left of the weight; the caller is in the critical section.
+    /// Recomputes what is left of the weight; the caller is in the critical section, and settles the slot after this.
     pub(super) fn weigh(&self, slot: u16) {
         let ramp = self.ramp_from.get(slot) != 0;
         let seen = self.seen_low.load(Ordering::Relaxed);
@@ -157,27 +121,19 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         );
     }
 
-    /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. Asked after the epoch was
-    /// advanced: Weighed Invariant.
+    /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. The caller is in the critical
+    /// section.
     fn is_weighed(&self, slot: u16) -> bool {
         let quarters = Health::from_bits(self.health.get(slot)).quarters();
         quarters == 0 || self.ramp_from.get(slot) == 0 && self.factors.get(slot) == quarters * RAMP_STEPS
     }
 
-    /// Sets how many steps of the weight are left; the caller is in the critical section.
+    /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the slot after this.
     fn put_factor(&self, slot: u16, steps: u32) {
-        loop {
-            let quarters = Health::from_bits(self.health.get(slot)).quarters();
-            let factor = steps * quarters;
-            self.factors.set(slot, factor);
-            self.partial.put(slot, factor != FULL);
-            bump(&self.weight_versions, slot);
-            self.touch(slot);
-            // Weighed Invariant: after the epoch.
-            if Health::from_bits(self.health.get(slot)).quarters() == quarters {
-                return;
-            }
-        }
+        let factor = steps * Health::from_bits(self.health.get(slot)).quarters();
+        self.factors.set(slot, factor);
+        self.partial.put(slot, factor != FULL);
+        bump(&self.weight_versions, slot);
     }
 
     // === Caps ===
@@ -228,7 +184,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         before
     }
 
-    /// Brings the bit in `full` to what cap and count say; the same reasoning as the Settled Invariant's.
+    /// Brings the bit in `full` to what cap and count say.
+    ///
+    /// Any context, and several at once: each has changed the count or the cap first, then changes the bit, then looks at the
+    /// two again. The changes of that one word have an order, and each acquires the ones before: so the last of them has
+    /// seen what all contexts had written. Meanwhile the bit may be wrong, which no lease relies on: [`reserve`](Self::reserve)
+    /// decides.
     #[cold]
     fn settle_full(&self, slot: u16) {
         loop {

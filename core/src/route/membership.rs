@@ -1,6 +1,5 @@
 //! Members come, change and go.
 
-use super::condition::health_word;
 use super::endpoints::{Endpoints, FULL};
 use super::{AddError, Endpoint, EndpointId, Health, TIERS, Tags, Tier, UpdateError, ZONES, Zone};
 use crate::arena::Stale;
@@ -30,23 +29,16 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
                 self.change(|| {
                     self.forget(slot, cs);
-                    let health = health_word(self.generations.get(slot), endpoint.health);
-                    // Not a plain store: of this and a health set by the last endpoint's handle, one is the later.
-                    self.health.at(slot).swap(health, Ordering::AcqRel);
+                    self.health.set(slot, endpoint.health as u32);
                     self.write(slot, endpoint);
                     self.members.insert(slot);
                 });
                 self.begin_ramp(slot, now);
+                self.settle(slot);
                 Some(Ok(self.handle(slot)))
             });
-            match added {
-                Some(result) => {
-                    if let Ok(id) = result {
-                        self.settle(id.slot());
-                    }
-                    return result;
-                }
-                None => continue,
+            if let Some(result) = added {
+                return result;
             }
         }
     }
@@ -78,9 +70,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 // looks at the epoch after that, and so gives no handle of an endpoint that isn't there yet.
                 self.touch_all();
                 let generation = self.generations.get(slot);
-                let next = generation.wrapping_add(1);
-                self.health.at(slot).swap(health_word(next, Health::Unhealthy), Ordering::AcqRel);
-                self.generations.at(slot).store(next, Ordering::Release);
+                self.health.set(slot, Health::Unhealthy as u32);
+                self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
                 self.count_score(slot, self.score(slot), None);
                 self.place(slot, Tags::NONE, None);
                 self.timed.remove(slot);

@@ -147,6 +147,58 @@ fn a_health_set_beside_a_breaker_that_closes_leaves_what_both_say() {
 }
 
 #[test]
+fn a_health_that_was_set_beside_an_update_counts_at_once() {
+    check_with(2, || {
+        let (balancer, id) = balancer(Options::new(), Health::Healthy);
+        let mut selector = selector(&balancer);
+        let update = {
+            let balancer = balancer.clone();
+            thread::spawn(move || balancer.update(id, &Endpoint::new(1).weight(2), NOW).unwrap())
+        };
+        balancer.set_health(id, Health::Unhealthy, NOW).unwrap();
+        assert!(select(&mut selector, NOW).is_err());
+        update.join().unwrap();
+    });
+}
+
+#[test]
+fn a_health_that_was_set_after_another_counts_at_once() {
+    use Health::{Degraded, Healthy, Unhealthy};
+    for (before, other, set) in [(Unhealthy, Healthy, Unhealthy), (Degraded, Unhealthy, Healthy)] {
+        check_with(2, move || {
+            let (balancer, id) = balancer(Options::new(), before);
+            let mut selector = selector(&balancer);
+            let second = {
+                let balancer = balancer.clone();
+                thread::spawn(move || {
+                    if balancer.set_health(id, set, NOW) == Ok(other) {
+                        assert_eq!(select(&mut selector, NOW).is_ok(), set == Healthy);
+                    }
+                })
+            };
+            balancer.set_health(id, other, NOW).unwrap();
+            second.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_health_that_was_set_beside_a_breaker_that_closes_counts_at_once() {
+    check_with(2, || {
+        let (balancer, id) = balancer(OPTIONS, Health::Healthy);
+        select(&mut selector(&balancer), NOW).unwrap().fail(NOW);
+        let later = NOW + Duration::from_millis(20);
+        let mut selector = selector(&balancer);
+        let probe = select(&mut selector, later).unwrap();
+        let success = thread::spawn(move || probe.succeed(Duration::ZERO, later));
+        balancer.set_health(id, Health::Unhealthy, later).unwrap();
+        assert!(select(&mut selector, later).is_err());
+        success.join().unwrap();
+        is_settled(&balancer, id);
+    });
+}
+
+#[test]
 fn a_selector_that_looks_at_the_banks_it_is_told_of_misses_no_change() {
     use Health::{Healthy, Unhealthy};
     for healths in [[Unhealthy, Unhealthy], [Unhealthy, Healthy]] {

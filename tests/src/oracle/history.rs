@@ -167,7 +167,8 @@ impl History {
         changing(self, &self.closed[usize::from(id.slot())], id, true, success)
     }
 
-    /// The breaker was seen not closed in a call that began then.
+    /// The breaker was seen not closed in a call that began then, in the critical section: one that is just being opened
+    /// outside of it keeps nobody out yet.
     pub fn seen_open(&self, id: EndpointId, began: u64) {
         let (generation, ended) = (id.key().generation(), self.now());
         self.closed[usize::from(id.slot())].with(|said| {

@@ -24,7 +24,8 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
                 if random.below(4) == 0 {
                     let began = self.history.now();
                     let is_open = |stats: EndpointStats| stats.breaker != BreakerState::Closed;
-                    if self.balancer.stats(id).is_ok_and(is_open) {
+                    // In the critical section no breaker is about to open or close.
+                    if critical_section::with(|_| self.balancer.stats(id)).is_ok_and(is_open) {
                         self.history.seen_open(id, began);
                     }
                 }
