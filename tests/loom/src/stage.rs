@@ -26,14 +26,8 @@ pub fn check(model: impl Fn() + Send + Sync + 'static) {
 
 /// The same with up to `preemptions`, for models of many steps.
 pub fn check_with(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    check_some(preemptions, usize::MAX, model);
-}
-
-/// The same for at most `runs`: the others are like them, but there are too many.
-pub fn check_some(preemptions: usize, runs: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut checker = loom::model::Builder::new();
     checker.preemption_bound.get_or_insert(preemptions);
-    checker.max_permutations.get_or_insert(runs);
     checker.max_branches = 10_000;
     let runs = Arc::new(AtomicU32::new(0));
     let began = std::time::Instant::now();
