@@ -31,15 +31,19 @@
 //!
 //! # Memory and time
 //!
-//! `4 × SIZE + 8 × SLOTS` bytes: both halves of the table share words. A look-up is a multiplication and one load. A build
-//! takes two steps for each slot, `SIZE` to clear, one for each turn's end, and one for each entry that is looked at: about
-//! `SIZE × ln SIZE` of these.
+//! `4 × SIZE + 12 × SLOTS` bytes: both halves of the table share words. A look-up is a multiplication and one load. A build
+//! takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each entry that is looked at. Entries
+//! fill up at random, so that while *n* are free a turn looks at `SIZE / n` of them: `SIZE × ln SIZE` in all. Therefore the
+//! last `SIZE / 512` turns look at the free entries instead, and choose the one that comes first on the list: entry *e* is on
+//! place `(e - first) / step mod SIZE`. With 65,521 entries that spares two fifths of all looks.
 
+mod build;
+
+use self::build::{Build, Slice};
 use super::random::product;
-use super::table::{HashTable, Member, Progress, Registers, Version};
+use super::table::{HashTable, Members, Progress, Registers, Version};
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// A table of `SIZE` entries, a prime below 2^16, for endpoints in slots below `SLOTS`.
 ///
@@ -66,9 +70,13 @@ pub struct Maglev<const SIZE: usize, const SLOTS: usize> {
     /// builder stores a word with the active half's bits as they were.
     entries: [AtomicU32; SIZE],
     /// The endpoints that take turns, without gaps, for the builder.
-    queue: [[AtomicU32; 2]; SLOTS],
-    build: Registers<8>,
+    queue: [Place; SLOTS],
+    build: Registers<10>,
 }
+
+/// An endpoint in the queue: where on its list it is and the step from one entry to the next, 16 bits each; its quota and
+/// its slot; what it has taken in advance, in parts of a turn, of which a turn has as many as there are rounds.
+type Place = [AtomicU32; 3];
 
 impl<const SIZE: usize, const SLOTS: usize> Maglev<SIZE, SLOTS> {
     const_fn! {
@@ -81,7 +89,7 @@ impl<const SIZE: usize, const SLOTS: usize> Maglev<SIZE, SLOTS> {
             Self {
                 version: Version::new(),
                 entries: array_of!(AtomicU32::new(0); SIZE),
-                queue: array_of!(array_of!(AtomicU32::new(0); 2); SLOTS),
+                queue: array_of!(array_of!(AtomicU32::new(0); 3); SLOTS),
                 build: Registers::new(),
             }
         }
@@ -100,21 +108,19 @@ impl<const SIZE: usize, const SLOTS: usize> HashTable for Maglev<SIZE, SLOTS> {
         self.build.store(Build::weigh(u32::from(slots).min(SLOTS as u32)).save());
     }
 
-    fn step(&self, steps: u32, members: &dyn Fn(u16) -> Option<Member>) -> Progress {
+    fn step(&self, steps: u32, members: &dyn Members) -> Progress {
         let half = self.version.begin_slice();
         let mut build = Build::load(self.build.load());
-        let slice = Slice { entries: &self.entries, shift: half as u32 * 16, queue: &self.queue, members };
-        for _ in 0..steps {
-            if build.phase == IDLE {
-                break;
-            }
-            slice.step(&mut build);
-            if build.phase == IDLE {
+        if !build.is_idle() {
+            let slice =
+                Slice { entries: &self.entries, shift: half as u32 * 16, queue: &self.queue, members };
+            let exchange = slice.run(&mut build, steps);
+            self.build.store(build.save());
+            if exchange {
                 self.version.exchange();
             }
         }
-        self.build.store(build.save());
-        if build.phase == IDLE { Progress::Done } else { Progress::Pending }
+        if build.is_idle() { Progress::Done } else { Progress::Pending }
     }
 
     #[inline]
@@ -140,202 +146,4 @@ const fn is_prime(number: u32) -> bool {
 #[inline(always)]
 const fn scale(bits: u32, range: u32) -> u32 {
     product(bits, range).0
-}
-
-/// `⌈size × part / whole⌉`, for a part of 0 to `whole` and a size below 2^16, bit by bit: the 64-bit division that it takes
-/// otherwise is 900 bytes of a Cortex-M3's flash.
-fn share(part: u32, whole: u32, size: u32) -> u32 {
-    let (mut quotient, mut rest) = (0, 0u64);
-    for bit in (0..16).rev() {
-        quotient *= 2;
-        rest *= 2;
-        if size >> bit & 1 != 0 {
-            rest += u64::from(part);
-        }
-        while rest >= u64::from(whole) {
-            rest -= u64::from(whole);
-            quotient += 1;
-        }
-    }
-    quotient + u32::from(rest != 0)
-}
-
-/// Nothing to do.
-const IDLE: u32 = 0;
-/// Counting members and summing their weights.
-const WEIGH: u32 = 1;
-/// Giving each member its quota and its place in the queue.
-const ENLIST: u32 = 2;
-/// Emptying the entries.
-const CLEAR: u32 = 3;
-/// Rounds of turns.
-const FILL: u32 = 4;
-
-/// How far a build is.
-#[derive(Clone, Copy)]
-struct Build {
-    phase: u32,
-    /// The members are in slots below this.
-    slots: u32,
-    /// How many members there are, and the sum of their weights.
-    members: u32,
-    weights: u32,
-    /// The slot, the entry, or the place in the queue that is next.
-    next: u32,
-    /// How many members are in the queue; after that, the number of rounds begun.
-    round: u32,
-    /// The sum of the weights in the queue; after that, the turns which the endpoint has in this round.
-    turns: u32,
-    /// The entries given away, as quotas and then in turns.
-    filled: u32,
-}
-
-impl Build {
-    /// The beginning.
-    const fn weigh(slots: u32) -> Self {
-        Self { phase: WEIGH, slots, members: 0, weights: 0, next: 0, round: 0, turns: 0, filled: 0 }
-    }
-
-    fn load([phase, slots, members, weights, next, round, turns, filled]: [u32; 8]) -> Self {
-        Self { phase, slots, members, weights, next, round, turns, filled }
-    }
-
-    fn save(self) -> [u32; 8] {
-        [self.phase, self.slots, self.members, self.weights, self.next, self.round, self.turns, self.filled]
-    }
-
-    /// The beginning of the next phase.
-    const fn enter(&mut self, phase: u32) {
-        *self = Self { phase, next: 0, round: 0, turns: 0, filled: 0, ..*self };
-    }
-}
-
-/// What a slice works on: the spare half, without the capacities in its type.
-struct Slice<'a> {
-    entries: &'a [AtomicU32],
-    /// Where the spare half is in an entry's word.
-    shift: u32,
-    queue: &'a [[AtomicU32; 2]],
-    members: &'a dyn Fn(u16) -> Option<Member>,
-}
-
-impl Slice<'_> {
-    /// One step of the build, O(1).
-    fn step(&self, build: &mut Build) {
-        match build.phase {
-            WEIGH if build.next == build.slots => build.enter(ENLIST),
-            WEIGH => {
-                if let Some(member) = self.member(build.next) {
-                    build.members += 1;
-                    build.weights = build.weights.saturating_add(member.counted());
-                }
-                build.next += 1;
-            }
-            ENLIST => self.enlist(build),
-            CLEAR => match self.entries.get(build.next as usize) {
-                Some(entry) => {
-                    self.put(entry, 0);
-                    build.next += 1;
-                }
-                None if build.members == 0 => build.enter(IDLE),
-                None => {
-                    build.enter(FILL);
-                    self.begin_turn(build);
-                }
-            },
-            _ => self.fill(build),
-        }
-    }
-
-    /// The member in slot `slot`, unless it weighs nothing.
-    fn member(&self, slot: u32) -> Option<Member> {
-        (self.members)(slot as u16).filter(|member| member.weight != 0)
-    }
-
-    /// The spare half's part of an entry.
-    fn get(&self, entry: &AtomicU32) -> u16 {
-        (entry.load(Ordering::Relaxed) >> self.shift) as u16
-    }
-
-    /// Writes the spare half's part of an entry: a load and a store will do, for nobody else writes.
-    fn put(&self, entry: &AtomicU32, value: u16) {
-        let others = entry.load(Ordering::Relaxed) & !(0xFFFF << self.shift);
-        entry.store(others | (u32::from(value) << self.shift), Ordering::Relaxed);
-    }
-
-    fn enlist(&self, build: &mut Build) {
-        if build.next == build.slots {
-            if build.round == build.members && build.turns == build.weights {
-                build.enter(CLEAR);
-            } else {
-                // Members have changed between the two passes.
-                *build = Build::weigh(build.slots);
-            }
-            return;
-        }
-        if let Some(member) = self.member(build.next)
-            && build.weights != 0
-            && let Some(place) = self.queue.get(build.round as usize)
-        {
-            let size = self.entries.len() as u32;
-            let upper = build.turns.saturating_add(member.counted());
-            // Not more than the sum, even should members have changed.
-            let filled = share(upper.min(build.weights), build.weights, size);
-            let quota = filled - build.filled;
-            build.filled = filled;
-            build.turns = upper;
-            build.round += 1;
-            let hash = xxh3_64(&member.id.to_le_bytes());
-            let first = scale((hash >> 32) as u32, size);
-            let step = 1 + scale(hash as u32, size - 1);
-            place[0].store(first << 16 | step, Ordering::Relaxed);
-            place[1].store(quota << 16 | build.next, Ordering::Relaxed);
-        }
-        build.next += 1;
-    }
-
-    /// How many turns the endpoint at the head of the queue has in this round.
-    fn begin_turn(&self, build: &mut Build) {
-        let rounds = (self.entries.len() as u32).div_ceil(build.members.max(1));
-        let quota = self
-            .queue
-            .get(build.next as usize)
-            .map_or(0, |[_, endpoint]| endpoint.load(Ordering::Relaxed) >> 16);
-        // Both factors are at most 65,521.
-        let due = |round: u32| quota.wrapping_mul(round).div_ceil(rounds);
-        build.turns = due(build.round + 1).wrapping_sub(due(build.round));
-    }
-
-    /// Looks at one entry for the endpoint at the head of the queue, or lets the next have its turn.
-    fn fill(&self, build: &mut Build) {
-        let Some([list, endpoint]) = self.queue.get(build.next as usize) else {
-            // Two builders at once, which there must not be.
-            *build = Build::weigh(build.slots);
-            return;
-        };
-        if build.turns == 0 {
-            build.next += 1;
-            if build.next == build.members {
-                build.next = 0;
-                build.round += 1;
-            }
-            return self.begin_turn(build);
-        }
-        let size = self.entries.len() as u32;
-        let word = list.load(Ordering::Relaxed);
-        let (position, step) = (word >> 16, word & 0xFFFF);
-        let entry = &self.entries[position as usize];
-        let following = position + step;
-        let following = if following >= size { following - size } else { following };
-        list.store(following << 16 | step, Ordering::Relaxed);
-        if self.get(entry) != 0 {
-            return;
-        }
-        self.put(entry, endpoint.load(Ordering::Relaxed) as u16 + 1);
-        build.turns -= 1;
-        build.filled += 1;
-        if build.filled == size {
-            build.enter(IDLE);
-        }
-    }
 }

@@ -118,4 +118,4 @@ pub use strategies::{
     Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom, WeightedLeastConnections, WeightedRandom,
     WeightedRoundRobin,
 };
-pub use table::{HashTable, MAX_WEIGHT, Member, Progress};
+pub use table::{HashTable, MAX_WEIGHT, Member, Members, Progress};

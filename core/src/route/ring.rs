@@ -24,14 +24,19 @@
 //! or so. Besides its slot, a point keeps the 22 bits of its hash that follow those of the directory. Places that differ
 //! only below are one, and the lowest slot there has it.
 //!
-//! A build takes `slots` steps for each halving, two for each slot and point, three for each entry of the directory, and
-//! the exchanges of an insertion sort within the entries: `POINTS × POINTS / DIRECTORY / 4` for ids that weren't chosen to
-//! collide, `POINTS` squared at the very worst.
+//! A build takes 16 steps for each slot and halving and as many again, two for each point, three for each entry of the
+//! directory, and the exchanges of an insertion sort within the entries: `POINTS × POINTS / DIRECTORY / 4` for ids that
+//! weren't chosen to collide, `POINTS` squared at the very worst.
+//!
+//! Where the points of a few endpoints change, at most a quarter of all, and they are halved as often as before, the others
+//! are copied in their order: one step for each point, two for each entry, and all of the above for the new points alone.
 
-use super::table::{HashTable, Member, Progress, Registers, Version};
+mod build;
+
+use self::build::{Build, Slice};
+use super::table::{HashTable, Members, Progress, Registers, Version};
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The bits of a point's word that hold its slot; the others hold its hash.
 const SLOT_MASK: u32 = (MAX_BANKS * MAX_PER_BANK - 1) as u32;
@@ -42,15 +47,12 @@ const USUAL_POINTS: u16 = 160;
 /// The most points for each unit of weight. Times [`MAX_WEIGHT`](super::MAX_WEIGHT), this fits 32 bits.
 const MOST_POINTS: u16 = 1023;
 
-/// After so many halvings every endpoint has one point.
-const MOST_HALVINGS: u32 = 31;
-
 /// A ring of up to `POINTS` points, with a directory of `DIRECTORY` entries, a power of two.
 ///
 /// # Examples
 ///
 /// ```
-/// use trilane::route::{HashTable, Member, Progress, Ring, RoutingKey};
+/// use trilane::route::{HashTable, Members, Progress, Ring, RoutingKey};
 ///
 /// static RING: Ring<512, 128> = Ring::new();
 ///
@@ -70,7 +72,16 @@ pub struct Ring<const POINTS: usize, const DIRECTORY: usize> {
     points: [[AtomicU32; POINTS]; 2],
     /// 0 for the usual ones, so that a static ring takes no flash.
     points_per_weight: u16,
-    build: Registers<8>,
+    /// How often the points of the active half are halved. The builder's.
+    halvings: AtomicU32,
+    build: Registers<10>,
+}
+
+/// One of the two halves, without the capacities in its type.
+#[derive(Clone, Copy)]
+struct Half<'a> {
+    directory: &'a [AtomicU32],
+    points: &'a [AtomicU32],
 }
 
 impl<const POINTS: usize, const DIRECTORY: usize> Ring<POINTS, DIRECTORY> {
@@ -102,6 +113,7 @@ impl<const POINTS: usize, const DIRECTORY: usize> Ring<POINTS, DIRECTORY> {
                     MOST_POINTS.. => MOST_POINTS,
                     _ => points,
                 },
+                halvings: AtomicU32::new(0),
                 build: Registers::new(),
             }
         }
@@ -157,242 +169,34 @@ impl<const POINTS: usize, const DIRECTORY: usize> HashTable for Ring<POINTS, DIR
         self.build.store(Build::fit(u32::from(slots).min(SLOT_MASK + 1)).save());
     }
 
-    fn step(&self, steps: u32, members: &dyn Fn(u16) -> Option<Member>) -> Progress {
+    fn step(&self, steps: u32, members: &dyn Members) -> Progress {
         let half = self.version.begin_slice();
         let mut build = Build::load(self.build.load());
-        let mut slice = Slice {
-            directory: &self.directory[half],
-            points: &self.points[half],
-            points_per_weight: match self.points_per_weight {
-                0 => u32::from(USUAL_POINTS),
-                points => u32::from(points),
-            },
-            bits: Self::DIRECTORY_BITS,
-            members,
-            present: None,
-        };
-        for _ in 0..steps {
-            if build.phase == IDLE {
-                break;
-            }
-            slice.step(&mut build);
-            if build.phase == IDLE {
+        if !build.is_idle() {
+            let mut slice = Slice {
+                spare: Half { directory: &self.directory[half], points: &self.points[half] },
+                active: Half { directory: &self.directory[half ^ 1], points: &self.points[half ^ 1] },
+                halvings: self.halvings.load(Ordering::Relaxed),
+                points_per_weight: match self.points_per_weight {
+                    0 => u32::from(USUAL_POINTS),
+                    points => u32::from(points),
+                },
+                bits: Self::DIRECTORY_BITS,
+                members,
+                present: None,
+            };
+            let exchange = slice.run(&mut build, steps);
+            self.build.store(build.save());
+            if exchange {
+                self.halvings.store(build.halvings(), Ordering::Relaxed);
                 self.version.exchange();
             }
         }
-        self.build.store(build.save());
-        if build.phase == IDLE { Progress::Done } else { Progress::Pending }
+        if build.is_idle() { Progress::Done } else { Progress::Pending }
     }
 
     #[inline]
     fn find(&self, hash: u32) -> Option<u16> {
         self.version.read(|half| self.successor(half, hash))
     }
-}
-
-/// Nothing to do.
-const IDLE: u32 = 0;
-/// Halving until the points fit.
-const FIT: u32 = 1;
-/// Emptying the directory.
-const CLEAR: u32 = 2;
-/// Counting the points of each entry.
-const COUNT: u32 = 3;
-/// From counts to starts.
-const SUM: u32 = 4;
-/// Putting each point into its entry; the starts become ends.
-const PLACE: u32 = 5;
-/// Sorting each entry's points.
-const SORT: u32 = 6;
-
-/// How far a build is.
-#[derive(Clone, Copy)]
-struct Build {
-    phase: u32,
-    /// The members are in slots below this.
-    slots: u32,
-    /// How often the points are halved.
-    halvings: u32,
-    /// The slot, the directory's entry or the point that is next.
-    next: u32,
-    /// Which point of the slot is next, or where the point is that is being sorted in.
-    within: u32,
-    /// The points so far; while sorting, which point is being sorted in.
-    sum: u32,
-    /// A digest of the points so far, and what it was when they were counted.
-    digest: u32,
-    counted: u32,
-}
-
-impl Build {
-    /// The beginning.
-    const fn fit(slots: u32) -> Self {
-        Self { phase: FIT, slots, halvings: 0, next: 0, within: 0, sum: 0, digest: 0, counted: 0 }
-    }
-
-    fn load([phase, slots, halvings, next, within, sum, digest, counted]: [u32; 8]) -> Self {
-        Self { phase, slots, halvings, next, within, sum, digest, counted }
-    }
-
-    fn save(self) -> [u32; 8] {
-        [self.phase, self.slots, self.halvings, self.next, self.within, self.sum, self.digest, self.counted]
-    }
-
-    /// The beginning of the next phase.
-    const fn enter(&mut self, phase: u32) {
-        *self = Self { phase, next: 0, within: 0, sum: 0, digest: 0, ..*self };
-    }
-}
-
-/// What a slice works on: the spare half, without the capacities in its type.
-struct Slice<'a> {
-    directory: &'a [AtomicU32],
-    points: &'a [AtomicU32],
-    points_per_weight: u32,
-    /// How many topmost bits of a hash the directory takes.
-    bits: u32,
-    members: &'a dyn Fn(u16) -> Option<Member>,
-    /// The member whose points are being made, and how many it has.
-    present: Option<(u64, u32)>,
-}
-
-impl Slice<'_> {
-    /// One step of the build, O(1).
-    fn step(&mut self, build: &mut Build) {
-        match build.phase {
-            FIT => self.fit(build),
-            CLEAR => match self.directory.get(build.next as usize) {
-                Some(entry) => {
-                    entry.store(0, Ordering::Relaxed);
-                    build.next += 1;
-                }
-                None => build.enter(COUNT),
-            },
-            COUNT | PLACE => self.point(build),
-            SUM => match self.directory.get(build.next as usize) {
-                Some(entry) => {
-                    let count = entry.load(Ordering::Relaxed);
-                    entry.store(build.sum, Ordering::Relaxed);
-                    build.sum += count;
-                    build.next += 1;
-                }
-                None => build.enter(PLACE),
-            },
-            _ => self.sort(build),
-        }
-    }
-
-    /// The id in slot `slot` and how many points it has, 0 if there is no member.
-    fn points_of(&self, slot: u32, halvings: u32) -> (u64, u32) {
-        match (self.members)(slot as u16) {
-            Some(member) if member.weight != 0 => {
-                (member.id, ((member.counted() * self.points_per_weight) >> halvings).max(1))
-            }
-            _ => (0, 0),
-        }
-    }
-
-    fn fit(&self, build: &mut Build) {
-        if build.next == build.slots {
-            return build.enter(CLEAR);
-        }
-        build.sum = build.sum.saturating_add(self.points_of(build.next, build.halvings).1);
-        build.next += 1;
-        if build.sum as usize > self.points.len() && build.halvings < MOST_HALVINGS {
-            *build = Build { halvings: build.halvings + 1, ..Build::fit(build.slots) };
-        }
-    }
-
-    /// Counts or places one point, or goes on to the next slot.
-    fn point(&mut self, build: &mut Build) {
-        if build.next == build.slots {
-            self.present = None;
-            if build.phase == COUNT {
-                build.counted = build.digest;
-                build.enter(SUM);
-            } else if build.digest == build.counted {
-                build.enter(SORT);
-            } else {
-                // Members have changed between the two passes.
-                *build = Build::fit(build.slots);
-            }
-            return;
-        }
-        let (id, count) = match self.present {
-            Some(present) => present,
-            None => *self.present.insert(self.points_of(build.next, build.halvings)),
-        };
-        if build.within >= count {
-            self.present = None;
-            build.next += 1;
-            build.within = 0;
-            return;
-        }
-        if build.sum as usize == self.points.len() {
-            if build.halvings == MOST_HALVINGS {
-                // The slots from here on have none.
-                build.next = build.slots;
-            } else {
-                // Members have changed since it was found that all fit.
-                *build = Build::fit(build.slots);
-                self.present = None;
-            }
-            return;
-        }
-        let hash = point_hash(id, build.within);
-        build.within += 1;
-        build.sum += 1;
-        build.digest = (build.digest ^ hash).wrapping_mul(0x9E37_79B1).wrapping_add(build.next);
-        let entry = &self.directory[(hash >> (32 - self.bits)) as usize];
-        let value = entry.load(Ordering::Relaxed);
-        entry.store(value.wrapping_add(1), Ordering::Relaxed);
-        if build.phase == PLACE
-            && let Some(point) = self.points.get(value as usize)
-        {
-            point.store(((hash << self.bits) & !SLOT_MASK) | build.next, Ordering::Relaxed);
-        }
-    }
-
-    /// One comparison of an insertion sort of each entry's points, or goes on to the next entry. Equal hashes are in the
-    /// order of their slots, since these are the low bits.
-    fn sort(&self, build: &mut Build) {
-        let Some(entry) = self.directory.get(build.next as usize) else {
-            return build.enter(IDLE);
-        };
-        let end = entry.load(Ordering::Relaxed);
-        let start = match build.next {
-            0 => 0,
-            next => self.directory[next as usize - 1].load(Ordering::Relaxed),
-        };
-        if build.sum >= end {
-            // The point after the next entry's first.
-            build.next += 1;
-            build.sum = end + 1;
-            build.within = build.sum;
-            return;
-        }
-        let within = build.within as usize;
-        if build.within > start
-            && let Some([lower, upper]) = self.points.get(within - 1..=within)
-        {
-            let [low, up] = [lower, upper].map(|point| point.load(Ordering::Relaxed));
-            if low > up {
-                lower.store(up, Ordering::Relaxed);
-                upper.store(low, Ordering::Relaxed);
-                build.within -= 1;
-                return;
-            }
-        }
-        build.sum += 1;
-        build.within = build.sum;
-    }
-}
-
-/// Where point number `number` of endpoint `id` lies.
-#[inline]
-fn point_hash(id: u64, number: u32) -> u32 {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&id.to_le_bytes());
-    bytes[8..].copy_from_slice(&number.to_le_bytes());
-    (xxh3_64(&bytes) >> 32) as u32
 }

@@ -54,6 +54,29 @@ impl Member {
     }
 }
 
+/// Who is on a table: what a build asks. A function from slots to members is one, of which a table is built anew as a whole.
+pub trait Members {
+    /// The member in slot `slot`, if there is one.
+    fn member(&self, slot: u16) -> Option<Member>;
+
+    /// The slots of a bank of 32 in which there is, or may be, another member than when the last build ended, or one of
+    /// another weight: a bit each. A table may spare itself the others. The same during all of a build, from its beginning to
+    /// its end; also what builds that were given up have begun for is not on the table yet.
+    fn changed(&self, bank: usize) -> u32 {
+        let _ = bank;
+        u32::MAX
+    }
+}
+
+impl<F: Fn(u16) -> Option<Member>> Members for F {
+    fn member(&self, slot: u16) -> Option<Member> {
+        self(slot)
+    }
+}
+
+/// How many steps it counts to ask for a member: about as long as so many of the others.
+pub(super) const MEMBER_STEPS: u32 = 16;
+
 /// How far a build is.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +98,14 @@ pub trait HashTable {
     /// whenever membership or a weight has changed, also in the middle of a build.
     fn begin(&self, slots: u16);
 
-    /// Does at most `steps` steps of the build, each of them O(1): one slot, point, entry or comparison. The same table
-    /// comes of any slicing.
+    /// Does about `steps` steps of the build: one point, entry or comparison each, while a slot counts as 16. What is begun is
+    /// brought to its end, so a few more may be done than that, up to the free entries of a [`Maglev`](super::Maglev)
+    /// table's list. The same table comes of any slicing.
     ///
     /// `members` says who is in a slot. It is asked about each slot more than once. Should the answers of one build
     /// contradict each other, the build begins again, or its table is one of members that were there at some time
     /// during it.
-    fn step(&self, steps: u32, members: &dyn Fn(u16) -> Option<Member>) -> Progress;
+    fn step(&self, steps: u32, members: &dyn Members) -> Progress;
 
     /// The slot on which `hash` lies; `None` when no member is on the table, or when it was exchanged four times during
     /// the call. Neither waits nor writes.

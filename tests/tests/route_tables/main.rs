@@ -1,7 +1,8 @@
-//! `Ring` and `Maglev` against naive oracles, and what both promise: shares, little disruption, any slicing, readers beside
-//! the builder, the same answers on every target.
+//! `Ring` and `Maglev` against naive oracles, and what both promise: shares, little disruption, any slicing, small changes, readers
+//! beside the builder, the same answers on every target.
 
 mod beside;
+mod changes;
 mod oracle;
 mod promises;
 mod same_everywhere;
@@ -52,7 +53,7 @@ fn hashes(count: u32) -> impl Iterator<Item = u32> {
 
 /// For a thousand members. It wouldn't fit a stack.
 fn large_ring() -> &'static Ring<160_000, 32_768> {
-    static RINGS: [Ring<160_000, 32_768>; 3] = [const { Ring::new() }; 3];
+    static RINGS: [Ring<160_000, 32_768>; 4] = [const { Ring::new() }; 4];
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     &RINGS[NEXT.fetch_add(1, Ordering::Relaxed)]
 }

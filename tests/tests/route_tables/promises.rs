@@ -111,9 +111,10 @@ fn a_build_takes_the_steps_that_the_docs_say() {
     assert!(steps <= 2 * 16 + 1021 + 2 * 1021 + 1021 * 8, "{steps}");
     let steps = build_in_slices(&*maglev::<65521, 1000>(), &equals(1000), 1);
     println!("Maglev of 1,000: {steps} steps");
-    assert!(steps <= 2 * 1_000 + 65_521 + 2 * 65_521 + 65_521 * 13, "{steps}");
-    // One member among many slots is not a walk over the slots for each entry.
+    assert!(steps <= 2 * 1_000 + 65_521 + 2 * 65_521 + 65_521 * 8, "{steps}");
+    // One member among many slots is not a walk over the slots for each entry. Entries are cleared, taken at the first look,
+    // and looked through for those that are left to the list.
     let lone = vec![(1023, Member { id: 1, weight: 1 })];
     let steps = build_in_slices(&*maglev::<65521, 1024>(), &lone, 1);
-    assert!(steps <= 2 * 1_024 + 4 * 65_521, "{steps}");
+    assert!(steps <= 2 * 1_024 + 4 * 65_521 + 65_521, "{steps}");
 }
