@@ -148,3 +148,32 @@ fn a_key_comes_back_to_its_endpoint() {
     }
     assert_eq!(counts, [50, 50]);
 }
+
+#[test]
+fn the_table_is_built_for_requests_with_keys_and_for_no_others() {
+    let (balancer, ids, mut chooser) = world(&[1; 6]);
+    let homes = |chooser: &mut Chooser| -> Vec<_> {
+        (0..100).map(|number| chooser.select(&key(number), NOW).unwrap().endpoint()).collect()
+    };
+    balancer.remove(ids[2], NOW).unwrap();
+    // However many come without a key, a first request with one meets the table of before, of which the one that has gone
+    // is left out.
+    for _ in 0..10_000 {
+        let _ = chooser.select(&Request::ANY, NOW).unwrap();
+    }
+    let before = homes(&mut chooser);
+    // It has begun to be built, by whatever request comes.
+    for _ in 0..10_000 {
+        let _ = chooser.select(&Request::ANY, NOW).unwrap();
+    }
+    let after = homes(&mut chooser);
+    assert_ne!(before, after);
+    assert!(balancer.finish_build());
+    assert_eq!(homes(&mut chooser), after, "nothing was left to build");
+    // The same as that of a balancer which never had it.
+    let (other, others, mut fresh) = world(&[1; 6]);
+    other.remove(others[2], NOW).unwrap();
+    assert!(other.finish_build());
+    let slots = |homes: Vec<EndpointId>| homes.iter().map(|id| id.slot()).collect::<Vec<_>>();
+    assert_eq!(slots(homes(&mut fresh)), slots(after));
+}

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::arena::Stale;
 use crate::bitmap::MAX_PER_BANK;
-use crate::sync::{AtomicBool, Ordering, const_fn, fence, with_lock};
+use crate::sync::{Ordering, const_fn, fence};
 use crate::time::{Duration, Instant};
 
 /// Up to `BANKS * PER_BANK` endpoints, and the rule `S` by which one of them is chosen.
@@ -47,12 +47,6 @@ use crate::time::{Duration, Instant};
 pub struct Balancer<S, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK, const STRIPES: usize = 1> {
     pub(super) endpoints: Endpoints<BANKS, PER_BANK, STRIPES>,
     pub(super) strategy: S,
-    /// A build lies ahead or is under way.
-    building: AtomicBool,
-    /// Somebody is at it. Builds are done by whoever gets this.
-    builder: AtomicBool,
-    /// Members have changed since the build began.
-    outdated: AtomicBool,
 }
 
 /// How an endpoint does, as of now. Read without stopping traffic: each number is true, but not all of the same instant.
@@ -105,8 +99,9 @@ pub struct Totals {
     pub refills: usize,
 }
 
-/// Build steps a select does at most when a table is to be built.
-const STEPS: u32 = 64;
+/// About so many build steps a select does when a table is to be built: less than a microsecond's, and on a microcontroller
+/// less than 100.
+const STEPS: u32 = if cfg!(target_pointer_width = "64") { 256 } else { 64 };
 
 impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     Balancer<S, BANKS, PER_BANK, STRIPES>
@@ -117,9 +112,6 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         Self {
             endpoints: Endpoints::new(options),
             strategy,
-            building: AtomicBool::new(false),
-            builder: AtomicBool::new(false),
-            outdated: AtomicBool::new(false),
         }
     }
     }
@@ -271,7 +263,7 @@ where
     /// [`AddError`]; nothing has changed then. `Full` counts removed endpoints that still have leases out.
     pub fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
         let id = self.endpoints.add(endpoint, now)?;
-        self.build_anew(now);
+        self.outdate_table(now);
         Ok(id)
     }
 
@@ -284,8 +276,9 @@ where
     ///
     /// [`UpdateError`]; nothing has changed then.
     pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
-        self.endpoints.update(id, endpoint)?;
-        self.build_anew(now);
+        if self.endpoints.update(id, endpoint)? {
+            self.outdate_table(now);
+        }
         Ok(())
     }
 
@@ -297,68 +290,75 @@ where
     /// [`Stale`] when it has been removed.
     pub fn remove(&self, id: EndpointId, now: Instant) -> Result<u32, Stale> {
         let out = self.endpoints.remove(id)?;
-        self.build_anew(now);
+        self.outdate_table(now);
         Ok(out)
     }
 
     /// Makes what is due by `now` so: half-open breakers, slow start, stale reports, and a slice of a table's build.
-    /// Selects do the same; an idle balancer needs neither. Bounded: one bank and 64 build steps a call.
+    /// Selects do the same; an idle balancer needs neither. Bounded: one bank and some 64 build steps a call, 256 on 64-bit
+    /// processors.
     pub fn tick(&self, now: Instant) {
         if self.endpoints.is_due(now) {
             self.advance(now);
         }
     }
 
-    /// Builds the strategy's table to its end, at once, instead of slice by slice beside the selects. Returns whether it is
-    /// up to date: not when another context is building it right now.
+    /// Builds the strategy's table to its end, at once, instead of slice by slice beside the selects; also one that would
+    /// be built [on demand](super::Needs::on_demand). Returns whether it is up to date: not when another context is building
+    /// it right now.
     pub fn finish_build(&self) -> bool {
-        while self.building.load(Ordering::Acquire) {
+        let builds = &self.endpoints.builds;
+        if self.strategy.needs().builds && builds.is_outdated() {
+            builds.want();
+        }
+        while builds.is_wanted() {
             if !self.build(u32::MAX) {
                 return false;
             }
         }
+        self.endpoints.calm();
         true
     }
 
     #[cold]
     pub(super) fn advance(&self, now: Instant) {
-        self.endpoints.advance(now);
-        if self.building.load(Ordering::Acquire) {
+        let builds = &self.endpoints.builds;
+        let builds_on = builds.is_wanted();
+        if !builds_on || self.endpoints.is_timed_due(now) {
+            self.endpoints.advance(now);
+        }
+        if builds_on {
             self.build(STEPS);
-            if self.building.load(Ordering::Acquire) {
-                with_lock(|_| self.endpoints.hasten(tick(now)));
+            if !builds.is_wanted() {
+                self.endpoints.calm();
             }
         }
     }
 
     /// The table, if the strategy has one, no longer fits the members.
-    pub(super) fn build_anew(&self, now: Instant) {
-        if self.strategy.needs().builds {
-            // Each a swap, so that they and the builder's have one order in which the later acquires the earlier.
-            self.outdated.swap(true, Ordering::AcqRel);
-            self.building.swap(true, Ordering::AcqRel);
-            with_lock(|_| self.endpoints.hasten(tick(now)));
+    pub(super) fn outdate_table(&self, now: Instant) {
+        let needs = self.strategy.needs();
+        if needs.builds {
+            self.endpoints.builds.outdate();
+            if !needs.on_demand {
+                self.endpoints.builds.want();
+                self.endpoints.hasten_build(tick(now));
+            }
         }
     }
 
-    /// Builds on, unless another context does.
+    /// Builds on, unless another context does. Where it only begins, that is all: the select that finds a change has its
+    /// classes to look at.
     fn build(&self, steps: u32) -> bool {
-        if self.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return false;
-        }
-        if self.outdated.swap(false, Ordering::AcqRel) {
-            self.strategy.begin(&self.endpoints);
-        }
-        if self.strategy.build(&self.endpoints, steps) {
-            // What has become outdated since the swap above must be seen. Its context has changed `outdated`, then `building`:
-            // either that comes after this swap, or this swap has seen to it that the load sees it.
-            self.building.swap(false, Ordering::AcqRel);
-            if self.outdated.load(Ordering::Relaxed) {
-                self.building.swap(true, Ordering::AcqRel);
+        self.endpoints.builds.work(|begins| {
+            if begins {
+                self.strategy.begin(&self.endpoints);
+                if steps <= STEPS {
+                    return false;
+                }
             }
-        }
-        self.builder.store(false, Ordering::Release);
-        true
+            self.strategy.build(&self.endpoints, steps)
+        })
     }
 }
 

@@ -135,6 +135,11 @@ impl<const BANKS: usize> Set<BANKS> {
         self.0[within(bank, BANKS)].bits()
     }
 
+    /// Removes the members in a bank; returns them, one bit each.
+    pub fn take(&self, bank: usize) -> u32 {
+        self.0[within(bank, BANKS)].take()
+    }
+
     pub fn len(&self) -> u32 {
         self.0.iter().map(|bank| bank.bits().count_ones()).sum()
     }

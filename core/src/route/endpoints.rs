@@ -1,5 +1,6 @@
 //! The members of a balancer as columns of atomics: who they are, where they are and what is known of them.
 
+use super::builds::Builds;
 use super::changes::{EVERYWHERE, Log, Ranks};
 use super::column::{Column, Set, Words};
 use super::options::{MAX_TICKS, Options};
@@ -19,7 +20,7 @@ pub(super) struct Padded(pub AtomicU32);
 pub(super) struct Signals {
     /// In which banks anything has changed that a class of requests keeps.
     pub changes: Log<16>,
-    /// The tick at which the first time-driven change is due.
+    /// The tick at which the first time-driven change is due; already past while a table is being built.
     pub next_change: AtomicU32,
     /// The era of the time that was seen last.
     pub era: AtomicU32,
@@ -37,6 +38,7 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) ranks: Ranks,
     pub(super) options: Options,
     pub(super) membership: AtomicU32,
+    pub(super) builds: Builds<BANKS>,
 
     // Which of them: a bit each.
     pub(super) members: Set<BANKS>,
@@ -96,6 +98,8 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) zone_loads: [Mean; ZONES],
     /// The tick of the first time-driven change in a bank, where there is one.
     pub(super) bank_due: [AtomicU32; BANKS],
+    /// The tick of the first time-driven change of all: `next_change`, unless that is earlier for the sake of a build.
+    pub(super) next_timed: AtomicU32,
     /// How many are kept out by breakers.
     pub(super) ejected: AtomicU32,
     pub(super) opened: AtomicU32,
@@ -118,6 +122,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             ranks: Ranks(Log::new()),
             options,
             membership: AtomicU32::new(0),
+            builds: Builds::new(),
             members: Set::new(),
             draining: Set::new(),
             enabled: Set::new(),
@@ -156,6 +161,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             loads: Mean::new(),
             zone_loads: array_of![Mean::new(); ZONES],
             bank_due: array_of![AtomicU32::new(0); BANKS],
+            next_timed: AtomicU32::new(MAX_TICKS),
             ejected: AtomicU32::new(0),
             opened: AtomicU32::new(0),
             seen_low: AtomicU32::new(0),

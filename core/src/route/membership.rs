@@ -7,6 +7,9 @@ use crate::bitmap::{Bits, low_bits, slot};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
 
+/// The bits of `places` that hold the weight, and whether the endpoint is switched off.
+const WEIGHT_AND_SWITCH: u32 = 1 << 31 | 0xffff;
+
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
     pub(super) fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
         if endpoint.cap == Some(0) {
@@ -33,6 +36,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                     self.write(slot, endpoint);
                     self.members.insert(slot);
                 });
+                self.builds.note(slot);
                 self.begin_ramp(slot, now);
                 self.settle(slot);
                 Some(Ok(self.handle(slot)))
@@ -43,7 +47,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    pub(super) fn update(&self, id: EndpointId, endpoint: &Endpoint) -> Result<(), UpdateError> {
+    /// Returns whether it weighs otherwise now: what the strategy's table shows.
+    pub(super) fn update(&self, id: EndpointId, endpoint: &Endpoint) -> Result<bool, UpdateError> {
         if endpoint.cap == Some(0) {
             return Err(UpdateError::ZeroCap);
         }
@@ -52,10 +57,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             if self.number(slot) != endpoint.id {
                 return Err(UpdateError::OtherId);
             }
+            let weighed = self.places.get(slot) & WEIGHT_AND_SWITCH;
             self.change(|| self.write(slot, endpoint));
+            let weighs_otherwise = self.places.get(slot) & WEIGHT_AND_SWITCH != weighed;
+            if weighs_otherwise {
+                self.builds.note(slot);
+            }
             self.weigh(slot);
             self.settle(slot);
-            Ok(())
+            Ok(weighs_otherwise)
         })
     }
 
@@ -79,6 +89,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 // In a new term, so that a probe that ends right now doesn't end the ejection once more.
                 self.forget_breaker(slot);
             });
+            self.builds.note(slot);
             self.settle(slot);
             let out = self.in_flight(slot);
             // A slot whose generations are used up is retired: an old handle must not come true again.

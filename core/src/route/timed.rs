@@ -6,7 +6,7 @@
 //! # Due Invariant
 //!
 //! `next_change` is never later than any change ahead, and no change ahead, nor `next_change`, is more than `MAX_TICKS`
-//! after the latest time seen. All of it changes inside the critical section only.
+//! after the latest time seen. `next_timed` is the same without a build. All of it changes inside the critical section only.
 //!
 //! # Clocks that jump
 //!
@@ -27,6 +27,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[inline(always)]
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let next = self.signals.next_change.load(Ordering::Relaxed);
+        (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
+    }
+
+    /// Whether a time-driven change may be due, apart from a build.
+    pub(super) fn is_timed_due(&self, now: Instant) -> bool {
+        let next = self.next_timed.load(Ordering::Relaxed);
         (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
     }
 
@@ -54,7 +60,21 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
         let next = (0..BANKS).filter(|&bank| self.timed.bits(bank) != 0).map(|bank| self.bank_due(bank));
         let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
-        self.signals.next_change.store(next, Ordering::Relaxed);
+        self.next_timed.store(next, Ordering::Relaxed);
+        // A build that is wanted from now on hastens what follows, in a critical section after this.
+        self.signals
+            .next_change
+            .store(if self.builds.is_wanted() { now_tick } else { next }, Ordering::Relaxed);
+    }
+
+    /// A build is done: unless another is wanted, selects look again when something is due.
+    pub(super) fn calm(&self) {
+        with_lock(|_| {
+            if !self.builds.is_wanted() {
+                let next = self.next_timed.load(Ordering::Relaxed);
+                self.signals.next_change.store(next, Ordering::Relaxed);
+            }
+        });
     }
 
     #[inline(always)]
@@ -113,11 +133,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             due.store(if first { at } else { earlier(at, due.load(Ordering::Relaxed)) }, Ordering::Relaxed);
         }
         self.timed.insert(slot);
+        let next = self.next_timed.load(Ordering::Relaxed);
+        self.next_timed.store(earlier(at, next), Ordering::Relaxed);
         self.hasten(at);
         at
     }
 
-    /// Something lies ahead at tick `at`; the caller is in the critical section.
+    /// Selects look further from tick `at` on; the caller is in the critical section.
     pub(super) fn hasten(&self, at: u32) {
         let next = self.signals.next_change.load(Ordering::Relaxed);
         self.signals.next_change.store(earlier(at, next), Ordering::Relaxed);

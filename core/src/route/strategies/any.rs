@@ -89,7 +89,7 @@ impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         });
         if was != kind {
             self.endpoints.touch_all();
-            self.build_anew(now);
+            self.outdate_table(now);
         }
         was
     }
@@ -174,8 +174,9 @@ where
 
     #[inline(always)]
     fn needs(&self) -> Needs {
-        let builds = matches!(self.kind(), Kind::ConsistentHash | Kind::Adaptive);
-        Needs { lists: true, exact_counts: true, latencies: true, builds }
+        let on_demand = self.kind() == Kind::Adaptive;
+        let builds = on_demand || self.kind() == Kind::ConsistentHash;
+        Needs { lists: true, exact_counts: true, latencies: true, builds, on_demand }
     }
 
     fn cache(&self) -> Self::Cache {

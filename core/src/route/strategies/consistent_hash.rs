@@ -5,7 +5,7 @@ use super::spread::Spread;
 use super::unbarred::Unbarred;
 use super::{Barred, Needs, Pool, Strategy, Turn};
 use crate::route::options::PERMILLE;
-use crate::route::{Endpoints, HashTable, Member, Progress, Random, RoutingKey, rehash};
+use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, rehash};
 use crate::sync::{AtomicU32, Ordering, const_fn};
 
 /// Consistent hashing: requests with equal keys go to the same endpoint, whichever selector they come through, and few keys
@@ -181,6 +181,26 @@ impl<T: HashTable> ConsistentHash<T> {
     }
 }
 
+/// Whom the table is of.
+struct Enabled<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+);
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Members
+    for Enabled<'_, BANKS, PER_BANK, STRIPES>
+{
+    fn member(&self, slot: u16) -> Option<Member> {
+        self.0.consistently(|| {
+            let member = Member { id: self.0.number(slot), weight: self.0.weight(slot) };
+            self.0.enabled.contains(slot).then_some(member)
+        })
+    }
+
+    fn changed(&self, bank: usize) -> u32 {
+        self.0.changed_since_build(bank)
+    }
+}
+
 impl<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for ConsistentHash<T>
 where
@@ -245,12 +265,6 @@ where
     }
 
     fn build(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, steps: u32) -> bool {
-        let member = |slot| {
-            endpoints.consistently(|| {
-                let member = Member { id: endpoints.number(slot), weight: endpoints.weight(slot) };
-                endpoints.enabled.contains(slot).then_some(member)
-            })
-        };
-        self.table.step(steps, &member) == Progress::Done
+        self.table.step(steps, &Enabled(endpoints)) == Progress::Done
     }
 }

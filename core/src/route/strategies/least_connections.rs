@@ -93,7 +93,8 @@ impl<const BANKS: usize> Leveled<BANKS, LEVELS> for LeastConnections<BANKS> {
     }
 }
 
-const NEEDS: Needs = Needs { lists: true, exact_counts: true, latencies: false, builds: false };
+const NEEDS: Needs =
+    Needs { lists: true, exact_counts: true, latencies: false, builds: false, on_demand: false };
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for LeastConnections<BANKS>

@@ -49,6 +49,8 @@ pub struct Needs {
     pub latencies: bool,
     /// [`Strategy::build`].
     pub builds: bool,
+    /// The same, but not before [`Endpoints::want_build`] asks for it.
+    pub on_demand: bool,
 }
 
 impl Needs {
@@ -59,6 +61,7 @@ impl Needs {
             exact_counts: self.exact_counts || other.exact_counts,
             latencies: self.latencies || other.latencies,
             builds: self.builds || other.builds,
+            on_demand: self.on_demand || other.on_demand,
         }
     }
 }
@@ -114,7 +117,7 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         let _ = endpoints;
     }
 
-    /// Builds on for at most `steps` bounded steps; returns whether the build is done.
+    /// Builds on for about `steps` bounded steps; returns whether the build is done.
     fn build(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, steps: u32) -> bool {
         let _ = (endpoints, steps);
         true

@@ -1,0 +1,128 @@
+//! Who builds a strategy's table, when, and because of whom.
+//!
+//! A table is built in slices beside the selects, by whichever context gets there first. What it takes a while to build is
+//! of little use if it is begun again at each change and makes everything anew: so the slots whose members have changed are
+//! remembered, and a table that can do so sees to these alone.
+//!
+//! # Build Invariant
+//!
+//! Whoever changes a member notes its slot inside the critical section, then says that the table is outdated, then that a
+//! build is wanted, each by a swap, so that these and the builder's have one order in which the later acquires the earlier.
+//! The builder takes back `outdated` before it takes the slots, and `wanted` after its last slice; if the table has become
+//! outdated since, it wants another build. So no change is left behind while nobody wants a build, unless the strategy
+//! builds on demand: then the next select that needs the table finds it outdated.
+//!
+//! The slots that were taken are those of the build until it is done, also over builds that were begun anew.
+
+use super::column::Set;
+use super::endpoints::Endpoints;
+use super::options::MAX_TICKS;
+use crate::sync::{AtomicBool, AtomicU32, Ordering, array_of, const_fn, with_lock};
+
+pub(super) struct Builds<const BANKS: usize> {
+    /// A build lies ahead or is under way.
+    wanted: AtomicBool,
+    /// Somebody is at it. Builds are done by whoever gets this.
+    builder: AtomicBool,
+    /// Members have changed since the build began.
+    outdated: AtomicBool,
+    /// The slots in which they have.
+    noted: Set<BANKS>,
+    /// The slots that the build is about. The builder's.
+    changed: [AtomicU32; BANKS],
+}
+
+impl<const BANKS: usize> Builds<BANKS> {
+    const_fn! {
+    pub(super) const fn new() -> Self {
+        Self {
+            wanted: AtomicBool::new(false),
+            builder: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
+            noted: Set::new(),
+            changed: array_of![AtomicU32::new(0); BANKS],
+        }
+    }
+    }
+
+    /// The slot has another member, or one of another weight; the caller is in the critical section in which that was done.
+    pub(super) fn note(&self, slot: u16) {
+        self.noted.insert(slot);
+    }
+
+    /// The table doesn't fit the members.
+    pub(super) fn outdate(&self) {
+        self.outdated.swap(true, Ordering::AcqRel);
+    }
+
+    #[inline(always)]
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
+    /// A build is to be done.
+    pub(super) fn want(&self) {
+        self.wanted.swap(true, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says whether it is
+    /// done.
+    pub(super) fn work(&self, build: impl FnOnce(bool) -> bool) -> bool {
+        if self.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        // The load spares most slices the swap.
+        let begins = self.is_outdated() && self.outdated.swap(false, Ordering::AcqRel);
+        if begins {
+            for (bank, changed) in self.changed.iter().enumerate() {
+                let more = self.noted.take(bank);
+                changed.store(changed.load(Ordering::Relaxed) | more, Ordering::Relaxed);
+            }
+        }
+        if build(begins) {
+            self.changed.iter().for_each(|changed| changed.store(0, Ordering::Relaxed));
+            // What has become outdated since the swap above must be seen. Its context has changed `outdated`, then `wanted`:
+            // either that comes after this swap, or this swap has seen to it that the load sees it.
+            self.wanted.swap(false, Ordering::AcqRel);
+            if self.is_outdated() {
+                self.want();
+            }
+        }
+        self.builder.store(false, Ordering::Release);
+        true
+    }
+}
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+    /// The slots of a bank in which there is another member than when the last build was done, or one of another weight, a
+    /// bit each: what [`Members::changed`](super::Members::changed) asks for. For [`Strategy::build`](super::Strategy::build).
+    pub fn changed_since_build(&self, bank: usize) -> u32 {
+        self.builds.changed.get(bank).map_or(0, |changed| changed.load(Ordering::Relaxed))
+    }
+
+    /// Whether members have changed since the last build began. One load.
+    #[inline(always)]
+    pub fn is_build_outdated(&self) -> bool {
+        self.builds.is_outdated()
+    }
+
+    /// Has the selects that follow build what was put off: for strategies that build
+    /// [on demand](super::Needs::on_demand).
+    #[cold]
+    pub fn want_build(&self) {
+        if !self.builds.is_wanted() {
+            self.builds.want();
+            // Earlier than any time of now, unless the clock has jumped, which is seen in any case.
+            self.hasten_build(self.seen_low.load(Ordering::Relaxed).wrapping_sub(MAX_TICKS / 2));
+        }
+    }
+
+    /// Selects look from tick `at` on whether a build is wanted.
+    pub(super) fn hasten_build(&self, at: u32) {
+        with_lock(|_| self.hasten(at));
+    }
+}
