@@ -1,8 +1,8 @@
 //! One value a slot: the struct of arrays that a balancer is made of.
 
-use crate::bitmap::{Bank, split};
 #[cfg(not(trilane_loom))]
-use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
+use crate::bitmap::MAX_BANKS;
+use crate::bitmap::{Bank, MAX_PER_BANK, split};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
 
 /// Reduces `index` to below `end`. For a power of two, what an ordinary board has, this is one instruction.
@@ -28,6 +28,10 @@ pub(super) struct Column<T, const BANKS: usize, const PER_BANK: usize>([[T; PER_
 impl<T, const BANKS: usize, const PER_BANK: usize> Column<T, BANKS, PER_BANK> {
     #[inline(always)]
     pub fn at(&self, slot: u16) -> &T {
+        if PER_BANK == MAX_PER_BANK {
+            // A slot's number is its place.
+            return &self.0.as_flattened()[within(slot as usize, BANKS * PER_BANK)];
+        }
         let (bank, index) = split(slot);
         &self.0[within(bank, BANKS)][within(index as usize, PER_BANK)]
     }

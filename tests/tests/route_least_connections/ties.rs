@@ -55,6 +55,61 @@ fn ties_among_few_are_broken_at_random() {
 }
 
 #[test]
+fn ties_among_few_candidates_are_broken_at_random() {
+    // Three of sixteen have the fewest: too few to be found by drawing from all.
+    let balancer = balancer::<LeastConnections<2>, 2, 32>();
+    let ids = fill(balancer, 64);
+    let tagged = [0, 1, 2, 3, 4, 5, 6, 7, 30, 31, 32, 33, 40, 41, 62, 63];
+    let tags = Tags::NONE.with(Tag::of::<0>());
+    for at in tagged {
+        balancer.update(ids[at], &Endpoint::new(at as u64).tags(tags), NOW).unwrap();
+    }
+    let idle = [1, 31, 63];
+    let mut selector = select(balancer, 3);
+    let class = selector.class(Filter::ANY.tags(tags)).unwrap();
+    let mut busy = Vec::new();
+    while busy.len() < 26 {
+        let lease = selector.select(&Request::new(class), NOW).unwrap();
+        let at = ids.iter().position(|&id| id == lease.endpoint()).unwrap();
+        if !idle.contains(&at) || out(balancer, ids[at]) <= 1 {
+            busy.push(lease);
+        }
+    }
+    assert!(tagged.iter().all(|&at| (1..=2).contains(&out(balancer, ids[at]))));
+    busy.retain(|lease| idle.iter().all(|&at| ids[at] != lease.endpoint()));
+    let mut counts = [0; 3];
+    for _ in 0..15_000 {
+        let lease = selector.select(&Request::new(class), NOW).unwrap();
+        counts[idle.iter().position(|&at| ids[at] == lease.endpoint()).expect("an idle one")] += 1;
+    }
+    assert_shares(&counts, &[1; 3]);
+}
+
+#[test]
+fn few_are_compared_as_they_are() {
+    // In steps of a quarter of an octave, weights of 50 and 53 would be equal most of the time.
+    let balancer = balancer::<WeightedLeastConnections<1>, 1, 16>();
+    let weights: Vec<u16> = (0..16).map(|at| 50 + 3 * at).collect();
+    let add = |(number, &weight)| balancer.add(&Endpoint::new(number as u64).weight(weight), NOW).unwrap();
+    let ids: Vec<_> = weights.iter().enumerate().map(add).collect();
+    let mut selector = select(balancer, 1);
+    let mut held = Vec::new();
+    for _ in 0..5_000 {
+        let load = |at: usize| out(balancer, ids[at]) as f64 / weights[at] as f64;
+        let least = (0..16).map(load).fold(f64::MAX, f64::min);
+        let lease = selector.select(&Request::ANY, NOW).unwrap();
+        let at = ids.iter().position(|&id| id == lease.endpoint()).unwrap();
+        let had = (out(balancer, ids[at]) - 1) as f64 / weights[at] as f64;
+        assert!(had <= least * 257.0 / 256.0, "{had} where {least} is the least");
+        held.push(lease);
+    }
+    let even = |at: usize| {
+        (out(balancer, ids[at]) as f64 / weights[at] as f64 / (held.len() as f64 / 1160.0) - 1.0).abs()
+    };
+    assert!((0..16).all(|at| even(at) < 0.05));
+}
+
+#[test]
 fn balancers_that_start_together_pick_different_ones() {
     let picks: BTreeSet<_> = (0..64)
         .map(|seed| {

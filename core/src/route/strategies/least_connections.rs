@@ -1,5 +1,6 @@
 //! The fewest leases out, counted exactly over all selectors.
 
+use super::few::{Count, Share};
 use super::levels::Levels;
 use super::lowest::{Leveled, Lowest};
 use super::{Needs, Pool, Strategy, Turn};
@@ -13,13 +14,15 @@ const WEIGHTED_LEVELS: usize = 96;
 
 /// The endpoint with the fewest leases out, over all selectors; any of them if there are several.
 ///
-/// Counts are compared in steps: 0 to 7 exactly, then four steps an octave (8 and 9 are equal, so are 64 to 79), up to
-/// 114,688. Weights don't count: see [`WeightedLeastConnections`]. Endpoints at their cap are passed over.
+/// Counts of up to 16 candidates are compared as they are, those of more in steps: 0 to 7 exactly, then four steps an octave
+/// (8 and 9 are equal, so are 64 to 79), up to 114,688. Weights don't count: see [`WeightedLeastConnections`]. Endpoints at
+/// their cap are passed over.
 ///
 /// A select and its end take O(1): every endpoint has a bit at its level, and neither moves it while the endpoint is idle
-/// in between. Under load, an endpoint that a select meets at too low a level is moved up, at most once for each lease,
-/// and the end of a lease moves it down. At worst a select moves 32 of them and looks through 64 levels of `BANKS` words
-/// for each; if even more stand too low, it takes the best it has seen. Shared state: 272 bytes, and 256 a bank.
+/// in between. Under load, a select of up to 16 candidates looks at all of them. Of more, an endpoint that a select meets at
+/// too low a level is moved up, at most once for each lease, and the end of a lease moves it down. At worst a select moves 32
+/// of them and looks through 64 levels of `BANKS` words for each; if even more stand too low, it takes the best it has
+/// seen. Shared state: 272 bytes, and 256 a bank.
 ///
 /// # Examples
 ///
@@ -78,6 +81,8 @@ impl<const BANKS: usize> Default for LeastConnections<BANKS> {
 }
 
 impl<const BANKS: usize> Leveled<BANKS, LEVELS> for LeastConnections<BANKS> {
+    type Load = Count;
+
     #[inline(always)]
     fn levels(&self) -> &Levels<BANKS, LEVELS> {
         &self.levels
@@ -99,18 +104,18 @@ const NEEDS: Needs =
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for LeastConnections<BANKS>
 {
-    type Cache = Lowest;
+    type Cache = Lowest<Count>;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         NEEDS
     }
 
-    fn cache(&self) -> Lowest {
+    fn cache(&self) -> Lowest<Count> {
         Lowest::new()
     }
 
-    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Lowest, _: &mut Random) {
+    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Lowest<Count>, _: &mut Random) {
         cache.refill(pool);
     }
 
@@ -118,7 +123,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     fn pick(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &mut Lowest,
+        cache: &mut Lowest<Count>,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         Leveled::pick(self, pool, cache, turn)
@@ -133,13 +138,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
 /// The endpoint with the fewest leases out for each unit of its weight; any of them if there are several.
 ///
 /// The weight is what health and slow start leave of it. An endpoint without leases is the least loaded, whatever its
-/// weight; so while there is little to do all get the same, and under load each gets its share. Loads are compared in
-/// steps, four an octave, from one lease for 1,024 units of weight to 12,288 leases for one; logarithms are taken by
-/// straight lines between powers of two (Mitchell, "Computer multiplication and division using binary logarithms", IRE
-/// Transactions on Electronic Computers, 1962), which are off by up to 0.09 octaves.
+/// weight; so while there is little to do all get the same, and under load each gets its share. Loads of up to 16
+/// candidates are compared to within 1 in 256, those of more in steps, four an octave, from one lease for 1,024 units of
+/// weight to 12,288 leases for one; logarithms are taken by straight lines between powers of two (Mitchell, "Computer
+/// multiplication and division using binary logarithms", IRE Transactions on Electronic Computers, 1962), which are off by
+/// up to 0.09 octaves.
 ///
 /// All else is as in [`LeastConnections`]. A change of weight costs the next select O(levels + 32) for each bank that has
-/// one. Shared state: 400 bytes, and 388 a bank.
+/// one. Shared state: 400 bytes, and 388 a bank; and a selector has 128 bytes more for each class.
 pub struct WeightedLeastConnections<const BANKS: usize> {
     levels: Levels<BANKS, WEIGHTED_LEVELS>,
     /// The version of each bank's weights by which its endpoints stand.
@@ -206,6 +212,8 @@ impl<const BANKS: usize> Default for WeightedLeastConnections<BANKS> {
 }
 
 impl<const BANKS: usize> Leveled<BANKS, WEIGHTED_LEVELS> for WeightedLeastConnections<BANKS> {
+    type Load = Share;
+
     #[inline(always)]
     fn levels(&self) -> &Levels<BANKS, WEIGHTED_LEVELS> {
         &self.levels
@@ -224,18 +232,18 @@ impl<const BANKS: usize> Leveled<BANKS, WEIGHTED_LEVELS> for WeightedLeastConnec
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for WeightedLeastConnections<BANKS>
 {
-    type Cache = Lowest;
+    type Cache = Lowest<Share>;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         NEEDS
     }
 
-    fn cache(&self) -> Lowest {
+    fn cache(&self) -> Lowest<Share> {
         Lowest::new()
     }
 
-    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Lowest, _: &mut Random) {
+    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Lowest<Share>, _: &mut Random) {
         cache.refill(pool);
         self.reweigh(pool.endpoints);
     }
@@ -244,7 +252,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     fn pick(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &mut Lowest,
+        cache: &mut Lowest<Share>,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         Leveled::pick(self, pool, cache, turn)

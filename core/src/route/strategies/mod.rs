@@ -7,6 +7,7 @@ mod adaptive;
 mod ahead;
 mod any;
 mod consistent_hash;
+mod few;
 mod kind;
 mod least_connections;
 mod least_latency;
