@@ -127,11 +127,12 @@ impl<T: HashTable> ConsistentHash<T> {
                 && (!BOUNDED || pool.endpoints.exact_count(slot) < room)
         };
         let look_ups = (cache.look_ups + (place & ((1 << ONE) - 1))) >> ONE;
-        let mut at = place;
-        for again in 1..=look_ups {
+        let (mut at, mut again) = (place, 0);
+        while again < look_ups {
             if let Some(found) = self.table.find(at).filter(|&found| may(found)) {
                 return Some(found);
             }
+            again += 1;
             at = rehash(place, again);
         }
         self.place_otherwise(pool, cache, place, barred, room)
