@@ -113,6 +113,25 @@ fn l10_a_breaker_that_closes_starts_slowly() {
 }
 
 #[test]
+fn l10_an_endpoint_that_is_switched_on_again_starts_slowly() {
+    let (balancer, _) = router(SLOW);
+    let endpoint = Endpoint::new(1).weight(7);
+    let id = balancer.add(&endpoint, at(TICK)).unwrap();
+    balancer.tick(at(DAY));
+    let mut now = 2 * DAY / TICK * TICK;
+    for out in [endpoint.enabled(false), endpoint.weight(0)] {
+        balancer.update(id, &out, at(now)).unwrap();
+        // Still out.
+        balancer.update(id, &out.cap(9), at(now)).unwrap();
+        now += DAY / TICK * TICK;
+        balancer.update(id, &endpoint, at(now)).unwrap();
+        assert_eq!(stats(balancer, id).weight_left, 4);
+        rises(balancer, id, now);
+        now += DAY / TICK * TICK;
+    }
+}
+
+#[test]
 fn slow_start_goes_by_health_too() {
     let (balancer, _) = router(SLOW);
     let id = balancer.add(&Endpoint::new(1).health(Health::Degraded), at(TICK)).unwrap();

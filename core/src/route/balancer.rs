@@ -270,13 +270,15 @@ where
     /// Changes an endpoint's weight, tier, zone, tags, cap, or whether it is enabled. Health, breaker, counts, latency and
     /// reports stay. O(1).
     ///
+    /// With slow start, one begins when an endpoint that was switched off, or of weight 0, is let in.
+    ///
     /// A cap counts the leases taken while there is one: those taken before it was set come on top.
     ///
     /// # Errors
     ///
     /// [`UpdateError`]; nothing has changed then.
     pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
-        if self.endpoints.update(id, endpoint)? {
+        if self.endpoints.update(id, endpoint, now)? {
             self.outdate_table(now);
         }
         Ok(())

@@ -48,7 +48,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// Returns whether it weighs otherwise now: what the strategy's table shows.
-    pub(super) fn update(&self, id: EndpointId, endpoint: &Endpoint) -> Result<bool, UpdateError> {
+    pub(super) fn update(
+        &self,
+        id: EndpointId,
+        endpoint: &Endpoint,
+        now: Instant,
+    ) -> Result<bool, UpdateError> {
         if endpoint.cap == Some(0) {
             return Err(UpdateError::ZeroCap);
         }
@@ -57,13 +62,18 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             if self.number(slot) != endpoint.id {
                 return Err(UpdateError::OtherId);
             }
+            let was_enabled = self.enabled.contains(slot);
             let weighed = self.places.get(slot) & WEIGHT_AND_SWITCH;
             self.change(|| self.write(slot, endpoint));
             let weighs_otherwise = self.places.get(slot) & WEIGHT_AND_SWITCH != weighed;
             if weighs_otherwise {
                 self.builds.note(slot);
             }
-            self.weigh(slot);
+            if self.enabled.contains(slot) && !was_enabled {
+                self.begin_ramp(slot, now);
+            } else {
+                self.weigh(slot);
+            }
             self.settle(slot);
             Ok(weighs_otherwise)
         })

@@ -116,7 +116,8 @@ impl Options {
         Self { spill_from: permille, ..self }
     }
 
-    /// Over which span an endpoint's weight rises from a sixteenth to all of it, after it is added and after it recovers.
+    /// Over which span an endpoint's weight rises from a sixteenth to all of it: after it is added, after it recovers, and
+    /// after it is switched on again.
     pub const fn slow_start(self, span: Duration) -> Self {
         Self { slow_start_ticks: ticks(span), ..self }
     }
