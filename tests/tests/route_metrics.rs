@@ -1,6 +1,6 @@
 //! `Metrics` against the formula in floating point, bad reports, and `Gauges` read while they are written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
 use proptest::prelude::*;
@@ -138,46 +138,50 @@ fn the_latest_report_is_read() {
 #[test]
 fn no_report_is_torn_while_two_threads_write_and_two_read() {
     const WRITES: u32 = 200_000;
+    /// How many each of the readers gets before the writers stop, however seldom it runs.
+    const READS: u32 = 1_000;
     let gauges = Gauges::new();
+    let [tried, read] = [const { AtomicU32::new(0) }; 2];
+    let enough = || tried.load(Ordering::Relaxed) >= READS && read.load(Ordering::Relaxed) >= READS;
     let done = AtomicBool::new(false);
-    let (tried, read) = thread::scope(|scope| {
+    let written = thread::scope(|scope| {
         let writers = [0, 1].map(|odd| {
-            let gauges = &gauges;
+            let (gauges, enough) = (&gauges, &enough);
             scope.spawn(move || {
-                for number in (odd..WRITES).step_by(2) {
+                let mut number = odd;
+                // A reader that gets nothing is a failure, and no reason to wait for ever.
+                while number < WRITES || number < 100 * WRITES && !enough() {
                     let (report, tick) = numbered(number);
                     with_lock(|cs| gauges.write(cs, report, tick));
+                    number += 2;
                 }
             })
         });
-        let trying = scope.spawn(|| {
-            let mut seen = 0;
+        scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 if let Some((report, tick)) = gauges.try_read() {
                     assert_eq!((report, tick), numbered(tick));
-                    seen += 1;
+                    tried.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            seen
         });
-        let reading = scope.spawn(|| {
-            let mut seen = 0;
+        scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 match gauges.read() {
                     Some((report, tick)) => {
                         assert_eq!((report, tick), numbered(tick));
-                        seen += 1;
+                        read.fetch_add(1, Ordering::Relaxed);
                     }
-                    None => assert_eq!(seen, 0, "a report was there and is gone"),
+                    None => assert_eq!(read.load(Ordering::Relaxed), 0, "a report was there and is gone"),
                 }
             }
-            seen
         });
-        for writer in writers {
-            writer.join().unwrap();
-        }
+        let written = writers.map(thread::ScopedJoinHandle::join);
         done.store(true, Ordering::Relaxed);
-        (trying.join().unwrap(), reading.join().unwrap())
+        written
     });
-    assert!(tried > 0 && read > 0, "{tried} tries and {read} reads gave a report");
+    assert!(
+        written.iter().all(Result::is_ok) && enough(),
+        "{tried:?} tries and {read:?} reads gave a report"
+    );
 }

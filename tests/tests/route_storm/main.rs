@@ -73,6 +73,8 @@ struct Outcome {
     errors: [usize; SelectError::KINDS],
     /// Rounds of the thread that changes the members.
     changes: usize,
+    /// Picks that could not be judged.
+    forgotten: usize,
 }
 
 /// A storm over one strategy.
@@ -111,7 +113,7 @@ where
     let forgotten = storm.forgotten.load(SeqCst);
     assert!(forgotten * 1_000 <= leases, "{forgotten} of {leases} picks could not be judged");
     storm.is_at_rest();
-    Outcome { leases, errors, changes: storm.changes.load(SeqCst) }
+    Outcome { leases, errors, changes: storm.changes.load(SeqCst), forgotten }
 }
 
 #[test]
@@ -123,9 +125,9 @@ fn ten_million_selects_lose_no_lease_pick_nobody_ineligible_and_allocate_nothing
             let selects = SELECTS.div_ceil(count).next_multiple_of(2);
             $(
                 let began = std::time::Instant::now();
-                let Outcome { leases, errors, changes } = storm($strategy, selects, $exchange);
+                let Outcome { leases, errors, changes, forgotten } = storm($strategy, selects, $exchange);
                 println!(
-                    "{}: {selects} selects, {leases} leases, {changes} rounds of changes, {:.1?}",
+                    "{}: {selects} selects, {leases} leases, {forgotten} of them not judged, {changes} rounds of changes, {:.1?}",
                     stringify!($strategy), began.elapsed()
                 );
                 assert!(leases * 2 > selects as usize, "too few leases");
