@@ -99,9 +99,9 @@ pub struct Totals {
     pub refills: usize,
 }
 
-/// About so many build steps a select does when a table is to be built: less than a microsecond's, and on a microcontroller
-/// less than 100.
-const STEPS: u32 = if cfg!(target_pointer_width = "64") { 256 } else { 64 };
+/// About so many build steps a select does when a table is to be built. The same everywhere: who is picked beside a build
+/// depends on it.
+const STEPS: u32 = 128;
 
 impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     Balancer<S, BANKS, PER_BANK, STRIPES>
@@ -297,8 +297,7 @@ where
     }
 
     /// Makes what is due by `now` so: half-open breakers, slow start, stale reports, and a slice of a table's build.
-    /// Selects do the same; an idle balancer needs neither. Bounded: one bank and some 64 build steps a call, 256 on 64-bit
-    /// processors.
+    /// Selects do the same; an idle balancer needs neither. Bounded: one bank and some 128 build steps a call.
     pub fn tick(&self, now: Instant) {
         if self.endpoints.is_due(now) {
             self.advance(now);

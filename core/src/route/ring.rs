@@ -52,7 +52,7 @@ const MOST_POINTS: u16 = 1023;
 /// # Examples
 ///
 /// ```
-/// use trilane::route::{HashTable, Members, Progress, Ring, RoutingKey};
+/// use trilane::route::{HashTable, Member, Progress, Ring, RoutingKey};
 ///
 /// static RING: Ring<512, 128> = Ring::new();
 ///
