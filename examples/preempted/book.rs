@@ -7,7 +7,7 @@ use trilane::route::{EndpointId, Random};
 use trilane::time::Instant;
 
 use super::ops::{Hits, OPS};
-use super::{Rule, SLOTS, Taken, millis};
+use super::{SLOTS, Taken, millis};
 
 /// An endpoint, and until when it could be selected: for any request, and for those that need a GPU.
 #[derive(Clone, Copy)]
@@ -140,7 +140,7 @@ impl End {
     }
 
     #[inline(always)]
-    pub fn put<S: Rule>(self, lease: Taken<S>, now: Instant) {
+    pub fn put(self, lease: Taken, now: Instant) {
         match self {
             Self::Succeeded => lease.succeed(millis(3), now),
             Self::Failed => lease.fail(now),

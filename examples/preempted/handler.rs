@@ -1,10 +1,12 @@
 //! The interrupt's handler, which has a selector of its own.
 
+use core::cell::RefCell;
 use core::hint::black_box;
 use core::mem::swap;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use board::{counter, irq};
+use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use trilane::route::{Class, EndpointId, Health, Random, Request, RoutingKey};
 use trilane::time::Instant;
 
@@ -12,21 +14,25 @@ use Ordering::{Relaxed, SeqCst};
 
 use super::book::{End, book};
 use super::ops::{BEGAN, IN_THIS, NOW, OP, PER_MILLI};
-use super::{Caller, MEAN_PAUSE, Rule, Side, Taken, classes, release};
+use super::{Caller, FLEET, MEAN_PAUSE, Taken, classes, release};
 
 /// What the handler works with.
-pub struct Urgent<S: Rule> {
-    selector: Caller<S>,
+pub struct Urgent {
+    selector: Caller,
     classes: [Class; 2],
     random: Random,
-    held: [Option<Taken<S>>; 3],
+    held: [Option<Taken>; 3],
     /// A lease for whoever wants another one for it: each side ends leases that the other has taken.
-    pub traded: Option<Taken<S>>,
+    pub traded: Option<Taken>,
     /// Whose health it sets.
     own: [EndpointId; 2],
 }
 
-fn interrupt<A: Side>() {
+/// There while there are interrupts.
+pub static URGENT: CriticalSectionMutex<RefCell<Option<Urgent>>> =
+    CriticalSectionMutex::new(RefCell::new(None));
+
+fn interrupt() {
     let at = counter::read();
     let op = OP.load(Relaxed);
     let again = IN_THIS.load(Relaxed);
@@ -42,9 +48,9 @@ fn interrupt<A: Side>() {
         }
     });
     // It is there, but before the first and after the last.
-    let pause = A::urgent().lock(|urgent| {
+    let pause = URGENT.lock(|urgent| {
         urgent.borrow_mut().as_mut().map(|urgent| {
-            urgent.run::<A>();
+            urgent.run();
             urgent.pause()
         })
     });
@@ -53,23 +59,23 @@ fn interrupt<A: Side>() {
     }
 }
 
-impl<S: Rule> Urgent<S> {
+impl Urgent {
     /// Lets the interrupt come, now and again.
     #[inline(never)]
-    pub fn start<A: Side<Rule = S>>(own: [EndpointId; 2]) {
-        let mut selector = A::fleet().selector(3).expect("a stripe is free");
+    pub fn start(own: [EndpointId; 2]) {
+        let mut selector = FLEET.selector(3).expect("a stripe is free");
         let classes = classes(&mut selector);
         let urgent =
             Self { selector, classes, random: Random::new(4), held: [const { None }; 3], traded: None, own };
-        A::urgent().lock(|empty| *empty.borrow_mut() = Some(urgent));
-        irq::bind(interrupt::<A>);
+        URGENT.lock(|empty| *empty.borrow_mut() = Some(urgent));
+        irq::bind(interrupt);
         irq::trigger();
     }
 
     /// The handler finds nothing from now on, and doesn't come again.
     #[inline(never)]
-    pub fn stop<A: Side<Rule = S>>() {
-        A::urgent().lock(|urgent| {
+    pub fn stop() {
+        URGENT.lock(|urgent| {
             let mut urgent = urgent.borrow_mut();
             if let Some(urgent) = urgent.as_mut() {
                 let held = urgent.held.iter_mut().chain([&mut urgent.traded]);
@@ -79,7 +85,7 @@ impl<S: Rule> Urgent<S> {
         });
     }
 
-    fn run<A: Side<Rule = S>>(&mut self) {
+    fn run(&mut self) {
         let now = Instant::from_millis(NOW.load(Relaxed).into());
         let [place, class, key, own] = [3, 2, 40, 2].map(|below| self.random.below(below));
 
@@ -105,7 +111,7 @@ impl<S: Rule> Urgent<S> {
             if healthy {
                 book(|book| book.allow(id, [true; 2]));
             }
-            timed(|| A::fleet().set_health(id, health, now)).expect("nobody removes it");
+            timed(|| FLEET.set_health(id, health, now)).expect("nobody removes it");
             if !healthy {
                 book(|book| book.allow(id, [false; 2]));
             }
