@@ -2,16 +2,14 @@
 //!
 //! A filter makes a row of *steps*, in order of preference: each tier, within it each preferred zone, then the other
 //! zones. The first step that has a routable endpoint is the *primary* group. When too few of that step's endpoints are
-//! routable, the share that it can't take goes to the *other* group: the steps after it, no more of them than it takes to
-//! serve that share. Likewise when the zone reports too much load. When all of both groups is at capacity, the steps
-//! after them serve, one by one.
-//!
-//! The share follows Envoy's overprovisioning factor: a step whose routable share is *h* takes min(1, 1.4 *h*).
+//! routable, or the zone reports too much load, a share goes to the *other* group, a step after it: see
+//! [`spill`](super::spill). When all of both groups is at capacity, the steps after the primary one serve, one by one.
 
 use super::candidates::Candidates;
 use super::changes::Dirt;
 use super::endpoints::Endpoints;
 use super::options::PERMILLE;
+use super::spill::Spill;
 use super::steps::{Mask, Place, Step, zones};
 use super::strategies::{Barred, Pool, Turn};
 use super::{Filter, Random, RoutingKey, Strategy, Zone};
@@ -19,10 +17,10 @@ use crate::bitmap::Bits;
 use crate::sync::{Ordering, fence};
 
 /// The candidates of one group, and what the strategy keeps of them.
-struct Group<C, const BANKS: usize, const PER_BANK: usize> {
-    candidates: Candidates<BANKS, PER_BANK>,
-    cache: C,
-    dirt: Dirt,
+pub(super) struct Group<C, const BANKS: usize, const PER_BANK: usize> {
+    pub candidates: Candidates<BANKS, PER_BANK>,
+    pub cache: C,
+    pub dirt: Dirt,
 }
 
 /// A class of requests: valid while the epoch stands.
@@ -30,31 +28,22 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     pub filter: Filter,
     pub epoch: u32,
     /// All traffic goes to the primary group, and nobody waits for a probe.
-    simple: bool,
+    pub(super) simple: bool,
     /// Some candidates have a cap.
     capped: bool,
     /// Whether probes wait to be sent.
     pub(super) probes: bool,
     /// Health is ignored: too few are healthy.
     pub(super) panic: bool,
-    /// What share goes to the other group, in permille.
-    spill: u16,
-    /// What the primary group takes, in permille.
-    taken: u16,
-    /// Whether `other` is filled, and which share it can take; all of it if there are no steps left.
-    other_ready: bool,
-    other_takes: u16,
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
     pub(super) step: u8,
-    /// The last step that the other group has, and how many endpoints match in its steps.
-    last: u8,
-    other_matching: u32,
     matching: u32,
     matching_of: (u32, u8),
     /// The preferred zone that the primary group is, if it is one and may spill by load.
-    zone: Option<Zone>,
+    pub(super) zone: Option<Zone>,
+    pub(super) spill: Spill,
     primary: Group<C, BANKS, PER_BANK>,
-    other: Group<C, BANKS, PER_BANK>,
+    pub(super) other: Group<C, BANKS, PER_BANK>,
 }
 
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
@@ -70,17 +59,12 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             capped: false,
             probes: false,
             panic: false,
-            spill: 0,
-            taken: PERMILLE as u16,
-            other_ready: false,
-            other_takes: 0,
             // No such step: everything is looked at first.
             step: u8::MAX,
-            last: 0,
-            other_matching: 0,
             matching: 0,
             matching_of: (1, 0),
             zone: None,
+            spill: Spill::NONE,
             primary: group(),
             other: group(),
         }
@@ -107,32 +91,23 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         self.capped && endpoints.capped.contains(slot)
     }
 
-    /// Whether this select goes to the other group.
+    /// The strategy's first step of a select, in the primary group.
     #[inline(always)]
-    pub fn draw<S, const STRIPES: usize>(
+    pub fn pick_primary<S, const STRIPES: usize>(
         &mut self,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         stripe: u8,
         random: &mut Random,
-    ) -> bool
+        key: Option<RoutingKey>,
+    ) -> Option<u16>
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let by_load = self.zone.map_or(0, |zone| endpoints.spill_by_load(zone));
-        let share = by_load.max(self.spill as u32);
-        if share == 0 {
-            return false;
-        }
-        let drawn = random.below(PERMILLE);
-        if drawn >= share {
-            return false;
-        }
-        if !self.other_ready || share > self.other_takes as u32 {
-            self.fill_other(share, strategy, endpoints, stripe, random);
-        }
-        // Less goes there than was thought if they can't take it, nothing if nobody is there.
-        drawn < by_load.max(self.spill as u32) && !self.other.candidates.is_empty()
+        let group = &mut self.primary;
+        let pool = Pool { candidates: &group.candidates, endpoints, stripe };
+        let mut turn = Turn { random, key, attempt: 0, barred: &Barred::NONE, dirt: &mut group.dirt };
+        strategy.pick(&pool, &mut group.cache, &mut turn)
     }
 
     /// The strategy's step, in the primary group or the other.
@@ -152,7 +127,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        if spilled && !self.other_ready {
+        if spilled && !self.spill.ready {
             self.fill_other(1, strategy, endpoints, stripe, random);
         }
         let group = if spilled { &mut self.other } else { &mut self.primary };
@@ -161,27 +136,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         strategy.pick(&pool, &mut group.cache, &mut turn)
     }
 
-    /// The candidates of a group, a bit each.
-    pub fn words<S, const STRIPES: usize>(
-        &mut self,
-        spilled: bool,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
-        random: &mut Random,
-    ) -> &[u32; BANKS]
-    where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        if spilled && !self.other_ready {
-            self.fill_other(1, strategy, endpoints, stripe, random);
-        }
+    /// The candidates of the primary group or of the other, as it is, a bit each.
+    pub fn words(&self, spilled: bool) -> &[u32; BANKS] {
         if spilled { self.other.candidates.words() } else { self.primary.candidates.words() }
-    }
-
-    /// The first step that is in neither group.
-    pub fn first_left(&self) -> u8 {
-        1 + if self.other_ready { self.last } else { self.step }
     }
 
     /// Those of a step that may serve, a bit each; `None` if there is no such step.
@@ -196,7 +153,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 
     /// Those of a bank that may serve.
     #[inline(always)]
-    fn serving<const STRIPES: usize>(
+    pub(super) fn serving<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         mask: &Mask<'_, BANKS>,
@@ -236,12 +193,12 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             }
         };
         self.doubt(endpoints);
-        self.simple = !self.probes && self.spill == 0 && self.zone.is_none();
+        self.simple = !self.probes && self.spill.share == 0 && self.zone.is_none();
         self.capped = !endpoints.capped.is_empty();
         let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
         self.primary.dirt.banks |= banks;
         strategy.refill(&pool, &mut self.primary.cache, random);
-        if self.other_ready {
+        if self.spill.ready {
             let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
             self.other.dirt.banks |= banks;
             strategy.refill(&pool, &mut self.other.cache, random);
@@ -251,7 +208,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     /// All bits have been read. Whoever has seen one that was changed after the class's epoch sees a later epoch too, when it
     /// looks at that again; while members change, which have no later epoch yet, the class takes on a past one, so that
     /// the selector looks at whom it picks as if it were outdated.
-    fn doubt<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+    pub(super) fn doubt<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
         fence(Ordering::Acquire);
         if endpoints.is_changing() {
             self.epoch = self.epoch.wrapping_sub(1);
@@ -279,24 +236,15 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
                     return false;
                 }
             }
-            if self.other_ready {
-                let later = (self.step + 1..=self.last).filter_map(|number| self.step(endpoints, number));
-                let matching = later.fold(0, |word, step| {
-                    word | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank)
-                });
-                if matching & endpoints.half_open.bits(bank) != 0 {
-                    return false;
-                }
-                self.other.candidates.replace(bank, matching & endpoints.routable.bits(bank), listed);
-            }
+        }
+        if !Bits(banks).all(|bank| self.patch_other(endpoints, bank as usize, listed)) {
+            return false;
         }
         if self.primary.candidates.is_empty() {
             return false;
         }
         if self.step + 1 < self.steps(endpoints) {
             self.share(endpoints, at);
-            // The other group may need more steps than it has, or fewer: none could be taken from one.
-            self.other_ready &= self.last == self.step + 1;
             self.share_with_other(endpoints);
         }
         true
@@ -310,7 +258,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         listed: bool,
     ) {
         self.panic = self.panics(endpoints);
-        (self.probes, self.spill, self.other_ready, self.zone, self.step) = (false, 0, false, None, 0);
+        (self.probes, self.zone, self.step) = (false, None, 0);
+        self.spill.reset();
         let steps = self.steps(endpoints);
         let mut step = 0;
         while let Some(at) = self.step(endpoints, step) {
@@ -348,65 +297,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             self.zone = Some(zone);
         }
         let factor = endpoints.options.overprovisioning as u32;
-        self.taken = capacity(self.primary.candidates.len(), self.matching, factor) as u16;
-        // If the other group can take all of it; that is seen when the first select goes there.
-        self.spill = PERMILLE as u16 - self.taken;
-    }
-
-    /// Fills the other group: the steps after the primary one, as many as it takes to serve `share` permille of the
-    /// traffic, or all of them.
-    #[cold]
-    fn fill_other<S, const STRIPES: usize>(
-        &mut self,
-        share: u32,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
-        random: &mut Random,
-    ) where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        (self.other_ready, self.last) = (true, self.step);
-        let factor = endpoints.options.overprovisioning as u32;
-        let (mut all, mut can) = ([0; BANKS], [0; BANKS]);
-        while let Some(at) = self.step(endpoints, self.last + 1) {
-            self.last += 1;
-            let mask = Mask::new(endpoints, &self.filter, at);
-            for bank in 0..BANKS {
-                let matching = mask.bits(endpoints, bank);
-                all[bank] |= matching;
-                can[bank] |= self.serving(endpoints, &mask, bank);
-            }
-            self.other_matching = count(&all);
-            if capacity(count(&can), self.other_matching, factor) >= share {
-                break;
-            }
-        }
-        // Whoever gets traffic gets its probes too.
-        let waiting = (0..BANKS).any(|bank| all[bank] & endpoints.half_open.bits(bank) != 0);
-        self.probes |= waiting;
-        self.simple &= !waiting;
-        self.other.candidates.refill(|bank| can[bank], strategy.needs().lists);
-        self.doubt(endpoints);
-        self.share_with_other(endpoints);
-        let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
-        self.other.dirt = Dirt::ALL;
-        strategy.refill(&pool, &mut self.other.cache, random);
-    }
-
-    /// The other group is filled, so it is known what share goes there: where both together can't take everything, each
-    /// gets in proportion to what it can.
-    fn share_with_other<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
-        if self.other_ready {
-            let factor = endpoints.options.overprovisioning as u32;
-            let more = capacity(self.other.candidates.len(), self.other_matching, factor);
-            let left = self.last + 1 < self.steps(endpoints);
-            self.other_takes = if left { more } else { PERMILLE } as u16;
-            let all = self.taken as u32 + more;
-            if self.spill != 0 && !left && all < PERMILLE {
-                self.spill = (more * PERMILLE).checked_div(all).unwrap_or(0) as u16;
-            }
-        }
+        self.spill.begin(capacity(self.primary.candidates.len(), self.matching, factor));
     }
 
     /// Whether so few of those that match are routable that health is to be ignored.
@@ -425,11 +316,11 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 }
 
 /// What `can` of `all` take, in permille of the traffic.
-fn capacity(can: u32, all: u32, factor: u32) -> u32 {
+pub(super) fn capacity(can: u32, all: u32, factor: u32) -> u32 {
     (can * factor).checked_div(all).unwrap_or(0).min(PERMILLE)
 }
 
 /// How many bits are set. Over an array, since compilers make vectors of that.
-fn count<const BANKS: usize>(words: &[u32; BANKS]) -> u32 {
+pub(super) fn count<const BANKS: usize>(words: &[u32; BANKS]) -> u32 {
     words.iter().map(|word| word.count_ones()).sum()
 }

@@ -86,6 +86,7 @@ mod request;
 mod retry;
 mod ring;
 mod selector;
+mod spill;
 mod steps;
 mod strategies;
 mod stripe;

@@ -17,6 +17,15 @@ const TRIES: u8 = 4;
 /// How often the selector looks itself before it gives up while endpoints come and go.
 const LOOKS: u8 = 3;
 
+/// How far a select has come that isn't the common case.
+enum From {
+    Nothing,
+    /// It goes to the other group.
+    Spilled,
+    /// The strategy has made its step in the primary group, and gave this slot.
+    Picked(u16),
+}
+
 /// What one worker, or one interrupt, selects with.
 ///
 /// It keeps the candidates of up to `CLASSES` filters, valid while the balancer's epoch stands, which is one load: a
@@ -62,8 +71,14 @@ where
         const { assert!(CLASSES >= 1 && CLASSES <= 255, "a selector has 1 to 255 classes") }
         let stripe =
             balancer.endpoints.stripes.iter().position(|stripe| stripe.claim()).ok_or(TooManySelectors)?;
-        let classes = core::array::from_fn(|_| ClassCache::new(Filter::ANY, &balancer.strategy));
-        Ok(Self { balancer, stripe: stripe as u8, used: 1, random: Random::new(seed), classes })
+        // The classes are made where they stay, so that they take their room on the stack once.
+        Ok(Self {
+            classes: core::array::from_fn(|_| ClassCache::new(Filter::ANY, &balancer.strategy)),
+            stripe: stripe as u8,
+            used: 1,
+            random: Random::new(seed),
+            balancer,
+        })
     }
 
     /// The class of a filter: a new one, or the one there is for an equal filter. O(classes).
@@ -110,17 +125,16 @@ where
             class.refresh(&balancer.strategy, endpoints, self.stripe, &mut self.random);
         }
         let (strategy, random) = (&balancer.strategy, &mut self.random);
-        let mut spilled = false;
         if !class.is_simple() || !request.tried.is_empty() {
             if class.has_probes() || !request.tried.is_empty() {
-                return self.select_again(index, request, now, None);
+                return self.select_again(index, request, now, From::Nothing);
             }
-            spilled = class.draw(strategy, endpoints, self.stripe, random);
+            if class.draw(strategy, endpoints, self.stripe, random) {
+                return self.select_again(index, request, now, From::Spilled);
+            }
         }
-        let picked =
-            class.pick(spilled, strategy, endpoints, self.stripe, random, request.key, 0, &Barred::NONE);
-        let Some(slot) = picked else {
-            return self.select_again(index, request, now, None);
+        let Some(slot) = class.pick_primary(strategy, endpoints, self.stripe, random, request.key) else {
+            return self.select_again(index, request, now, From::Nothing);
         };
         let exact = needs.exact_counts || class.is_capped(endpoints, slot);
         if !exact || balancer.reserve(slot) {
@@ -136,43 +150,46 @@ where
                 balancer.unreserve(slot);
             }
         }
-        self.select_again(index, request, now, Some((slot, spilled)))
+        self.select_again(index, request, now, From::Picked(slot))
     }
 
     /// Everything that isn't the common case: probes, endpoints at their cap or tried before, traffic that spills, changes
-    /// that come in the middle, errors. `stepped`: the strategy has made its step and gave this slot.
+    /// that come in the middle, errors.
     #[cold]
     fn select_again(
         &mut self,
         index: usize,
         request: &Request<'_>,
         now: Instant,
-        stepped: Option<(u16, bool)>,
+        from: From,
     ) -> Result<Lease<R>, SelectError> {
         let mut barred = Barred::NONE;
         for id in request.tried.iter().rev() {
             barred.add(id.slot());
         }
-        let mut attempt = 0;
-        let spilled;
-        if let Some((slot, group)) = stepped {
-            (attempt, spilled) = (1, group);
+        let (mut attempt, mut spilled) = (0, false);
+        match from {
+            From::Spilled => spilled = true,
             // It was not had because it is full, or because something has changed: it may be had still.
-            match self.lease(index, slot, None, request) {
+            From::Picked(slot) => match self.lease(index, slot, None, request) {
                 Some(lease) => return Ok(lease),
-                None => barred.add(slot),
+                None => {
+                    attempt = 1;
+                    barred.add(slot);
+                }
+            },
+            From::Nothing => {
+                if let Some(lease) = self.probe(index, request, now, false) {
+                    return Ok(lease);
+                }
+                let balancer = &*self.balancer;
+                spilled = self.classes[index].draw(
+                    &balancer.strategy,
+                    &balancer.endpoints,
+                    self.stripe,
+                    &mut self.random,
+                );
             }
-        } else {
-            if let Some(lease) = self.probe(index, request, now, false) {
-                return Ok(lease);
-            }
-            let balancer = &*self.balancer;
-            spilled = self.classes[index].draw(
-                &balancer.strategy,
-                &balancer.endpoints,
-                self.stripe,
-                &mut self.random,
-            );
         }
         while attempt < TRIES {
             let balancer = &*self.balancer;
@@ -224,29 +241,15 @@ where
         Err(error)
     }
 
-    /// Whoever can be had: of the group drawn, of the other, of the steps after both, and last a probe, wherever one waits.
-    fn look(
-        &mut self,
-        index: usize,
-        mut spilled: bool,
-        request: &Request<'_>,
-        now: Instant,
-    ) -> Option<Lease<R>> {
-        for _ in 0..2 {
-            let balancer = &*self.balancer;
-            let words = *self.classes[index].words(
-                spilled,
-                &balancer.strategy,
-                &balancer.endpoints,
-                self.stripe,
-                &mut self.random,
-            );
+    /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe, wherever one waits.
+    fn look(&mut self, index: usize, spilled: bool, request: &Request<'_>, now: Instant) -> Option<Lease<R>> {
+        for other in [true, false].into_iter().skip(!spilled as usize) {
+            let words = *self.classes[index].words(other);
             if let Some(lease) = self.sweep(index, &words, request) {
                 return Some(lease);
             }
-            spilled = !spilled;
         }
-        let mut step = self.classes[index].first_left();
+        let mut step = self.classes[index].step.saturating_add(1);
         while let Some(words) = self.classes[index].step_words(&self.balancer.endpoints, step) {
             if let Some(lease) = self.sweep(index, &words, request) {
                 return Some(lease);

@@ -1,4 +1,5 @@
-//! Which share of a class's traffic each endpoint gets, by the rules of tiers, zones, overprovisioning and load.
+//! Which share of a class's traffic each endpoint gets, by the rules of tiers, zones, overprovisioning and load: Envoy's
+//! priority levels, with permille for percent.
 
 /// An endpoint as the rules see it.
 #[derive(Clone, Copy, Debug)]
@@ -76,38 +77,44 @@ pub fn shares(all: &[Placed], rules: &ShareRules) -> Vec<f64> {
         if of == 0 { 0 } else { (can as u32 * rules.factor / of as u32).min(1_000) }
     };
     let mut result = vec![0.0; all.len()];
-    let Some(first) = steps.iter().position(|step| !serve(&step.slots).is_empty()) else { return result };
-    let primary = serve(&steps[first].slots);
-    let (mut share, mut other) = (0, Vec::new());
-    if first + 1 < steps.len() {
-        let taken = capacity(primary.len(), steps[first].slots.len());
-        let mut spill = 1_000 - taken;
-        let load = steps[first].zone.map_or(0, |zone| rules.loads[zone as usize]);
-        let by_load = if load <= rules.spill_from {
-            0
-        } else {
-            (load - rules.spill_from) * 1_000 / (1_000 - rules.spill_from)
-        };
-        let wanted = spill.max(by_load);
-        let mut slots = Vec::new();
-        for step in &steps[first + 1..] {
-            slots.extend_from_slice(&step.slots);
-            if capacity(serve(&slots).len(), slots.len()) >= wanted {
-                break;
-            }
-        }
-        other = serve(&slots);
-        let more = capacity(other.len(), slots.len());
-        if spill != 0 && taken + more < 1_000 {
-            spill = (more * 1_000).checked_div(taken + more).unwrap_or(0);
-        }
-        share = if other.is_empty() { 0 } else { spill.max(by_load) };
+    // Those that can serve, step by step, and what each step can take.
+    let able: Vec<_> = steps
+        .iter()
+        .map(|step| (serve(&step.slots), capacity(serve(&step.slots).len(), step.slots.len()), step.zone))
+        .filter(|(slots, ..)| !slots.is_empty())
+        .collect();
+    let Some(((primary, taken, zone), later)) = able.split_first() else { return result };
+    let load = zone.map_or(0, |zone| rules.loads[zone as usize]);
+    // The last step has nobody to spill to.
+    let by_load = match load.checked_sub(rules.spill_from) {
+        Some(over) if !later.is_empty() => over * 1_000 / (1_000 - rules.spill_from),
+        _ => 0,
+    };
+    // Each step takes what it can of what is left.
+    let wanted = (1_000 - taken).max(by_load);
+    let mut left = wanted;
+    let mut takes: Vec<f64> = Vec::new();
+    for (_, capacity, _) in later {
+        let can = left.min(*capacity);
+        takes.push(can as f64);
+        left -= can;
     }
-    for &at in &primary {
-        result[at] += (1_000 - share) as f64 / 1_000.0 / primary.len() as f64;
+    let more = wanted - left;
+    // Who can't take all that is wanted takes in proportion to what it can, with the primary one, or of what is to go
+    // because of load.
+    let share =
+        if left == 0 { wanted } else { by_load.max((more * 1_000).checked_div(taken + more).unwrap_or(0)) };
+    if more == 0 && share > 0 {
+        takes[0] = share as f64;
+    } else if more > 0 {
+        takes.iter_mut().for_each(|take| *take *= share as f64 / more as f64);
     }
-    for &at in &other {
-        result[at] += share as f64 / 1_000.0 / other.len() as f64;
+    let mut groups: Vec<_> = later.iter().zip(takes).map(|((slots, ..), take)| (slots, take)).collect();
+    groups.push((primary, (1_000 - share) as f64));
+    for (slots, permille) in groups {
+        for &at in slots {
+            result[at] += permille / 1_000.0 / slots.len() as f64;
+        }
     }
     result
 }
