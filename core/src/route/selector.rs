@@ -274,12 +274,13 @@ where
         }
         let handle = self.classes[index].eligible(endpoints, slot, probe);
         match handle.filter(|id| !request.tried.contains(id)) {
-            Some(endpoint) => {
+            // Else it has come with a cap since the look above, and this lease isn't counted: the next try's is.
+            Some(endpoint) if exact || !endpoints.capped.contains(slot) => {
                 endpoints.stripe(self.stripe).take(slot);
                 let ticket = Ticket::new(endpoint, probe.unwrap_or(0), self.stripe, exact);
                 Some(Lease::new(self.balancer.clone(), ticket))
             }
-            None => {
+            _ => {
                 if exact {
                     self.balancer.unreserve(slot);
                 }
