@@ -72,6 +72,14 @@ impl Bank {
         self.0.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
+    /// Sets or clears bit `index`, for words that the holder of the critical section alone changes: a load and a store.
+    /// Release: whoever sees the bit sees what came before.
+    #[inline(always)]
+    pub(crate) fn write(&self, index: u32, set: bool) {
+        let (bits, bit) = (self.bits(), bit(index));
+        self.0.store(if set { bits | bit } else { bits & !bit }, Ordering::Release);
+    }
+
     /// Clears the word and returns what it held. The empty case is one plain load: an exclusive load in an idle pass would
     /// set the event flag of some cores and keep them from sleeping.
     #[inline(always)]

@@ -7,8 +7,8 @@
 //! # Change Invariant
 //!
 //! A context makes its change first, then advances the epoch (release), then writes the entry of the epoch that it ended. A
-//! selector that has seen an epoch (acquire) has seen all changes up to it, since these advances are one release
-//! sequence. An entry tells where one is if it is of the epoch asked for. If it isn't yet, or no longer, nothing is lost:
+//! selector that has seen an epoch (acquire) has seen all changes up to it: these advances are one release sequence, or each
+//! is inside the critical section, after those before. An entry tells where one is if it is of the epoch asked for. If it isn't yet, or no longer, nothing is lost:
 //! the selector looks everywhere.
 
 use super::endpoints::Endpoints;
@@ -38,6 +38,16 @@ impl<const KEPT: usize> Log<KEPT> {
     #[inline(always)]
     pub fn note(&self, value: u16) {
         let epoch = self.epoch.fetch_add(1, Ordering::AcqRel);
+        // Change Invariant: after the epoch.
+        self.entries[epoch as usize % KEPT].store(epoch << VALUE_BITS | u32::from(value), Ordering::Relaxed);
+    }
+
+    /// The same, in a log of which all changes are noted inside the critical section: the caller is in it. A load and two
+    /// stores; what the contexts before had written is acquired with the section.
+    #[inline(always)]
+    pub fn note_inside(&self, value: u16) {
+        let epoch = self.peek();
+        self.epoch.store(epoch.wrapping_add(1), Ordering::Release);
         // Change Invariant: after the epoch.
         self.entries[epoch as usize % KEPT].store(epoch << VALUE_BITS | u32::from(value), Ordering::Relaxed);
     }

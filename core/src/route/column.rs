@@ -127,6 +127,14 @@ impl<const BANKS: usize> Set<BANKS> {
         }
     }
 
+    /// The same for a set that the holder of the critical section alone changes: no atomic operation, which on the host
+    /// takes 3 ns.
+    #[inline(always)]
+    pub fn write(&self, slot: u16, member: bool) {
+        let (bank, index) = split(slot);
+        self.0[within(bank, BANKS)].write(index, member);
+    }
+
     #[inline(always)]
     pub fn contains(&self, slot: u16) -> bool {
         let (bank, index) = split(slot);

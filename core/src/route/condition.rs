@@ -43,7 +43,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     pub(super) fn settle(&self, slot: u16) {
         let may = self.enabled.contains(slot) && self.is_healthy(slot);
         let breaker = breaker::State::of(self.breakers.get(slot));
-        self.routable.put(slot, may && breaker == breaker::State::Closed);
+        self.routable.write(slot, may && breaker == breaker::State::Closed);
         let half_open = may && breaker == breaker::State::HalfOpen;
         if half_open || self.half_open.contains(slot) {
             self.half_open.put(slot, half_open);
@@ -132,7 +132,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     fn put_factor(&self, slot: u16, steps: u32) {
         let factor = steps * Health::from_bits(self.health.get(slot)).quarters();
         self.factors.set(slot, factor);
-        self.partial.put(slot, factor != FULL);
+        self.partial.write(slot, factor != FULL);
         bump(&self.weight_versions, slot);
     }
 
@@ -208,8 +208,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 }
 
+/// The caller is in the critical section.
 fn bump<const BANKS: usize>(versions: &[AtomicU32; BANKS], slot: u16) {
     if let Some(version) = versions.get(crate::bitmap::split(slot).0) {
-        version.fetch_add(1, Ordering::Release);
+        version.store(version.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 }

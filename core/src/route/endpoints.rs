@@ -330,15 +330,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         Zone::new((self.places.get(slot) >> 16) as u8).unwrap_or_default()
     }
 
-    /// Tells every class that something of the slot has changed.
+    /// Tells every class that something of the slot has changed; the caller is in the critical section.
     #[inline(always)]
     pub(super) fn touch(&self, slot: u16) {
-        self.signals.changes.note(crate::bitmap::split(slot).0 as u16);
+        self.signals.changes.note_inside(crate::bitmap::split(slot).0 as u16);
     }
 
-    /// Tells every class to look at everything again.
+    /// Tells every class to look at everything again; the caller is in the critical section.
     pub(super) fn touch_all(&self) {
-        self.signals.changes.note(EVERYWHERE);
+        self.signals.changes.note_inside(EVERYWHERE);
     }
 
     /// The banks, a bit each, in which anything has changed from epoch `from` to `to`; `None` if that isn't known.

@@ -85,10 +85,12 @@ impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         let was = with_lock(|_| {
             let was = self.strategy.kind();
             self.strategy.kind.store(kind.number(), Ordering::Relaxed);
+            if was != kind {
+                self.endpoints.touch_all();
+            }
             was
         });
         if was != kind {
-            self.endpoints.touch_all();
             self.outdate_table(now);
         }
         was
