@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 
 use trilane::route::*;
 use trilane::time::{Duration, Instant};
@@ -92,6 +93,9 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
         let (mut selector, mut classes) = self.selector(&mut random);
         let mut own: [Option<Held<'a, S>>; 8] = [const { None }; 8];
         for turn in 0..selects {
+            if turn % 256 == 0 {
+                self.let_members_change(turn);
+            }
             if let Some(lease) = self.select(&mut selector, &classes, &mut random) {
                 self.keep(lease, &mut own, &mut random);
             }
@@ -116,6 +120,18 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
             }
         }
         own.into_iter().flatten().for_each(|lease| self.end(lease, &mut random));
+    }
+
+    /// Waits for the thread that changes the members if it is behind: on a busy machine it may not run for long. Not for
+    /// ever, so that its panic ends the test.
+    fn let_members_change(&self, turn: u32) {
+        for _ in 0..100_000 {
+            // Two workers, and a change for each 1,000 selects at the least.
+            if self.changes.load(SeqCst) * 400 >= turn as usize {
+                break;
+            }
+            thread::yield_now();
+        }
     }
 
     /// What becomes of a lease.
