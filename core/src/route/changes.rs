@@ -8,8 +8,8 @@
 //!
 //! A context makes its change first, then advances the epoch (release), then writes the entry of the epoch that it ended. A
 //! selector that has seen an epoch (acquire) has seen all changes up to it: these advances are one release sequence, or each
-//! is inside the critical section, after those before. An entry tells where one is if it is of the epoch asked for. If it isn't yet, or no longer, nothing is lost:
-//! the selector looks everywhere.
+//! is inside the critical section, after those before. An entry tells where one is if it is of the epoch asked for. If it
+//! isn't yet, or no longer, nothing is lost: the selector looks everywhere.
 
 use super::endpoints::Endpoints;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};

@@ -53,8 +53,8 @@
 //! # Reading the code
 //!
 //! `endpoints.rs` is the state; `membership.rs`, `condition.rs`, `breaker.rs`, `report.rs` and `timed.rs` change it, each
-//! with the invariant by which several contexts may; `builds.rs` says who builds a table. `class.rs` and `candidates.rs` are what a selector keeps of it,
-//! `steps.rs` the order of tiers and zones; `selector.rs` is the select.
+//! with the invariant by which several contexts may; `builds.rs` says who builds a table. `class.rs` and `candidates.rs`
+//! are what a selector keeps of it, `steps.rs` and `spill.rs` the order of tiers and zones; `selector.rs` is the select.
 
 mod balancer;
 mod breaker;
