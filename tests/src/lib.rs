@@ -1,6 +1,7 @@
 //! What the tests share: naive oracles, platforms that watch the executor, and a few short forms.
 
 pub mod choosing;
+pub mod counting;
 pub mod future;
 pub mod oracle;
 pub mod platform;

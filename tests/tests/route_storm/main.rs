@@ -5,13 +5,12 @@
 //!
 //! What comes in the middle of a select on the same core, as from an interrupt, is in `route_interrupts.rs`.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use trilane::route::*;
 use trilane::time::{Duration, Instant};
+use trilane_tests::counting::{self, Counting};
 
 use storm::{BANKS, PER_BANK, Router, STRIPES, Storm};
 
@@ -22,49 +21,13 @@ mod traffic;
 /// Over all strategies.
 const SELECTS: u32 = if cfg!(debug_assertions) { 260_000 } else { 10_000_000 };
 
-/// The system's allocator, with a count for each thread of how often it was asked.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that is being torn down counts no more.
-    let _gone = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often `body` allocated or freed.
+/// How often `body` allocated or freed, but for what the host's lock allocates once for each thread.
 fn allocations(body: impl FnOnce()) -> u64 {
-    // What the lock of the host allocates, it allocates once for each thread.
     critical_section::with(|_| ());
-    let before = ALLOCATIONS.get();
-    body();
-    ALLOCATIONS.get() - before
+    counting::allocations(body)
 }
 
 /// What came of a storm.
