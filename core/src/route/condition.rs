@@ -148,6 +148,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// Counts a lease exactly; false if the endpoint is at its cap. Any context.
+    ///
+    /// The cap may be set meanwhile, also with the slot's next endpoint: see [`set_cap`](Self::set_cap). So it is looked at
+    /// once more when the lease is counted, and a lease over it isn't had.
     #[inline]
     pub(super) fn reserve(&self, slot: u16) -> bool {
         let cap = self.caps.get(slot);
@@ -166,10 +169,19 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 }
             }
         };
-        // The cap that there is now: see `set_cap`.
-        if before.wrapping_add(1) == self.caps.get(slot) {
-            self.settle_full(slot);
+        // No cap is the highest number by this.
+        if before < self.caps.get(slot).wrapping_sub(1) { true } else { self.settle_reserved(slot, before) }
+    }
+
+    /// A lease has been counted that has made the endpoint full, or is one too many.
+    #[cold]
+    fn settle_reserved(&self, slot: u16, before: u32) -> bool {
+        let cap = self.caps.get(slot);
+        if cap != 0 && before >= cap {
+            self.unreserve(slot);
+            return false;
         }
+        self.settle_full(slot);
         true
     }
 

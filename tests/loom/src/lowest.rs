@@ -1,5 +1,6 @@
 //! The strategy of the router's models: the lowest slot, and what it sees of it.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use trilane::route::{Endpoints, Needs, Pool, Strategy, Turn};
@@ -15,6 +16,8 @@ pub struct Lowest {
     exact: AtomicU32,
     /// The weight of slot 0 when the last build began, in a variable that one context at a time may touch.
     built: Plain,
+    /// See [`meanwhile`](Lowest::meanwhile).
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Lowest {
@@ -26,7 +29,19 @@ impl Lowest {
 
     /// With these needs.
     pub fn with(needs: Needs) -> Self {
-        Self { needs, full: AtomicU32::new(0), exact: AtomicU32::new(0), built: Plain::new() }
+        Self {
+            needs,
+            full: AtomicU32::new(0),
+            exact: AtomicU32::new(0),
+            built: Plain::new(),
+            meanwhile: Mutex::new(None),
+        }
+    }
+
+    /// The next pick is made, then this happens, then the selector gets to know the pick: so that what a model has to happen
+    /// between the two needs no order of the threads to be found.
+    pub fn meanwhile(&self, event: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(event));
     }
 
     /// Whether the endpoint that was picked last was full, and how many leases it had, counted exactly.
@@ -63,6 +78,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         let slot = slots.into_iter().find(|&slot| !turn.barred.contains(slot))?;
         self.full.store(pool.endpoints.is_full(slot).into(), Ordering::SeqCst);
         self.exact.store(pool.endpoints.exact_count(slot), Ordering::SeqCst);
+        let event = self.meanwhile.lock().unwrap().take();
+        if let Some(event) = event {
+            event();
+        }
         Some(slot)
     }
 

@@ -1,8 +1,8 @@
 //! Reservations at an endpoint's cap, against each other and against what changes the cap.
 #![cfg(trilane_loom)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use loom::thread;
 use trilane::route::{
@@ -61,6 +61,39 @@ fn two_selectors_never_both_have_the_lease_of_an_endpoint_with_room_for_one() {
         other.join().unwrap();
         is_at_rest(&balancer, id, 0, false);
     });
+}
+
+/// Two selects, beside an exchange of the endpoint for one with room for one lease.
+fn begun_before_its_endpoint_came(needs: Needs) {
+    check_with(1, move || {
+        let (balancer, old) = balancer(needs, &Endpoint::new(1));
+        let (mut first, mut second) = (selector(&balancer), selector(&balancer));
+        let exchange = Arc::new(Mutex::new(None));
+        let begun = exchange.clone();
+        let shared = balancer.clone();
+        // The pick is of the endpoint that goes, what is leased may be the one that comes.
+        balancer.strategy().meanwhile(move || {
+            assert_eq!(shared.remove(old, NOW), Ok(0));
+            *begun.lock().unwrap() = Some(thread::spawn(move || {
+                shared.add(&Endpoint::new(2).cap(1), NOW).unwrap();
+                select(&mut second)
+            }));
+        });
+        let one = select(&mut first);
+        let exchange = exchange.lock().unwrap().take().unwrap();
+        let other = exchange.join().unwrap();
+        assert!(one.is_err() || other.is_err(), "two leases, a cap of one");
+    });
+}
+
+#[test]
+fn a_lease_that_was_begun_before_its_endpoint_came_is_within_its_cap() {
+    begun_before_its_endpoint_came(Needs { exact_counts: true, ..Needs::default() });
+}
+
+#[test]
+fn a_lease_that_was_to_be_counted_by_nobody_before_its_endpoint_came_is_within_its_cap() {
+    begun_before_its_endpoint_came(Needs::default());
 }
 
 #[test]
