@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::thread;
 
 use proptest::collection::vec;
@@ -10,7 +11,7 @@ use proptest::prop_assert_eq;
 use proptest::strategy::{Just, Strategy as _};
 use trilane::route::{
     Adaptive, AddError, AnyStrategy, Balancer, ConsistentHash, Endpoint, EndpointId, Health, Kind,
-    LeastConnections, LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request,
+    LeastConnections, LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring,
     RoundRobin, RoutingKey, SelectError, Selector, Strategy, UniformRandom, WeightedLeastConnections,
     WeightedRandom, WeightedRoundRobin,
 };
@@ -293,6 +294,36 @@ fn the_table_is_built_when_a_kind_is_chosen_that_looks_at_it() {
             assert_eq!(homes(exchanged), homes(constant), "{kind}");
         }
     }
+}
+
+#[test]
+fn what_changes_amid_a_build_while_another_kind_is_chosen_is_in_the_table_too() {
+    type Rings = Ring<200, 16>;
+    let now = Instant::ZERO;
+    let hash = || ConsistentHash::new(Rings::with_points(10));
+    let exchanged: &World<_> =
+        leak(Balancer::new(AnyStrategy::new(Kind::ConsistentHash, hash()), Options::new()));
+    let constant: &World<_> = leak(Balancer::new(hash(), Options::new()));
+    let add = |number, weight| {
+        let endpoint = Endpoint::new(number).weight(weight);
+        (exchanged.add(&endpoint, now).unwrap(), constant.add(&endpoint, now).unwrap())
+    };
+    let (one, _, three) = (add(1, 1), add(2, 18), add(3, 1));
+    assert!(exchanged.finish_build() && constant.finish_build());
+    // A build begins, for the first alone, which needs the room that the last one leaves.
+    let more = Endpoint::new(1).weight(2);
+    exchanged.update(one.0, &more, now).unwrap();
+    constant.update(one.1, &more, now).unwrap();
+    exchanged.tick(now);
+    exchanged.set_kind(Kind::RoundRobin, now);
+    exchanged.remove(three.0, now).unwrap();
+    constant.remove(three.1, now).unwrap();
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || done.send(exchanged.finish_build()));
+    assert_eq!(is_done.recv_timeout(std::time::Duration::from_secs(20)), Ok(true), "a build without end");
+    exchanged.set_kind(Kind::ConsistentHash, now);
+    assert!(exchanged.finish_build() && constant.finish_build());
+    assert_eq!(homes(exchanged), homes(constant));
 }
 
 #[test]

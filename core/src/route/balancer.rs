@@ -263,7 +263,7 @@ where
     /// [`AddError`]; nothing has changed then. `Full` counts removed endpoints that still have leases out.
     pub fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
         let id = self.endpoints.add(endpoint, now)?;
-        self.outdate_table(now);
+        self.want_table(now);
         Ok(id)
     }
 
@@ -279,7 +279,7 @@ where
     /// [`UpdateError`]; nothing has changed then.
     pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
         if self.endpoints.update(id, endpoint, now)? {
-            self.outdate_table(now);
+            self.want_table(now);
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ where
     /// [`Stale`] when it has been removed.
     pub fn remove(&self, id: EndpointId, now: Instant) -> Result<u32, Stale> {
         let out = self.endpoints.remove(id)?;
-        self.outdate_table(now);
+        self.want_table(now);
         Ok(out)
     }
 
@@ -336,15 +336,12 @@ where
         }
     }
 
-    /// The table, if the strategy has one, no longer fits the members.
-    pub(super) fn outdate_table(&self, now: Instant) {
+    /// The table, if the strategy looks at one, is to be brought up to date, unless that is done on demand.
+    pub(super) fn want_table(&self, now: Instant) {
         let needs = self.strategy.needs();
-        if needs.builds {
-            self.endpoints.builds.outdate();
-            if !needs.on_demand {
-                self.endpoints.builds.want();
-                self.endpoints.hasten_build(tick(now));
-            }
+        if needs.builds && !needs.on_demand {
+            self.endpoints.builds.want();
+            self.endpoints.hasten_build(tick(now));
         }
     }
 

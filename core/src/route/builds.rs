@@ -6,11 +6,15 @@
 //!
 //! # Build Invariant
 //!
-//! Whoever changes a member notes its slot inside the critical section, then says that the table is outdated, then that a
-//! build is wanted, each by a swap, so that these and the builder's have one order in which the later acquires the earlier.
-//! The builder takes back `outdated` before it takes the slots, and `wanted` after its last slice; if the table has become
-//! outdated since, it wants another build. So no change is left behind while nobody wants a build, unless the strategy
-//! builds on demand: then the next select that needs the table finds it outdated.
+//! Whoever changes a member notes its slot and then says that the table is outdated, both inside the critical section and
+//! whether or not the present strategy looks at the table, then that a build is wanted. The last two are swaps, as the builder's
+//! are, so that they have one order in which the later acquires the earlier. The builder takes back `outdated` before it
+//! takes the slots, and `wanted` after its last slice; if the table has become outdated since, it wants another build.
+//! So no change is left behind while nobody wants a build, unless the strategy builds on demand: then the next select that
+//! needs the table finds it outdated.
+//!
+//! A table may find no room for a change of which it wasn't told, and give up its slice. Since a change and its note are one
+//! critical section, which no interrupt divides and another core soon leaves, a slice that follows is told.
 //!
 //! The slots that were taken are those of the build until it is done, also over builds that were begun anew.
 
@@ -45,13 +49,10 @@ impl<const BANKS: usize> Builds<BANKS> {
     }
     }
 
-    /// The slot has another member, or one of another weight; the caller is in the critical section in which that was done.
+    /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the critical section
+    /// in which that was done.
     pub(super) fn note(&self, slot: u16) {
         self.noted.insert(slot);
-    }
-
-    /// The table doesn't fit the members.
-    pub(super) fn outdate(&self) {
         self.outdated.swap(true, Ordering::AcqRel);
     }
 

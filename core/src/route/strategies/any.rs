@@ -91,7 +91,7 @@ impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
             was
         });
         if was != kind {
-            self.outdate_table(now);
+            self.want_table(now);
         }
         was
     }
