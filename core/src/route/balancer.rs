@@ -416,11 +416,11 @@ where
         }
     }
 
-    /// Counts a lease exactly; false if the endpoint is at its cap.
+    /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap.
     #[inline(always)]
-    pub(super) fn reserve(&self, slot: u16) -> bool {
+    pub(super) fn reserve(&self, slot: u16) -> Option<u32> {
         let reserved = self.endpoints.reserve(slot);
-        if reserved && self.strategy.needs().exact_counts {
+        if reserved.is_some() && self.strategy.needs().exact_counts {
             self.strategy.began(&self.endpoints, slot);
         }
         reserved

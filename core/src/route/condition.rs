@@ -147,12 +147,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.settle_full(slot);
     }
 
-    /// Counts a lease exactly; false if the endpoint is at its cap. Any context.
+    /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap. Any context.
     ///
-    /// The cap may be set meanwhile, also with the slot's next endpoint: see [`set_cap`](Self::set_cap). So it is looked at
-    /// once more when the lease is counted, and a lease over it isn't had.
+    /// The cap may be set meanwhile, also with the slot's next endpoint: whoever doesn't know that the endpoint is still the
+    /// one that was picked asks [`is_within_cap`](Self::is_within_cap) besides.
     #[inline]
-    pub(super) fn reserve(&self, slot: u16) -> bool {
+    pub(super) fn reserve(&self, slot: u16) -> Option<u32> {
         let cap = self.caps.get(slot);
         let count = &self.exact.at(slot).0;
         let before = if cap == 0 {
@@ -161,7 +161,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             let mut taken = count.load(Ordering::Relaxed);
             loop {
                 if taken >= cap {
-                    return false;
+                    return None;
                 }
                 match count.compare_exchange_weak(taken, taken + 1, Ordering::AcqRel, Ordering::Relaxed) {
                     Ok(_) => break taken,
@@ -169,20 +169,17 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 }
             }
         };
-        // No cap is the highest number by this.
-        if before < self.caps.get(slot).wrapping_sub(1) { true } else { self.settle_reserved(slot, before) }
+        // The cap that there is now: see `set_cap`.
+        if before.wrapping_add(1) == self.caps.get(slot) {
+            self.settle_full(slot);
+        }
+        Some(before)
     }
 
-    /// A lease has been counted that has made the endpoint full, or is one too many.
-    #[cold]
-    fn settle_reserved(&self, slot: u16, before: u32) -> bool {
+    /// Whether the cap that there is now admits a lease that was counted when there were so many.
+    pub(super) fn is_within_cap(&self, slot: u16, before: u32) -> bool {
         let cap = self.caps.get(slot);
-        if cap != 0 && before >= cap {
-            self.unreserve(slot);
-            return false;
-        }
-        self.settle_full(slot);
-        true
+        cap == 0 || before < cap
     }
 
     /// An exactly counted lease has ended; returns how many there were with it. Any context.

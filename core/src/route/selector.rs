@@ -137,7 +137,7 @@ where
             return self.select_again(index, request, now, From::Nothing);
         };
         let exact = needs.exact_counts || class.is_capped(endpoints, slot);
-        if !exact || balancer.reserve(slot) {
+        if !exact || balancer.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another endpoint's by
             // now, the epoch would have advanced before.
             let endpoint = endpoints.handle(slot);
@@ -269,13 +269,15 @@ where
     ) -> Option<Lease<R>> {
         let endpoints = &self.balancer.endpoints;
         let exact = self.balancer.strategy.needs().exact_counts || endpoints.capped.contains(slot);
-        if exact && !self.balancer.reserve(slot) {
-            return None;
-        }
+        let before = if exact { Some(self.balancer.reserve(slot)?) } else { None };
         let handle = self.classes[index].eligible(endpoints, slot, probe);
+        // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too many.
+        let counts = || match before {
+            Some(before) => endpoints.is_within_cap(slot, before),
+            None => !endpoints.capped.contains(slot),
+        };
         match handle.filter(|id| !request.tried.contains(id)) {
-            // Else it has come with a cap since the look above, and this lease isn't counted: the next try's is.
-            Some(endpoint) if exact || !endpoints.capped.contains(slot) => {
+            Some(endpoint) if counts() => {
                 endpoints.stripe(self.stripe).take(slot);
                 let ticket = Ticket::new(endpoint, probe.unwrap_or(0), self.stripe, exact);
                 Some(Lease::new(self.balancer.clone(), ticket))
