@@ -29,10 +29,10 @@ const LOG2_MOVES: u32 = 8;
 ///
 /// # Shared use
 ///
-/// Any context may record: no operation waits, and none needs compare-and-swap. Two records at the same time each compute a
-/// new average from the one they found, and the later store stays: one sample may be lost, a peak too, as if its
-/// request had not been made. What is stored is always what one of them computed, and lies between the samples and
-/// averages that they had.
+/// Any context may record, and no operation waits. Two records at the same time each compute a new average from the one they
+/// found, and the first to store it stays: the other sample is lost, a peak too, as if its request had not been made.
+/// So an average only ever changes from what a record found to what it computed of that, and whoever tells others of
+/// changes misses none.
 ///
 /// # Examples
 ///
@@ -74,22 +74,26 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
     ///
     /// Ticks wrap. A clock that went backwards fades nothing, and time counts from there.
     pub fn record(&self, sample_us: u32, now_tick: u32) -> u32 {
+        self.change(sample_us, now_tick).1
+    }
+
+    /// Does what [`record`](Self::record) does; the average that it found, and the new one.
+    pub(super) fn change(&self, sample_us: u32, now_tick: u32) -> (u32, u32) {
         let sample = sample_us.clamp(1, Self::MAX) << POINT;
         let average = self.average.load(Ordering::Relaxed);
+        let before = micros(average);
         if sample > average {
-            self.put(sample, now_tick);
-            return micros(sample);
+            return (before, self.put(average, sample, now_tick));
         }
         let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
         if (0..Self::PAUSE as i32).contains(&passed) {
-            return micros(average);
+            return (before, before);
         }
         let gap = average - sample;
         // To the nearest, but a gap always shrinks: an average doesn't stay above what it is an average of.
         let step = (u64::from(gap) * u64::from(forgiven::<LOG2_HALF_LIFE>(passed)) + (ONE as u64 / 2)) >> 16;
-        let average = if passed > 0 { average - (step as u32).max(1).min(gap) } else { average };
-        self.put(average, now_tick);
-        micros(average)
+        let less = if passed > 0 { (step as u32).max(1).min(gap) } else { 0 };
+        (before, self.put(average, average - less, now_tick))
     }
 
     /// Takes in that a request failed `sample_us` after it was sent, at `now_tick`; the new average in microseconds. O(1).
@@ -103,9 +107,7 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         if average == 0 {
             return 0;
         }
-        let average = average.max(sample);
-        self.put(average, now_tick);
-        micros(average)
+        self.put(average, average.max(sample), now_tick)
     }
 
     /// The average after the last record, in microseconds, rounded up; 0: never measured. One load.
@@ -131,9 +133,10 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         self.average.store(0, Ordering::Relaxed);
     }
 
-    fn put(&self, average: u32, now_tick: u32) {
+    fn put(&self, before: u32, average: u32, now_tick: u32) -> u32 {
         self.at_tick.store(now_tick, Ordering::Relaxed);
-        self.average.store(average, Ordering::Relaxed);
+        let stored = self.average.compare_exchange(before, average, Ordering::Relaxed, Ordering::Relaxed);
+        micros(stored.map_or_else(|other| other, |_| average))
     }
 }
 

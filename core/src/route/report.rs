@@ -74,8 +74,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// A lease has ended well after `micros`.
     pub(super) fn record_latency(&self, slot: u16, micros: u32, now_tick: u32) {
         let average = self.latencies.at(slot);
-        let before = average.get();
-        if average.record(micros, now_tick) != before {
+        let (before, after) = average.change(micros, now_tick);
+        if before != after {
             self.ranks.0.note(slot);
         }
     }

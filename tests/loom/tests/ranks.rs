@@ -62,3 +62,27 @@ fn two_changes_of_rank_are_both_seen() {
         assert_eq!(pick(&mut chooser).endpoint(), fast);
     });
 }
+
+/// What leaves an average as it is, or fails, stores it too: over a change that came meanwhile, which then isn't there although
+/// a select has seen it.
+#[test]
+fn an_average_that_is_stored_over_a_change_is_not_ranked_by_it() {
+    for fails in [false, true] {
+        check(move || {
+            let (mut chooser, fast, slow) = measured();
+            let [first, second] = [(); 2].map(|()| pick(&mut chooser));
+            assert_eq!((first.endpoint(), second.endpoint()), (fast, fast));
+            let same = thread::spawn(move || {
+                let later = Instant::from_secs(1);
+                if fails { first.fail(later) } else { first.succeed(Duration::from_millis(10), later) }
+            });
+            let peak = thread::spawn(move || end(second, 30));
+            drop(pick(&mut chooser));
+            same.join().unwrap();
+            peak.join().unwrap();
+            let [of_fast, of_slow] = [fast, slow].map(|id| chooser.balancer().stats(id).unwrap().latency);
+            let least = if of_fast < of_slow { fast } else { slow };
+            assert_eq!(pick(&mut chooser).endpoint(), least, "{of_fast:?} {of_slow:?}");
+        });
+    }
+}
