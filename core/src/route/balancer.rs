@@ -311,6 +311,8 @@ where
         let builds = &self.endpoints.builds;
         if self.strategy.needs().builds && builds.is_outdated() {
             builds.want();
+            // In case another context has to build it.
+            self.endpoints.hasten_build_now();
         }
         while builds.is_wanted() {
             if !self.build(u32::MAX) {
@@ -348,7 +350,7 @@ where
     /// Builds on, unless another context does. Where it only begins, that is all: the select that finds a change has its
     /// classes to look at.
     fn build(&self, steps: u32) -> bool {
-        self.endpoints.builds.work(|begins| {
+        let build = |begins| {
             if begins {
                 self.strategy.begin(&self.endpoints);
                 if steps <= STEPS {
@@ -356,7 +358,8 @@ where
                 }
             }
             self.strategy.build(&self.endpoints, steps)
-        })
+        };
+        self.endpoints.builds.work(build, || self.endpoints.hasten_build_now())
     }
 }
 

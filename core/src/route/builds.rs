@@ -13,6 +13,9 @@
 //! So no change is left behind while nobody wants a build, unless the strategy builds on demand: then the next select that
 //! needs the table finds it outdated.
 //!
+//! Whoever says that a build is wanted then hastens it, the builder too: for as long as none was, a select may have put off
+//! the next look until something else is due.
+//!
 //! A table may find no room for a change of which it wasn't told, and give up its slice. Since a change and its note are one
 //! critical section, which no interrupt divides and another core soon leaves, a slice that follows is told.
 //!
@@ -71,8 +74,9 @@ impl<const BANKS: usize> Builds<BANKS> {
     }
 
     /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says whether it is
-    /// done.
-    pub(super) fn work(&self, build: impl FnOnce(bool) -> bool) -> bool {
+    /// done. `again`: members have changed since, another build is wanted, and somebody may have found that there was nothing
+    /// to do before it was.
+    pub(super) fn work(&self, build: impl FnOnce(bool) -> bool, again: impl FnOnce()) -> bool {
         if self.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
         }
@@ -91,6 +95,7 @@ impl<const BANKS: usize> Builds<BANKS> {
             self.wanted.swap(false, Ordering::AcqRel);
             if self.is_outdated() {
                 self.want();
+                again();
             }
         }
         self.builder.store(false, Ordering::Release);
@@ -117,9 +122,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     pub fn want_build(&self) {
         if !self.builds.is_wanted() {
             self.builds.want();
-            // Earlier than any time of now, unless the clock has jumped, which is seen in any case.
-            self.hasten_build(self.seen_low.load(Ordering::Relaxed).wrapping_sub(MAX_TICKS / 2));
+            self.hasten_build_now();
         }
+    }
+
+    /// Selects look from now on whether a build is wanted.
+    pub(super) fn hasten_build_now(&self) {
+        // Earlier than any time of now, unless the clock has jumped, which is seen in any case.
+        self.hasten_build(self.seen_low.load(Ordering::Relaxed).wrapping_sub(MAX_TICKS / 2));
     }
 
     /// Selects look from tick `at` on whether a build is wanted.

@@ -76,6 +76,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
             (0..32).filter(move |index| word >> index & 1 == 1).map(move |index| bank * 32 + index)
         });
         let slot = slots.into_iter().find(|&slot| !turn.barred.contains(slot))?;
+        if self.needs.on_demand && pool.endpoints.is_build_outdated() {
+            pool.endpoints.want_build();
+        }
         self.full.store(pool.endpoints.is_full(slot).into(), Ordering::SeqCst);
         self.exact.store(pool.endpoints.exact_count(slot), Ordering::SeqCst);
         let event = self.meanwhile.lock().unwrap().take();

@@ -69,6 +69,56 @@ fn a_change_beside_a_select_that_builds_is_built_by_the_selects_that_follow() {
     });
 }
 
+/// The end of a build takes back that one is wanted, then finds that members have changed. Whoever looks in between finds
+/// nothing to do until the next timed event.
+#[test]
+fn a_build_that_is_wanted_anew_when_one_ends_is_begun_by_whoever_comes_next() {
+    check_with(2, || {
+        let (balancer, id) = balancer();
+        balancer.tick(NOW);
+        let change = update(&balancer, id, 2);
+        let other = {
+            let balancer = balancer.clone();
+            thread::spawn(move || balancer.tick(NOW))
+        };
+        balancer.tick(NOW);
+        change.join().unwrap();
+        other.join().unwrap();
+        balancer.tick(NOW);
+        balancer.tick(NOW);
+        assert_eq!(balancer.strategy().built(), 2);
+    });
+}
+
+#[test]
+fn a_build_that_is_to_be_finished_when_one_ends_is_begun_by_whoever_comes_next() {
+    check_with(2, || {
+        let needs = Needs { builds: true, on_demand: true, ..Needs::default() };
+        let balancer: Shared = Arc::new(Balancer::new(Lowest::with(needs), Options::new()));
+        let id = balancer.add(&Endpoint::new(1), NOW).unwrap();
+        let mut selector: Selector<_, _, 1, 1, 1, 1> = Selector::new(balancer.clone(), 1).unwrap();
+        drop(selector.select(&Request::ANY, NOW).unwrap());
+        balancer.tick(NOW);
+        let finish = {
+            let balancer = balancer.clone();
+            thread::spawn(move || {
+                balancer.update(id, &Endpoint::new(1).weight(2), NOW).unwrap();
+                balancer.finish_build();
+            })
+        };
+        let other = {
+            let balancer = balancer.clone();
+            thread::spawn(move || balancer.tick(NOW))
+        };
+        balancer.tick(NOW);
+        finish.join().unwrap();
+        other.join().unwrap();
+        balancer.tick(NOW);
+        balancer.tick(NOW);
+        assert_eq!(balancer.strategy().built(), 2);
+    });
+}
+
 /// A report whose five numbers all tell `n`.
 fn report(n: u16) -> Metrics {
     Metrics::new(n, n, n.into(), n.into(), n).unwrap()
