@@ -175,7 +175,15 @@ pub(super) fn heard(cx: &Context<'_>) -> Option<Reason> {
     polled(cx).and_then(|header| unsafe { (*header).heard() })
 }
 
+/// Why the task of `cx`, or the one that is polled with `context`, was asked to stop: they differ if a task has the `Cx` of
+/// another.
+fn asked(cx: Cx, context: &Context<'_>) -> Option<Reason> {
+    cx.cancelled_for().or_else(|| heard(context))
+}
+
 /// Waits until the task that polls it is asked to stop; made by [`Cx::cancelled`].
+///
+/// By the `Cx` of another task it is ready after a request to either, but only a request to the task that polls it wakes that.
 ///
 /// # Cancellation
 ///
@@ -187,13 +195,14 @@ pub struct WhenCancelled(pub(super) Cx);
 impl Future for WhenCancelled {
     type Output = Cancelled;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Cancelled> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Cancelled> {
         // A request polls the task: there is nothing to register.
-        self.0.cancelled_for().map_or(Poll::Pending, |reason| Poll::Ready(Cancelled(reason)))
+        asked(self.0, context).map_or(Poll::Pending, |reason| Poll::Ready(Cancelled(reason)))
     }
 }
 
-/// Gives a future up when its task is asked to stop; made by [`Cx::run_until_cancelled`].
+/// Gives a future up when its task is asked to stop; made by [`Cx::run_until_cancelled`]. By the `Cx` of another task, as
+/// [`WhenCancelled`] has it.
 ///
 /// # Cancellation
 ///
@@ -214,7 +223,7 @@ impl<F: Future> Future for UntilCancelled<F> {
             let this = self.get_unchecked_mut();
             (this.cx, Pin::new_unchecked(&mut this.future))
         };
-        match (future.poll(context), cx.cancelled_for()) {
+        match (future.poll(context), asked(cx, context)) {
             (Poll::Ready(output), _) => Poll::Ready(Ok(output)),
             (Poll::Pending, Some(reason)) => Poll::Ready(Err(Cancelled(reason))),
             (Poll::Pending, None) => Poll::Pending,
@@ -280,13 +289,20 @@ impl Core {
             let now = ((*core).ops.now)(core);
             let newly = with_lock(|cs| {
                 let header = Self::live(core, id).ok_or(CancelError::Stale)?;
-                Ok(Self::request(core, cs, header, reason, now))
+                Ok(Self::request(core, cs, header, reason, Self::asked_at(core, cs, now)))
             })?;
             if newly {
                 ((*core).ops.pend)(core);
             }
             Ok(())
         }
+    }
+
+    /// When a request counts as made: at `read`, but not before the latest pass. The clock may have gone back, or the caller have
+    /// been interrupted since it read it; its task would have less time to clean up, or none.
+    pub(super) unsafe fn asked_at(core: *const Core, cs: CriticalSection<'_>, read: Instant) -> Instant {
+        // SAFETY: the caller's promise; a number is read, nothing is called (Guarded Invariant).
+        unsafe { read.max((*core).clock.with(cs, |clock| clock.now)) }
     }
 
     /// Asks the task of `header`, if it has one that has not ended, to stop, or notes a more severe reason. Says whether the

@@ -32,7 +32,15 @@ impl Header {
     pub unsafe fn finish(header: *const Header, ended: Option<u32>) {
         let ending = match ended {
             None => state::DONE,
-            Some(reason) => state::DONE | state::ENDED | reason << state::REASON,
+            Some(reason) => {
+                if is_failure(ended) {
+                    // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and it
+                    // may not have made a reading yet.
+                    // SAFETY: the caller's promise.
+                    unsafe { Core::read_clock(Self::core(header)) };
+                }
+                state::DONE | state::ENDED | reason << state::REASON
+            }
         };
         // SAFETY: the caller's promise; Executor Invariant 3 until the phase changes, 4 after it.
         unsafe {

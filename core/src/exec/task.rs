@@ -10,7 +10,6 @@ use super::cancel::PANICKED;
 use super::cx::Cx;
 use super::header::Header;
 use super::pool::TaskPool;
-use super::shared::Core;
 use super::waker::waker;
 
 /// The poll of a [`Vtable`].
@@ -120,11 +119,7 @@ impl<F> Drop for Unwound<F> {
         impl Drop for Finish {
             fn drop(&mut self) {
                 // SAFETY: made below; storage is empty by now (Storage Invariant).
-                unsafe {
-                    // Siblings may be asked to stop as of the latest reading, and the pass may not have made one yet.
-                    Core::read_clock(Header::core(self.0));
-                    Header::finish(self.0, Some(PANICKED));
-                }
+                unsafe { Header::finish(self.0, Some(PANICKED)) }
             }
         }
 

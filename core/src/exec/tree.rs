@@ -166,6 +166,7 @@ impl Core {
             let Place { core, id } = place;
             let now = ((*core).ops.now)(core);
             let found = with_lock(|cs| {
+                let now = Self::asked_at(core, cs, now);
                 Self::find_region(core, cs, id).map(|region| Self::ask(core, cs, region, reason, now))
             });
             if found.is_some() {
@@ -265,7 +266,10 @@ impl Core {
         // SAFETY: the caller's promise; the operations are this executor's own.
         unsafe {
             let now = ((*core).ops.now)(core);
-            with_lock(|_| (*core).closing.store(true, Ordering::Relaxed));
+            let now = with_lock(|cs| {
+                (*core).closing.store(true, Ordering::Relaxed);
+                Self::asked_at(core, cs, now)
+            });
             for region in 1..=Self::table(core).len() as u16 {
                 with_lock(|cs| {
                     if Self::with_region(core, cs, region, |links| links.core == core) {

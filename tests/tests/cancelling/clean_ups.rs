@@ -1,10 +1,14 @@
 //! The clean-up: its polls, its time, and the end by force.
 
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
 use embedded_hal_async::delay::DelayNs;
-use trilane::exec::{Attributes, JoinError, Reason, TaskOptions, TaskState};
+use trilane::exec::{
+    Attributes, Cancelled, Executor, JoinError, JoinHandle, Platform, Reason, Region, RegionOptions, Regions,
+    TaskOptions, TaskState,
+};
 use trilane::time::{Duration, Instant};
 use trilane_tests::future::Bell;
 use trilane_tests::{Log, leak, manual, pool, run_out, settle, us};
@@ -209,4 +213,48 @@ fn a_task_finaliser_comes_after_the_futures_drop_and_before_the_joiner() {
     let task = executor.spawn_with(kind(&KIND), pool, |_| async {}).unwrap();
     settle(&mut runner, us(0));
     assert!(task.is_finished() && STEPS.take().is_empty());
+}
+
+/// A machine whose clock says what it is told to.
+struct Told(AtomicU64);
+
+impl Platform for Told {
+    fn now(&self) -> Instant {
+        us(self.0.load(SeqCst))
+    }
+
+    fn set_alarm(&self, _at: Option<Instant>) {}
+
+    fn pend(&self) {}
+
+    fn idle(&self, _quiet: &dyn Fn() -> bool) {}
+}
+
+#[test]
+fn a_request_whose_reading_of_the_clock_lies_before_the_latest_pass_leaves_the_whole_time_to_clean_up() {
+    // The clock went back, or whoever asks was interrupted after it had read it.
+    type Asks = fn(&'static Executor<Told, 1, 4>, &Region, &JoinHandle<Result<(), Cancelled>>);
+    let asks: [Asks; 3] = [
+        |_, _, task| task.cancel().unwrap(),
+        |_, region, _| region.cancel().unwrap(),
+        |executor, _, _| executor.shut_down(),
+    ];
+    for ask in asks {
+        let regions: &Regions<1> = leak(Regions::new());
+        let executor = leak(Executor::new(Told(AtomicU64::new(0))).with_regions(regions));
+        let mut runner = executor.start().unwrap();
+        let region = executor.open_region(RegionOptions::new()).unwrap();
+        let task = region
+            .spawn(pool::<1>(), |cx| async move {
+                cx.cancelled().await;
+                cx.shield(cx.sleep_until(us(1_099_999))).await
+            })
+            .unwrap();
+        settle(&mut runner, us(1_000_000));
+        ask(executor, &region, &task);
+        settle(&mut runner, us(1_000_000));
+        settle(&mut runner, us(1_099_999));
+        assert!(task.is_finished());
+        assert_eq!(executor.counters().forced, 0);
+    }
 }

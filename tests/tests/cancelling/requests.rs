@@ -253,3 +253,27 @@ fn requests_are_counted_by_their_first_reason() {
     settle(&mut runner, us(100_000));
     assert_eq!((executor.counters().forced, executor.tasks().count()), (2, 0));
 }
+
+#[test]
+fn a_wait_for_a_request_by_the_cx_of_another_task_hears_that_of_its_own() {
+    let mut runner = manual::<1, 8>();
+    let executor = runner.executor();
+    let pool = pool::<3>();
+    let mut other = executor.spawn(pool, |cx| async move { cx }).unwrap();
+    let bell: &Bell = leak(Bell::new());
+    settle(&mut runner, us(0));
+    let other = other.try_join().unwrap().unwrap();
+    let mut waits = [
+        executor.spawn(pool, move |_| async move { other.cancelled().await }).unwrap(),
+        executor
+            .spawn(pool, move |_| async move { other.run_until_cancelled(bell.forever()).await.unwrap_err() })
+            .unwrap(),
+    ];
+    settle(&mut runner, us(0));
+    for task in &mut waits {
+        assert_eq!(task.try_join(), None);
+        task.cancel().unwrap();
+        settle(&mut runner, us(0));
+        assert_eq!(task.try_join(), Some(Ok(Cancelled(Reason::User))));
+    }
+}

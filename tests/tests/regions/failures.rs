@@ -9,9 +9,10 @@ use std::task::Poll;
 use trilane::exec::{
     Attributes, Cx, Executor, OnMiss, Platform, Reason, RegionOptions, Regions, SpawnErrorKind, TaskOptions,
 };
+use trilane::sched::Priority;
 use trilane::time::Duration;
 use trilane_tests::future::{Bell, poll_once};
-use trilane_tests::platform::ThreadMode;
+use trilane_tests::platform::{ThreadMode, run_to_rest};
 use trilane_tests::watch::{Dropped, counter};
 use trilane_tests::{Log, leak, pool, run_out, settle, us};
 
@@ -78,6 +79,37 @@ fn the_siblings_of_a_failure_have_their_whole_time_to_clean_up() {
     runner.drive();
     assert!(sibling.is_finished() && fails.unwrap().is_finished());
     assert_eq!(executor.counters().forced, 0);
+}
+
+#[test]
+fn the_siblings_of_a_task_ended_by_force_late_in_a_pass_have_their_whole_time_to_clean_up() {
+    static ABRUPT: Attributes = Attributes::new().cleanup_polls(0);
+    let regions: &Regions<1> = leak(Regions::new());
+    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new()).with_regions(regions));
+    let mut runner = executor.start().unwrap();
+    let region = executor.open_region(RegionOptions::new().fail_fast()).unwrap();
+    let pool = pool::<3>();
+    let [first, second] = [0; 2].map(|_| -> &Bell { leak(Bell::new()) });
+    let sibling = region
+        .spawn(pool, |cx| async move {
+            cx.cancelled().await;
+            cx.shield(cx.sleep(Duration::from_millis(50))).await
+        })
+        .unwrap();
+    let fails = TaskOptions::new().attributes(&ABRUPT).poll_quota(NonZeroU16::MIN);
+    let fails = region.spawn_with(fails, pool, |_| second.forever()).unwrap();
+    let takes_long = TaskOptions::new().priority(Priority::of::<1>());
+    executor
+        .spawn_with(takes_long, pool, |_| async {
+            first.until(2).await;
+            executor.platform().pass_begins(us(200_000));
+        })
+        .unwrap();
+    runner.drive();
+    [first, second].iter().for_each(|bell| bell.ring());
+    run_to_rest(&mut runner);
+    assert!(fails.is_finished() && sibling.is_finished());
+    assert_eq!(executor.counters().forced, 1);
 }
 
 #[test]
