@@ -287,13 +287,13 @@ impl Core {
         // SAFETY: the caller's promise; the operations are this executor's own.
         unsafe {
             let now = ((*core).ops.now)(core);
-            let newly = with_lock(|cs| {
+            with_lock(|cs| {
                 let header = Self::live(core, id).ok_or(CancelError::Stale)?;
-                Ok(Self::request(core, cs, header, reason, Self::asked_at(core, cs, now)))
+                Self::request(core, cs, header, reason, Self::asked_at(core, cs, now));
+                Ok(())
             })?;
-            if newly {
-                ((*core).ops.pend)(core);
-            }
+            // Also if it isn't the first request: whoever made that may have been pre-empted before this.
+            ((*core).ops.pend)(core);
             Ok(())
         }
     }
@@ -305,8 +305,7 @@ impl Core {
         unsafe { read.max((*core).clock.with(cs, |clock| clock.now)) }
     }
 
-    /// Asks the task of `header`, if it has one that has not ended, to stop, or notes a more severe reason. Says whether the
-    /// platform is to be pended. O(log N).
+    /// Asks the task of `header`, if it has one that has not ended, to stop, or notes a more severe reason. O(log N).
     ///
     /// The woken bit is set here, under the critical section, and not after it: a task that was taken out of its lane is
     /// woken all the time, even if the caller is pre-empted.
@@ -317,7 +316,7 @@ impl Core {
         header: *const Header,
         why: Reason,
         now: Instant,
-    ) -> bool {
+    ) {
         // SAFETY: the caller's promise; the operation is this executor's own.
         unsafe {
             let word = (*header).state.load(Ordering::Relaxed);
@@ -327,13 +326,12 @@ impl Core {
                     // One step, since the runner may be counting a poll in the same word.
                     (*header).state.fetch_xor((word & state::REASON_BITS) ^ bits, Ordering::Relaxed);
                 }
-                return false;
+                return;
             }
             match word & state::PHASE {
                 state::CLAIMED => {
                     // Still being spawned: `publish` finds it.
                     (*header).state.fetch_or(state::REQUESTED | bits, Ordering::Relaxed);
-                    false
                 }
                 state::LIVE => {
                     let attributes = (*header).attributes.get();
@@ -356,9 +354,8 @@ impl Core {
                     ((*core).ops.withdraw)(core, cs, Header::slot(header), force.as_micros());
                     (*core).tally.count_request(why);
                     Bell::of(header).mark();
-                    true
                 }
-                _ => false,
+                _ => {}
             }
         }
     }

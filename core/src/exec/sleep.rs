@@ -114,24 +114,24 @@ impl Future for Sleep {
         let mut waker = Some(cx.waker().clone());
         let (core, due, entry) = (this.core, this.due.as_micros(), &raw const this.entry);
         // SAFETY: the core is static; the critical section is held; the entry is pinned, and its drop disarms it.
-        let (fired, earliest) = with_lock(|cs| unsafe {
+        let fired = with_lock(|cs| unsafe {
             if (*entry).fired.get() {
-                return (true, false);
+                return true;
             }
             ptr::swap((*entry).waker.get(), &mut waker);
             (*core).timers.with(cs, |timers| {
                 let node = entry.cast::<TimerNode>();
-                if (*node).is_armed() {
-                    return (false, false);
+                if !(*node).is_armed() {
+                    timers.insert(node, due);
                 }
-                timers.insert(node, due);
-                (false, timers.next_due() == Some(due))
-            })
+            });
+            false
         });
         this.known = !fired;
-        if earliest {
-            // SAFETY: the core is static.
-            unsafe { Core::alarm_is_old(core) };
+        // SAFETY: the core is static.
+        if !fired && unsafe { (*core).running_slot().is_none() } {
+            // SAFETY: the same.
+            unsafe { Core::alarm_is_old(core, this.due) };
         }
         if fired { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
@@ -152,17 +152,23 @@ impl fmt::Debug for Sleep {
 }
 
 impl Core {
-    /// A timer was armed that is due before all others: the owner must set its alarm anew, unless it is in a pass and will do
-    /// so anyway. (Who sees it in a pass after the timer was armed under the lock has armed it before the owner takes the lock
-    /// at the end of that pass.)
+    /// A timer was armed while the owner was in no pass: unless its alarm comes before, it must set that anew. (In a pass, the
+    /// owner will do so anyway. Who sees it in one after the timer was armed under the lock has armed it before the owner takes
+    /// the lock at the end of that pass.)
+    ///
+    /// It is the alarm that counts, not the earliest timer: whoever armed that may have been pre-empted before it came here.
     ///
     /// # Safety
     ///
     /// `core` points into a whole, static executor.
-    unsafe fn alarm_is_old(core: *const Core) {
-        // SAFETY: the caller's promise; the operation is this executor's own.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alarm_is_old(core: *const Core, due: Instant) {
+        // SAFETY: the caller's promise; a number is read, nothing is called (Guarded Invariant); the operation is this
+        // executor's own.
         unsafe {
-            if (*core).running_slot().is_none() {
+            let alarm = with_lock(|cs| (*core).clock.with(cs, |clock| clock.alarm));
+            if alarm.is_none_or(|alarm| due < alarm) {
                 ((*core).ops.pend)(core);
             }
         }
