@@ -190,6 +190,27 @@ fn each_call_makes_one_bank_s_changes_and_the_next_goes_on() {
 }
 
 #[test]
+fn a_bank_in_which_something_is_due_at_each_call_does_not_hold_up_the_others() {
+    let options = Options::new().failures(1).max_ejected(1_000).open_for(Duration::from_secs(10));
+    let (balancer, mut selector) = router(options.stale_after(Duration::from_secs(3)));
+    let ids: Vec<_> = (0..5).map(|id| balancer.add(&Endpoint::new(id), at(0)).unwrap()).collect();
+    assert_eq!(ids[4].slot(), 32, "in the second bank");
+    for lease in [(); 5].map(|()| selector.select(&Request::ANY, at(0)).unwrap()) {
+        if lease.endpoint() == ids[4] {
+            lease.fail(at(0));
+        }
+    }
+    // Reports come each second, the looks are 5 s apart: at each, the reports known at the last one are overdue.
+    for second in 1..30 {
+        balancer.report(ids[0], Metrics::default(), at(second * SECOND)).unwrap();
+        if second % 5 == 0 {
+            balancer.tick(at(second * SECOND));
+        }
+    }
+    assert_eq!(stats(balancer, ids[4]).breaker, BreakerState::HalfOpen);
+}
+
+#[test]
 fn nothing_is_lost_over_a_gap_of_any_length() {
     for start in [0, 9 * DAY, 12 * DAY, 24 * DAY, 49 * DAY, HOST] {
         for gap in [0, 1, 6, 11, 12, 13, 20, 25, 26, 30, 37, 40, 50, 51, 60, 76, 100, 3_650, 36_500] {

@@ -36,9 +36,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
     }
 
-    /// Makes what is due so: one bank a call, O(banks + 32), inside one critical section. What else is due stays due, and
-    /// the next select goes on with it. In a new era all banks at once, so that nothing stays due for as long as half the
-    /// range of ticks.
+    /// Makes what is due so: one bank a call, that which has been due for longest, O(banks + 32), inside one critical
+    /// section. What else is due stays due, and the next select goes on with it. In a new era all banks at once, so that
+    /// nothing stays due for as long as half the range of ticks.
     #[cold]
     pub(super) fn advance(&self, now: Instant) {
         with_lock(|_| self.advance_locked(now));
@@ -52,11 +52,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
             self.timed.bits(bank) != 0 && (late || all_due)
         };
-        for bank in (0..BANKS).filter(|&bank| due(bank)) {
+        // That which has been due for longest: one in which something is due at each call must not hold up the others.
+        let longest = |a, b| {
+            if (self.bank_due(b).wrapping_sub(self.bank_due(a)) as i32) < 0 { b } else { a }
+        };
+        let first = (0..BANKS).filter(|&bank| due(bank)).reduce(longest);
+        for bank in (0..BANKS).filter(|&bank| if new_era { due(bank) } else { first == Some(bank) }) {
             self.advance_bank(bank, now_tick, all_due);
-            if !new_era {
-                break;
-            }
         }
         let next = (0..BANKS).filter(|&bank| self.timed.bits(bank) != 0).map(|bank| self.bank_due(bank));
         let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
