@@ -1,17 +1,19 @@
 //! How one thread sleeps until others nudge it.
 //!
-//! **No Lost Nudge.** `nudged` is the only truth; the thread's park token is a hint to look at it. Every access to
-//! `nudged` from either side is a read-modify-write, so they form one total order, and each is `AcqRel`:
+//! **No Lost Nudge.** `nudged` is the only truth; the thread's park token is a hint to look at it. The owner says that it is
+//! `asleep` and then looks at `nudged` once more; whoever nudges sets `nudged` and then looks at `asleep`. All four are `SeqCst`,
+//! so they form one total order:
 //!
 //! * a nudge ordered before the owner's last look is seen by it, and the owner does not sleep;
-//! * a nudge ordered after it synchronises with that look, hence sees the owner's registration, and unparks it. The
-//!   token makes the park return even if it has not begun.
+//! * a nudge ordered after it sees the owner asleep, hence its registration, and unparks it. The token makes the park
+//!   return even if it has not begun.
 //!
-//! Only a nudge that finds the flag clear unparks: if the flag is set, whoever set it has unparked or is about to.
+//! Every nudge that finds the owner asleep unparks it, not the first alone: whoever made that may have been pre-empted before
+//! it could. One that finds it awake costs no system call.
 //! A stale token (user code on the owner thread may park too) ends a sleep early, which the platform contract allows.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -20,16 +22,18 @@ use std::time::Duration;
 pub(crate) struct Parker {
     owner: OnceLock<Thread>,
     nudged: AtomicBool,
+    asleep: AtomicBool,
 }
 
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Self { owner: OnceLock::new(), nudged: AtomicBool::new(false) }
+        Self { owner: OnceLock::new(), nudged: AtomicBool::new(false), asleep: AtomicBool::new(false) }
     }
 
     /// Ends the owner's sleep, or prevents the next. One swap; a system call only if it was asleep.
     pub(crate) fn nudge(&self) {
-        if !self.nudged.swap(true, AcqRel)
+        self.nudged.swap(true, SeqCst);
+        if self.asleep.load(SeqCst)
             && let Some(owner) = self.owner.get()
         {
             owner.unpark();
@@ -49,15 +53,44 @@ impl Parker {
             owner.id() == caller.id(),
             "a platform belongs to one thread: this one is {owner:?}'s, and {caller:?} wants to sleep on it"
         );
-        self.nudged.swap(false, AcqRel)
+        self.nudged.swap(false, SeqCst)
     }
 
     /// Sleeps until a nudge later than the last [`take_nudge`](Self::take_nudge), for `limit` at most when there is one; maybe
-    /// less.
+    /// less. The owner only.
     pub(crate) fn sleep(&self, limit: Option<Duration>) {
-        match limit {
-            None => thread::park(),
-            Some(limit) => thread::park_timeout(limit),
+        self.asleep.store(true, SeqCst);
+        if !self.nudged.load(SeqCst) {
+            match limit {
+                None => thread::park(),
+                Some(limit) => thread::park_timeout(limit),
+            }
         }
+        self.asleep.store(false, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_nudge_ends_the_sleep_although_an_earlier_one_is_about_to() {
+        let parker = Parker::new();
+        thread::scope(|scope| {
+            let owner = scope.spawn(|| {
+                parker.take_nudge();
+                let began = Instant::now();
+                parker.sleep(Some(Duration::from_secs(20)));
+                began.elapsed()
+            });
+            thread::sleep(Duration::from_millis(100));
+            // The earlier one, whose thread is stopped here.
+            parker.nudged.store(true, SeqCst);
+            parker.nudge();
+            assert!(owner.join().unwrap() < Duration::from_secs(10));
+        });
     }
 }

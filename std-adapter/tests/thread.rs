@@ -171,3 +171,18 @@ fn the_last_of_many_collapsed_nudges_is_heard() {
     }
     waker.join().unwrap();
 }
+
+#[test]
+fn a_wake_after_the_last_look_ends_the_sleep_although_its_unpark_was_taken_for_another() {
+    static THREAD: Thread = Thread::new();
+
+    let began = THREAD.now();
+    THREAD.set_alarm(Some(began + Duration::from_secs(20)));
+    THREAD.idle(&|| {
+        thread::scope(|scope| drop(scope.spawn(|| THREAD.pend()).join()));
+        // As a lock may do, where it is made of parks.
+        thread::park_timeout(std::time::Duration::ZERO);
+        true
+    });
+    assert!(THREAD.now() - began < Duration::from_secs(10));
+}
