@@ -19,17 +19,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         at: u16,
         probe: Option<u32>,
     ) -> Option<EndpointId> {
-        for _ in 0..3 {
-            let epoch = endpoints.epoch();
-            let answer = self.look(endpoints, at, probe);
-            // What was read stood together if the epoch still does, and nothing is half changed.
-            fence(Ordering::Acquire);
-            if !endpoints.is_changing() && endpoints.epoch() == epoch {
-                return answer;
-            }
-        }
-        // In here only health changes, and that is one load.
-        with_lock(|_| self.look(endpoints, at, probe))
+        together(endpoints, || self.look(endpoints, at, probe))
     }
 
     /// Not inlined: compilers wrote a copy for each try, which took 3 KB of a Cortex-M3's flash.
@@ -85,9 +75,19 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         })
     }
 
-    /// Why nobody can be had; `None` if somebody can by now. O(banks), and O(open breakers) if it is they, or O(endpoints that
-    /// are full or were tried).
+    /// Why nobody can be had, at an instant during this call; `None` if somebody can by now. O(banks), and O(open breakers) if
+    /// it is they, or O(endpoints that are full or were tried).
     pub fn diagnose<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        now: Instant,
+        tried: &[EndpointId],
+    ) -> Option<SelectError> {
+        together(endpoints, || self.reason(endpoints, now, tried))
+    }
+
+    #[inline(never)]
+    fn reason<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         now: Instant,
@@ -141,4 +141,23 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             None => SelectError::AllUnhealthy,
         })
     }
+}
+
+/// What `read` reads of several sets, as it stood together: a few tries, the last one inside the critical section.
+#[inline]
+fn together<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+    read: impl Fn() -> T,
+) -> T {
+    for _ in 0..3 {
+        let epoch = endpoints.epoch();
+        let answer = read();
+        // What was read stood together if the epoch still does, and nothing is half changed.
+        fence(Ordering::Acquire);
+        if !endpoints.is_changing() && endpoints.epoch() == epoch {
+            return answer;
+        }
+    }
+    // In here nothing changes but tokens of probes and what is full, a load each.
+    with_lock(|_| read())
 }

@@ -35,10 +35,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                     self.health.set(slot, endpoint.health as u32);
                     self.write(slot, endpoint);
                     self.members.insert(slot);
+                    // Part of the change: a member that came healthy is never seen without it.
+                    self.begin_ramp(slot, now);
+                    self.settle(slot);
                 });
                 self.builds.note(slot);
-                self.begin_ramp(slot, now);
-                self.settle(slot);
                 Some(Ok(self.handle(slot)))
             });
             if let Some(result) = added {
@@ -64,17 +65,19 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             }
             let was_enabled = self.enabled.contains(slot);
             let weighed = self.places.get(slot) & WEIGHT_AND_SWITCH;
-            self.change(|| self.write(slot, endpoint));
+            self.change(|| {
+                self.write(slot, endpoint);
+                if self.enabled.contains(slot) && !was_enabled {
+                    self.begin_ramp(slot, now);
+                } else {
+                    self.weigh(slot);
+                }
+                self.settle(slot);
+            });
             let weighs_otherwise = self.places.get(slot) & WEIGHT_AND_SWITCH != weighed;
             if weighs_otherwise {
                 self.builds.note(slot);
             }
-            if self.enabled.contains(slot) && !was_enabled {
-                self.begin_ramp(slot, now);
-            } else {
-                self.weigh(slot);
-            }
-            self.settle(slot);
             Ok(weighs_otherwise)
         })
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use trilane::route::{
     AddError, Balancer, BreakerState, Endpoint, EndpointId, Filter, Health, Lease, Metrics, Options, Request,
-    Selector, Tag, Tags,
+    SelectError, Selector, Tag, Tags, Zone,
 };
 use trilane::time::{Duration, Instant};
 use trilane_loom::{Lowest, check, check_with};
@@ -206,5 +206,37 @@ fn a_stripe_has_one_selector_at_a_time_and_loses_no_count() {
         let selected = use_it()() + use_it()() + other.join().unwrap();
         let stats = balancer.stats(id).unwrap();
         assert_eq!((stats.selected, stats.released, stats.in_flight), (selected, selected, 0));
+    });
+}
+
+#[test]
+fn an_endpoint_that_goes_from_one_zone_to_another_is_at_no_time_in_neither() {
+    check_with(1, || {
+        let (one, other) = (Zone::new(1).unwrap(), Zone::new(2).unwrap());
+        let endpoint = Endpoint::new(1).health(Health::Unhealthy).zone(other);
+        let (balancer, id) = balancer(&endpoint);
+        let mut selector: Select = Selector::new(balancer.clone(), 1).unwrap();
+        let class =
+            selector.class(Filter::ANY.prefer(one).unwrap().prefer(other).unwrap().confined()).unwrap();
+        let select = thread::spawn(move || {
+            let error = selector.select(&Request::new(class), NOW).unwrap_err();
+            assert_eq!(error, SelectError::AllUnhealthy, "that is what is the matter all the time");
+        });
+        balancer.update(id, &endpoint.zone(one), NOW).unwrap();
+        select.join().unwrap();
+    });
+}
+
+#[test]
+fn an_endpoint_that_comes_healthy_is_at_no_time_unhealthy() {
+    check_with(1, || {
+        let balancer: Shared = Arc::new(Balancer::new(Lowest::new(), Options::new()));
+        let mut selector: Select = Selector::new(balancer.clone(), 1).unwrap();
+        let select = thread::spawn(move || {
+            let endpoint = selector.select(&Request::ANY, NOW).map(|lease| lease.endpoint());
+            assert!(endpoint.is_ok() || endpoint == Err(SelectError::Empty), "{endpoint:?}");
+        });
+        balancer.add(&Endpoint::new(1), NOW).unwrap();
+        select.join().unwrap();
     });
 }
