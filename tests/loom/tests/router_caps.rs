@@ -1,6 +1,7 @@
 //! Reservations at an endpoint's cap, against each other and against what changes the cap.
 #![cfg(trilane_loom)]
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -63,11 +64,38 @@ fn two_selectors_never_both_have_the_lease_of_an_endpoint_with_room_for_one() {
     });
 }
 
+/// How a selector reaches the balancer, and how often it has done so since its pick. All orders are tried for as long as
+/// that is up to [`TRIED`] times; what it does after that, when the pick wasn't to be had, takes minutes to try.
+#[derive(Clone)]
+struct Reach {
+    balancer: Shared,
+    since_pick: Arc<AtomicU32>,
+}
+
+/// More often than one try at a lease takes.
+const TRIED: u32 = 6;
+/// Not picked yet.
+const BEFORE: u32 = u32::MAX / 2;
+
+impl Deref for Reach {
+    type Target = Balancer<Lowest, 1, 1, 3>;
+
+    fn deref(&self) -> &Self::Target {
+        if self.since_pick.fetch_add(1, Ordering::SeqCst) == TRIED {
+            loom::stop_exploring();
+        }
+        &self.balancer
+    }
+}
+
 /// Two selects, beside an exchange of the endpoint for one with room for one lease.
 fn begun_before_its_endpoint_came(needs: Needs) {
     check_with(1, move || {
         let (balancer, old) = balancer(needs, &Endpoint::new(1));
-        let (mut first, mut second) = (selector(&balancer), selector(&balancer));
+        let since_pick = Arc::new(AtomicU32::new(BEFORE));
+        let reach = Reach { balancer: balancer.clone(), since_pick: since_pick.clone() };
+        let mut first: Selector<Reach, Lowest, 1, 1, 3, 1> = Selector::new(reach, 1).unwrap();
+        let mut second = selector(&balancer);
         let exchange = Arc::new(Mutex::new(None));
         let begun = exchange.clone();
         let shared = balancer.clone();
@@ -78,8 +106,9 @@ fn begun_before_its_endpoint_came(needs: Needs) {
                 shared.add(&Endpoint::new(2).cap(1), NOW).unwrap();
                 select(&mut second)
             }));
+            since_pick.store(0, Ordering::SeqCst);
         });
-        let one = select(&mut first);
+        let one = first.select(&Request::new(Class::ANY), NOW);
         let exchange = exchange.lock().unwrap().take().unwrap();
         let other = exchange.join().unwrap();
         assert!(one.is_err() || other.is_err(), "two leases, a cap of one");
