@@ -1,0 +1,8 @@
+//! One module for each defect that firmware met with executors, together with its whole kind: there it
+//! happens, here it must not.
+//!
+//! F2, virtual time that can't move, is tested where virtual time is: with `trilane-std` and with the board
+//! `host`.
+
+mod bench;
+mod f3_reset;
