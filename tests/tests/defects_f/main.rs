@@ -6,3 +6,4 @@
 
 mod bench;
 mod f3_reset;
+mod f4_clock_back;
