@@ -7,3 +7,4 @@
 mod bench;
 mod f3_reset;
 mod f4_clock_back;
+mod f5_interrupts;
