@@ -8,3 +8,4 @@ mod bench;
 mod f3_reset;
 mod f4_clock_back;
 mod f5_interrupts;
+mod f6_regions_at_once;
