@@ -9,3 +9,4 @@ mod f3_reset;
 mod f4_clock_back;
 mod f5_interrupts;
 mod f6_regions_at_once;
+mod f7_panicking_wakers;
