@@ -10,3 +10,4 @@ mod f4_clock_back;
 mod f5_interrupts;
 mod f6_regions_at_once;
 mod f7_panicking_wakers;
+mod f8_early_alarm;
