@@ -11,3 +11,4 @@ mod f5_interrupts;
 mod f6_regions_at_once;
 mod f7_panicking_wakers;
 mod f8_early_alarm;
+mod f9_waits_for_oneself;
