@@ -20,6 +20,7 @@
 pub mod clock;
 mod parker;
 pub mod simulation;
+pub mod standstill;
 pub mod thread;
 
 // Names the dependency in code, so that its implementation is linked even where the core's code does not call it.
