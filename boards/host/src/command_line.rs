@@ -6,13 +6,21 @@ use std::path::Path;
 use std::process::exit;
 use std::sync::OnceLock;
 
+use trilane_std::standstill::LIVELOCK_AFTER;
+
 /// Status of a program that was started with arguments it does not know.
 const USAGE: i32 = 2;
 
 /// What the command line asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) real_time: bool,
+    /// The passes without a move of the virtual clock that make a livelock.
+    pub(crate) livelock_after: u32,
+}
+
+impl Options {
+    const NONE: Self = Self { real_time: false, livelock_after: LIVELOCK_AFTER };
 }
 
 /// What to do instead of running.
@@ -20,6 +28,8 @@ pub(crate) struct Options {
 enum Stop {
     Help,
     Unknown(OsString),
+    /// The option wants a number, and there is none or something else.
+    NoNumber(&'static str),
 }
 
 /// The options, read once. Ends the program when the command line asks for help or is wrong.
@@ -38,15 +48,23 @@ pub(crate) fn options() -> Options {
                 std::eprint!("error: unknown argument {argument:?}\n\n{}", help(&program));
                 exit(USAGE)
             }
+            Err(Stop::NoNumber(option)) => {
+                std::eprint!("error: {option} wants a number after it\n\n{}", help(&program));
+                exit(USAGE)
+            }
         }
     })
 }
 
-fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, Stop> {
-    let mut options = Options::default();
-    for argument in arguments {
+fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Stop> {
+    let mut options = Options::NONE;
+    while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--real-time") => options.real_time = true,
+            Some("--livelock-after") => {
+                let number = arguments.next().and_then(|number| number.to_str()?.parse().ok());
+                options.livelock_after = number.ok_or(Stop::NoNumber("--livelock-after"))?;
+            }
             Some("--help" | "-h") => return Err(Stop::Help),
             _ => return Err(Stop::Unknown(argument)),
         }
@@ -57,9 +75,12 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, Stop> {
 fn help(program: &OsStr) -> String {
     let name = Path::new(program).file_name().unwrap_or(program).display();
     format!(
-        "usage: {name} [--real-time]\n\n\
-         \x20 --real-time  wait as long as the timers say, instead of jumping from one to the next\n\
-         \x20 --help       print this\n"
+        "usage: {name} [--real-time] [--livelock-after PASSES]\n\n\
+         \x20 --real-time              wait as long as the timers say, instead of jumping\n\
+         \x20                          from one to the next\n\
+         \x20 --livelock-after PASSES  give up when virtual time stands still for so many\n\
+         \x20                          passes of the executors ({LIVELOCK_AFTER})\n\
+         \x20 --help                   print this\n"
     )
 }
 
@@ -73,9 +94,24 @@ mod tests {
 
     #[test]
     fn time_is_virtual_unless_asked_otherwise() {
-        assert_eq!(parsed(&[]), Ok(Options { real_time: false }));
-        assert_eq!(parsed(&["--real-time"]), Ok(Options { real_time: true }));
-        assert_eq!(parsed(&["--real-time", "--real-time"]), Ok(Options { real_time: true }));
+        let real = Options { real_time: true, ..Options::NONE };
+        assert_eq!(parsed(&[]), Ok(Options::NONE));
+        assert_eq!(parsed(&["--real-time"]), Ok(real));
+        assert_eq!(parsed(&["--real-time", "--real-time"]), Ok(real));
+    }
+
+    #[test]
+    fn the_limit_of_passes_is_a_number() {
+        let limited = Options { livelock_after: 70, ..Options::NONE };
+        assert_eq!(parsed(&["--livelock-after", "70"]), Ok(limited));
+        assert_eq!(parsed(&["--livelock-after", "9", "--livelock-after", "70"]), Ok(limited));
+        let both = Options { real_time: true, ..limited };
+        assert_eq!(parsed(&["--livelock-after", "70", "--real-time"]), Ok(both));
+        for wrong in
+            [&["--livelock-after"][..], &["--livelock-after", "--real-time"], &["--livelock-after", "-1"]]
+        {
+            assert_eq!(parsed(wrong), Err(Stop::NoNumber("--livelock-after")));
+        }
     }
 
     #[test]
@@ -90,6 +126,6 @@ mod tests {
         assert_eq!(parsed(&["--help"]), Err(Stop::Help));
         assert_eq!(parsed(&["-h"]), Err(Stop::Help));
         let help = help(OsStr::new("bin/hello"));
-        assert!(help.starts_with("usage: hello [--real-time]\n"), "{help}");
+        assert!(help.starts_with("usage: hello [--real-time] [--livelock-after PASSES]\n"), "{help}");
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | none | virtual time: waits cost nothing, and each run is the same |
 //! | `--real-time` | waits take as long as they say |
+//! | `--livelock-after` *passes* | how long virtual time may stand still before a panic; 1,000,000 passes |
 //! | `--help` | prints these |
 //!
 //! Any other argument ends the program with status 2. The command line is read at the first use of the console, of

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread as Os};
 
-use trilane::exec::{Handler, Platform};
+use trilane::exec::{Handler, Platform, TraceEvent};
 use trilane::time::{Duration, Instant};
+use trilane_std::standstill::Creep;
 use trilane_std::thread::Thread;
 
 use crate::virtual_time::VirtualCore;
@@ -39,6 +40,8 @@ pub(crate) struct Machine {
     real: Thread,
     /// By [`Alarm`] the instant waited for; [`Instant::MAX`] when there is none.
     alarms: Mutex<[Instant; 3]>,
+    /// By [`Alarm`]; for executors only.
+    creeps: [Creep; 2],
     /// The thread in thread mode: the first that sleeps, spins or binds a handler.
     owner: OnceLock<Os>,
     handler: OnceLock<Handler>,
@@ -67,6 +70,7 @@ impl Machine {
             simulation: VirtualCore,
             real: Thread::new(),
             alarms: Mutex::new([Instant::MAX; 3]),
+            creeps: [const { Creep::new() }; 2],
             owner: OnceLock::new(),
             handler: OnceLock::new(),
             pended: AtomicBool::new(false),
@@ -83,6 +87,9 @@ impl Machine {
 
     /// Waits for `at` in place of any other instant of `alarm`.
     pub(crate) fn set_alarm(&self, alarm: Alarm, at: Option<Instant>) {
+        if let Some(creep) = self.creeps.get(alarm as usize) {
+            creep.sets_alarm(at, chosen!(self.now()));
+        }
         let mut alarms = self.alarms();
         alarms[alarm as usize] = at.unwrap_or(Instant::MAX);
         self.aim(&alarms);
@@ -96,9 +103,34 @@ impl Machine {
     /// Sleeps, in thread mode, until the earliest alarm of all, an interrupt or a nudge.
     pub(crate) fn idle(&self, quiet: &dyn Fn() -> bool) {
         self.claim();
+        self.creep(Alarm::Thread);
         self.interrupt();
         chosen!(self.idle(&|| quiet() && !self.is_pended()));
         self.interrupt();
+    }
+
+    /// Lets a moment pass, in virtual time, if the executor waits for no time at all, again and again.
+    /// Returns whether it was time for that.
+    fn creep(&self, alarm: Alarm) -> bool {
+        let creeps = self.creeps[alarm as usize].idles() && !command_line::options().real_time;
+        if creeps {
+            self.simulation.creep();
+        }
+        creeps
+    }
+
+    /// A pass of an executor of this core begins.
+    pub(crate) fn pass_begins(&self, now: Instant) {
+        if !command_line::options().real_time {
+            self.simulation.pass_begins(now);
+        }
+    }
+
+    /// Something has happened in the executor that has this alarm.
+    pub(crate) fn trace(&self, alarm: Alarm, event: TraceEvent) {
+        if !command_line::options().real_time {
+            self.simulation.trace(alarm as u8, event);
+        }
     }
 
     /// Keeps the processor busy for `span`, during which interrupts come at their time.
@@ -161,6 +193,12 @@ impl Machine {
                 // SAFETY: all calls come from here, on the one thread that owns the machine, and `running` keeps a second
                 // from beginning before the first has ended: the runner's context (Executor Invariant 5).
                 unsafe { handler.on_interrupt() }
+            }
+            if self.creep(Alarm::Preemptive) {
+                self.expire();
+                if self.irq_pended.swap(false, SeqCst) {
+                    irq::trigger();
+                }
             }
         }
     }

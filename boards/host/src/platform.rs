@@ -8,10 +8,17 @@ use crate::machine::{Alarm, MACHINE};
 /// The platform of the thread-mode executor.
 ///
 /// In virtual time, which jumps from alarm to alarm, unless the program got `--real-time`
-/// ([`Thread`](trilane_std::thread::Thread)); the first use decides for the whole run. A program in virtual time in which
-/// nothing can happen any more panics, instead of hanging as a chip would.
+/// ([`Thread`](trilane_std::thread::Thread)); the first use decides for the whole run. A program in virtual
+/// time in which nothing can happen any more panics, instead of hanging as a chip would.
 ///
-/// It takes no room, and all `Board`s are the same processor core: one clock, one thread, one executor in thread mode.
+/// So does one that keeps virtual time from moving, for tasks that never wait for it: after a million passes
+/// of all executors at one instant, or as many as `--livelock-after` says, with the names of these tasks. A
+/// task that waits for no time at all, again and again (a loop over `sleep(Duration::ZERO)`), doesn't hold
+/// the clock: after [1,000](trilane_std::standstill::Creep::AFTER) such waits in a row, each further one
+/// takes a microsecond.
+///
+/// It takes no room, and all `Board`s are the same processor core: one clock, one thread, one executor in
+/// thread mode.
 ///
 /// # Examples
 ///
@@ -38,7 +45,7 @@ impl Board {
 
 impl Platform for Board {
     const PENDS: bool = true;
-    /// The begin and the end of each poll are Interrupt Points.
+    /// The begin and the end of each poll are Interrupt Points; a livelock's report names tasks.
     const TRACES: bool = true;
 
     fn now(&self) -> Instant {
@@ -57,7 +64,12 @@ impl Platform for Board {
         MACHINE.idle(quiet);
     }
 
-    fn trace(&self, _event: TraceEvent) {
+    fn pass_begins(&self, now: Instant) {
+        MACHINE.pass_begins(now);
+    }
+
+    fn trace(&self, event: TraceEvent) {
+        MACHINE.trace(Alarm::Thread, event);
         MACHINE.interrupt();
     }
 }
@@ -89,6 +101,8 @@ impl Preemptive {
 
 impl Platform for Preemptive {
     const PENDS: bool = true;
+    /// A livelock's report names tasks.
+    const TRACES: bool = true;
 
     fn now(&self) -> Instant {
         MACHINE.now()
@@ -104,4 +118,12 @@ impl Platform for Preemptive {
 
     /// Never called: the handler returns instead.
     fn idle(&self, _quiet: &dyn Fn() -> bool) {}
+
+    fn pass_begins(&self, now: Instant) {
+        MACHINE.pass_begins(now);
+    }
+
+    fn trace(&self, event: TraceEvent) {
+        MACHINE.trace(Alarm::Preemptive, event);
+    }
 }

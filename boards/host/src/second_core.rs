@@ -3,8 +3,9 @@
 use std::panic::catch_unwind;
 use std::thread;
 
-use trilane::exec::Platform;
+use trilane::exec::{Platform, TraceEvent};
 use trilane::time::Instant;
+use trilane_std::standstill::Creep;
 use trilane_std::thread::Thread;
 
 use crate::command_line;
@@ -16,6 +17,9 @@ const PANICKED: i32 = 101;
 
 static VIRTUAL: VirtualCore<1> = VirtualCore;
 static REAL: Thread = Thread::new();
+static CREEP: Creep = Creep::new();
+/// The executor's number, for the watch over virtual time.
+const NUMBER: u8 = 2;
 
 /// Starts core 1 with `main`: a thread that runs at the same time as core 0's.
 ///
@@ -54,6 +58,8 @@ impl SecondCore {
 
 impl Platform for SecondCore {
     const PENDS: bool = true;
+    /// A livelock's report names tasks.
+    const TRACES: bool = true;
 
     fn now(&self) -> Instant {
         MACHINE.now()
@@ -64,6 +70,7 @@ impl Platform for SecondCore {
             // `REAL` counts from another origin.
             REAL.set_alarm(at.map(|at| REAL.now() + (at - MACHINE.now())));
         } else {
+            CREEP.sets_alarm(at, VIRTUAL.now());
             VIRTUAL.set_alarm(at);
         }
     }
@@ -73,6 +80,25 @@ impl Platform for SecondCore {
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        if command_line::options().real_time { REAL.idle(quiet) } else { VIRTUAL.idle(quiet) }
+        if command_line::options().real_time {
+            REAL.idle(quiet);
+            return;
+        }
+        if CREEP.idles() {
+            VIRTUAL.creep();
+        }
+        VIRTUAL.idle(quiet);
+    }
+
+    fn pass_begins(&self, now: Instant) {
+        if !command_line::options().real_time {
+            VIRTUAL.pass_begins(now);
+        }
+    }
+
+    fn trace(&self, event: TraceEvent) {
+        if !command_line::options().real_time {
+            VIRTUAL.trace(NUMBER, event);
+        }
     }
 }

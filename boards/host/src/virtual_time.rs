@@ -1,21 +1,31 @@
-//! Virtual time for two cores: one clock, which stands still while either of them works and jumps to the next alarm when
-//! both sleep.
+//! Virtual time for two cores: one clock, which stands still while either of them works and jumps to the next
+//! alarm when both sleep.
 //!
 //! A program on one core is the case in which the other is never there.
 //!
 //! **Clock Invariant.** The clock jumps under the lock, when each core that is there is asleep with nothing that has nudged
 //! it since it looked for work. Hence a core that another one wakes does so at the time of the wake, however slow its thread
 //! is.
+//!
+//! A core that waits for no time at all, again and again, [lets a moment
+//! pass](Creep) at last: for the clock that is a sleep, so the invariant holds. A
+//! clock that stands still for too many passes of all executors together is a [livelock](Watch).
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration as Real;
 
-use trilane::exec::Platform;
+use trilane::exec::{Platform, TraceEvent};
 use trilane::time::{Duration, Instant};
+use trilane_std::standstill::{Creep, Watch};
+
+use crate::command_line;
 
 /// For how long threads that are no cores, such as a handler's, may keep everything waiting: then it is a deadlock.
 const PATIENCE: Real = Real::from_secs(5);
+
+/// For how long a core that waits for no time at all waits for the other one to sleep.
+const MOMENT: Real = Real::from_millis(1);
 
 static TIME: VirtualTime = VirtualTime::new();
 
@@ -27,6 +37,29 @@ impl VirtualCore<0> {
     /// Lets the core work for `span`, or until a nudge.
     pub(crate) fn advance(&self, span: Duration) {
         TIME.advance(0, span);
+    }
+}
+
+impl<const CORE: usize> VirtualCore<CORE> {
+    /// Lets a moment pass for a core that waits for no time at all.
+    pub(crate) fn creep(&self) {
+        TIME.creep(CORE);
+    }
+
+    /// A pass of an executor of the core begins.
+    ///
+    /// # Panics
+    ///
+    /// When that is one too many at one instant.
+    pub(crate) fn pass_begins(&self, now: Instant) {
+        if let Some(livelock) = TIME.watch.pass_begins(now, command_line::options().livelock_after) {
+            panic!("{livelock}: --livelock-after PASSES");
+        }
+    }
+
+    /// Something has happened in the executor with this number, of all that there are.
+    pub(crate) fn trace(&self, executor: u8, event: TraceEvent) {
+        TIME.watch.trace(executor, event);
     }
 }
 
@@ -60,6 +93,7 @@ struct VirtualTime {
     state: Mutex<State>,
     changed: Condvar,
     patience: Real,
+    watch: Watch,
 }
 
 struct State {
@@ -90,6 +124,7 @@ impl VirtualTime {
             state: Mutex::new(State { now: Instant::ZERO, cores }),
             changed: Condvar::new(),
             patience: PATIENCE,
+            watch: Watch::new(),
         }
     }
 
@@ -140,6 +175,23 @@ impl VirtualTime {
         self.sleep(state, core, until).cores[core].nudged = false;
     }
 
+    /// Lets `core` sleep for the shortest time, or until a nudge. While the other one works, time stands
+    /// still; then `core` goes on soon, since the other one may be waiting for it without sleeping.
+    fn creep(&self, core: usize) {
+        let mut state = self.state();
+        let until = state.now + Creep::STEP;
+        // It has looked for work; who came after that waits for this moment at most.
+        state.cores[core].nudged = false;
+        state.cores[core].asleep = Some(until);
+        if state.jump() {
+            self.changed.notify_all();
+        }
+        let waits = |state: &mut State| !state.cores[core].nudged && state.now < until;
+        let waited = self.changed.wait_timeout_while(state, MOMENT, waits);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.cores[core].asleep = None;
+    }
+
     fn sleep<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -159,6 +211,8 @@ impl VirtualTime {
                 return state;
             }
             state = if state.is_deadlock() {
+                // Whoever ends this is no task.
+                self.watch.moves();
                 let (state, waited) =
                     self.changed.wait_timeout(state, self.patience).unwrap_or_else(PoisonError::into_inner);
                 assert!(
@@ -329,6 +383,34 @@ mod tests {
         time.advance(0, Duration::from_micros(30));
         assert_eq!(Some(time.now()), at(40));
         second.join().unwrap();
+    }
+
+    #[test]
+    fn a_core_that_waits_for_no_time_moves_the_clock_only_when_the_other_one_sleeps() {
+        static ANSWERED: AtomicBool = AtomicBool::new(false);
+        let (time, second) = two(|time| {
+            // It works, for it waits without sleeping.
+            while !ANSWERED.load(SeqCst) {
+                thread::yield_now();
+            }
+            time.set_alarm(1, at(3));
+            time.idle(1, &|| true);
+            assert_eq!(Some(time.now()), at(3));
+        });
+        for _ in 0..3 {
+            time.creep(0);
+            assert_eq!(Some(time.now()), at(0));
+        }
+        ANSWERED.store(true, SeqCst);
+        let mut seen = 0;
+        while !second.is_finished() {
+            time.creep(0);
+            let now = time.now().as_micros();
+            assert!(now <= seen + 1, "from {seen} to {now}");
+            seen = now;
+        }
+        second.join().unwrap();
+        assert!(seen >= 3);
     }
 
     #[test]

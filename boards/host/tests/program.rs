@@ -9,9 +9,9 @@ use std::process::{Command, Output, Stdio};
 use std::task::Poll;
 use std::time::{Duration as Real, Instant as RealInstant};
 
-use board::{Board, Preemptive};
+use board::{Board, Preemptive, SecondCore};
 use embassy_sync::waitqueue::AtomicWaker;
-use trilane::exec::{Cx, Executor, Platform, TaskPool};
+use trilane::exec::{Attributes, Cx, Executor, Platform, TaskOptions, TaskPool};
 use trilane::time::{Duration, Instant};
 
 board::entry!(start);
@@ -42,6 +42,28 @@ fn start() -> ! {
             board::start_second_core(|| panic!("it broke"));
             Board::new().idle(&|| true);
             board::exit(0)
+        }
+        Ok("waits for nothing") => waits_for_nothing(),
+        Ok("waits for nothing in the interrupt") => waits_for_nothing_in_the_interrupt(),
+        Ok("waits for nothing on both cores") => waits_for_nothing_on_both_cores(),
+        Ok("livelock") => LOW.run(|spawner| {
+            spawner.spawn_local(&LOW_TASKS, |cx| cx.sleep(Duration::from_millis(10))).unwrap();
+            spawner.spawn_local_with(spinner(), &LOW_TASKS, spin_from_3_ms).unwrap();
+        }),
+        Ok("livelock in the interrupt") => LOW.run(|spawner| {
+            spawner.spawn_local(&LOW_TASKS, |cx| cx.sleep(Duration::from_millis(10))).unwrap();
+            HIGH.spawn_with(spinner(), &HIGH_TASKS, spin_from_3_ms).unwrap();
+            Preemptive::start(HIGH.start_in_handler().unwrap());
+        }),
+        Ok("livelock on the second core") => {
+            board::start_second_core(|| {
+                SECOND.run(|spawner| {
+                    spawner.spawn_local_with(spinner(), &SECOND_TASKS, spin_from_3_ms).unwrap();
+                })
+            });
+            LOW.run(|spawner| {
+                spawner.spawn_local(&LOW_TASKS, |cx| cx.sleep(Duration::from_millis(10))).unwrap();
+            })
         }
         Ok("endless") => loop {
             board::println!("more");
@@ -153,6 +175,80 @@ what is woken last runs before the end
   answer
 ";
 
+static SECOND: Executor<SecondCore, 1, 4> = Executor::new(SecondCore::new());
+static SECOND_TASKS: TaskPool<256, 4> = TaskPool::new();
+
+/// Waits for no time at all, again and again.
+async fn wait_for_nothing(cx: Cx) {
+    loop {
+        cx.sleep(Duration::ZERO).await.unwrap();
+    }
+}
+
+/// Says that 10 ms have passed.
+async fn wait_10_ms(cx: Cx) {
+    cx.sleep(Duration::from_millis(10)).await.unwrap();
+    board::println!("{}", cx.now());
+}
+
+fn waits_for_nothing() -> ! {
+    LOW.run(|spawner| {
+        spawner.spawn_local(&LOW_TASKS, wait_for_nothing).unwrap();
+        spawner.spawn_local(&LOW_TASKS, wait_for_nothing).unwrap();
+        spawner
+            .spawn_local(&LOW_TASKS, |cx| async move {
+                wait_10_ms(cx).await;
+                board::exit(0)
+            })
+            .unwrap();
+    })
+}
+
+fn waits_for_nothing_in_the_interrupt() -> ! {
+    board::irq::bind(|| board::println!("an interrupt comes"));
+    board::irq::trigger_after(5_000);
+    HIGH.spawn(&HIGH_TASKS, wait_for_nothing).unwrap();
+    HIGH.spawn(&HIGH_TASKS, |cx| async move {
+        wait_10_ms(cx).await;
+        board::exit(0)
+    })
+    .unwrap();
+    Preemptive::start(HIGH.start_in_handler().unwrap());
+    unreachable!("the interrupt doesn't end")
+}
+
+fn waits_for_nothing_on_both_cores() -> ! {
+    board::start_second_core(|| {
+        SECOND.run(|spawner| {
+            spawner.spawn_local(&SECOND_TASKS, wait_for_nothing).unwrap();
+            spawner.spawn_local(&SECOND_TASKS, wait_10_ms).unwrap();
+        })
+    });
+    LOW.run(|spawner| {
+        spawner.spawn_local(&LOW_TASKS, wait_for_nothing).unwrap();
+        spawner
+            .spawn_local(&LOW_TASKS, |cx| async move {
+                // Longer than the other core, which holds the clock for as long as it works.
+                cx.sleep(Duration::from_millis(10)).await.unwrap();
+                wait_10_ms(cx).await;
+                board::exit(0)
+            })
+            .unwrap();
+    })
+}
+
+fn spinner() -> TaskOptions {
+    static SPINNER: Attributes = Attributes::named("spinner");
+    TaskOptions::new().attributes(&SPINNER)
+}
+
+async fn spin_from_3_ms(cx: Cx) {
+    cx.sleep(Duration::from_millis(3)).await.unwrap();
+    loop {
+        cx.yield_now().await;
+    }
+}
+
 fn checks() -> ! {
     programs_run_in_virtual_time();
     real_time_is_an_option();
@@ -161,6 +257,8 @@ fn checks() -> ! {
     a_panic_has_its_own_status();
     the_interrupt_drives_one_executor();
     interrupts_pre_empt_as_on_a_chip();
+    a_task_that_waits_for_no_time_does_not_hold_the_clock();
+    tasks_that_never_wait_are_a_livelock_that_names_them();
     a_console_that_was_closed_ends_the_program();
     std::process::exit(0)
 }
@@ -230,6 +328,28 @@ fn interrupts_pre_empt_as_on_a_chip() {
         let (output, _) = run("preempt", arguments);
         assert_eq!(String::from_utf8_lossy(&output.stdout), PREEMPTED, "{arguments:?}");
         assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+fn a_task_that_waits_for_no_time_does_not_hold_the_clock() {
+    for (part, wanted) in [
+        ("waits for nothing", "10000 us\n"),
+        ("waits for nothing in the interrupt", "an interrupt comes\n10000 us\n"),
+        ("waits for nothing on both cores", "10000 us\n20000 us\n"),
+    ] {
+        let (output, _) = run(part, &[]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), wanted, "{part}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+fn tasks_that_never_wait_are_a_livelock_that_names_them() {
+    for part in ["livelock", "livelock in the interrupt", "livelock on the second core"] {
+        let (output, _) = run(part, &["--livelock-after", "300"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("livelock in virtual time at 3000 us"), "{part}: {text}");
+        assert!(text.contains("300 passes") && text.contains(": spinner."), "{part}: {text}");
+        assert_eq!(output.status.code(), Some(101), "{part}");
     }
 }
 
