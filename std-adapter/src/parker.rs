@@ -86,7 +86,11 @@ mod tests {
                 parker.sleep(Some(Duration::from_secs(20)));
                 began.elapsed()
             });
-            thread::sleep(Duration::from_millis(100));
+            while !parker.asleep.load(SeqCst) {
+                thread::yield_now();
+            }
+            // Now it looks once more, and parks.
+            thread::sleep(Duration::from_millis(10));
             // The earlier one, whose thread is stopped here.
             parker.nudged.store(true, SeqCst);
             parker.nudge();

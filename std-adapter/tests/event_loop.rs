@@ -67,6 +67,8 @@ type Exec = Executor<Loop, 1, 8>;
 #[derive(Default)]
 struct Inputs {
     sum: AtomicU32,
+    /// How often a task has seen it.
+    looks: AtomicU32,
     reader: Mutex<Option<Waker>>,
 }
 
@@ -83,6 +85,7 @@ async fn read(cx: Cx, inputs: Arc<Inputs>, enough: u32, quit: Sender<Event>) -> 
         })
         .await;
         looks += 1;
+        inputs.looks.store(looks, SeqCst);
         if seen == enough {
             quit.send(Event::Quit).unwrap();
             return Ok(looks);
@@ -101,9 +104,14 @@ fn run<D: FnMut()>(start: impl FnOnce(&'static Exec) -> D) -> (u32, u32) {
     let inputs: Arc<Inputs> = Arc::default();
     let (its, quit) = (inputs.clone(), events.clone());
     let mut task = executor.spawn(pool, move |cx| read(cx, its, (1..=INPUTS).sum(), quit)).unwrap();
+    let seen = inputs.clone();
     let source = thread::spawn(move || {
         for number in 1..=INPUTS {
             events.send(Event::Input(number)).unwrap();
+            // However slow the loop is, the first look is at no more than this.
+            while seen.looks.load(SeqCst) == 0 {
+                thread::yield_now();
+            }
             thread::sleep(std::time::Duration::from_micros(100));
         }
     });

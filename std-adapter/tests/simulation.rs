@@ -1,6 +1,6 @@
 //! The virtual-time platform.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration as Real, Instant as RealInstant};
 
@@ -84,11 +84,19 @@ fn an_alarm_goes_off_once() {
 #[test]
 fn another_thread_can_end_a_standstill() {
     static PLATFORM: Virtual = Virtual::new();
+    static LOOKED: AtomicBool = AtomicBool::new(false);
     let other = thread::spawn(|| {
+        // A pend from before the look is forgotten.
+        while !LOOKED.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
         thread::sleep(Real::from_millis(5));
         PLATFORM.pend();
     });
-    PLATFORM.idle(&|| true);
+    PLATFORM.idle(&|| {
+        LOOKED.store(true, Ordering::Release);
+        true
+    });
     other.join().unwrap();
     assert_eq!(PLATFORM.now(), Instant::ZERO);
 }

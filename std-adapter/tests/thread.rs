@@ -101,11 +101,19 @@ fn a_pend_from_before_the_check_costs_no_round() {
 #[test]
 fn a_pend_from_another_thread_ends_a_sleep_without_alarm() {
     static PLATFORM: Thread = Thread::new();
+    static LOOKED: AtomicBool = AtomicBool::new(false);
     let other = thread::spawn(|| {
+        // A pend from before the look is forgotten.
+        while !LOOKED.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
         thread::sleep(Real::from_millis(5));
         PLATFORM.pend();
     });
-    PLATFORM.idle(&|| true);
+    PLATFORM.idle(&|| {
+        LOOKED.store(true, Ordering::Release);
+        true
+    });
     other.join().unwrap();
 }
 

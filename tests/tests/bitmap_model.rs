@@ -1,6 +1,7 @@
 //! `Bitmap` and `AtomicBitmap` against a sorted set.
 
 use std::collections::BTreeSet;
+use std::sync::Barrier;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -95,7 +96,11 @@ proptest! {
 #[test]
 fn two_threads_never_claim_the_same_bit() {
     let bank = Bank::new(u32::MAX);
-    let claim = || std::iter::from_fn(|| bank.claim()).collect::<Vec<u32>>();
+    let both = Barrier::new(2);
+    let claim = || {
+        both.wait();
+        std::iter::from_fn(|| bank.claim()).collect::<Vec<u32>>()
+    };
     for _ in 0..200 {
         let mut all = std::thread::scope(|scope| {
             let other = scope.spawn(claim);
@@ -112,9 +117,13 @@ fn two_threads_never_claim_the_same_bit() {
 #[test]
 fn a_member_inserted_during_drains_is_drained_once() {
     static MAP: AtomicBitmap<BANKS> = AtomicBitmap::new();
+    static BOTH: Barrier = Barrier::new(2);
     const ROUNDS: u32 = 2_000;
-    let inserted =
-        std::thread::spawn(|| (0..ROUNDS).filter(|round| !MAP.insert((round % 96) as u16)).count());
+    let inserted = std::thread::spawn(|| {
+        BOTH.wait();
+        (0..ROUNDS).filter(|round| !MAP.insert((round % 96) as u16)).count()
+    });
+    BOTH.wait();
     let mut drained = 0;
     while !inserted.is_finished() {
         MAP.drain(|_| drained += 1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc;
+use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use proptest::collection::vec;
@@ -212,10 +212,12 @@ fn exchanges_beside_selects_lose_no_lease() {
         balancer.add(&Endpoint::new(number).weight(5), now).unwrap();
     }
     let (done, mut broken) = (AtomicBool::new(false), false);
+    let all = Barrier::new(3);
     thread::scope(|scope| {
         for seed in 0..2 {
-            let done = &done;
+            let (done, all) = (&done, &all);
             scope.spawn(move || {
+                all.wait();
                 let mut chooser: Chooser<Any> = Selector::new(balancer, seed).unwrap();
                 let mut leases = Vec::new();
                 let mut number = 0;
@@ -228,6 +230,7 @@ fn exchanges_beside_selects_lose_no_lease() {
                 }
             });
         }
+        all.wait();
         for round in 0..3_000u64 {
             balancer.set_kind(Kind::ALL[round as usize * 7 % 11], now);
             if round % 50 == 0

@@ -1,5 +1,6 @@
 //! `PeakEwma` against the formula in floating point, and what must not make an endpoint look fast.
 
+use std::sync::Barrier;
 use std::thread;
 
 use proptest::collection::vec;
@@ -203,10 +204,12 @@ fn a_new_endpoint_in_the_slot_is_unmeasured() {
 fn records_that_race_leave_what_one_of_them_computed() {
     let latency = PeakEwma::<LOG2>::new();
     latency.record(500, 0);
+    let all = Barrier::new(3);
     thread::scope(|scope| {
         for sample in [100, 200, 1_000] {
-            let latency = &latency;
+            let (latency, all) = (&latency, &all);
             scope.spawn(move || {
+                all.wait();
                 for now in 0..100_000 {
                     let average = latency.record(sample, now);
                     assert!((100..=1_000).contains(&average), "{average}");

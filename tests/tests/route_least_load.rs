@@ -1,6 +1,7 @@
 //! `LeastLoad` beside a walk of all endpoints, and what it owes to those that report nothing, or report no more.
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::thread;
 
 use proptest::collection::vec;
@@ -274,10 +275,12 @@ fn no_report_is_missed_however_many_threads_report() {
     let (balancer, ids) = world(LeastLoad::exploring(0), 64, 64);
     let mut chooser = Chooser::new(balancer, 7).unwrap();
     for round in 0..200u32 {
+        let all = Barrier::new(4);
         thread::scope(|scope| {
             for part in 0..3 {
-                let ids = &ids;
+                let (ids, all) = (&ids, &all);
                 scope.spawn(move || {
+                    all.wait();
                     for (at, id) in ids.iter().enumerate().filter(|(at, _)| at % 3 == part) {
                         let random =
                             (at as u32 + 1).wrapping_mul(0x9E37_79B9 ^ round.wrapping_mul(0x85EB_CA6B));
@@ -285,6 +288,7 @@ fn no_report_is_missed_however_many_threads_report() {
                     }
                 });
             }
+            all.wait();
             picks(&mut chooser, 20);
         });
         let least = ids.iter().min_by_key(|id| (balancer.stats(**id).unwrap().score, id.slot())).unwrap();

@@ -1,6 +1,7 @@
 //! `Tried` and `RetryBudget` against a set and a list of events, and the budget under contention.
 
 use std::collections::BTreeSet;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -217,7 +218,11 @@ fn two_threads_withdraw_no_more_than_there_is() {
         for _ in 0..20_000 {
             budget.deposit(Instant::ZERO);
         }
-        let withdraw = || (0..2_000).filter(|_| budget.try_withdraw(Instant::ZERO).is_ok()).count();
+        let both = Barrier::new(2);
+        let withdraw = || {
+            both.wait();
+            (0..2_000).filter(|_| budget.try_withdraw(Instant::ZERO).is_ok()).count()
+        };
         let granted = thread::scope(|scope| {
             let threads = [scope.spawn(withdraw), scope.spawn(withdraw)];
             threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>()
@@ -232,7 +237,9 @@ fn retries_stay_within_the_share_while_the_window_moves_under_three_threads() {
     const REQUESTS: u64 = 60_000;
     let budget = RetryBudget::new(100, 0);
     let clock = AtomicU64::new(0);
+    let all = Barrier::new(3);
     let work = || {
+        all.wait();
         let mut granted = 0;
         for _ in 0..REQUESTS {
             let now = Instant::from_micros(clock.fetch_add(BUCKET / 100, Ordering::Relaxed));

@@ -1,5 +1,6 @@
 //! Selects, verdicts and membership changes on several threads at once: nothing is lost or counted twice.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -18,10 +19,12 @@ fn failing_leases_beside_removals_leave_nobody_ejected_who_is_gone() {
     let balancer = Router::new(RoundRobin, options.open_for(Duration::from_millis(2)));
     let (done, clock) = (AtomicBool::new(false), AtomicU64::new(1));
     let now = || Instant::from_micros(clock.load(Ordering::Relaxed));
+    let all = Barrier::new(3);
     thread::scope(|scope| {
         let workers = [1, 2].map(|seed| {
-            let (balancer, clock) = (&balancer, &clock);
+            let (balancer, clock, all) = (&balancer, &clock, &all);
             scope.spawn(move || {
+                all.wait();
                 let mut selector: Selector<_, _, 2, 4, 2, 1> = Selector::new(balancer, seed).unwrap();
                 let mut random = Random::new(seed);
                 for _ in 0..TURNS {
@@ -36,6 +39,7 @@ fn failing_leases_beside_removals_leave_nobody_ejected_who_is_gone() {
             })
         });
         scope.spawn(|| {
+            all.wait();
             let mut random = Random::new(3);
             for number in 0.. {
                 if done.load(Ordering::Relaxed) {
@@ -74,10 +78,12 @@ fn l9_one_probe_is_out_at_a_time_whoever_selects() {
     let now = Instant::from_secs(1);
     (0..2).for_each(|id| assert!(balancer.add(&Endpoint::new(id), now).is_ok()));
     let out = [AtomicU64::new(0), AtomicU64::new(0)];
+    let both = Barrier::new(2);
     let probes: usize = thread::scope(|scope| {
         let workers = [1, 2].map(|seed| {
-            let (balancer, out) = (&balancer, &out);
+            let (balancer, out, both) = (&balancer, &out, &both);
             scope.spawn(move || {
+                both.wait();
                 let mut selector: Selector<_, _, 2, 4, 2, 1> = Selector::new(balancer, seed).unwrap();
                 let mut probes = 0;
                 for turn in 0..TURNS {

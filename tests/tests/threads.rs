@@ -1,7 +1,7 @@
 //! Everything that other threads may do while a runner runs on its own.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Barrier, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 
@@ -246,22 +246,29 @@ fn keys_changed_from_other_threads_never_lose_a_task() {
     let tasks = bells.each_ref().map(|bell| executor.spawn(pool, |_| bell.forever()).unwrap());
     settle(&mut runner, us(0));
     let over = AtomicBool::new(false);
+    let changes = [const { AtomicU32::new(0) }; 2];
     thread::scope(|scope| {
-        for thread in 0..2u64 {
-            let (tasks, over) = (&tasks, &over);
+        let threads = [0, 1].map(|thread: u64| {
+            let (tasks, over, changes) = (&tasks, &over, &changes[thread as usize]);
             scope.spawn(move || {
                 for step in thread.. {
                     let id = tasks[step as usize % 8].id();
                     let deadline = (step % 3 != 0).then(|| us(1_000 + step * 7 % 50));
                     executor.set_deadline(id, deadline).unwrap();
                     executor.set_priority(id, Priority::new((step % 5) as u8).unwrap()).unwrap();
+                    changes.fetch_add(1, SeqCst);
                     if over.load(SeqCst) {
                         return;
                     }
                 }
-            });
-        }
-        for round in 2..2_000 {
+            })
+        });
+        // The others may begin late, and run seldom.
+        let enough = || changes.iter().all(|changes| changes.load(SeqCst) > 200);
+        let ended = || threads.iter().any(|thread| thread.is_finished());
+        let mut round = 1;
+        while round < 2_000 || !enough() && !ended() {
+            round += 1;
             bells.iter().for_each(Bell::ring);
             assert_eq!(settle(&mut runner, us(0)), 8);
             assert!(bells.iter().all(|bell| bell.polls() == round));
@@ -278,16 +285,21 @@ fn a_dump_from_another_thread_never_mixes_two_tasks() {
     let executor = runner.executor();
     let small: &TaskPool<64, 1> = leak(TaskPool::new());
     let over = AtomicBool::new(false);
+    let seen = AtomicU32::new(0);
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let watcher = scope.spawn(|| {
             while !over.load(SeqCst) {
                 for task in executor.tasks() {
+                    seen.fetch_add(1, SeqCst);
                     let name = if task.id.generation() % 2 == 0 { "even" } else { "odd" };
                     assert_eq!(task.name, name, "{:?}", task.id);
                 }
             }
         });
-        for _ in 0..60_000 {
+        // The other thread may begin late, and run seldom.
+        let mut rounds = 0;
+        while rounds < 60_000 || seen.load(SeqCst) < 100 && !watcher.is_finished() {
+            rounds += 1;
             let even = executor
                 .spawn_with(
                     TaskOptions::new().attributes(const { &Attributes::named("even") }),
@@ -315,7 +327,9 @@ fn a_dump_from_another_thread_never_mixes_two_tasks() {
 #[test]
 fn two_executors_share_a_pool() {
     let shared: &TaskPool<128, 3> = leak(TaskPool::new());
+    let both = Barrier::new(2);
     let run = |offset: u32| {
+        both.wait();
         let mut runner = manual::<1, 4>();
         let mut sum = 0;
         for number in 0..3_000 {

@@ -2,6 +2,7 @@
 //! keeps them, and adding again is an error that changes nothing.
 
 use std::collections::HashMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -148,11 +149,12 @@ fn d17_a_change_beside_selects_is_never_seen_half_done() {
     let routes = Routes::new(LeastLatency::new(), Options::new(), [changes[0]]);
     let (balancer, id) = (routes.balancer, routes.ids[0]);
     let filter = Filter::ANY.tags(asked).tier(Tier::of::<1>()).prefer(Zone::of::<2>()).unwrap().confined();
-    let done = AtomicBool::new(false);
+    let (done, all) = (AtomicBool::new(false), Barrier::new(3));
     thread::scope(|scope| {
         for seed in 0..2 {
-            let done = &done;
+            let (done, all) = (&done, &all);
             scope.spawn(move || {
+                all.wait();
                 let mut selector = chooser(balancer, seed);
                 let class = selector.class(filter).unwrap();
                 while !done.load(Ordering::Relaxed) {
@@ -162,6 +164,7 @@ fn d17_a_change_beside_selects_is_never_seen_half_done() {
             });
         }
         let updater = scope.spawn(|| {
+            all.wait();
             for change in changes.iter().cycle().take(50_000) {
                 balancer.update(id, change, NOW).unwrap();
             }

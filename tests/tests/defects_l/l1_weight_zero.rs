@@ -1,6 +1,7 @@
 //! L1 (pingora #1006): an endpoint of weight 0 made the updater panic, and with it all later updates were lost. Here weight
 //! 0 drains: the endpoint gets nothing new, keeps what it has, and may have its weight again.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -77,10 +78,12 @@ fn beside_selects<S: Strategy<1, 16, 4> + Sync + 'static>(name: &str, strategy: 
     let balancer: &Balancer<S, 1, 16, 4> = routes.balancer;
     let done = AtomicBool::new(false);
     let ids = &routes.ids;
+    let all = Barrier::new(3);
     thread::scope(|scope| {
         for seed in 0..2 {
-            let (balancer, done) = (routes.balancer, &done);
+            let (balancer, done, all) = (routes.balancer, &done, &all);
             scope.spawn(move || {
+                all.wait();
                 let mut selector = chooser(balancer, seed);
                 while !done.load(Ordering::Relaxed) {
                     match selector.select(&Request::ANY.key(RoutingKey::from_id(seed)), NOW) {
@@ -91,6 +94,7 @@ fn beside_selects<S: Strategy<1, 16, 4> + Sync + 'static>(name: &str, strategy: 
             });
         }
         let updater = scope.spawn(|| {
+            all.wait();
             let mut random = Random::new(1);
             for _ in 0..1_000 {
                 let at = random.below(3);

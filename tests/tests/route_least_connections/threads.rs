@@ -1,5 +1,6 @@
 //! Two threads that select and end beside changes of weight, health and membership.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
 
@@ -58,13 +59,17 @@ where
     let ids: Vec<_> = slots.clone().map(|slot| balancer.add(&endpoint(slot, 1), NOW).unwrap()).collect();
     assert!(ids.iter().zip(slots).all(|(id, slot)| id.slot() == slot));
     let counted: Out = [const { AtomicU32::new(0) }; 64];
-    let done = AtomicBool::new(false);
+    let (done, all) = (AtomicBool::new(false), Barrier::new(3));
     let held: Vec<_> = thread::scope(|scope| {
         let workers = [1, 2].map(|seed| {
-            let (selector, counted) = (select(balancer, seed), &counted);
-            scope.spawn(move || work(selector, seed, counted))
+            let (selector, counted, all) = (select(balancer, seed), &counted, &all);
+            scope.spawn(move || {
+                all.wait();
+                work(selector, seed, counted)
+            })
         });
         let changes = scope.spawn(|| {
+            all.wait();
             let mut random = Random::new(9);
             while !done.load(SeqCst) {
                 let id = ids[random.below(ids.len() as u32) as usize];

@@ -5,6 +5,7 @@
 //!
 //! What comes in the middle of a select on the same core, as from an interrupt, is in `route_interrupts.rs`.
 
+use std::sync::Barrier;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
@@ -57,12 +58,19 @@ where
     let mut random = Random::new(7);
     let anchor = storm.add(storm.anchor(&mut random), true).unwrap();
     assert_eq!(anchor.slot(), 0);
+    let all = Barrier::new(3);
     thread::scope(|scope| {
         let workers = [0, 1].map(|worker| {
-            let storm = &storm;
-            scope.spawn(move || allocations(|| storm.work(worker, selects / 2)))
+            let (storm, all) = (&storm, &all);
+            scope.spawn(move || {
+                all.wait();
+                allocations(|| storm.work(worker, selects / 2))
+            })
         });
-        let changes = scope.spawn(|| allocations(|| storm.change_members(&mut random, &exchange)));
+        let changes = scope.spawn(|| {
+            all.wait();
+            allocations(|| storm.change_members(&mut random, &exchange))
+        });
         let allocated = workers.map(thread::ScopedJoinHandle::join);
         storm.over.store(true, SeqCst);
         for allocated in allocated.into_iter().chain([changes.join()]) {

@@ -1,6 +1,7 @@
 //! Readers on threads of their own beside a builder that never rests.
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -30,9 +31,11 @@ fn answers_are_of_a_whole_table(table: &(impl HashTable + Sync), alone: &dyn Has
         })
         .collect();
     build(table, &thirds[0]);
+    let all = Barrier::new(3);
     thread::scope(|scope| {
         let readers = [0, 1].map(|_| {
             scope.spawn(|| {
+                all.wait();
                 let (mut found, mut missed) = (0u32, 0u32);
                 while found < 200_000 {
                     for hash in &probes {
@@ -48,6 +51,7 @@ fn answers_are_of_a_whole_table(table: &(impl HashTable + Sync), alone: &dyn Has
                 (found, missed)
             })
         });
+        all.wait();
         for turn in (1..).take_while(|_| readers.iter().any(|reader| !reader.is_finished())) {
             let of = in_slot(&thirds[turn % 3]);
             table.begin(32);
