@@ -5,10 +5,12 @@
 //! `host`.
 
 mod bench;
+mod f10_alarm_due;
 mod f3_reset;
 mod f4_clock_back;
 mod f5_interrupts;
 mod f6_regions_at_once;
 mod f7_panicking_wakers;
 mod f8_early_alarm;
+mod f9_inside;
 mod f9_waits_for_oneself;
