@@ -1,0 +1,103 @@
+//! The rules of the house that a machine can check: which file of the core may use which, and that no files use each other in
+//! a circle.
+//!
+//! `cargo test -p trilane-tests --test house -- --nocapture` prints how large the scheduler is, and the shortest circle.
+
+mod graph;
+mod imports;
+mod source;
+
+use std::fs;
+use std::path::Path;
+
+use graph::{Crate, Graph};
+
+/// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` stands for the files
+/// that are in none of its folders, which are on top.
+const LAYERS: [&str; 14] = [
+    "sync/",
+    "time.rs",
+    "bits/",
+    "bitmap.rs",
+    "arena.rs",
+    "sched/",
+    "exec/task/",
+    "exec/memory/",
+    "exec/life/",
+    "exec/cancel/",
+    "exec/region/",
+    "exec/run/",
+    "exec/report/",
+    "exec/",
+];
+
+/// How many files may use each other in a circle: 1 is none.
+const LARGEST_CIRCLE_ALLOWED: usize = 23;
+
+fn core() -> Crate {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src");
+    Crate::load(&|name| fs::read_to_string(folder.join(name)).ok())
+}
+
+/// The layer of the core's `file`, if it is in one.
+fn layer(file: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| file.starts_with(layer))
+}
+
+fn is_of_the_scheduler(file: &str) -> bool {
+    file.starts_with("exec/") || file.starts_with("sched/")
+}
+
+fn layered(graph: &Graph) -> Graph {
+    graph.of(|file| layer(file).is_some())
+}
+
+#[test]
+fn layers_use_those_below_them_alone() {
+    let graph = core().graph();
+    let wrong: Vec<String> = graph
+        .arrows()
+        .filter_map(|(file, used)| match (layer(file)?, layer(used)) {
+            (own, Some(other)) if other <= own => None,
+            (own, Some(other)) => {
+                Some(format!("{file} uses {used}: {} is above {}", LAYERS[other], LAYERS[own]))
+            }
+            (own, None) => Some(format!("{file} uses {used}: it is in no layer, {file} in {}", LAYERS[own])),
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_folder_of_the_executor_is_a_layer() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/exec");
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
+        let name = format!("exec/{}/", entry.file_name().display());
+        assert!(LAYERS.contains(&name.as_str()), "{name} is no layer: give it its place in LAYERS");
+    }
+}
+
+#[test]
+fn files_use_each_other_in_no_circle() {
+    let core = core();
+    let graph = layered(&core.graph());
+    let (largest, shortest) = (graph.largest_circle(), graph.shortest_circle());
+    let shortest = shortest.iter().chain(shortest.first()).copied().collect::<Vec<_>>().join(" -> ");
+    let size = core.size(is_of_the_scheduler);
+    println!(
+        "exec and sched: {} files, {} lines of code, {} unsafe functions, {} unsafe blocks; the largest circle has {} files, the \
+         shortest is {}",
+        size.files,
+        size.lines,
+        size.unsafe_functions,
+        size.unsafe_blocks,
+        largest.len(),
+        if shortest.is_empty() { "none" } else { &shortest },
+    );
+    assert!(
+        largest.len() <= LARGEST_CIRCLE_ALLOWED,
+        "{} files use each other in a circle, allowed are {LARGEST_CIRCLE_ALLOWED}: {}\nthe shortest circle: {shortest}",
+        largest.len(),
+        largest.join(", "),
+    );
+}
