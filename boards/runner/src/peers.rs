@@ -1,4 +1,5 @@
-//! `bench --on host`: the router beside other load balancers, in time, allocations and instructions.
+//! `bench --on host`: the router beside other load balancers, and two executors beside each other, in time, allocations and
+//! instructions.
 //!
 //! The package `tests/peers` measures time and allocations, all sides in one process, and prints a row a line (see
 //! [`rows`]). Run again under callgrind, it counts instructions ([`callgrind`]). [`table`] puts both together.

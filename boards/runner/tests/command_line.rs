@@ -240,7 +240,7 @@ fn the_hosts_benches_stand_beside_peers() {
     let output = board(&workspace, &["bench", "--on", "host", "--no-callgrind"]);
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(text.starts_with("host: the router beside others, each operation\n  []\n"), "{text}");
+    assert!(text.starts_with("host: beside others, each operation\n  []\n"), "{text}");
     assert!(text.contains("other    40.0         0.00                0.250\n"), "{text}");
     assert!(text.ends_with("  fast  rr 16  20  10.0  40.0  other  1 of 1\n"), "{text}");
 

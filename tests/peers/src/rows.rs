@@ -1,6 +1,7 @@
 //! Which operations are measured, of which strategies, in which worlds; and what they should take.
 
 use crate::contender::Strategy;
+use crate::executors;
 use crate::measure::Op;
 use crate::world::World;
 
@@ -76,12 +77,21 @@ pub fn stages() -> Vec<Stage> {
     stages
 }
 
+/// The most that an operation should take.
+#[derive(Clone, Copy, Debug)]
+pub enum Limit {
+    /// Nanoseconds.
+    Nanos(u32),
+    /// Times as long as the fastest other in its row.
+    Times(f64),
+}
+
 /// What some rows should take.
 pub struct Goal {
     /// In words.
     pub what: &'static str,
-    /// At most so many nanoseconds.
-    pub nanos: u32,
+    /// The most that they should take.
+    pub at_most: Limit,
     /// The rows' names.
     pub rows: Vec<String>,
 }
@@ -95,7 +105,8 @@ pub fn goals() -> Vec<Goal> {
         let pairs = ends.iter().flat_map(|end| strategies.iter().map(move |strategy| (strategy.name(), end)));
         pairs.map(|(strategy, end)| format!("{strategy}-{end}")).collect()
     };
-    let goal = |what, nanos, rows| Goal { what, nanos, rows };
+    let goal = |what, nanos, rows| Goal { what, at_most: Limit::Nanos(nanos), rows };
+    let executors = |what, end| Goal { what, at_most: Limit::Times(1.1), rows: executors::names(end) };
     let selects = ["select", "filtered-select"];
     vec![
         goal("select: round robin, random, weighted, power of two, Maglev", 20, rows(&CONSTANT, &selects)),
@@ -117,6 +128,8 @@ pub fn goals() -> Vec<Goal> {
         ),
         goal("two threads, no caps", 30, rows(&Strategy::ALL, &["filtered-lease-2t"])),
         goal("two threads, exact caps", 80, rows(&Strategy::ALL, &["filtered-caps-lease-2t"])),
+        executors("two executors on two threads, each beside one alone: 1.1 times", "2t"),
+        executors("two executors side by side in memory, beside far apart: 1.1 times", "beside"),
     ]
 }
 
@@ -134,6 +147,7 @@ mod tests {
                 rows.push(row);
             }
         }
+        rows.extend(["2t", "beside"].iter().flat_map(|end| executors::names(end)).map(|row| (row, 2)));
         for row in goals().into_iter().flat_map(|goal| goal.rows) {
             assert!(rows.iter().any(|(name, _)| *name == row), "there is no row {row}");
         }

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::OWN;
 use crate::contenders;
+use crate::executors;
 use crate::measure::{self, Op, Sample, median};
-use crate::rows::{self, Stage};
+use crate::rows::{self, Limit, Stage};
 use crate::side::Side;
 use crate::world::World;
 
 /// How often each side is measured in turn.
 const ROUNDS: usize = 75;
 /// How long one of these takes: less than other programs are kept waiting, so that most of them are not interrupted.
-const TARGET: Duration = Duration::from_micros(800);
+pub const TARGET: Duration = Duration::from_micros(800);
 /// A side that takes longer is measured less often, so as not to take more than this in all; but [`SLOW_ROUNDS`] times.
 const PATIENCE: Duration = Duration::from_millis(150);
 const SLOW_ROUNDS: usize = 3;
@@ -53,7 +54,18 @@ impl Plan {
         Ok(plan)
     }
 
-    fn wants(&self, row: &str) -> bool {
+    /// Whether each row is only to run.
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// How many operations the command line asks for.
+    pub fn iterations(&self) -> Option<u64> {
+        self.iterations
+    }
+
+    /// Whether the row of this name is asked for.
+    pub fn wants(&self, row: &str) -> bool {
         self.op.as_deref().is_none_or(|op| op == row)
     }
 
@@ -63,10 +75,21 @@ impl Plan {
     }
 }
 
-/// What one side took for one row.
-struct Figures {
+/// What one side took for one row, each operation.
+pub struct Figures {
     nanos: f64,
     allocations: f64,
+}
+
+impl Figures {
+    /// The median of the samples' times, and the mean of their allocations.
+    pub fn of(samples: impl IntoIterator<Item = Sample>) -> Self {
+        let samples: Vec<Sample> = samples.into_iter().collect();
+        let operations: u64 = samples.iter().map(|sample| sample.operations).sum();
+        let allocations: f64 = samples.iter().map(|sample| sample.allocations).sum();
+        let mut nanos: Vec<f64> = samples.iter().map(Sample::nanos_each).collect();
+        Self { nanos: median(&mut nanos), allocations: allocations / operations as f64 }
+    }
 }
 
 /// Runs all rows and prints them.
@@ -75,7 +98,7 @@ pub fn run(plan: &Plan) -> ExitCode {
     let stages = rows::stages();
     let wanted = |stage: &Stage| stage.ops.iter().any(|&op| plan.wants(&stage.row(op)));
     let count = stages.iter().filter(|stage| wanted(stage)).count();
-    if count == 0 {
+    if count == 0 && !executors::is_wanted(plan) {
         eprintln!("there is no such row");
         return ExitCode::from(2);
     }
@@ -95,7 +118,9 @@ pub fn run(plan: &Plan) -> ExitCode {
             }
             let figures = measure(plan, op, &mut sides);
             for (side, figures) in sides.iter().zip(figures) {
-                print_row(stage, op, side.as_ref(), &figures);
+                let notes = side.footnotes(op);
+                let notes: Vec<&str> = notes.iter().map(|note| note.text()).collect();
+                print_row(&stage.row(op), stage.n, side.name(), &figures, &notes);
                 if side.name() == OWN && figures.allocations > 0.0 {
                     allocating.push(format!("{} with {} endpoints", stage.row(op), stage.n));
                 }
@@ -105,7 +130,14 @@ pub fn run(plan: &Plan) -> ExitCode {
     if std::io::stderr().is_terminal() {
         eprint!("\r        \r");
     }
+    // What threads do at a time is no matter of instructions.
     if !plan.callgrind {
+        executors::run(plan, |row, who, figures, notes| {
+            print_row(row, 2, who, figures, notes);
+            if who == OWN && figures.allocations > 0.0 {
+                allocating.push(row.to_owned());
+            }
+        });
         print_goals(plan);
     }
     if allocating.is_empty() {
@@ -150,13 +182,7 @@ fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures
             samples[index].push(side.run(op, operations[index]));
         }
     }
-    let figures = |samples: Vec<Sample>| {
-        let operations: u64 = samples.iter().map(|sample| sample.operations).sum();
-        let allocations: f64 = samples.iter().map(|sample| sample.allocations).sum();
-        let mut nanos: Vec<f64> = samples.iter().map(Sample::nanos_each).collect();
-        Figures { nanos: median(&mut nanos), allocations: allocations / operations as f64 }
-    };
-    samples.into_iter().map(figures).collect()
+    samples.into_iter().map(Figures::of).collect()
 }
 
 /// How long the operations take. The least of three times: another program that comes in between says nothing of them.
@@ -202,11 +228,10 @@ fn about() {
     }
 }
 
-fn print_row(stage: &Stage, op: Op, side: &dyn Side, figures: &Figures) {
-    let notes: Vec<String> =
-        side.footnotes(op).into_iter().map(|note| format!("{:?}", note.text())).collect();
+fn print_row(row: &str, n: usize, who: &str, figures: &Figures, notes: &[&str]) {
+    let notes: Vec<String> = notes.iter().map(|note| format!("{note:?}")).collect();
     let Figures { nanos, allocations } = figures;
-    let mut line = format!(r#"{{"op":"{}","n":{},"who":"{}""#, stage.row(op), stage.n, side.name());
+    let mut line = format!(r#"{{"op":"{row}","n":{n},"who":"{who}""#);
     let _ =
         write!(line, r#","ns":{nanos:.2},"allocations":{allocations:.3},"notes":[{}]}}"#, notes.join(","));
     println!("{line}");
@@ -217,7 +242,11 @@ fn print_goals(plan: &Plan) {
         let rows: Vec<String> =
             goal.rows.iter().filter(|row| plan.wants(row)).map(|row| format!("{row:?}")).collect();
         if !rows.is_empty() {
-            println!(r#"{{"goal":"{}","ns":{},"ops":[{}]}}"#, goal.what, goal.nanos, rows.join(","));
+            let (unit, most) = match goal.at_most {
+                Limit::Nanos(nanos) => ("ns", f64::from(nanos)),
+                Limit::Times(times) => ("times", times),
+            };
+            println!(r#"{{"goal":"{}","{unit}":{most},"ops":[{}]}}"#, goal.what, rows.join(","));
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A row is `{"op":"rr-select","n":16,"who":"trilane","ns":7.2,"allocations":0.0,"notes":[]}`: an operation over `n` endpoints,
 //! nanoseconds and allocations each, and what is different from what the operation says. A goal is
-//! `{"goal":"select","ns":20,"ops":["rr-select"]}`. Lines that don't begin with `{` are for the reader.
+//! `{"goal":"select","ns":20,"ops":["rr-select"]}`, or in multiples of what the fastest other takes
+//! `{"goal":"two threads","times":1.1,"ops":["yield-2t"]}`. Lines that don't begin with `{` are for the reader.
 
 use serde::Deserialize;
 
@@ -43,14 +44,24 @@ pub struct Row {
     pub instructions: Option<f64>,
 }
 
+/// The most that an operation should take.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// Nanoseconds.
+    Ns(f64),
+    /// Times as long as the fastest other takes.
+    Times(f64),
+}
+
 /// What some operations should take at most, at any number of endpoints, without an allocation.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
 pub struct Goal {
     /// In words.
     pub goal: String,
-    /// Nanoseconds.
-    pub ns: f64,
+    /// What they should take at most.
+    #[serde(flatten)]
+    pub at_most: Limit,
     /// The operations.
     pub ops: Vec<String>,
 }
@@ -130,13 +141,15 @@ pub(super) mod tests {
         {\"op\":\"rr-select\",\"n\":16,\"who\":\"walk\",\"ns\":40.0,\"allocations\":4.0,\"notes\":[\"slow\",\"no tags\"]}\n\
         {\"op\":\"rr-health\",\"n\":1000,\"who\":\"trilane\",\"ns\":12.5,\"allocations\":0.0,\"notes\":[]}\n\
         {\"goal\":\"select\",\"ns\":20,\"ops\":[\"rr-select\"]}\n\
-        {\"goal\":\"health\",\"ns\":10,\"ops\":[\"rr-health\"]}\n";
+        {\"goal\":\"health\",\"ns\":10,\"ops\":[\"rr-health\"]}\n\
+        {\"goal\":\"beside\",\"times\":1.1,\"ops\":[\"rr-select\"]}\n";
 
     #[test]
     fn rows_stand_beside_trilanes_by_operation() {
         let measured = parse(OUTPUT).expect("is right");
         assert_eq!(measured.remarks, ["Two tags."]);
-        assert_eq!(measured.goals.len(), 2);
+        assert_eq!(measured.goals.len(), 3);
+        assert_eq!(measured.goals[2].at_most, Limit::Times(1.1));
         let rows = beside(&measured.rows).expect("fits");
         let peers: Vec<Vec<&str>> =
             rows.iter().map(|row| row.peers.iter().map(|peer| peer.who.as_str()).collect()).collect();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::rows::{Beside, Goal, Row};
+use super::rows::{Beside, Goal, Limit, Row};
 use crate::table;
 
 /// How far a goal is reached.
@@ -10,8 +10,10 @@ use crate::table;
 pub struct Reached<'a> {
     /// The goal.
     pub goal: &'a Goal,
-    /// Trilane's slowest row that it is about.
+    /// Trilane's row that is closest to the limit, or furthest above it.
     pub own: &'a Row,
+    /// The limit there, in nanoseconds.
+    pub at_most: f64,
     /// The fastest peer's at the same.
     pub peer: Option<&'a Row>,
     /// How many rows it is about.
@@ -22,11 +24,18 @@ pub struct Reached<'a> {
 
 /// Holds the rows against the goal. None if it is about none of them.
 pub fn reached<'a>(goal: &'a Goal, rows: &[Beside<'a>]) -> Option<Reached<'a>> {
-    let its: Vec<&Beside> = rows.iter().filter(|row| goal.ops.contains(&row.own.op)).collect();
-    let slowest = its.iter().max_by(|a, b| a.own.ns.total_cmp(&b.own.ns))?;
-    let met = its.iter().filter(|row| row.own.ns <= goal.ns && row.own.allocations == 0.0).count();
-    let peer = slowest.peers.iter().copied().min_by(|a, b| a.ns.total_cmp(&b.ns));
-    Some(Reached { goal, own: slowest.own, peer, rows: its.len(), met })
+    let fastest = |row: &Beside<'a>| row.peers.iter().copied().min_by(|a, b| a.ns.total_cmp(&b.ns));
+    let at_most = |row: &Beside<'a>| match goal.at_most {
+        Limit::Ns(ns) => Some(ns),
+        Limit::Times(times) => Some(times * fastest(row)?.ns),
+    };
+    let its = rows.iter().filter(|row| goal.ops.contains(&row.own.op));
+    let its: Vec<(&Beside, f64)> = its.filter_map(|row| Some((row, at_most(row)?))).collect();
+    let share = |(row, at_most): &(&Beside, f64)| row.own.ns / at_most;
+    let &(worst, at_most) = its.iter().max_by(|a, b| share(a).total_cmp(&share(b)))?;
+    let met =
+        its.iter().filter(|(row, at_most)| row.own.ns <= *at_most && row.own.allocations == 0.0).count();
+    Some(Reached { goal, own: worst.own, at_most, peer: fastest(worst), rows: its.len(), met })
 }
 
 /// The footnotes, numbered as they come.
@@ -50,7 +59,7 @@ impl<'a> Notes<'a> {
 
 /// All for a reader: the remarks, the rows, the footnotes, the goals.
 pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Reached<'_>]) -> String {
-    let mut text = format!("{board}: the router beside others, each operation\n");
+    let mut text = format!("{board}: beside others, each operation\n");
     remarks.iter().for_each(|remark| text += &format!("  {remark}\n"));
     let mut notes = Notes::default();
     let head = ["op", "n", "who", "ns", "allocations", "instructions", "ratio", ""];
@@ -63,12 +72,12 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
         }
     }
     let mut goal_lines = vec![["goal", "at", "ns", "ours", "peer", "who", "met"].map(String::from).to_vec()];
-    for Reached { goal, own, peer, rows, met } in goals {
+    for Reached { goal, own, at_most, peer, rows, met } in goals {
         let who = peer.map(|peer| format!("{}{}", peer.who, notes.marks(peer)));
         goal_lines.push(vec![
             goal.goal.clone(),
             format!("{} {}", own.op, own.n),
-            format!("{:.0}", goal.ns),
+            format!("{at_most:.0}"),
             format!("{:.1}", own.ns),
             peer.map(|peer| format!("{:.1}", peer.ns)).unwrap_or_default(),
             who.unwrap_or_default(),
@@ -81,7 +90,7 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
         text += &format!("  [{number}] {note}\n");
     }
     if !goals.is_empty() {
-        text += "goals: at most so many ns and no allocation; trilane's slowest row, the fastest peer at the same, how many rows meet it\n";
+        text += "goals: at most so many ns and no allocation; trilane's row closest to it or furthest above, the fastest peer at the same, how many rows meet it\n";
         text += &table::render(&goal_lines, 2);
     }
     text
@@ -156,11 +165,11 @@ pub fn goal_to_json(board: &str, reached: &Reached<'_>) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         peer_ns: Option<f64>,
     }
-    let Reached { goal, own, peer, rows, met } = reached;
+    let Reached { goal, own, at_most, peer, rows, met } = reached;
     let object = Object {
         board,
         goal: &goal.goal,
-        at_most_ns: goal.ns,
+        at_most_ns: *at_most,
         op: &own.op,
         n: own.n,
         ns: own.ns,
@@ -194,7 +203,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "host: the router beside others, each operation",
+                "host: beside others, each operation",
                 "  Two tags.",
                 "  op         n     who         ns  allocations  instructions  ratio",
                 "  rr-select  16    trilane   10.0         0.00          61.0",
@@ -204,10 +213,11 @@ mod tests {
                 "  ns = median; ratio = trilane's ns / ns",
                 "  [1] no tags",
                 "  [2] slow",
-                "goals: at most so many ns and no allocation; trilane's slowest row, the fastest peer at the same, how many rows meet it",
+                "goals: at most so many ns and no allocation; trilane's row closest to it or furthest above, the fastest peer at the same, how many rows meet it",
                 "  goal    at              ns  ours  peer         who     met",
                 "  select  rr-select 16    20  10.0  40.0  walk[2][1]  1 of 1",
                 "  health  rr-health 1000  10  12.5                    0 of 1",
+                "  beside  rr-select 16    44  10.0  40.0  walk[2][1]  1 of 1",
             ]
         );
     }
@@ -218,8 +228,10 @@ mod tests {
         measured.rows[0].allocations = 0.1;
         let rows = beside(&measured.rows).expect("fits");
         assert_eq!(reached(&measured.goals[0], &rows).expect("has rows").met, 0);
-        let other = Goal { goal: "other".into(), ns: 1.0, ops: vec!["ring-select".into()] };
+        let other = Goal { goal: "other".into(), at_most: Limit::Ns(1.0), ops: vec!["ring-select".into()] };
         assert_eq!(reached(&other, &rows), None);
+        let alone = Goal { goal: "alone".into(), at_most: Limit::Times(1.1), ops: vec!["rr-health".into()] };
+        assert_eq!(reached(&alone, &rows), None);
     }
 
     #[test]
