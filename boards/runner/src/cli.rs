@@ -9,7 +9,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    Error, Result, bench, build,
+    Error, Result, bench, build, checks,
     emulate::Run,
     flash,
     gate::Gate,
@@ -47,7 +47,8 @@ pub struct Cli {
 enum Command {
     /// Install what is missing for all boards, or for one
     ///
-    /// Tries `rustup target add` first, then Debian's packages. The other commands do this by themselves.
+    /// Tries `rustup target add` first, then Debian's packages. For all boards, it also sees to the nightly tool-chain that
+    /// `miri` and `sanitize` take. The other commands do this by themselves.
     #[command(
         after_help = "Examples:\n  cargo board setup\n  cargo board setup --on mps2-an385\n  cargo board setup --no-install"
     )]
@@ -123,7 +124,7 @@ enum Command {
     /// Count instructions per operation, beside a peer's
     ///
     /// On the host, which is measured only when it is named, these are the router's benches, beside other load balancers:
-    /// time, allocations and instructions, in some minutes.
+    /// time, allocations and instructions, in some minutes; and what two executors on two threads cost each other.
     #[command(
         after_help = "Examples:\n  cargo board bench\n  cargo board bench --json\n  cargo board bench --check    (fails if a cost \
                             rose by more than 2 %)\n  cargo board bench --on host"
@@ -168,6 +169,29 @@ enum Command {
         #[arg(long, value_name = "BOARD")]
         on: Option<String>,
     },
+    /// Run tests under Miri, which finds undefined behaviour
+    ///
+    /// Takes rustup's nightly tool-chain with Miri.
+    #[command(
+        after_help = "Examples:\n  cargo board miri            (the tests that are done in some minutes)\n  cargo board miri --all      \
+                            (some hours)\n  cargo board miri sleeping   (a file in tests/tests)"
+    )]
+    Miri {
+        /// Tests in tests/tests, without `.rs` [default: those that are done in some minutes]
+        tests: Vec<String>,
+        /// The slow ones too
+        #[arg(long, conflicts_with = "tests")]
+        all: bool,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Run the tests that have threads under ThreadSanitizer, which finds data races
+    ///
+    /// Takes rustup's nightly tool-chain with the standard library's source.
+    Sanitize {
+        #[command(flatten)]
+        limit: Limit,
+    },
     /// Build the core for every target it promises to support
     ///
     /// The targets are listed in core/Cargo.toml, at `[package.metadata.targets]`.
@@ -176,7 +200,8 @@ enum Command {
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Limit {
-    /// Stop a program that runs longer than this and fail (status 124) [default: 60; 600 for `bench --on host`]
+    /// Stop a program that runs longer than this and fail (status 124) [default: 60; 600 for
+    /// `bench --on host`, 900 for `miri` and `sanitize`, 4 hours for `miri` with --all or tests]
     #[arg(long = "timeout", value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 }
@@ -191,6 +216,8 @@ impl Command {
     fn limit(&self) -> Duration {
         match self {
             Self::Bench { limit, on: Some(on), .. } if on == HOST => limit.or(600),
+            Self::Miri { limit, tests, all } if *all || !tests.is_empty() => limit.or(4 * 60 * 60),
+            Self::Miri { limit, .. } | Self::Sanitize { limit } => limit.or(900),
             Self::Run { limit, .. } | Self::Test { limit, .. } | Self::Bench { limit, .. } => limit.or(60),
             Self::Setup { .. }
             | Self::List
@@ -234,6 +261,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Lint { on } => {
             lint::lint(&session, on.as_deref())?.status("nothing was checked: there is no firmware board")
         }
+        Command::Miri { tests, all, .. } => checks::miri(&session, tests, *all),
+        Command::Sanitize { .. } => checks::sanitize(&session),
         Command::Targets => targets::targets(&session)?.status("nothing was built: no target is listed"),
     }
 }
@@ -243,6 +272,10 @@ fn setup(session: &Session, on: Option<&str>) -> Result<u8> {
     let ready = session.ensure(&Needs::of(boards.iter().copied(), true))?;
     for line in ready.lines() {
         println!("{line}");
+    }
+    if on.is_none() {
+        checks::prepare(session)?;
+        println!("Miri, and the source of the standard library: rustup's nightly tool-chain");
     }
     println!("ready: {}", boards.iter().map(|board| board.name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(0)
@@ -306,6 +339,7 @@ mod tests {
         assert_eq!(seconds("x bench --on mps2-an385"), 60);
         assert_eq!(seconds("x bench --on host --no-callgrind"), 600);
         assert_eq!(seconds("x bench --on host --quick --timeout 5"), 5);
+        assert_eq!(["x miri", "x sanitize", "x miri --all"].map(seconds), [900, 900, 14_400]);
     }
 
     #[test]

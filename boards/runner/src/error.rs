@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use crate::install::Missing;
+use crate::{checks, install::Missing};
 
 /// Why a command stopped. `Display` says what happened and, on the lines that follow, what to do.
 #[derive(Debug)]
@@ -81,6 +81,8 @@ pub enum Error {
     },
     /// The tool that counts the host's instructions is not installed.
     NoValgrind,
+    /// The nightly tool-chain lacks what the tests are checked with, for this reason.
+    NoNightly(String),
     /// The tool that writes to chips is not installed.
     NoProbeRs,
     /// The example did not get onto the hardware, or failed there.
@@ -213,6 +215,12 @@ impl fmt::Display for Error {
             Self::NoValgrind => f.write_str(
                 "valgrind is missing, which counts instructions\n  install it with `apt-get install valgrind`, or count none with \
                  --no-callgrind",
+            ),
+            Self::NoNightly(why) => write!(
+                f,
+                "Miri and the source of the standard library are missing, with which the tests are checked\n  install them with \
+                 `rustup {}`\n  note: {why}",
+                checks::INSTALL.join(" ")
             ),
             Self::NoProbeRs => f.write_str(
                 "probe-rs is missing, which writes images to chips\n  install it with `cargo install probe-rs-tools --locked`",

@@ -11,11 +11,12 @@
 //!   hardware.
 //! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
 //!   and [`budget`] hold the figures against the accepted ones. [`peers`]: the router beside others, on the host.
-//! - [`lint`] and [`targets`]: what cargo can't check from the root.
+//! - [`lint`] and [`targets`]: what cargo can't check from the root. [`checks`]: Miri and ThreadSanitizer.
 
 pub mod bench;
 pub mod budget;
 pub mod build;
+pub mod checks;
 pub mod child;
 pub mod cli;
 pub mod emulate;

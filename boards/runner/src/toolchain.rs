@@ -147,9 +147,14 @@ fn linker(machine: &dyn Machine) -> Option<Linker> {
 fn rustup_bin(machine: &dyn Machine) -> Option<PathBuf> {
     machine.find("rustc")?;
     let sysroot = machine.ask("rustc", &["--print", "sysroot"])?;
-    let about = machine.ask("rustc", &["-vV"])?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: "))?;
+    let host = host(machine)?;
     Some(Path::new(&sysroot).join("lib/rustlib").join(host).join("bin"))
+}
+
+/// The target that this computer's programs are compiled for.
+pub fn host(machine: &dyn Machine) -> Option<String> {
+    let about = machine.ask("rustc", &["-vV"])?;
+    about.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
 }
 
 /// `rustc 1.96.0` of `rustc 1.96.0 (ac68faa20 2026-05-25)`.

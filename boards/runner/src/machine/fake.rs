@@ -35,6 +35,11 @@ impl Fake {
         self.with_program("rustc").with_program("rustup")
     }
 
+    pub(crate) fn with_nightly(self, components: &str) -> Self {
+        self.answer("rustup component list --installed --toolchain nightly", components);
+        self
+    }
+
     pub(crate) fn with_clippy(self) -> Self {
         self.answer("cargo clippy --version", "clippy 0.1.95 (59807616e 2026-04-14)");
         self
@@ -122,6 +127,13 @@ impl Machine for Fake {
             }
             ("rustup", ["component", "add", "clippy"]) if self.rustup_works => {
                 self.answer("cargo clippy --version", "clippy 0.1.95 (59807616e 2026-04-14)");
+                Ok(())
+            }
+            ("rustup", ["toolchain", "install", "nightly", ..]) if self.rustup_works => {
+                self.answer(
+                    "rustup component list --installed --toolchain nightly",
+                    "miri-x86_64-unknown-linux-gnu\nrust-src",
+                );
                 Ok(())
             }
             ("probe-rs", _) if self.find("probe-rs").is_some() => Ok(()),
