@@ -35,13 +35,16 @@ pub struct How {
     /// On the host: count no instructions, which takes valgrind
     #[arg(long)]
     no_callgrind: bool,
+    /// On the host: only the rows of two executors, which have no instructions
+    #[arg(long)]
+    executors: bool,
 }
 
 impl How {
     /// Fails if something was asked for that no other board's benches have.
     pub fn check_unused(self) -> Result<()> {
-        if self.quick || self.no_callgrind {
-            let why = "--quick and --no-callgrind are for `cargo board bench --on host`";
+        if self.quick || self.no_callgrind || self.executors {
+            let why = "--quick, --no-callgrind and --executors are for `cargo board bench --on host`";
             return Err(Error::Usage(why.into()));
         }
         Ok(())
@@ -55,13 +58,18 @@ impl How {
 /// With `--quick` a row of trilane's that allocates: the benches say which, and end with a status other than 0.
 pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8> {
     let package = package(&session.workspace, host)?;
-    let valgrind =
-        if how.quick || how.no_callgrind { None } else { Some(valgrind(session.machine.as_ref())?) };
+    let valgrind = if how.quick || how.no_callgrind || how.executors {
+        None
+    } else {
+        Some(valgrind(session.machine.as_ref())?)
+    };
     // The host needs nothing but the compiler that built this tool.
     let ready = Ready::default();
     let built = build::build(&package, &ready, &[PACKAGE])?;
     let image = built.get(PACKAGE)?;
-    let args: Vec<String> = how.quick.then(|| "--quick".into()).into_iter().collect();
+    let flags = [(how.quick, "--quick"), (how.executors, "--executors")];
+    let args: Vec<String> =
+        flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (*flag).into()).collect();
     let run = Run { board: &package, bin: PACKAGE, image, args: &args, limit: session.limit };
     let (status, outcome) = run.collect(&ready)?;
     let wrong = |why| Error::Bench { what: format!("{PACKAGE} on {}", host.name), why, last: outcome.last() };

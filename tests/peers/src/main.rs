@@ -40,8 +40,9 @@ fn main() -> ExitCode {
         }
         Err(why) => {
             eprintln!(
-                "{why}\n\nusage: trilane-peers [--quick] [--op NAME] [--iterations K] [--callgrind]\n  \
+                "{why}\n\nusage: trilane-peers [--quick] [--executors] [--op NAME] [--iterations K] [--callgrind]\n  \
                  --quick         run each row once, and fail if trilane allocates\n  \
+                 --executors     only the rows of two executors\n  \
                  --op NAME       only the rows of this name\n  \
                  --iterations K  run so many operations, rounded up, instead of what takes some milliseconds\n  \
                  --callgrind     run under callgrind, which counts the rows' instructions"

@@ -27,6 +27,7 @@ const CALLGRIND: f64 = 50.0;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Plan {
     quick: bool,
+    executors: bool,
     callgrind: bool,
     op: Option<String>,
     iterations: Option<u64>,
@@ -40,6 +41,7 @@ impl Plan {
             let mut value = || args.next().ok_or(format!("`{arg}` takes a value"));
             match arg.as_str() {
                 "--quick" => plan.quick = true,
+                "--executors" => plan.executors = true,
                 "--callgrind" => plan.callgrind = true,
                 "--op" => plan.op = Some(value()?),
                 "--iterations" => {
@@ -94,8 +96,10 @@ impl Figures {
 
 /// Runs all rows and prints them.
 pub fn run(plan: &Plan) -> ExitCode {
-    about();
-    let stages = rows::stages();
+    let stages = if plan.executors { Vec::new() } else { rows::stages() };
+    if !plan.executors {
+        about();
+    }
     let wanted = |stage: &Stage| stage.ops.iter().any(|&op| plan.wants(&stage.row(op)));
     let count = stages.iter().filter(|stage| wanted(stage)).count();
     if count == 0 && !executors::is_wanted(plan) {

@@ -65,7 +65,7 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
     let head = ["op", "n", "who", "ns", "allocations", "instructions", "ratio", ""];
     let mut lines = vec![head.map(String::from).to_vec()];
     for Beside { own, peers } in rows {
-        lines.push(cells(own, [own.op.clone(), own.n.to_string()], String::new(), String::new()));
+        lines.push(cells(own, [own.op.clone(), own.n.to_string()], String::new(), notes.marks(own)));
         for peer in peers {
             let ratio = if peer.ns > 0.0 { format!("{:.3}", own.ns / peer.ns) } else { String::new() };
             lines.push(cells(peer, [String::new(), String::new()], ratio, notes.marks(peer)));
@@ -78,7 +78,7 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
             goal.goal.clone(),
             format!("{} {}", own.op, own.n),
             format!("{at_most:.0}"),
-            format!("{:.1}", own.ns),
+            format!("{:.1}{}", own.ns, notes.marks(own)),
             peer.map(|peer| format!("{:.1}", peer.ns)).unwrap_or_default(),
             who.unwrap_or_default(),
             format!("{met} of {rows}"),
@@ -114,6 +114,8 @@ pub fn to_json(board: &str, row: &Beside<'_>) -> Vec<String> {
         allocations: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         instructions: Option<f64>,
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        notes: &'a [String],
         #[serde(skip_serializing_if = "Option::is_none")]
         peer: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +136,7 @@ pub fn to_json(board: &str, row: &Beside<'_>) -> Vec<String> {
             ns: own.ns,
             allocations: own.allocations,
             instructions: own.instructions,
+            notes: &own.notes,
             peer: peer.map(|peer| peer.who.as_str()),
             peer_ns: peer.map(|peer| peer.ns),
             peer_allocations: peer.map(|peer| peer.allocations),
