@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     budget::{Rows, Section},
-    build,
+    build::{self, Variant},
     emulate::Run,
     error::Failures,
     gate::{Gate, Measured},
@@ -126,7 +126,7 @@ pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate, how: 
 fn measure(session: &Session, board: &Board, ready: &Ready) -> Result<Vec<Row>> {
     let benches: Vec<(&str, &str)> =
         board.metadata.benches.iter().map(|bench| (bench.package(&board.package), bench.bin())).collect();
-    let built = build::build_packages(board, ready, &benches)?;
+    let built = build::build_packages(board, ready, &benches, Variant::Plain)?;
     let mut images = Vec::new();
     for (_, bin) in benches {
         let run = Run { board, bin, image: built.get(bin)?, args: &[], limit: session.limit };

@@ -27,15 +27,49 @@ impl Images {
     }
 }
 
+/// What a build changes of the board's settings. Its images are in a target folder of their own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Variant<'a> {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// The opt-level of all crates.
+    OptLevel(&'a str),
+}
+
+impl Variant<'_> {
+    fn target_folder(self, board: &Board) -> PathBuf {
+        let folder = board.dir.join("target");
+        match self {
+            Self::Plain => folder,
+            Self::OptLevel(level) => folder.join(format!("opt-{level}")),
+        }
+    }
+
+    /// A setting for cargo.
+    fn setting(self) -> Option<String> {
+        match self {
+            Self::Plain => None,
+            Self::OptLevel(level) => Some(format!("profile.release.opt-level={}", toml::Value::from(level))),
+        }
+    }
+}
+
 /// Builds `bins` of the board's package; see [`build_packages`].
 pub fn build(board: &Board, ready: &Ready, bins: &[&str]) -> Result<Images> {
-    build_packages(board, ready, &bins.iter().map(|&bin| (board.package.as_str(), bin)).collect::<Vec<_>>())
+    let bins: Vec<_> = bins.iter().map(|&bin| (board.package.as_str(), bin)).collect();
+    build_packages(board, ready, &bins, Variant::Plain)
 }
 
 /// Builds binaries, each with its package, for `board` in release; cargo's progress and the compiler's
 /// messages go to stderr. One that does not build does not keep the others from it: [`Images::get`] tells
 /// which are there.
-pub fn build_packages(board: &Board, ready: &Ready, bins: &[(&str, &str)]) -> Result<Images> {
+pub fn build_packages(
+    board: &Board,
+    ready: &Ready,
+    bins: &[(&str, &str)],
+    variant: Variant<'_>,
+) -> Result<Images> {
     let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (package, bin) in bins {
         packages.entry(package).or_default().push(bin);
@@ -43,7 +77,7 @@ pub fn build_packages(board: &Board, ready: &Ready, bins: &[(&str, &str)]) -> Re
     let mut images = Images { board: board.name.clone(), paths: BTreeMap::new() };
     for (package, bins) in packages {
         // One call for each package: within a call, cargo unifies the features of what the packages share.
-        images.paths.extend(build_package(board, ready, package, &bins)?);
+        images.paths.extend(build_package(board, ready, package, &bins, variant)?);
     }
     Ok(images)
 }
@@ -53,11 +87,15 @@ fn build_package(
     ready: &Ready,
     package: &str,
     bins: &[&str],
+    variant: Variant<'_>,
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = match ready.toolchain(board) {
         Some(toolchain) => {
-            let mut command = toolchain.cargo_build(&board.dir, &board.dir.join("target"));
+            let mut command = toolchain.cargo_build(&board.dir, &variant.target_folder(board));
             command.arg("--config").arg(without_folder_names(board));
+            if let Some(setting) = variant.setting() {
+                command.arg("--config").arg(setting);
+            }
             command
         }
         None => {

@@ -144,6 +144,9 @@ enum Command {
         limit: Limit,
     },
     /// Show the flash and the RAM that examples take, by part
+    ///
+    /// Boards with programs that a peer has too, printing the same, show both at two opt-levels, and what room for a task
+    /// costs; then the goals. With --check and --bless the programs are run to see that they print the same.
     #[command(
         after_help = "Examples:\n  cargo board size\n  cargo board size quakes --on mps2-an385\n  cargo board size --check"
     )]
@@ -223,9 +226,9 @@ impl Command {
             | Self::List
             | Self::Build { .. }
             | Self::Flash { .. }
-            | Self::Size { .. }
             | Self::Lint { .. }
             | Self::Targets => Duration::ZERO,
+            Self::Size { .. } => Duration::from_secs(60),
         }
     }
 }

@@ -101,11 +101,14 @@ mod tests {
             flash_kib: None,
             ram_kib: None,
             benches: Vec::new(),
+            compared: Vec::new(),
+            capacity: None,
         };
         Board {
             name: "sham".into(),
             dir: ".".into(),
             package: "board-sham".into(),
+            opt_level: "3".into(),
             metadata,
             examples: Vec::new(),
         }

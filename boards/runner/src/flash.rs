@@ -52,6 +52,7 @@ mod tests {
             name: "microbit".into(),
             dir: "boards/microbit".into(),
             package: "board-microbit".into(),
+            opt_level: "3".into(),
             metadata: manifest.package.and_then(|package| package.metadata.board).expect("is a board"),
             examples: Vec::new(),
         }

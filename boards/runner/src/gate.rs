@@ -72,9 +72,14 @@ pub struct Measured<'a> {
 }
 
 impl Gate {
+    /// Whether costs are held against a budget or become one.
+    pub fn is_asked(&self) -> bool {
+        self.check.is_some() || self.bless.is_some()
+    }
+
     /// Fails if something is to be held against a budget or to become one, on a board that has none.
     pub fn check_unused(&self, board: &Board) -> Result<()> {
-        if self.check.is_none() && self.bless.is_none() {
+        if !self.is_asked() {
             return Ok(());
         }
         let why = "has no budget: times differ from run to run".into();

@@ -9,7 +9,7 @@
 //!   [`machine`] is all they see of the computer, so that the tests can put another in its place.
 //! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status; [`flash`]: to the
 //!   hardware.
-//! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`parts`]: what is checked and measured; [`gate`]
+//! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`image`] and [`parts`]: what is checked and measured; [`gate`]
 //!   and [`budget`] hold the figures against the accepted ones. [`peers`]: the router beside others, on the host.
 //! - [`lint`] and [`targets`]: what cargo can't check from the root. [`checks`]: Miri and ThreadSanitizer.
 
@@ -25,6 +25,7 @@ pub mod error;
 pub mod flash;
 pub mod gate;
 pub mod golden;
+pub mod image;
 pub mod install;
 pub mod lint;
 pub mod list;

@@ -22,6 +22,23 @@ pub struct Manifest {
     /// All `[[bin]]`.
     #[serde(default, rename = "bin")]
     pub bins: Vec<Bin>,
+    /// `[profile]`.
+    #[serde(default)]
+    profile: Profiles,
+}
+
+/// `[profile]`.
+#[derive(Debug, Default, Deserialize)]
+struct Profiles {
+    #[serde(default)]
+    release: Profile,
+}
+
+/// `[profile.release]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Profile {
+    opt_level: Option<toml::Value>,
 }
 
 /// `[package]`.
@@ -77,14 +94,92 @@ pub struct Metadata {
     /// The bench images: trilane's and those of peers. Where two peers have the same operation, the one
     /// listed first is compared.
     #[serde(default)]
-    pub benches: Vec<Bench>,
+    pub benches: Vec<Binary>,
+    /// The programs whose size is shown beside a peer's.
+    #[serde(default)]
+    pub compared: Vec<Compared>,
+    /// The images that tell what a task of capacity costs.
+    pub capacity: Option<Capacity>,
 }
 
-/// A bench image. One whose dependencies need other cargo features than the board's is in a package of its
-/// own, because features unify within one build.
+/// A program whose size is shown, at two opt-levels, beside that of a peer's program which prints the same.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "a bench must be a binary's name, or { package = \"NAME\", bin = \"NAME\" }")]
-pub enum Bench {
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Compared {
+    /// The program: an example or another binary.
+    pub image: Binary,
+    /// The peer's.
+    pub peer: Peer,
+    /// What the program is to take at most.
+    #[serde(default)]
+    pub goals: Vec<Goal>,
+}
+
+/// `peer` in [`Compared`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Peer {
+    /// Which project, with its version.
+    pub name: String,
+    /// The package of its program.
+    pub package: String,
+    /// The program.
+    pub bin: String,
+    /// What the names of its crates begin with, and of the program's modules that are its executor's part.
+    pub crates: String,
+}
+
+/// One of `goals` in [`Compared`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Goal {
+    /// What takes the flash.
+    pub of: Whose,
+    /// The opt-level that it is about.
+    pub opt_level: String,
+    /// Bytes of flash.
+    pub bytes: u64,
+}
+
+/// What takes the flash that a [`Goal`] is about.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whose {
+    /// All of the image.
+    Image,
+    /// The executor in it.
+    Executor,
+}
+
+/// Images of one firmware that differ in the number of tasks that there is room for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Capacity {
+    /// Their package.
+    pub package: String,
+    /// With room for few tasks.
+    pub few: Room,
+    /// With room for many.
+    pub many: Room,
+    /// What a task of capacity is to take at most, in bytes of flash.
+    pub goal: u64,
+}
+
+/// One of the images in [`Capacity`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Room {
+    /// The binary.
+    pub bin: String,
+    /// The tasks that it has room for.
+    pub tasks: u32,
+}
+
+/// A bench image or one whose size is compared. One whose dependencies need other cargo features than the board's is in a
+/// package of its own, because features unify within one build.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "an image must be a binary's name, or { package = \"NAME\", bin = \"NAME\" }")]
+pub enum Binary {
     /// A binary of the board's package.
     Own(String),
     /// A binary of another package in the board's workspace.
@@ -96,7 +191,7 @@ pub enum Bench {
     },
 }
 
-impl Bench {
+impl Binary {
     /// The binary.
     pub fn bin(&self) -> &str {
         match self {
@@ -132,7 +227,7 @@ impl Metadata {
     /// A binary that `benches` names more than once, which is wrong even if the packages differ: the images
     /// would have the same path.
     pub fn repeated_bench(&self) -> Option<&str> {
-        let repeated = |(index, bench): &(usize, &Bench)| {
+        let repeated = |(index, bench): &(usize, &Binary)| {
             self.benches[..*index].iter().any(|other| other.bin() == bench.bin())
         };
         self.benches.iter().enumerate().find(repeated).map(|(_, bench)| bench.bin())
@@ -154,13 +249,22 @@ impl Manifest {
             && let Some(qemu) = &board.qemu
         {
             let bins = manifest.bins.iter().map(|bin| bin.name.as_str());
-            let known: BTreeSet<&str> = bins.chain(board.benches.iter().map(Bench::bin)).collect();
+            let known: BTreeSet<&str> = bins.chain(board.benches.iter().map(Binary::bin)).collect();
             if let Some(name) = qemu.args_for.keys().find(|name| !known.contains(name.as_str())) {
                 let unknown = unknown("image", name, known.into_iter().map(str::to_owned).collect());
                 return Err(wrong(format!("[package.metadata.board]: `args-for` in `qemu`: {unknown}")));
             }
         }
         Ok(manifest)
+    }
+
+    /// The opt-level of an image in release, as the profile has it or as cargo does.
+    pub fn opt_level(&self) -> String {
+        match &self.profile.release.opt_level {
+            Some(toml::Value::String(level)) => level.clone(),
+            Some(level) => level.to_string(),
+            None => "3".into(),
+        }
     }
 }
 

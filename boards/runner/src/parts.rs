@@ -21,19 +21,10 @@ pub struct Crates<'a> {
 }
 
 impl Crates<'_> {
-    /// The part of the symbol, by the path it is defined at: a method counts for its type, unless the type is
-    /// a built-in one; then for the trait. What is inlined counts where it is inlined, and generic code of
-    /// `core` as core whatever it is made for.
+    /// The part of the symbol, by the path it is [defined at](defined_at). What is inlined counts where it is inlined, and
+    /// generic code of `core` as core whatever it is made for.
     pub fn part(&self, symbol: &str) -> &'static str {
-        let Ok(name) = rustc_demangle::try_demangle(symbol) else { return OTHER };
-        let name = format!("{name:#}");
-        let paths = match name.strip_prefix('<') {
-            // `<Type as Trait>::method`. The trait's path is only looked at when the type has none.
-            Some(inner) => inner.splitn(2, " as ").map(path).collect(),
-            None => vec![path(&name)],
-        };
-        let found = paths.into_iter().find(|path| path.contains("::"));
-        found.map_or(OTHER, |path| self.part_of_path(path))
+        defined_at(symbol).map_or(OTHER, |path| self.part_of_path(&path))
     }
 
     fn part_of_path(&self, path: &str) -> &'static str {
@@ -50,6 +41,18 @@ impl Crates<'_> {
             _ => OTHER,
         }
     }
+}
+
+/// The path that the symbol is defined at, if it is Rust's: a method's is its type's, unless the type is a built-in one; then
+/// the trait's.
+pub fn defined_at(symbol: &str) -> Option<String> {
+    let name = format!("{:#}", rustc_demangle::try_demangle(symbol).ok()?);
+    let paths = match name.strip_prefix('<') {
+        // `<Type as Trait>::method`. The trait's path is only looked at when the type has none.
+        Some(inner) => inner.splitn(2, " as ").map(path).collect(),
+        None => vec![path(&name)],
+    };
+    paths.into_iter().find(|path| path.contains("::")).map(str::to_owned)
 }
 
 /// The path that `text` begins with, behind what makes it a reference, pointer, slice, tuple or qualified

@@ -1,33 +1,28 @@
 //! `size`: what an example takes of the flash and the RAM, and which part of it takes what.
+//!
+//! Beside that: programs and a peer's that print the same ([`compared`]), and what room for a task costs ([`capacity`]).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-    path::Path,
-};
+pub mod capacity;
+pub mod compared;
+pub mod goals;
 
-use object::{Architecture, Object, ObjectSection, ObjectSymbol, SectionFlags, SectionIndex, elf};
+use std::{collections::BTreeMap, path::Path};
+
 use serde::Serialize;
 
 use crate::{
     Error, Result,
-    budget::Section,
+    budget::{Rows, Section},
     build,
     error::Failures,
     gate::{Gate, Measured},
+    image::{Image, Symbol},
     install::{Needs, Ready},
     parts::{Crates, OWN, PARTS},
     session::Session,
     table::{self, Figures},
     workspace::{Board, Workspace},
 };
-
-/// What the names begin with that the compiler gives to constants and to variables it has put side by side. The
-/// variables have names of their own as well.
-const UNNAMED: &str = ".L";
-
-/// Where riscv-rt's linker script puts the stacks: in all that the variables leave of the RAM.
-const STACKS: &str = ".stack";
 
 /// How many variables are listed.
 const STATICS: usize = 5;
@@ -79,27 +74,18 @@ pub struct Part {
     pub ram: u64,
 }
 
-/// The four kinds of memory in an image.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Kind {
-    Text,
-    Rodata,
-    Data,
-    Bss,
-}
-
-impl Kind {
-    fn in_flash(self) -> bool {
-        self != Self::Bss
-    }
-
-    fn in_ram(self) -> bool {
-        matches!(self, Self::Data | Self::Bss)
-    }
+/// What was measured on one board.
+#[derive(Debug)]
+struct Measurement<'a> {
+    board: &'a Board,
+    sizes: Vec<Size>,
+    compared: Vec<compared::Row>,
+    capacity: Option<capacity::Row>,
 }
 
 /// Builds and measures `example`, else all, on the board `on`, else on all firmware boards, and prints the
-/// sizes: those of one board by part, those of several side by side. Returns the exit status.
+/// sizes: those of one board by part, those of several side by side; then what is compared with a peer's. Returns the
+/// exit status.
 pub fn size(
     session: &Session,
     on: Option<&str>,
@@ -126,30 +112,92 @@ pub fn size(
             workspace.check_example_on(board, example)?;
         }
     }
-    let ready = session.prepare(&Needs::of(boards.iter().copied(), false))?;
+    let mut needs = Needs::of(boards.iter().copied(), false);
+    if gate.is_asked() {
+        let compared = boards.iter().filter(|board| !board.metadata.compared.is_empty());
+        needs.emulators = Needs::of(compared.copied(), true).emulators;
+    }
+    let ready = session.prepare(&needs)?;
     // An image that can't be measured does not keep the other boards' from being measured and checked.
     let mut failures = Failures::default();
     let mut measured = Vec::new();
     for board in boards {
-        let Some(sizes) = failures.take(measure_all(workspace, board, &ready, example)) else { continue };
-        if json {
-            sizes.iter().for_each(|size| println!("{}", serde_json::to_string(size).unwrap_or_default()));
-        }
-        measured.push((board, sizes));
+        let what = measure_board(session, board, &ready, example, gate.is_asked());
+        measured.extend(failures.take(what));
     }
-    match measured.as_slice() {
-        _ if json => {}
-        [] => {}
-        [(board, sizes)] => sizes.iter().for_each(|size| print!("{}", to_text(size, board))),
-        several => print!("bytes\n{}", to_joint_table(several)),
+    if json {
+        measured.iter().for_each(print_json);
+    } else {
+        print!("{}", to_text(&measured));
     }
-    for (board, sizes) in measured {
-        let rows = sizes.iter().map(|size| (size.example.clone(), to_budget(size))).collect();
-        let toolchain = ready.toolchain(board);
+    for measurement in measured {
+        let board = measurement.board;
+        let (rows, toolchain) = (measurement.to_budget(), ready.toolchain(board));
         let costs = Measured { board, section: Section::Size, toolchain, rows, all: example.is_none() };
         failures.take(gate.apply(costs));
     }
     Ok(failures.status())
+}
+
+fn measure_board<'a>(
+    session: &Session,
+    board: &'a Board,
+    ready: &Ready,
+    example: Option<&str>,
+    run: bool,
+) -> Result<Measurement<'a>> {
+    let sizes = measure_all(&session.workspace, board, ready, example)?;
+    let compared = compared::measure(session, board, ready, example, run)?;
+    let capacity = if example.is_none() { capacity::measure(board, ready)? } else { None };
+    Ok(Measurement { board, sizes, compared, capacity })
+}
+
+impl Measurement<'_> {
+    fn to_budget(&self) -> Rows {
+        let compared = self.compared.iter().map(|row| (row.budget_name(self.board), row.to_budget()));
+        let sizes = self.sizes.iter().map(|size| {
+            let costs = [("flash", size.flash), ("ram", size.ram), ("trilane", size.trilane)];
+            (size.example.clone(), self::costs(costs))
+        });
+        let capacity = self
+            .capacity
+            .iter()
+            .map(|row| (capacity::BUDGET_NAME.to_owned(), self::costs([("flash", row.flash_a_task)])));
+        compared.chain(sizes).chain(capacity).collect()
+    }
+
+    /// What isn't of single examples, for a reader.
+    fn rest_to_text(&self) -> String {
+        let Self { board, compared, capacity, .. } = self;
+        let mut goals = compared::goals(board, compared);
+        goals.extend(capacity.iter().filter_map(|row| capacity::goal(board, row)));
+        let capacity: String = capacity.iter().map(capacity::to_text).collect();
+        compared::to_text(&board.name, compared) + &capacity + &goals::to_text(&goals)
+    }
+}
+
+fn costs<const N: usize>(costs: [(&str, u64); N]) -> BTreeMap<String, f64> {
+    #[expect(clippy::cast_precision_loss, reason = "an image is far below 2^52 bytes")]
+    costs.into_iter().map(|(what, bytes)| (what.to_owned(), bytes as f64)).collect()
+}
+
+fn print_json(measurement: &Measurement<'_>) {
+    fn print<T: Serialize>(row: &T) {
+        println!("{}", serde_json::to_string(row).unwrap_or_default());
+    }
+    measurement.sizes.iter().for_each(print);
+    measurement.compared.iter().for_each(print);
+    measurement.capacity.iter().for_each(print);
+}
+
+fn to_text(measured: &[Measurement<'_>]) -> String {
+    let mut text = match measured {
+        [] => String::new(),
+        [one] => one.sizes.iter().map(|size| size_to_text(size, one.board)).collect(),
+        several => format!("bytes\n{}", to_joint_table(several)),
+    };
+    text.extend(measured.iter().map(Measurement::rest_to_text));
+    text
 }
 
 fn measure_all(
@@ -172,28 +220,18 @@ fn measure_all(
 
 /// Reads the sizes from the image's ELF file.
 pub fn measure(image: &Path, board: &str, example: &str, crates: &Crates<'_>) -> Result<Size> {
-    let wrong = |error: object::Error| Error::Image { file: image.to_owned(), why: error.to_string() };
-    let bytes = fs::read(image).map_err(Error::io(format!("read {}", image.display())))?;
-    let file = object::File::parse(&*bytes).map_err(wrong)?;
-    let kinds: HashMap<SectionIndex, Kind> =
-        file.sections().filter_map(|section| Some((section.index(), kind(&section)?))).collect();
-    let total = |wanted: Kind| {
-        let sections = file.sections().filter(|section| kinds.get(&section.index()) == Some(&wanted));
-        sections.map(|section| section.size()).sum::<u64>()
-    };
-    let (text, rodata, data, bss) =
-        (total(Kind::Text), total(Kind::Rodata), total(Kind::Data), total(Kind::Bss));
-    let (flash, ram) = (text + rodata + data, data + bss);
+    let image = Image::read(image)?;
+    let (flash, ram) = (image.flash(), image.ram());
     let mut parts: Vec<Part> = PARTS.iter().map(|&part| Part { part, flash: 0, ram: 0 }).collect();
     let mut statics = Vec::new();
-    for Symbol { name, kind, bytes } in symbols(&file, &kinds) {
+    for Symbol { name, kind, own: bytes, .. } in &image.symbols {
         let part = crates.part(name);
         if let Some(part) = parts.iter_mut().find(|other| other.part == part) {
-            part.flash += if kind.in_flash() { bytes } else { 0 };
-            part.ram += if kind.in_ram() { bytes } else { 0 };
+            part.flash += if kind.in_flash() { *bytes } else { 0 };
+            part.ram += if kind.in_ram() { *bytes } else { 0 };
         }
-        if kind.in_ram() && bytes > 0 {
-            statics.push(Static { name: format!("{:#}", rustc_demangle::demangle(name)), ram: bytes });
+        if kind.in_ram() && *bytes > 0 {
+            statics.push(Static { name: format!("{:#}", rustc_demangle::demangle(name)), ram: *bytes });
         }
     }
     statics.sort_by(|one, other| other.ram.cmp(&one.ram).then_with(|| one.name.cmp(&other.name)));
@@ -205,6 +243,7 @@ pub fn measure(image: &Path, board: &str, example: &str, crates: &Crates<'_>) ->
         other.flash += flash.saturating_sub(named.0);
         other.ram += ram.saturating_sub(named.1);
     }
+    let Image { text, rodata, data, bss, .. } = image;
     Ok(Size {
         board: board.into(),
         example: example.into(),
@@ -220,54 +259,7 @@ pub fn measure(image: &Path, board: &str, example: &str, crates: &Crates<'_>) ->
     })
 }
 
-fn kind<'a>(section: &impl ObjectSection<'a>) -> Option<Kind> {
-    let SectionFlags::Elf { sh_flags, sh_type } = section.flags() else { return None };
-    let has = |flag: elf::SectionFlags| sh_flags.0 & flag.0 != 0;
-    if !has(elf::SHF_ALLOC) || section.name() == Ok(STACKS) {
-        return None;
-    }
-    Some(match (has(elf::SHF_EXECINSTR), has(elf::SHF_WRITE), sh_type == elf::SHT_NOBITS) {
-        (_, _, true) => Kind::Bss,
-        (true, ..) => Kind::Text,
-        (false, true, _) => Kind::Data,
-        (false, false, _) => Kind::Rodata,
-    })
-}
-
-/// A symbol and the bytes that are its own.
-struct Symbol<'a> {
-    name: &'a str,
-    kind: Kind,
-    bytes: u64,
-}
-
-/// The bytes of each symbol, each byte once: equal functions that the linker merged share an address.
-fn symbols<'a>(file: &object::File<'a>, kinds: &HashMap<SectionIndex, Kind>) -> Vec<Symbol<'a>> {
-    // On Arm, the lowest bit of a function's address says that it is Thumb code.
-    let thumb = file.architecture() == Architecture::Arm;
-    let mut found: Vec<(Kind, u64, u64, &str)> = file
-        .symbols()
-        .filter(|symbol| symbol.size() > 0)
-        .filter_map(|symbol| {
-            let kind = *kinds.get(&symbol.section_index()?)?;
-            let address = if thumb && kind == Kind::Text { symbol.address() & !1 } else { symbol.address() };
-            let name = symbol.name().ok().filter(|name| !name.starts_with(UNNAMED))?;
-            Some((kind, address, symbol.size(), name))
-        })
-        .collect();
-    found.sort_unstable();
-    let mut counted = Vec::new();
-    let mut end: BTreeMap<Kind, u64> = BTreeMap::new();
-    for (kind, address, bytes, name) in found {
-        let end = end.entry(kind).or_default();
-        let new = (address + bytes).saturating_sub(address.max(*end));
-        *end = (*end).max(address + bytes);
-        counted.push(Symbol { name, kind, bytes: new });
-    }
-    counted
-}
-
-fn to_text(size: &Size, board: &Board) -> String {
+fn size_to_text(size: &Size, board: &Board) -> String {
     let of = |bytes: u64, kib: Option<u32>| match kib {
         #[expect(clippy::cast_precision_loss, reason = "for display")]
         Some(kib) if kib > 0 => {
@@ -304,28 +296,22 @@ fn to_text(size: &Size, board: &Board) -> String {
     )
 }
 
-fn to_joint_table(boards: &[(&Board, Vec<Size>)]) -> String {
+fn to_joint_table(measured: &[Measurement<'_>]) -> String {
     let figures = |sizes: &[Size]| {
         let bytes =
             |size: &Size| [size.flash, size.ram, size.trilane].map(|bytes| bytes.to_string()).to_vec();
         sizes.iter().map(|size| (vec![size.example.clone()], bytes(size))).collect()
     };
     let columns: Vec<(&str, Figures)> =
-        boards.iter().map(|(board, sizes)| (board.name.as_str(), figures(sizes))).collect();
+        measured.iter().map(|one| (one.board.name.as_str(), figures(&one.sizes))).collect();
     let text = table::side_by_side(&["example"], &["flash", "RAM", "trilane"], &columns);
     text + "  trilane: what of the flash is trilane's; by part: --on BOARD\n"
 }
 
-fn to_budget(size: &Size) -> BTreeMap<String, f64> {
-    #[expect(clippy::cast_precision_loss, reason = "an image is far below 2^52 bytes")]
-    [("flash", size.flash), ("ram", size.ram), ("trilane", size.trilane)]
-        .into_iter()
-        .map(|(what, bytes)| (what.to_owned(), bytes as f64))
-        .collect()
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

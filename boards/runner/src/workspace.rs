@@ -35,6 +35,8 @@ pub struct Board {
     pub dir: PathBuf,
     /// The package's name.
     pub package: String,
+    /// The opt-level of its images.
+    pub opt_level: String,
     /// What its manifest says of it.
     pub metadata: Metadata,
     /// The binaries that are examples, by name.
@@ -65,6 +67,7 @@ impl Workspace {
             }
             let text = fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
             let manifest = Manifest::parse(&file, &text)?;
+            let opt_level = manifest.opt_level();
             let Some(package) = manifest.package else { continue };
             let lib = manifest.lib.and_then(|lib| lib.name).unwrap_or_else(|| package.name.clone());
             board_crates.insert(lib.replace('-', "_"));
@@ -74,7 +77,7 @@ impl Workspace {
                 examples.retain(|name| !metadata.benches.iter().any(|bench| bench.bin() == name));
                 examples.sort();
                 let name = entry.file_name().to_string_lossy().into_owned();
-                boards.push(Board { name, dir, package: package.name, metadata, examples });
+                boards.push(Board { name, dir, package: package.name, opt_level, metadata, examples });
             }
         }
         boards.sort_by_key(|board| (!board.is_host(), board.name.clone()));
