@@ -1,7 +1,8 @@
 //! embassy-time on the board's clock and alarm, with the timer queue that embassy's own drivers use.
+//!
+//! The image says in `alarm_fired` what it does first in the alarm's interrupt.
 
 use core::cell::RefCell;
-use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Waker;
 
 use board::time::{Clock, Level, Timers};
@@ -9,10 +10,7 @@ use critical_section::{CriticalSection, Mutex};
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::Queue;
 
-use crate::measure;
-
-/// The counter at the first instruction of the alarm's latest interrupt.
-pub static ALARM_AT: AtomicU32 = AtomicU32::new(0);
+use crate::alarm_fired;
 
 struct BoardDriver {
     queue: Mutex<RefCell<Queue>>,
@@ -47,7 +45,7 @@ impl BoardDriver {
 /// Takes the place of the board's own handler of the alarm.
 #[unsafe(no_mangle)]
 extern "C" fn ALARM() {
-    ALARM_AT.store(measure::read(), Ordering::Relaxed);
+    alarm_fired();
     if Timers::alarm().on_interrupt().thread {
         critical_section::with(|cs| DRIVER.wake_expired(cs));
     }

@@ -25,6 +25,7 @@ mod vectors;
 
 pub use semihost::{exit, print, println};
 
+#[cfg(feature = "crash-handlers")]
 trilane_cortex_m::crash_handlers!();
 
 /// The board's name, which is that of its folder.

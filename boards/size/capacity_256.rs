@@ -1,0 +1,12 @@
+//! A firmware with room for 256 tasks; see `capacity.rs`.
+
+#![no_std]
+#![no_main]
+
+mod capacity;
+mod frame;
+
+const BANKS: usize = 8;
+const PER_BANK: usize = 32;
+
+board::entry!(capacity::run);
