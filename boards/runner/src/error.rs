@@ -115,6 +115,13 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// Images have functions of parts that they don't use, or lack those of parts that they use.
+    Parts {
+        /// The board.
+        board: String,
+        /// One line for each.
+        wrong: Vec<String>,
+    },
     /// Costs are outside the budget.
     OverBudget {
         /// The file.
@@ -236,6 +243,10 @@ impl fmt::Display for Error {
                 write!(f, "{} is not an image that can be measured: {why}", file.display())
             }
             Self::Budget { file, why } => write!(f, "{}: {why}", file.display()),
+            Self::Parts { board, wrong } => {
+                write!(f, "what images for {board} have and what they use are not the same")?;
+                wrong.iter().try_for_each(|line| write!(f, "\n  {line}"))
+            }
             Self::OverBudget { file, rows, bless } => {
                 write!(f, "outside the budget {}", file.display())?;
                 for row in rows {

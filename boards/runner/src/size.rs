@@ -1,10 +1,12 @@
 //! `size`: what an example takes of the flash and the RAM, and which part of it takes what.
 //!
-//! Beside that: programs and a peer's that print the same ([`compared`]), and what room for a task costs ([`capacity`]).
+//! Beside that: programs and a peer's that print the same ([`compared`]), what room for a task costs ([`capacity`]), and
+//! what is in an image without being used ([`unused`]).
 
 pub mod capacity;
 pub mod compared;
 pub mod goals;
+pub mod unused;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -81,6 +83,7 @@ struct Measurement<'a> {
     sizes: Vec<Size>,
     compared: Vec<compared::Row>,
     capacity: Option<capacity::Row>,
+    unused: Vec<unused::Row>,
 }
 
 /// Builds and measures `example`, else all, on the board `on`, else on all firmware boards, and prints the
@@ -128,10 +131,13 @@ pub fn size(
     if json {
         measured.iter().for_each(print_json);
     } else {
-        print!("{}", to_text(&measured));
+        print!("{}", to_text(&measured, example));
     }
     for measurement in measured {
         let board = measurement.board;
+        if gate.is_asked() {
+            failures.take(unused::check(board, &ready, &measurement.unused, example));
+        }
         let (rows, toolchain) = (measurement.to_budget(), ready.toolchain(board));
         let costs = Measured { board, section: Section::Size, toolchain, rows, all: example.is_none() };
         failures.take(gate.apply(costs));
@@ -149,7 +155,8 @@ fn measure_board<'a>(
     let sizes = measure_all(&session.workspace, board, ready, example)?;
     let compared = compared::measure(session, board, ready, example, run)?;
     let capacity = if example.is_none() { capacity::measure(board, ready)? } else { None };
-    Ok(Measurement { board, sizes, compared, capacity })
+    let unused = unused::measure(board, ready, example)?;
+    Ok(Measurement { board, sizes, compared, capacity, unused })
 }
 
 impl Measurement<'_> {
@@ -163,16 +170,23 @@ impl Measurement<'_> {
             .capacity
             .iter()
             .map(|row| (capacity::BUDGET_NAME.to_owned(), self::costs([("flash", row.flash_a_task)])));
-        compared.chain(sizes).chain(capacity).collect()
+        let unused = self.unused.iter().map(|row| (row.budget_name(self.board), row.to_budget()));
+        compared.chain(sizes).chain(capacity).chain(unused).collect()
     }
 
     /// What isn't of single examples, for a reader.
-    fn rest_to_text(&self) -> String {
-        let Self { board, compared, capacity, .. } = self;
+    fn rest_to_text(&self, example: Option<&str>) -> String {
+        let Self { board, compared, capacity, unused, .. } = self;
         let mut goals = compared::goals(board, compared);
         goals.extend(capacity.iter().filter_map(|row| capacity::goal(board, row)));
         let capacity: String = capacity.iter().map(capacity::to_text).collect();
-        compared::to_text(&board.name, compared) + &capacity + &goals::to_text(&goals)
+        [
+            compared::to_text(&board.name, compared),
+            capacity,
+            unused::to_text(&board.name, unused, example),
+            goals::to_text(&goals),
+        ]
+        .concat()
     }
 }
 
@@ -188,15 +202,16 @@ fn print_json(measurement: &Measurement<'_>) {
     measurement.sizes.iter().for_each(print);
     measurement.compared.iter().for_each(print);
     measurement.capacity.iter().for_each(print);
+    measurement.unused.iter().for_each(print);
 }
 
-fn to_text(measured: &[Measurement<'_>]) -> String {
+fn to_text(measured: &[Measurement<'_>], example: Option<&str>) -> String {
     let mut text = match measured {
         [] => String::new(),
         [one] => one.sizes.iter().map(|size| size_to_text(size, one.board)).collect(),
         several => format!("bytes\n{}", to_joint_table(several)),
     };
-    text.extend(measured.iter().map(Measurement::rest_to_text));
+    text.extend(measured.iter().map(|one| one.rest_to_text(example)));
     text
 }
 
