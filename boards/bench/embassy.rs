@@ -31,7 +31,7 @@ mod embassy_time_driver;
 mod measure;
 mod turns;
 
-use measure::{MEASURED, MOST, Meter, Stats, TIMERS, WARM_UP, read};
+use measure::{IDLE_AFTER, MEASURED, MOST, Meter, Stats, TIMERS, WARM_UP, read};
 use turns::Turns;
 
 /// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
@@ -169,7 +169,7 @@ async fn interrupted(meter: Meter) {
     board::irq::bind(on_interrupt);
     while stats.count() < MEASURED {
         // Long enough to be idle by then, and varied so as to meet all instructions of the idle loop.
-        board::irq::trigger_after(100 + stats.count() % 16);
+        board::irq::trigger_after(IDLE_AFTER + stats.count() % 16);
         INTERRUPT.wait().await;
         let to = read();
         stats.add(meter.between(INTERRUPTED_AT.load(Ordering::Relaxed), to));

@@ -6,9 +6,18 @@
 #![allow(dead_code, reason = "each image is a crate and uses a part")]
 
 use core::hint::black_box;
+#[cfg(not(trilane_masked))]
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use board::counter;
+
+#[cfg(trilane_masked)]
+#[path = "masked.rs"]
+mod masked;
+
+/// Whether the costs are not instructions but the longest stretches with interrupts masked. That is another build, so that
+/// looking for these doesn't change those.
+const MASKED: bool = cfg!(trilane_masked);
 
 /// Iterations dropped before the measured ones: first uses set things up.
 pub const WARM_UP: u32 = 16;
@@ -24,13 +33,32 @@ pub const OTHERS: &[usize] = TIMERS;
 /// The numbers of tasks with deadlines measured.
 pub const TASKS: &[usize] = if MOST > 32 { &[1, 4, 32, MOST] } else { &[1, 4, MOST] };
 
+/// Microseconds after which the executor is idle, whatever it has measured before.
+pub const IDLE_AFTER: u32 = if MASKED { 1_000 } else { 100 };
+
 /// A reading of the counter. Accesses to memory stay on the side of it on which they are written.
+#[cfg(not(trilane_masked))]
 #[inline(always)]
 pub fn read() -> u32 {
     compiler_fence(Ordering::SeqCst);
     let reading = counter::read();
     compiler_fence(Ordering::SeqCst);
     reading
+}
+
+#[cfg(trilane_masked)]
+pub use masked::mark as read;
+
+/// The cost of two operations that are one together.
+#[inline(always)]
+pub const fn both(one: u32, other: u32) -> u32 {
+    if !MASKED {
+        one + other
+    } else if one > other {
+        one
+    } else {
+        other
+    }
 }
 
 /// Turns pairs of readings into instructions.
@@ -45,6 +73,11 @@ impl Meter {
     /// Panics if the counter is not exact; so where instructions don't all take the same time.
     pub fn start() -> Self {
         counter::start();
+        #[cfg(trilane_masked)]
+        board::masked::start();
+        if MASKED {
+            return Self { overhead: 0 };
+        }
         let mut overhead = u32::MAX;
         for _ in 0..WARM_UP {
             let from = read();
@@ -71,6 +104,13 @@ impl Meter {
     }
 
     /// The instructions between two readings.
+    #[cfg(trilane_masked)]
+    pub fn between(self, from: u32, to: u32) -> u32 {
+        masked::longest(from, to)
+    }
+
+    /// The instructions between two readings.
+    #[cfg(not(trilane_masked))]
     pub fn between(self, from: u32, to: u32) -> u32 {
         counter::instructions(from, to).saturating_sub(self.overhead)
     }
@@ -118,6 +158,11 @@ impl Stats {
     /// Prints the row of `op` at size `n`, of which each iteration did `times`; so that the worst is the worst
     /// iteration's share, rounded up.
     pub fn print_each(&self, op: &str, n: usize, times: u32) {
+        if MASKED {
+            // A stretch is one of them, not a share of all.
+            board::println!("{{\"op\":\"{op}\",\"n\":{n},\"masked\":{}}}", self.worst);
+            return;
+        }
         let divisor = u64::from(self.count) * u64::from(times);
         let tenths = (self.sum * 10 + divisor / 2) / divisor;
         let worst = self.worst.div_ceil(times);
@@ -157,6 +202,11 @@ impl Growth {
         let (smallest, least) = *self.first.get_or_insert((n, stats.worst));
         let doublings = n.ilog2() - smallest.ilog2();
         let most = least + doublings * (least / self.divisor);
-        assert!(stats.worst <= most, "{} at {n}: {} instead of at most {most}", self.op, stats.worst);
+        assert!(
+            MASKED || stats.worst <= most,
+            "{} at {n}: {} instead of at most {most}",
+            self.op,
+            stats.worst
+        );
     }
 }

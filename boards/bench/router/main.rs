@@ -22,7 +22,7 @@ use trilane::time::{Duration, Instant};
 #[path = "../measure.rs"]
 mod measure;
 
-use measure::{Growth, MEASURED, MOST, Meter, Stats, WARM_UP, read};
+use measure::{Growth, MEASURED, MOST, Meter, Stats, WARM_UP, both, read};
 
 /// The endpoints where there is RAM for many: a number of banks.
 const BANKS: usize = 8;
@@ -188,7 +188,7 @@ where
         for place in &mut out {
             // The strategies that place by no key don't look at it.
             let request = Request::ANY.key(RoutingKey::from_hash(random.next().into()));
-            stats.add(end(meter, place, drop) + select(meter, selector, &request, place));
+            stats.add(both(end(meter, place, drop), select(meter, selector, &request, place)));
         }
     }
     stats
@@ -209,8 +209,8 @@ fn operations<const BANKS: usize, const PER_BANK: usize>(meter: Meter) {
     let [mut succeed, mut filter] = [Stats::new(WARM_UP); 2];
     for _ in 0..WARM_UP + MEASURED {
         let by = |lease: Lease<_>| lease.succeed(black_box(LATENCY), black_box(NOW));
-        succeed.add(select(meter, selector, &Request::ANY, place) + end(meter, place, by));
-        filter.add(select(meter, selector, &filtered, place) + end(meter, place, drop));
+        succeed.add(both(select(meter, selector, &Request::ANY, place), end(meter, place, by)));
+        filter.add(both(select(meter, selector, &filtered, place), end(meter, place, drop)));
     }
     succeed.print("route_succeed", n);
     filter.print("route_filtered", n);
@@ -221,8 +221,8 @@ fn operations<const BANKS: usize, const PER_BANK: usize>(meter: Meter) {
         let id = balancer.members().nth(turn / 2 % n).unwrap();
         let state = if turn % 2 == 0 { Health::Unhealthy } else { Health::Healthy };
         health.add(count(meter, || balancer.set_health(id, black_box(state), black_box(NOW)).is_ok()));
-        change.add(select(meter, selector, &Request::ANY, place) + end(meter, place, drop));
-        change_filtered.add(select(meter, selector, &filtered, place) + end(meter, place, drop));
+        change.add(both(select(meter, selector, &Request::ANY, place), end(meter, place, drop)));
+        change_filtered.add(both(select(meter, selector, &filtered, place), end(meter, place, drop)));
     }
     health.print("route_health", n);
     change.print("route_change", n);

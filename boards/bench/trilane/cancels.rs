@@ -8,7 +8,7 @@ use trilane::exec::{AbortHandle, Cx, Reason, RegionOptions, TaskOptions, yield_n
 use trilane::sched::Priority;
 use trilane::time::Instant;
 
-use crate::measure::{Growth, MEASURED, Meter, OTHERS, Stats, WARM_UP, read};
+use crate::measure::{Growth, MEASURED, Meter, OTHERS, Stats, WARM_UP, both, read};
 use crate::{GAP, LATE, Large, MANY, TASKS, done, measure};
 
 pub fn rows(large: &mut Large, meter: Meter) {
@@ -47,7 +47,7 @@ async fn cancelling(cx: Cx, meter: Meter) {
             let to = read();
             assert!(asked.is_ok() && joined.is_ok(), "the task waited, and ended by itself");
             call.add(meter.between(from, between));
-            whole.add(meter.between(from, between) + meter.between(between, to));
+            whole.add(both(meter.between(from, between), meter.between(between, to)));
         }
         whole_growth.print(&whole, n);
         call_growth.print(&call, n);
@@ -113,7 +113,7 @@ async fn cancelling_queued(cx: Cx, meter: Meter, first: Instant) {
             let to = read();
             assert!(asked.is_ok() && joined.is_ok(), "the task was queued, and ended by itself");
             call.add(meter.between(from, between));
-            whole.add(meter.between(from, between) + meter.between(between, to));
+            whole.add(both(meter.between(from, between), meter.between(between, to)));
 
             let victim = cx.spawn_with(place, &MANY, stopping).unwrap();
             yield_now().await;

@@ -8,7 +8,7 @@ use embassy_sync::signal::Signal;
 use static_cell::StaticCell;
 use trilane::exec::Executor;
 
-use crate::measure::{MEASURED, Meter, Stats, WARM_UP, read};
+use crate::measure::{IDLE_AFTER, MEASURED, Meter, Stats, WARM_UP, read};
 use crate::{DONE, Small, TASKS, done, measure};
 
 /// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
@@ -72,7 +72,7 @@ async fn interrupted(meter: Meter) {
     board::irq::bind(on_interrupt);
     while stats.count() < MEASURED {
         // Long enough to be idle by then, and varied so as to meet all instructions of the way to sleep.
-        board::irq::trigger_after(100 + stats.count() % 16);
+        board::irq::trigger_after(IDLE_AFTER + stats.count() % 16);
         INTERRUPT.wait().await;
         let to = read();
         stats.add(meter.between(INTERRUPTED_AT.load(Ordering::Relaxed), to));

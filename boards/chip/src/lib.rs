@@ -1,10 +1,13 @@
 //! What boards share whatever their architecture: [`Alarm`], [`Register`], [`software_irq!`], and `semihost` (console and
-//! exit status; only on chips).
+//! exit status; only on chips). In builds with `--cfg trilane_masked` there is `masked` too, which measures for how long
+//! interrupts are masked.
 
 #![no_std]
 
 mod alarm;
 mod irq;
+#[cfg(trilane_masked)]
+pub mod masked;
 mod register;
 #[cfg(target_os = "none")]
 pub mod semihost;

@@ -17,7 +17,7 @@
 //! only. Nothing here assumes that the chip has a SysTick or compare-and-swap (a Cortex-M0 may have neither).
 //!
 //! The implementation of `critical-section` is the board's to choose, since only the board knows how many cores share
-//! its memory.
+//! its memory. In builds with `--cfg trilane_masked`, `masked_section!` is one for a single core that measures itself.
 
 #![no_std]
 
@@ -32,6 +32,8 @@ pub use trilane_chip::{Alarm, Clock, Due, Level};
 pub mod cmsdk;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 mod interrupt_mode;
+#[cfg(all(target_arch = "arm", target_os = "none", trilane_masked))]
+mod masked_section;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 mod soft_irq;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
@@ -46,3 +48,5 @@ pub use {
     thread_mode::{Nudge, OneCore, ThreadMode},
     trilane_chip::{Register, semihost, software_irq},
 };
+#[cfg(all(target_arch = "arm", target_os = "none", trilane_masked))]
+pub use {masked_section::unmeasured, trilane_chip::masked};

@@ -22,6 +22,8 @@ use trilane_cortex_m::{Bound, InterruptMode, Irq, Line, ThreadMode, semihost};
 
 pub mod counter;
 pub mod irq;
+#[cfg(trilane_masked)]
+pub mod masked;
 pub mod time;
 mod timer;
 mod vectors;

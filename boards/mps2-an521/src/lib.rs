@@ -28,6 +28,8 @@ mod cores;
 mod doorbell;
 pub mod irq;
 mod lock;
+#[cfg(trilane_masked)]
+pub mod masked;
 pub mod time;
 mod vectors;
 

@@ -26,6 +26,10 @@ unsafe impl Impl for BothCores {
     unsafe fn acquire() -> RawRestoreState {
         let before = if cortex_m::register::primask::read().is_active() { WERE_ENABLED } else { WERE_MASKED };
         cortex_m::interrupt::disable();
+        #[cfg(trilane_masked)]
+        if before == WERE_ENABLED {
+            crate::masked::MASKED.begins();
+        }
         let me = cores::this() as u32 + 1;
         match OWNER.compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => before,
@@ -41,6 +45,8 @@ unsafe impl Impl for BothCores {
         }
         OWNER.store(FREE, Ordering::Release);
         if before == WERE_ENABLED {
+            #[cfg(trilane_masked)]
+            crate::masked::MASKED.ends();
             // SAFETY: the section is over, and interrupts were enabled before it.
             unsafe { cortex_m::interrupt::enable() };
         }

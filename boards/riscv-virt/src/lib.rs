@@ -30,6 +30,8 @@ mod harts;
 mod interrupts;
 pub mod irq;
 mod lock;
+#[cfg(trilane_masked)]
+pub mod masked;
 pub mod time;
 
 pub use harts::start_second_core;

@@ -29,7 +29,17 @@ unsafe impl Impl for Section {
         // is on each way through an executor.
         unsafe { asm!("csrrci {}, mstatus, {MIE}", out(reg) before, MIE = const MIE) };
         let unmasked = before & MIE != 0;
-        match (LOCK.lock(current(), relax), unmasked) {
+        #[cfg(trilane_masked)]
+        if unmasked {
+            crate::masked::MASKED.begins();
+        }
+        let outermost = LOCK.lock(current(), relax);
+        #[cfg(trilane_masked)]
+        if outermost && !unmasked {
+            // In an interrupt's handler.
+            crate::masked::MASKED.begins();
+        }
+        match (outermost, unmasked) {
             (false, _) => NESTED,
             (true, false) => MASKED,
             (true, true) => UNMASKED,
@@ -41,6 +51,8 @@ unsafe impl Impl for Section {
             return;
         }
         LOCK.unlock();
+        #[cfg(trilane_masked)]
+        crate::masked::MASKED.ends();
         if before == UNMASKED {
             // SAFETY: they were unmasked before the section, which ends here.
             unsafe { asm!("csrsi mstatus, {MIE}", MIE = const MIE) };

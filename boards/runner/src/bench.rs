@@ -3,9 +3,7 @@
 //! A bench image prints one JSON object a line: `{"image":"trilane"}` first, then rows such as
 //! `{"op":"edf","n":4,"mean":97.3,"worst":120}`. Lines that don't begin with `{` are for the reader.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Error, Result,
@@ -23,6 +21,9 @@ use crate::{
 
 /// The images whose rows are the board's own; any other is a peer's.
 const OWN: &str = "trilane";
+
+/// Says what the column is.
+const MASKED: &str = "  masked = the longest stretch with interrupts masked, from another build\n";
 
 /// What one bench image measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,36 @@ pub struct Cost {
     pub mean: f64,
     /// The largest single one.
     pub worst: u64,
+    /// The longest stretch of one for which interrupts were masked; from another build of the image.
+    #[serde(skip)]
+    pub masked: Option<u64>,
+}
+
+/// The row of an image that was built to measure for how long interrupts are masked.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Stretch {
+    op: String,
+    n: u32,
+    masked: u64,
+}
+
+/// What a row is of.
+trait Keyed {
+    /// The operation and n.
+    fn key(&self) -> (&str, u32);
+}
+
+impl Keyed for Cost {
+    fn key(&self) -> (&str, u32) {
+        (&self.op, self.n)
+    }
+}
+
+impl Keyed for Stretch {
+    fn key(&self) -> (&str, u32) {
+        (&self.op, self.n)
+    }
 }
 
 /// One row of the result. The peer's fields are absent where it lacks the operation.
@@ -60,6 +91,9 @@ pub struct Row {
     pub mean: f64,
     /// See [`Cost::worst`].
     pub worst: u64,
+    /// See [`Cost::masked`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masked: Option<u64>,
     /// The peer's name and version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
@@ -69,6 +103,9 @@ pub struct Row {
     /// The peer's worst.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_worst: Option<u64>,
+    /// The peer's longest stretch with interrupts masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_masked: Option<u64>,
 }
 
 /// Runs the benches of the board `on`, else of all that have some, and prints the rows: those of one board beside
@@ -126,9 +163,28 @@ pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate, how: 
 fn measure(session: &Session, board: &Board, ready: &Ready) -> Result<Vec<Row>> {
     let benches: Vec<(&str, &str)> =
         board.metadata.benches.iter().map(|bench| (bench.package(&board.package), bench.bin())).collect();
-    let built = build::build_packages(board, ready, &benches, Variant::Plain)?;
+    let mut images = run_all(session, board, ready, &benches, Variant::Plain, parse)?;
+    let masked = run_all(session, board, ready, &benches, Variant::Masked, parse_rows)?;
+    let wrong =
+        |why| Error::Bench { what: format!("the benches of {}", board.name), why, last: String::new() };
+    for (image, (_, masked)) in images.iter_mut().zip(&masked) {
+        add_masked(image, masked).map_err(wrong)?;
+    }
+    merge(&board.name, images).map_err(wrong)
+}
+
+/// Builds the images, runs one after the other and reads what they print.
+fn run_all<T>(
+    session: &Session,
+    board: &Board,
+    ready: &Ready,
+    benches: &[(&str, &str)],
+    variant: Variant<'_>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>> {
+    let built = build::build_packages(board, ready, benches, variant)?;
     let mut images = Vec::new();
-    for (_, bin) in benches {
+    for &(_, bin) in benches {
         let run = Run { board, bin, image: built.get(bin)?, args: &[], limit: session.limit };
         let (status, outcome) = run.collect(ready)?;
         let wrong =
@@ -138,20 +194,35 @@ fn measure(session: &Session, board: &Board, ready: &Ready) -> Result<Vec<Row>> 
         }
         images.push(parse(&outcome.output).map_err(wrong)?);
     }
-    let wrong =
-        |why| Error::Bench { what: format!("the benches of {}", board.name), why, last: String::new() };
-    merge(&board.name, images).map_err(wrong)
+    Ok(images)
+}
+
+/// Takes over what another build of the image has measured.
+fn add_masked(image: &mut Image, masked: &[Stretch]) -> Result<(), String> {
+    for cost in &mut image.costs {
+        let same = masked.iter().find(|other| other.key() == cost.key());
+        let same = same.ok_or_else(|| {
+            format!("built to measure masked interrupts, it has no row {} with n = {}", cost.op, cost.n)
+        })?;
+        cost.masked = Some(same.masked);
+    }
+    Ok(())
 }
 
 /// Reads what a bench image printed.
 pub fn parse(output: &str) -> Result<Image, String> {
+    parse_rows(output).map(|(name, costs)| Image { name, costs })
+}
+
+/// The image's name and its rows.
+fn parse_rows<R: DeserializeOwned + Keyed>(output: &str) -> Result<(String, Vec<R>), String> {
     // May hold more about the image, for the reader.
     #[derive(Deserialize)]
     struct Name {
         image: String,
     }
     let mut name = None;
-    let mut costs: Vec<Cost> = Vec::new();
+    let mut rows: Vec<R> = Vec::new();
     for line in output.lines().map(str::trim).filter(|line| line.starts_with('{')) {
         if name.is_none() {
             let Name { image } = serde_json::from_str(line).map_err(|error| {
@@ -160,18 +231,18 @@ pub fn parse(output: &str) -> Result<Image, String> {
             name = Some(image);
             continue;
         }
-        let cost: Cost =
-            serde_json::from_str(line).map_err(|error| format!("`{line}` is not a row: {error}"))?;
-        if costs.iter().any(|other| (&other.op, other.n) == (&cost.op, cost.n)) {
-            return Err(format!("the row {} with n = {} came twice", cost.op, cost.n));
+        let row: R = serde_json::from_str(line).map_err(|error| format!("`{line}` is not a row: {error}"))?;
+        let (op, n) = row.key();
+        if rows.iter().any(|other| other.key() == row.key()) {
+            return Err(format!("the row {op} with n = {n} came twice"));
         }
-        costs.push(cost);
+        rows.push(row);
     }
     let name = name.ok_or("it printed no {\"image\":\"NAME\"}")?;
-    if costs.is_empty() {
+    if rows.is_empty() {
         return Err("it printed no rows".into());
     }
-    Ok(Image { name, costs })
+    Ok((name, rows))
 }
 
 /// Puts the costs of peers beside the own ones, by operation and n. Of several peers with the same row the
@@ -195,9 +266,11 @@ pub fn merge(board: &str, images: Vec<Image>) -> Result<Vec<Row>, String> {
             n: cost.n,
             mean: cost.mean,
             worst: cost.worst,
+            masked: cost.masked,
             peer: theirs.map(|(image, _)| image.name.clone()),
             peer_mean: theirs.map(|(_, cost)| cost.mean),
             peer_worst: theirs.map(|(_, cost)| cost.worst),
+            peer_masked: theirs.and_then(|(_, cost)| cost.masked),
         }
     };
     Ok(own.iter().map(row).collect())
@@ -212,13 +285,15 @@ pub fn to_json(row: &Row) -> String {
 fn to_joint_table(boards: &[(&Board, Vec<Row>)]) -> String {
     let figures = |rows: &[Row]| {
         let figures = |row: &Row| {
-            (vec![row.op.clone(), row.n.to_string()], vec![format!("{:.1}", row.mean), row.worst.to_string()])
+            let figures = vec![format!("{:.1}", row.mean), row.worst.to_string(), optional(row.masked)];
+            (vec![row.op.clone(), row.n.to_string()], figures)
         };
         rows.iter().map(figures).collect()
     };
     let columns: Vec<(&str, Figures)> =
         boards.iter().map(|(board, rows)| (board.name.as_str(), figures(rows))).collect();
-    let mut text = table::side_by_side(&["op", "n"], &["mean", "worst"], &columns);
+    let mut text = table::side_by_side(&["op", "n"], &["mean", "worst", "masked"], &columns);
+    text += MASKED;
     for (board, _) in boards.iter().filter(|(_, rows)| rows.iter().any(|row| row.peer.is_some())) {
         text += &format!("  beside a peer: cargo board bench --on {}\n", board.name);
     }
@@ -227,7 +302,8 @@ fn to_joint_table(boards: &[(&Board, Vec<Row>)]) -> String {
 
 /// The rows for a reader; a ratio below 1 is cheaper than the peer.
 pub fn to_table(rows: &[Row]) -> String {
-    let head = ["op", "n", "mean", "worst", "peer mean", "peer worst", "ratio", "peer"];
+    let head =
+        ["op", "n", "mean", "worst", "masked", "peer mean", "peer worst", "peer masked", "ratio", "peer"];
     let mut lines = vec![head.map(String::from).to_vec()];
     for row in rows {
         let ratio = row.peer_mean.filter(|mean| *mean > 0.0).map(|mean| format!("{:.2}", row.mean / mean));
@@ -236,23 +312,32 @@ pub fn to_table(rows: &[Row]) -> String {
             row.n.to_string(),
             format!("{:.1}", row.mean),
             row.worst.to_string(),
+            optional(row.masked),
             row.peer_mean.map(|mean| format!("{mean:.1}")).unwrap_or_default(),
-            row.peer_worst.map(|worst| worst.to_string()).unwrap_or_default(),
+            optional(row.peer_worst),
+            optional(row.peer_masked),
             ratio.unwrap_or_default(),
             row.peer.clone().unwrap_or_default(),
         ]);
     }
-    let mut text = table::render(&lines, 1);
+    let mut text = table::render(&lines, 1) + MASKED;
     if rows.iter().any(|row| row.peer.is_some()) {
         text += "  ratio = mean / peer mean\n";
     }
     text
 }
 
+fn optional(count: Option<u64>) -> String {
+    count.map(|count| count.to_string()).unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of instructions is far below 2^52")]
 fn to_budget(rows: &[Row]) -> Rows {
-    #[expect(clippy::cast_precision_loss, reason = "a count of instructions is far below 2^52")]
-    let costs =
-        |row: &Row| BTreeMap::from([("mean".to_owned(), row.mean), ("worst".to_owned(), row.worst as f64)]);
+    let costs = |row: &Row| {
+        let masked = row.masked.map(|masked| ("masked", masked as f64));
+        let costs = [("mean", row.mean), ("worst", row.worst as f64)].into_iter().chain(masked);
+        costs.map(|(what, cost)| (what.to_owned(), cost)).collect()
+    };
     rows.iter().map(|row| (format!("{}-{}", row.op, row.n), costs(row))).collect()
 }
 
@@ -266,8 +351,13 @@ mod tests {
                         {\"op\":\"edf\",\"n\":4,\"mean\":121.0,\"worst\":130}\n";
 
     fn rows() -> Vec<Row> {
-        merge("mps2-an385", vec![parse(PEER).expect("is right"), parse(TRILANE).expect("is right")])
-            .expect("fits")
+        let mut images = [PEER, TRILANE].map(|text| parse(text).expect("is right"));
+        for (image, masked) in images.iter_mut().zip([27, 17]) {
+            let stretch = |cost: &Cost| Stretch { op: cost.op.clone(), n: cost.n, masked };
+            let stretches: Vec<Stretch> = image.costs.iter().map(stretch).collect();
+            add_masked(image, &stretches).expect("has the same rows");
+        }
+        merge("mps2-an385", images.into()).expect("fits")
     }
 
     #[test]
@@ -276,8 +366,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                r#"{"board":"mps2-an385","op":"edf","n":4,"mean":97.3,"worst":120,"peer":"embassy-executor 0.10","peer_mean":121.0,"peer_worst":130}"#,
-                r#"{"board":"mps2-an385","op":"cancel","n":1,"mean":50.0,"worst":61}"#,
+                r#"{"board":"mps2-an385","op":"edf","n":4,"mean":97.3,"worst":120,"masked":17,"peer":"embassy-executor 0.10","peer_mean":121.0,"peer_worst":130,"peer_masked":27}"#,
+                r#"{"board":"mps2-an385","op":"cancel","n":1,"mean":50.0,"worst":61,"masked":17}"#,
             ]
         );
     }
@@ -286,10 +376,16 @@ mod tests {
     fn the_table_gives_the_ratio_where_there_is_a_peer() {
         let text = to_table(&rows());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "  op      n  mean  worst  peer mean  peer worst  ratio                   peer");
-        assert_eq!(lines[1], "  edf     4  97.3    120      121.0         130   0.80  embassy-executor 0.10");
-        assert_eq!(lines[2], "  cancel  1  50.0     61");
-        assert_eq!(lines[3], "  ratio = mean / peer mean");
+        assert_eq!(
+            lines,
+            [
+                "  op      n  mean  worst  masked  peer mean  peer worst  peer masked  ratio                   peer",
+                "  edf     4  97.3    120      17      121.0         130           27   0.80  embassy-executor 0.10",
+                "  cancel  1  50.0     61      17",
+                "  masked = the longest stretch with interrupts masked, from another build",
+                "  ratio = mean / peer mean",
+            ]
+        );
     }
 
     #[test]
@@ -297,6 +393,20 @@ mod tests {
         let budget = to_budget(&rows());
         assert_eq!(budget["edf-4"]["mean"], 97.3);
         assert_eq!(budget["cancel-1"]["worst"], 61.0);
+        assert_eq!(budget["cancel-1"]["masked"], 17.0);
+    }
+
+    #[test]
+    fn the_other_build_has_every_row() {
+        let mut image = parse(TRILANE).expect("is right");
+        let one = "{\"image\":\"trilane\"}\n{\"op\":\"edf\",\"n\":4,\"masked\":17}";
+        let (_, stretches) = parse_rows(one).expect("is right");
+        let error = add_masked(&mut image, &stretches).expect_err("lacks one");
+        assert_eq!(error, "built to measure masked interrupts, it has no row cancel with n = 1");
+        assert!(
+            parse_rows::<Stretch>(TRILANE).is_err(),
+            "an image that is not built for it prints no stretches"
+        );
     }
 
     #[test]
@@ -318,7 +428,7 @@ mod tests {
         let [own, peer] = [TRILANE, PEER].map(|text| parse(text).expect("is right"));
         let mut other = peer.clone();
         other.name = "other 1.0".into();
-        other.costs.push(Cost { op: "cancel".into(), n: 1, mean: 9.5, worst: 10 });
+        other.costs.push(Cost { op: "cancel".into(), n: 1, mean: 9.5, worst: 10, masked: None });
         let rows = merge("b", vec![peer, own, other]).expect("fits");
         let peers: Vec<Option<&str>> = rows.iter().map(|row| row.peer.as_deref()).collect();
         assert_eq!(peers, [Some("embassy-executor 0.10"), Some("other 1.0")]);

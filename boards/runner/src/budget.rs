@@ -11,7 +11,12 @@
 //! quakes = { flash = 12345, ram = 2048 }
 //! ```
 
-use std::{collections::BTreeMap, fmt::Write, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs, io,
+    path::Path,
+};
 
 use serde::Deserialize;
 
@@ -101,12 +106,21 @@ impl Budget {
             Section::Bench => &self.bench,
             Section::Size => &self.size,
         };
+        let is_held = |what: &String| rows.values().any(|limits| limits.contains_key(what));
+        let never: BTreeSet<&String> =
+            measured.values().flat_map(BTreeMap::keys).filter(|what| !is_held(what)).collect();
+        if !rows.is_empty() {
+            findings.failures.extend(never.iter().map(|what| format!("{what} is in the budget for no row")));
+        }
         for (name, costs) in measured {
             let Some(limits) = rows.get(name) else {
                 findings.failures.push(format!("{name} is not in the budget"));
                 continue;
             };
             for (what, &cost) in costs {
+                if never.contains(what) {
+                    continue;
+                }
                 let Some(&limit) = limits.get(what) else {
                     findings.failures.push(format!("{name}: {what} is not in the budget"));
                     continue;
@@ -222,6 +236,26 @@ mod tests {
         );
         let part = budget.check(Section::Bench, "rustc", &Rows::new(), false);
         assert!(part.failures.is_empty());
+    }
+
+    #[test]
+    fn a_new_kind_of_cost_fails_once_for_all_rows_and_in_one_row_for_that() {
+        let cost = |name: &str, costs: &[&str]| {
+            (name.to_owned(), costs.iter().map(|what| ((*what).to_owned(), 1.0)).collect::<BTreeMap<_, _>>())
+        };
+        let measured: Rows = [cost("a", &["mean", "masked"]), cost("b", &["mean", "masked"])].into();
+        let failures = |rows: [(String, BTreeMap<String, f64>); 2]| {
+            let budget = Budget { bench: rows.into(), ..Budget::default() };
+            budget.check(Section::Bench, "rustc", &measured, true).failures
+        };
+        assert_eq!(
+            failures([cost("a", &["mean"]), cost("b", &["mean"])]),
+            ["masked is in the budget for no row"]
+        );
+        assert_eq!(
+            failures([cost("a", &["mean"]), cost("b", &["mean", "masked"])]),
+            ["a: masked is not in the budget"]
+        );
     }
 
     #[test]

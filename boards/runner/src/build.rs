@@ -35,7 +35,12 @@ pub enum Variant<'a> {
     Plain,
     /// The opt-level of all crates.
     OptLevel(&'a str),
+    /// Bench images that measure how long interrupts are masked.
+    Masked,
 }
+
+/// What a board and its bench images are compiled with to be [`Variant::Masked`].
+const MASKED: [&str; 2] = ["--cfg", "trilane_masked"];
 
 impl Variant<'_> {
     fn target_folder(self, board: &Board) -> PathBuf {
@@ -43,14 +48,16 @@ impl Variant<'_> {
         match self {
             Self::Plain => folder,
             Self::OptLevel(level) => folder.join(format!("opt-{level}")),
+            Self::Masked => folder.join("masked"),
         }
     }
 
-    /// A setting for cargo.
-    fn setting(self) -> Option<String> {
+    /// A setting for cargo, which adds to the board's own.
+    fn setting(self, target: &str) -> Option<String> {
         match self {
             Self::Plain => None,
             Self::OptLevel(level) => Some(format!("profile.release.opt-level={}", toml::Value::from(level))),
+            Self::Masked => Some(flags(target, MASKED.map(toml::Value::from).into())),
         }
     }
 }
@@ -93,7 +100,7 @@ fn build_package(
         Some(toolchain) => {
             let mut command = toolchain.cargo_build(&board.dir, &variant.target_folder(board));
             command.arg("--config").arg(without_folder_names(board));
-            if let Some(setting) = variant.setting() {
+            if let Some(setting) = variant.setting(&board.metadata.target) {
                 command.arg("--config").arg(setting);
             }
             command
@@ -144,10 +151,16 @@ fn without_folder_names(board: &Board) -> String {
 }
 
 fn renaming(target: &str, names: &[(PathBuf, &str)]) -> String {
-    let flags = names
+    let renamed = names
         .iter()
         .map(|(folder, name)| toml::Value::from(format!("--remap-path-prefix={}={name}", folder.display())));
-    format!("target.{}.rustflags={}", toml::Value::from(target), toml::Value::Array(flags.collect()))
+    flags(target, renamed.collect())
+}
+
+/// A setting for cargo that gives the compiler `flags`. A target with a dot in its name is not quoted: cargo looks for it as for
+/// a table in a table.
+fn flags(target: &str, flags: Vec<toml::Value>) -> String {
+    format!("target.{target}.rustflags={}", toml::Value::Array(flags))
 }
 
 /// The binary and its file, if `message` is cargo's report that one is built.
@@ -187,7 +200,7 @@ mod tests {
         let names = [("/a \"b\"".into(), "registry"), ("/c".into(), ".")];
         let setting = renaming("thumbv8m.main-none-eabihf", &names);
         let table: toml::Table = setting.parse().expect("is TOML");
-        let flags = &table["target"]["thumbv8m.main-none-eabihf"]["rustflags"];
+        let flags = &table["target"]["thumbv8m"]["main-none-eabihf"]["rustflags"];
         let expected = vec!["--remap-path-prefix=/a \"b\"=registry", "--remap-path-prefix=/c=."];
         assert_eq!(flags, &toml::Value::from(expected));
     }

@@ -123,6 +123,8 @@ enum Command {
     },
     /// Count instructions per operation, beside a peer's
     ///
+    /// Beside them the longest stretch with interrupts masked, for which the images are built and run a second time.
+    ///
     /// On the host, which is measured only when it is named, these are the router's benches, beside other load balancers:
     /// time, allocations and instructions, in some minutes; and what two executors on two threads cost each other.
     #[command(
