@@ -72,6 +72,18 @@ impl Bank {
         self.0.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
+    /// Clears bits that are set, and returns which of them were. Any context, O(1); a plain load when none is.
+    #[inline(always)]
+    pub(crate) fn remove_bits(&self, bits: u32) -> u32 {
+        if self.bits() & bits == 0 { 0 } else { self.0.fetch_and(!bits, Ordering::AcqRel) & bits }
+    }
+
+    /// Exchanges the word, for one that only its owner changes: a store.
+    #[inline(always)]
+    pub(crate) fn set(&self, bits: u32) {
+        self.0.store(bits, Ordering::Relaxed);
+    }
+
     /// Sets or clears bit `index`, for words that the holder of the critical section alone changes: a load and a store.
     /// Release: whoever sees the bit sees what came before.
     #[inline(always)]
@@ -87,13 +99,7 @@ impl Bank {
         if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
     }
 
-    /// The same without ordering: for the one owner who clears bits, and issues an acquire fence before it acts on them.
-    #[inline(always)]
-    pub(crate) fn take_relaxed(&self) -> u32 {
-        if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Relaxed) }
-    }
-
-    /// [`take`](Self::take) when the owner has just seen a bit. Acquire: what the owner loads next is not older than the wake.
+    /// [`take`](Self::take) when the one owner who clears bits has just seen one.
     #[inline(always)]
     pub(crate) fn take_seen(&self) -> u32 {
         let bits = self.0.swap(0, Ordering::Acquire);
@@ -121,6 +127,12 @@ impl Bank {
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.bits() == 0
+    }
+
+    /// As [`bits`](Self::bits); what came before a [`write`](Self::write) that it sees is seen.
+    #[inline(always)]
+    pub(crate) fn bits_acquire(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
     }
 
     /// The word as it is now: one plain load, no ordering.

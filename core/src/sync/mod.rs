@@ -4,9 +4,10 @@
 //! compare-and-swap, a multi-core chip and a model checker each need a change in one place only.
 //!
 //! * Atomics are `portable-atomic`'s: native where the target has them, a critical section where it has not.
-//! * [`with_lock`] is the `critical-section` crate: the board or the HAL supplies the implementation, because only they know
-//!   how many cores there are.
-//! * [`Guarded`] is data that is touched inside the lock only.
+//! * [`Domain`] is the lock of one executor or one pool, and [`with_lock`] that of the whole program. On a chip both are the
+//!   `critical-section` crate: the board or the HAL supplies the implementation, because only they know how many cores there
+//!   are. On a host a domain is a small lock of its own.
+//! * [`Guarded`] is data that is touched inside a lock only.
 //! * `--cfg trilane_loom` puts the model checker's types in the place of all these. They can't be made in const contexts,
 //!   hence `const_fn!` and `array_of!`.
 
@@ -20,7 +21,15 @@ mod types {
     pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 }
 
-pub use critical_section::CriticalSection;
+/// What is written before anything else that is shared and then only read: the model checker needn't know it.
+pub(crate) use core::cell::Cell as Fixed;
+
+/// As [`Fixed`], for what each context may ask for without a lock: a pointer that is null until it is set.
+pub(crate) use core::sync::atomic::AtomicPtr as FixedPtr;
+
+mod domain;
+
+pub use domain::{CriticalSection, Domain, with_lock};
 pub(crate) use types::Cell;
 use types::UnsafeCell;
 pub use types::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
@@ -50,15 +59,7 @@ macro_rules! array_of {
 
 pub(crate) use {array_of, const_fn};
 
-/// Runs `f` with every other context kept out.
-///
-/// Keep it short: on a chip this masks interrupts. The longest section in this crate is one heap operation, O(log N) steps.
-#[inline(always)]
-pub fn with_lock<R>(f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
-    critical_section::with(f)
-}
-
-/// Data that only the holder of the critical section touches.
+/// Data that only the holder of its lock touches.
 ///
 /// # Guarded Invariant
 ///

@@ -31,15 +31,19 @@ impl<T> AtomicPtr<T> {
         self.address.store(pointer.expose_provenance(), order);
     }
 
-    /// Sets bits of the address.
+    /// Puts `new` in place of what was there if that was `current`; what was there.
     #[track_caller]
-    pub fn fetch_or(&self, bits: usize, order: Ordering) -> *mut T {
-        core::ptr::with_exposed_provenance_mut(self.address.fetch_or(bits, order))
-    }
-
-    /// Clears bits of the address.
-    #[track_caller]
-    pub fn fetch_and(&self, bits: usize, order: Ordering) -> *mut T {
-        core::ptr::with_exposed_provenance_mut(self.address.fetch_and(bits, order))
+    pub fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        let (current, new) = (current.expose_provenance(), new.expose_provenance());
+        self.address
+            .compare_exchange(current, new, success, failure)
+            .map(core::ptr::with_exposed_provenance_mut)
+            .map_err(core::ptr::with_exposed_provenance_mut)
     }
 }
