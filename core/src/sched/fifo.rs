@@ -1,6 +1,6 @@
 //! 32 first-in-first-out queues, one a priority, in 68 bytes.
 
-use super::{Nodes, Priority};
+use super::node::{Nodes, Priority};
 
 /// A queue of slots: highest priority first, arrival order within.
 ///
@@ -23,9 +23,9 @@ impl Fifo {
         self.occupied == 0
     }
 
-    /// Queues `slot`, which is in no queue, behind all of its priority, or before them when `front`.
+    /// Queues `slot`, which is in no queue, behind all of its priority.
     #[inline]
-    pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, front: bool) {
+    pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) {
         let node = nodes.node(slot);
         let ring = self.ring(node.priority());
         let bit = 1 << ring;
@@ -42,9 +42,12 @@ impl Fifo {
         node.next.set(head);
         nodes.node(tail).next.set(slot);
         nodes.node(head).prev.set(slot);
-        if !front {
-            self.tails[ring] = slot;
-        }
+        self.tails[ring] = slot;
+    }
+
+    /// Whether the slot that [`pop`](Self::pop) would take is of the lowest priority, or there is none.
+    pub(super) fn is_lowest_next(&self) -> bool {
+        self.occupied <= 1
     }
 
     /// The slot that [`pop`](Self::pop) would take.
@@ -73,38 +76,6 @@ impl Fifo {
             nodes.node(second).prev.set(tail);
         }
         Some(head)
-    }
-
-    /// The same as [`push`](Self::push) behind its equals and then [`pop`](Self::pop), in one step; the queue isn't empty.
-    #[inline]
-    pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> u16 {
-        let node = nodes.node(slot);
-        let ring = self.ring(node.priority());
-        let first = 31 - self.occupied.leading_zeros() as usize;
-        if ring != first {
-            return if ring > first { slot } else { self.push_then_pop(nodes, slot) };
-        }
-        let tail = self.tails[ring];
-        let head = nodes.node(tail).next.get();
-        self.tails[ring] = slot;
-        if head == tail {
-            node.next.set(slot);
-            node.prev.set(slot);
-        } else {
-            // `slot` takes the head's place in the ring, which is behind the tail.
-            let second = nodes.node(head).next.get();
-            node.next.set(second);
-            node.prev.set(tail);
-            nodes.node(tail).next.set(slot);
-            nodes.node(second).prev.set(slot);
-        }
-        head
-    }
-
-    #[inline(never)]
-    fn push_then_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> u16 {
-        self.push(nodes, slot, false);
-        self.pop(nodes).unwrap_or(slot)
     }
 
     /// Takes `slot`, which is queued here, out of the middle.

@@ -22,6 +22,6 @@ mod timers;
 
 pub use edf::Edf;
 pub use fifo::Fifo;
-pub use lanes::{Fairness, Lane, Lanes};
-pub use node::{Node, Nodes, Priority, PriorityOutOfRange};
+pub use lanes::{Fairness, Lanes, Turn};
+pub use node::{Lane, Node, NodeArray, Nodes, Priority, PriorityOutOfRange};
 pub use timers::{TimerNode, Timers};

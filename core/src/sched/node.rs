@@ -1,9 +1,9 @@
 //! The part of a slot that the queues own.
 
 use core::fmt;
+use core::ops::Deref;
 
-use super::Lane;
-use crate::sync::{Cell, const_fn};
+use crate::sync::{Cell, array_of, const_fn};
 
 /// A priority, 0 to 31; the higher number runs first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,13 +54,57 @@ impl fmt::Display for PriorityOutOfRange {
 
 impl core::error::Error for PriorityOutOfRange {}
 
+/// A lane. The lower number goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Lane {
+    /// Asked to stop: highest priority first, arrival order within.
+    Cancel = 1,
+    /// Runnable with a deadline: earliest first, then priority, then arrival.
+    Timed = 2,
+    /// The rest: highest priority first, arrival order within.
+    Ready = 3,
+}
+
+impl Lane {
+    #[inline(always)]
+    pub(super) const fn from_bits(bits: u8) -> Option<Self> {
+        match bits & 3 {
+            1 => Some(Self::Cancel),
+            2 => Some(Self::Timed),
+            3 => Some(Self::Ready),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn bit(self) -> u8 {
+        1 << (self as u8 - 1)
+    }
+
+    /// The lane of a bit; `None` for no bit.
+    #[inline(always)]
+    pub(super) const fn from_bit(bit: u8) -> Option<Self> {
+        match bit {
+            1 => Some(Self::Cancel),
+            2 => Some(Self::Timed),
+            4 => Some(Self::Ready),
+            _ => None,
+        }
+    }
+}
+
 /// Where a slot is queued and by which keys: 16 bytes, inside whatever the caller keeps per slot.
 ///
 /// Only the lane structures write it. `Cell`s, because several slots' nodes change together; the caller's synchronisation
 /// decides who may.
+///
+/// A new node is all zeros, so that a static of nodes takes no flash.
 #[repr(C)]
 pub struct Node {
-    // Two words, so that a node needs four-byte alignment only and no padding stands beside it.
+    // Two words, so that a node needs four-byte alignment only and no padding stands beside it. Kept inverted, so that
+    // "no deadline", the latest of all, is zero.
     deadline: Cell<[u32; 2]>,
     /// In a FIFO: the next slot. In the heap: the position.
     pub(super) next: Cell<u16>,
@@ -69,7 +113,7 @@ pub struct Node {
     /// Bits 0 to 4: priority; 5 and 6: the lane it is queued in; 7: it has a deadline.
     place: Cell<u8>,
     /// Three bytes for whoever embeds the node, which alignment would waste otherwise; the queues don't look at them.
-    pub(crate) embedder_index: u8,
+    pub(crate) embedder_index: Cell<u8>,
     pub(crate) embedder_word: Cell<u16>,
 }
 
@@ -86,11 +130,11 @@ impl Node {
     /// A node in no queue, with the lowest priority and no deadline.
     pub const fn new() -> Self {
         Self {
-            deadline: Cell::new([u32::MAX; 2]),
+            deadline: Cell::new([0; 2]),
             next: Cell::new(0),
             prev: Cell::new(0),
             place: Cell::new(0),
-            embedder_index: 0,
+            embedder_index: Cell::new(0),
             embedder_word: Cell::new(0),
         }
     }
@@ -130,15 +174,15 @@ impl Node {
     #[inline(always)]
     pub(super) fn deadline_or_never(&self) -> u64 {
         let [low, high] = self.deadline.get();
-        u64::from(low) | u64::from(high) << 32
+        !(u64::from(low) | u64::from(high) << 32)
     }
 
     /// A deadline at the end of time is none: the order is the same.
     #[inline(always)]
-    pub(super) fn set_deadline(&self, deadline: Option<u64>) {
-        let micros = deadline.unwrap_or(NEVER);
-        self.deadline.set([micros as u32, (micros >> 32) as u32]);
-        let timed = if micros == NEVER { 0 } else { TIMED };
+    pub(crate) fn set_deadline(&self, deadline: Option<u64>) {
+        let inverted = !deadline.unwrap_or(NEVER);
+        self.deadline.set([inverted as u32, (inverted >> 32) as u32]);
+        let timed = if inverted == 0 { 0 } else { TIMED };
         self.place.set(self.place.get() & !TIMED | timed);
     }
 
@@ -153,10 +197,10 @@ impl Node {
         self.place.set(self.place.get() & !LANE | bits << LANE_SHIFT);
     }
 
-    /// Whether it is in no lane and has no deadline: one load.
+    /// Whether it is in no lane, without deadline, and of the lowest priority: one load.
     #[inline(always)]
-    pub(super) fn is_plain(&self) -> bool {
-        self.place.get() & (LANE | TIMED) == 0
+    pub(crate) fn is_plain(&self) -> bool {
+        self.place.get() == 0
     }
 
     /// The lane that the slot belongs to when it is runnable and not cancelled.
@@ -172,22 +216,52 @@ impl Default for Node {
     }
 }
 
-/// Where the nodes are.
+/// Where the nodes are, and the array that the timed lane's heap fills.
 ///
 /// `node(slot)` is called with slots that the caller pushed, and always gives the same node for the same slot.
 pub trait Nodes {
     /// The node of `slot`.
     fn node(&self, slot: u16) -> &Node;
+
+    /// As many cells as there are slots; only the timed lane uses them.
+    fn heap(&self) -> &[Cell<u16>];
 }
 
-impl<const N: usize> Nodes for [Node; N] {
-    fn node(&self, slot: u16) -> &Node {
-        &self[slot as usize]
+/// `N` slots' nodes, numbered from 0, with room for their heap: the simplest [`Nodes`].
+pub struct NodeArray<const N: usize> {
+    nodes: [Node; N],
+    heap: [Cell<u16>; N],
+}
+
+impl<const N: usize> NodeArray<N> {
+    const_fn! {
+    /// Nodes in no queue.
+    pub const fn new() -> Self {
+        Self { nodes: array_of![Node::new(); N], heap: array_of![Cell::new(0); N] }
+    }
     }
 }
 
-impl Nodes for [Node] {
+impl<const N: usize> Default for NodeArray<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Deref for NodeArray<N> {
+    type Target = [Node; N];
+
+    fn deref(&self) -> &[Node; N] {
+        &self.nodes
+    }
+}
+
+impl<const N: usize> Nodes for NodeArray<N> {
     fn node(&self, slot: u16) -> &Node {
-        &self[slot as usize]
+        &self.nodes[usize::from(slot)]
+    }
+
+    fn heap(&self) -> &[Cell<u16>] {
+        &self.heap
     }
 }

@@ -78,6 +78,12 @@ impl Timers {
         (!root.is_null()).then(|| unsafe { (*root).due.get() })
     }
 
+    /// Whether `node` is the earliest. O(1).
+    #[inline]
+    pub fn is_first(&self, node: *const TimerNode) -> bool {
+        ptr::eq(self.root.get(), node)
+    }
+
     /// Arms `node`, in no heap so far, for `due`. O(log n).
     ///
     /// # Safety
@@ -88,11 +94,21 @@ impl Timers {
         // SAFETY: the caller's promise: `node` is alive, and linked nodes are by the invariant.
         unsafe {
             debug_assert!(!(*node).is_armed());
+            let root = self.root.get();
             (*node).due.set(due);
             (*node).left.set(ptr::null());
             (*node).right.set(ptr::null());
             (*node).rank.set(1);
-            let root = merge(self.root.get(), node);
+            if root.is_null() || due < (*root).due.get() {
+                // The new root, with all others below it on its left: no spine is walked.
+                if !root.is_null() {
+                    (*node).left.set(root);
+                    (*root).parent.set(node);
+                }
+                self.set_root(node);
+                return;
+            }
+            let root = merge(root, node);
             self.set_root(root);
         }
     }
@@ -102,6 +118,7 @@ impl Timers {
     /// # Safety
     ///
     /// `node` is alive, and if it is armed, then in this heap.
+    #[inline(never)]
     pub unsafe fn remove(&mut self, node: *const TimerNode) {
         // SAFETY: the caller's promise for `node`, the Timer Node Invariant for those linked to it.
         unsafe {
@@ -161,6 +178,7 @@ impl Default for Timers {
 /// # Safety
 ///
 /// Each is null or the root of a heap of live nodes.
+#[inline(never)]
 unsafe fn merge(mut a: *const TimerNode, mut b: *const TimerNode) -> *const TimerNode {
     if a.is_null() {
         return b;
