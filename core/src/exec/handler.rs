@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use super::executor::{AlreadyStarted, Executor};
-use super::platform::Platform;
-use super::runner::Runner;
+use super::executor::Executor;
+use super::run::platform::Platform;
+use super::runner::{AlreadyStarted, Runner};
 
 /// A started executor that an interrupt's handler drives; made by [`Executor::start_in_handler`].
 ///

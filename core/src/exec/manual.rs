@@ -1,6 +1,6 @@
 //! A platform without a machine: the caller is the clock.
 
-use super::Platform;
+use super::run::platform::Platform;
 use crate::sync::{Guarded, const_fn, with_lock};
 use crate::time::Instant;
 

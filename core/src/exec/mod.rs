@@ -91,58 +91,69 @@
 //!    `&mut`.
 //! 6. No reference to lanes, timers, regions or join nodes is held across user code: polling or dropping a future or an
 //!    output, waking, cloning or dropping a waker, calling a hook or a finaliser.
+//!
+//! What "the lock" or "the critical section" is, and that no two are held at once, says
+//! [`Domain`](crate::sync::Domain): each executor and each pool has its own.
 
-mod bank;
-mod cancel;
-mod closing;
-mod counters;
-mod cx;
-mod dispatch;
-mod drain;
-mod dump;
-mod ending;
-mod executor;
-mod handler;
-mod header;
-mod join;
-mod join_set;
-mod limits;
-mod loops;
-mod manual;
-mod members;
-mod options;
-mod platform;
-mod pool;
-mod region;
-mod regions;
-mod runner;
-mod shared;
-mod sleep;
-mod slots;
-mod spawn;
-mod stall;
+// Bottom to top. No files use each other in a circle, inside a folder neither (`tests/tests/house`).
 mod task;
-mod trace;
-mod tree;
-mod waker;
 
-pub use cancel::{AbortHandle, CancelError, Cancelled, Reason, Shield, UntilCancelled, WhenCancelled};
-pub use counters::Counters;
-pub use cx::{Cx, DeadlineError};
-pub use executor::{AlreadyStarted, Executor};
+mod memory;
+
+mod life;
+
+mod run;
+
+mod cancel;
+
+mod region;
+
+mod sleep;
+
+mod delay;
+mod interval;
+mod timeout;
+
+mod executor;
+
+mod control;
+mod manual;
+mod report;
+mod spawner;
+
+mod runner;
+
+mod handler;
+
+pub use cancel::ask::{AbortHandle, CancelError};
+pub use cancel::rekey::DeadlineError;
+pub use cancel::waits::{Shield, UntilCancelled, WhenCancelled};
+pub use delay::Delay;
+pub use executor::Executor;
 pub use handler::Handler;
-pub use header::{TaskId, TaskInfo, TaskState};
-pub use join::{Join, JoinError, JoinHandle};
-pub use join_set::{JoinNext, JoinSet};
+pub use interval::{Interval, MissedTick, ZeroPeriod};
+pub use life::future::{AsyncTask, YieldNow, future_size, yield_now};
+pub use life::join::{Join, JoinError, JoinHandle};
+pub use life::spawn::{SpawnError, SpawnErrorKind};
 pub use manual::Manual;
-pub use options::{Attributes, Forced, Miss, OnMiss, TaskOptions};
-pub use platform::Platform;
-pub use pool::TaskPool;
-pub use region::{Close, CloseError, JoinAll, OpenError, Region, RegionId, RegionInfo, RegionOptions};
-pub use regions::Regions;
-pub use runner::{Pass, Runner};
-pub use sleep::{Delay, Interval, MissedTick, Sleep, Timeout, TimeoutError, ZeroPeriod};
-pub use spawn::{LocalSpawner, SpawnError, SpawnErrorKind};
-pub use stall::{Stall, StallWatch};
-pub use task::{AsyncTask, YieldNow, future_size, yield_now};
-pub use trace::TraceEvent;
+pub use memory::cx::Cx;
+pub use memory::look::AlarmDue;
+pub use memory::tally::Counters;
+pub use memory::trace::TraceEvent;
+pub use region::handle::Region;
+pub use region::join_set::{JoinNext, JoinSet};
+pub use region::table::Regions;
+pub use region::tree::{OpenError, RegionOptions};
+pub use region::wait::{Close, CloseError, JoinAll};
+pub use report::dump::{RegionInfo, TaskInfo, TaskState};
+pub use report::stall::{Stall, StallWatch};
+pub use run::pass::Pass;
+pub use run::platform::Platform;
+pub use runner::{AlreadyStarted, Runner};
+pub use sleep::Sleep;
+pub use spawner::LocalSpawner;
+pub use task::id::{RegionId, TaskId};
+pub use task::options::{Attributes, Forced, Miss, OnMiss, TaskOptions};
+pub use task::pool::TaskPool;
+pub use task::reason::{Cancelled, Reason};
+pub use timeout::{Timeout, TimeoutError};

@@ -1,0 +1,69 @@
+//! What is looked at before a task with a quota, a deadline that has passed or a request is polled.
+
+use super::force::{ask_now, force, is_clean_up_over};
+use crate::exec::life::on_drop::OnDrop;
+use crate::exec::memory::core::TaskRef;
+use crate::exec::memory::tally::add;
+use crate::exec::task::options::{Miss, OnMiss};
+use crate::exec::task::reason::Reason;
+use crate::exec::task::state::State;
+use crate::time::Instant;
+
+/// Checks the limits of a live task that is in no lane, and counts its poll. Returns whether to poll it. The runner only.
+#[cold]
+#[inline(never)]
+pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant) -> bool {
+    let state = task.state.load();
+    let missed = !state.is_requested() && !state.is_missed() && !is_in_time(task, state, now);
+    // The hook for misses may have asked the task to stop.
+    let state = task.state.load();
+    let goes = if missed {
+        ask_now(task, Reason::Deadline);
+        false
+    } else if state.is_requested() {
+        let goes = state.polls() != 0 && !is_clean_up_over(task, now);
+        if !goes {
+            force(task);
+        }
+        goes
+    } else if state.is_limited() && state.polls() == 0 {
+        ask_now(task, Reason::PollQuota);
+        false
+    } else {
+        true
+    };
+    if !goes {
+        add(&task.exec().tally.diverted, 1);
+    } else if state.is_counted() {
+        task.state.count_poll(state);
+    }
+    goes
+}
+
+/// Notes a deadline that has passed. Returns whether to go on with the task.
+fn is_in_time(task: TaskRef, state: State, now: Instant) -> bool {
+    let exec = task.exec();
+    // The deadline is read, and marked as noted, under the lock, so that it is neither torn nor exchanged in between.
+    let missed = exec.locked(|_| {
+        let due = task.node.deadline().filter(|&due| due < now.as_micros());
+        if due.is_some() {
+            task.state.set_missed(true);
+        }
+        due
+    });
+    let Some(deadline) = missed else { return true };
+    add(&exec.tally.misses, 1);
+    match state.on_miss() {
+        OnMiss::Count => true,
+        OnMiss::Cancel => false,
+        OnMiss::Call => {
+            if let Some(hook) = exec.miss_hook {
+                // The task's wake was taken: it gets another one if the hook unwinds.
+                let unwound = OnDrop::new(|| task.wake());
+                hook(&Miss { task: task.id(), deadline: Instant::from_micros(deadline), now });
+                unwound.defuse();
+            }
+            true
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! A request to stop.
+
+use crate::exec::memory::core::TaskRef;
+use crate::exec::task::reason::Reason;
+use crate::exec::task::state::Requested;
+use crate::sync::CriticalSection;
+use crate::time::Instant;
+
+/// Asks the task in the slot, if there is one that has not ended, to stop, or notes a more severe reason. O(log N).
+///
+/// The woken bit is set here, under the lock, and not after it: a task that was taken out of its lane is woken all the time,
+/// even if the caller is pre-empted. The caller pends the platform after the lock.
+#[inline(never)]
+pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reason, now: Instant) {
+    let attributes = task.attributes();
+    if task.state.request(why, attributes.cleanup_polls) != Requested::Drains {
+        return;
+    }
+    let exec = task.exec();
+    task.set_special();
+    task.bank().draining.write(task.index(), true);
+    exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec)));
+    let force = (now + attributes.cleanup_time).as_micros();
+    task.node.set_deadline(Some(force));
+    exec.with_clock(cs, |clock| {
+        clock.draining += 1;
+        clock.clean_up = Some(clock.clean_up.map_or(force, |clean_up| clean_up.min(force)));
+    });
+    exec.tally.count_request(why);
+    task.mark();
+}

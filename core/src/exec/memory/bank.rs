@@ -1,0 +1,67 @@
+//! Headers and the words that describe them, side by side.
+
+use ::core::mem::offset_of;
+
+use crate::bitmap;
+use crate::exec::task::header::Header;
+use crate::sync::{Fixed, array_of, const_fn};
+
+/// The part of a bank that doesn't depend on its size; all zeros at first.
+#[repr(C)]
+pub(in crate::exec) struct BankHead {
+    /// Slots that were woken.
+    pub woken: bitmap::Bank,
+    /// What a wake must do beside setting its bit: [`SUMMARY`](Self::SUMMARY), [`PEND`](Self::PEND).
+    pub announce: Fixed<u32>,
+    /// Slots whose task is live, in no lane, of the lowest priority, without deadline and quota, and was not asked to stop.
+    /// Changed under the lock.
+    pub plain: bitmap::Bank,
+    /// Slots that were taken from `woken` and not polled yet: the rest of a round. The runner's.
+    pub rest: bitmap::Bank,
+    /// Slots that are not free. Changed under the lock.
+    pub used: bitmap::Bank,
+    /// Slots whose task was asked to stop and has not ended. Changed under the lock.
+    pub draining: bitmap::Bank,
+    /// Distance in bytes back to the core.
+    pub to_core: Fixed<u32>,
+    pub number: Fixed<u32>,
+}
+
+impl BankHead {
+    /// A wake must cover its bank in the summary.
+    pub const SUMMARY: u32 = 1;
+    /// A wake must pend the platform.
+    pub const PEND: u32 = 2;
+}
+
+/// Aligned to 32, so that a bank's address has room for the number of an entry: see
+/// [`TaskRef`](super::refs::TaskRef).
+#[repr(C, align(32))]
+pub(in crate::exec) struct Bank<const PER_BANK: usize> {
+    pub head: BankHead,
+    pub headers: [Header; PER_BANK],
+}
+
+/// Where the headers begin in a bank; the same for every size, because the head's size is a multiple of their alignment.
+pub(in crate::exec) const HEADERS: usize = offset_of!(Bank<1>, headers);
+
+impl<const PER_BANK: usize> Bank<PER_BANK> {
+    const_fn! {
+    pub const fn new() -> Self {
+        const { assert!(offset_of!(Self, headers) == HEADERS) }
+        Self {
+            head: BankHead {
+                woken: bitmap::Bank::new(0),
+                announce: Fixed::new(0),
+                plain: bitmap::Bank::new(0),
+                rest: bitmap::Bank::new(0),
+                used: bitmap::Bank::new(0),
+                draining: bitmap::Bank::new(0),
+                to_core: Fixed::new(0),
+                number: Fixed::new(0),
+            },
+            headers: array_of![Header::new(); PER_BANK],
+        }
+    }
+    }
+}

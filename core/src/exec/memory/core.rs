@@ -1,0 +1,281 @@
+//! What all banks of an executor share, and how it is reached without knowing the executor's size.
+
+use ::core::ptr;
+use ::core::task::Waker;
+
+use super::bank::BankHead;
+use super::look::AlarmDue;
+use super::tally::Tally;
+use super::trace::TraceEvent;
+use crate::bitmap;
+use crate::exec::task::id::RegionId;
+use crate::exec::task::join_node::JoinNode;
+use crate::exec::task::options::Miss;
+use crate::exec::task::reason::Reason;
+use crate::sched::{Lanes, Timers};
+use crate::sync::{
+    AtomicBool, AtomicPtr, AtomicU32, Cell, CriticalSection, Domain, Fixed, FixedPtr, Guarded, Ordering,
+    const_fn,
+};
+use crate::time::Instant;
+
+/// What an executor is to code that doesn't know its size: its first field. All zeros at first, but for what a builder adds;
+/// `ops`, the banks' places and `heap` are set by its first use.
+#[repr(C)]
+pub(in crate::exec) struct Core {
+    /// Null: the executor has not been used.
+    pub ops: FixedPtr<Ops>,
+    pub look: AlarmDue,
+    /// During a poll its [`place`]; 0 between polls.
+    pub running: AtomicU32,
+    /// How many slots the lanes hold, and [`STREAK`](Self::STREAK) while a lane has passed over others.
+    pub queued: AtomicU32,
+    /// Covers the banks' woken words when there is more than one bank.
+    pub summary: bitmap::Bank,
+    /// With several banks: those whose turn is still to come. The runner's.
+    pub turns: bitmap::Bank,
+    /// Banks without a free slot. Changed under the lock.
+    pub full: bitmap::Bank,
+    /// Null: no task is special.
+    pub special: AtomicPtr<Special>,
+    pub lock: Domain,
+    pub clock: Guarded<Clock>,
+    pub timers: Guarded<Timers>,
+    pub lanes: Guarded<Lanes>,
+    pub heap: Fixed<*const [Cell<u16>]>,
+    pub tally: Tally,
+    pub started: AtomicBool,
+    /// The platform tells when its alarm has gone off.
+    pub watched: AtomicBool,
+    /// No more tasks and regions: the executor shuts down.
+    pub closing: AtomicBool,
+    /// The number of the first region that waits for the runner; 0: none does. Changed under the lock.
+    pub work: AtomicU32,
+    /// Set if there is room for regions.
+    pub scope: Option<&'static Scope>,
+    pub regions: Option<&'static [Entry]>,
+    pub miss_hook: Option<fn(&Miss)>,
+}
+
+/// An executor that has been used: a pointer to its core, with the provenance of the whole.
+///
+/// Whoever has one may rely on it (Executor Invariant 1): the executor is static, its core's `ops` and its banks' places are
+/// set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::exec) struct ExecRef(pub(super) *const Core);
+
+/// A slot of an executor: the address of its bank and, in the five low bits, its index there. This is the word in a waker.
+///
+/// So a wake finds the bank's word and its bit without a load. The header is found by arithmetic, the executor by one load.
+/// Whoever has one may rely on it: the slot is one of an executor that has been used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::exec) struct TaskRef(pub(super) *const BankHead);
+
+/// What [`Core::running`] holds during a poll: the slot, a bit that is always set, and how many polls of the pass are left.
+#[inline(always)]
+pub(in crate::exec) const fn place(slot: u16, budget: u32) -> u32 {
+    slot as u32 | budget
+}
+
+/// How many polls are left of a pass, counted as [`place`] stores it.
+pub(in crate::exec) mod budget {
+    /// One poll.
+    pub const ONE: u32 = 1 << 16;
+    const RUNNING: u32 = 1 << 15;
+
+    pub const fn new(polls: u32) -> u32 {
+        polls << 16 | RUNNING
+    }
+
+    #[inline(always)]
+    pub const fn is_spent(budget: u32) -> bool {
+        budget < ONE
+    }
+
+    pub const fn polls(budget: u32) -> u32 {
+        budget >> 16
+    }
+}
+
+/// The executor's view of time.
+pub(in crate::exec) struct Clock {
+    /// The latest `now` that was passed in.
+    pub now: Instant,
+    /// What the platform's alarm was last set to.
+    pub alarm: Option<Instant>,
+    /// When the first clean-up time ends, or before: a task may have ended since. `None` when no task is draining.
+    pub clean_up: Option<u64>,
+    /// How many tasks are draining.
+    pub draining: u16,
+}
+
+/// The operations that need the executor's full type, and its measures.
+pub(in crate::exec) struct Ops {
+    pub now: fn(ExecRef) -> Instant,
+    pub pend: fn(ExecRef),
+    pub set_alarm: fn(ExecRef, Option<Instant>),
+    pub pass_begins: fn(ExecRef, Instant),
+    /// Polls plain tasks.
+    pub poll_rounds: fn(ExecRef, u32) -> u32,
+    pub trace: Option<fn(ExecRef, TraceEvent)>,
+    /// Polls a task, if the platform looks on at polls; returns whether it is done.
+    pub observe: Option<fn(ExecRef, TaskRef) -> bool>,
+    pub banks: u8,
+    pub per_bank: u8,
+    pub bank_stride: u16,
+    pub banks_at: u32,
+    pub heap_at: u32,
+    pub announce: u32,
+}
+
+/// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It comes with the
+/// first such task; an image in which nothing asks for one has no part of it.
+pub(in crate::exec) struct Special {
+    /// Goes on with a pass; see [`poll_special`](crate::exec::cancel).
+    pub poll: fn(ExecRef, u32, Instant) -> u32,
+    /// Ends the draining tasks whose clean-up time is over.
+    pub force_due: fn(ExecRef, Instant),
+    /// Asks a task to stop.
+    pub request: fn(TaskRef, CriticalSection<'_>, Reason, Instant),
+}
+
+/// What an executor with room for regions does about them. One without has no part of it in its image.
+pub(in crate::exec) struct Scope {
+    /// Makes a claimed slot a member of the region, or says why not.
+    pub admit: fn(TaskRef, CriticalSection<'_>, Membership) -> Result<(), Refusal>,
+    /// A member has ended; `failed`: as its region's options mean it. Gives the waker of whoever waits for each.
+    pub leave: fn(TaskRef, CriticalSection<'_>, bool) -> Option<Waker>,
+    /// Takes a slot out of its region's list.
+    pub unlink: fn(TaskRef, CriticalSection<'_>),
+    /// Does what listed regions wait for. The runner only.
+    pub serve: fn(ExecRef),
+}
+
+/// Which region a new task is to be in.
+#[derive(Clone, Copy)]
+pub(in crate::exec) enum Membership {
+    /// None.
+    Root,
+    /// That of a task of this executor, by its generation.
+    Of(TaskRef, u32),
+    /// This one.
+    In(RegionId),
+}
+
+/// Why a region doesn't take a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::exec) enum Refusal {
+    Stale,
+    Closed,
+    Quota,
+}
+
+/// A region of a table; one that is free is all zeros but for its generation.
+pub(in crate::exec) struct Entry {
+    /// The executor whose region it is, claimed by an exchange; null: the entry is free.
+    pub owner: AtomicPtr<Core>,
+    pub links: Guarded<Links>,
+}
+
+/// What is known of a region. Belongs to the holder of its executor's lock.
+pub(in crate::exec) struct Links {
+    /// Whoever waits for the region (Join Node Invariant).
+    pub waiter: *const JoinNode,
+    pub name: Option<&'static &'static str>,
+    pub finaliser: Option<fn(RegionId)>,
+    pub generation: u32,
+    /// When it was asked to close.
+    pub asked_at: Instant,
+    /// Regions are named by their entry's index plus one; 0 is none, or the root.
+    pub parent: u16,
+    pub first_child: u16,
+    pub next_sibling: u16,
+    pub previous_sibling: u16,
+    pub next_work: u16,
+    /// Members are named by their slot.
+    pub first: Option<u16>,
+    /// The member that a walk over them visits next.
+    pub cursor: Option<u16>,
+    /// Members that have not ended.
+    pub live: u16,
+    pub quota: u16,
+    /// Child regions that have not ended.
+    pub children: u16,
+    pub reason: u8,
+    pub flags: u16,
+}
+
+// SAFETY: the pointer leads to a node that only the holder of the lock follows.
+unsafe impl Send for Links {}
+
+impl Entry {
+    const_fn! {
+    pub const fn new() -> Self {
+        Self { owner: AtomicPtr::new(ptr::null_mut()), links: Guarded::new(Links::FREE) }
+    }
+    }
+}
+
+impl Links {
+    pub const FREE: Self = Self {
+        waiter: ptr::null(),
+        name: None,
+        finaliser: None,
+        generation: 0,
+        asked_at: Instant::ZERO,
+        parent: 0,
+        first_child: 0,
+        next_sibling: 0,
+        previous_sibling: 0,
+        next_work: 0,
+        first: None,
+        cursor: None,
+        live: 0,
+        quota: 0,
+        children: 0,
+        reason: 0,
+        flags: 0,
+    };
+}
+
+impl Core {
+    pub const STREAK: u32 = 1 << 16;
+
+    const_fn! {
+    pub const fn new() -> Self {
+        Self {
+            ops: FixedPtr::new(ptr::null_mut()),
+            look: AlarmDue::new(),
+            running: AtomicU32::new(0),
+            queued: AtomicU32::new(0),
+            summary: bitmap::Bank::new(0),
+            turns: bitmap::Bank::new(0),
+            full: bitmap::Bank::new(0),
+            special: AtomicPtr::new(ptr::null_mut()),
+            lock: Domain::new(),
+            clock: Guarded::new(Clock { now: Instant::ZERO, alarm: None, clean_up: None, draining: 0 }),
+            timers: Guarded::new(Timers::new()),
+            lanes: Guarded::new(Lanes::new()),
+            heap: Fixed::new(ptr::slice_from_raw_parts(ptr::null(), 0)),
+            tally: Tally::new(),
+            started: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            work: AtomicU32::new(0),
+            scope: None,
+            regions: None,
+            miss_hook: None,
+        }
+    }
+    }
+
+    /// The slot that is being polled.
+    pub fn running_slot(&self) -> Option<u16> {
+        let running = self.running.load(Ordering::Relaxed);
+        (running != 0).then_some((running & 0x7FFF) as u16)
+    }
+
+    pub fn is_shutting_down(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+}

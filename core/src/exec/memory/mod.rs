@@ -1,0 +1,10 @@
+//! Where tasks are: one static a executor, seen as a core, its banks, and one task.
+
+pub mod bank;
+pub mod core;
+pub mod cx;
+pub mod look;
+pub mod refs;
+pub mod tally;
+pub mod trace;
+pub mod waker;

@@ -1,0 +1,404 @@
+//! References to executors and tasks.
+
+use ::core::ops::Deref;
+use ::core::ptr;
+
+use super::bank::{BankHead, HEADERS};
+use super::core::{Clock, Core, ExecRef, Ops, Special, TaskRef};
+use super::look::AlarmDue;
+use super::trace::TraceEvent;
+use crate::bitmap;
+use crate::exec::task::header::Header;
+use crate::exec::task::id::TaskId;
+use crate::sched::{Lanes, Node, Nodes, Timers};
+use crate::sync::{Cell, CriticalSection, Ordering};
+use crate::time::Instant;
+
+impl Deref for ExecRef {
+    type Target = Core;
+
+    #[inline(always)]
+    fn deref(&self) -> &Core {
+        // SAFETY: the core is part of a static executor.
+        unsafe { &*self.0 }
+    }
+}
+
+impl ExecRef {
+    /// # Safety
+    ///
+    /// `core` points to the core of a static executor, with the provenance of the whole executor, whose `ops` and banks are
+    /// set.
+    #[inline(always)]
+    pub const unsafe fn new(core: *const Core) -> Self {
+        Self(core)
+    }
+
+    #[inline(always)]
+    pub const fn as_ptr(self) -> *const Core {
+        self.0
+    }
+
+    #[inline(always)]
+    pub fn ops(self) -> &'static Ops {
+        // SAFETY: set once, before this reference was made.
+        unsafe { &*self.ops.load(Ordering::Relaxed) }
+    }
+
+    #[inline(always)]
+    pub fn special(self) -> Option<&'static Special> {
+        // SAFETY: null, or a static table.
+        unsafe { self.special.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// From now on the executor sees to special tasks. Before the first one becomes so.
+    #[inline(always)]
+    pub fn see_to_special(self, special: &'static Special) {
+        self.special.store(ptr::from_ref(special).cast_mut(), Ordering::Release);
+    }
+
+    // === the slots ===
+
+    /// A bank; `banks_at` and `stride` are the executor's.
+    ///
+    /// # Safety
+    ///
+    /// The executor has a bank of this number, and its banks lie as the caller says.
+    #[inline(always)]
+    pub unsafe fn bank_at(self, number: usize, banks_at: usize, stride: usize) -> Bank {
+        // SAFETY: the caller's promise.
+        unsafe { Bank(self.0.byte_add(banks_at + number * stride).cast()) }
+    }
+
+    /// Bank `number`, if the executor has it.
+    pub fn bank(self, number: usize) -> Option<Bank> {
+        let ops = self.ops();
+        let exists = number < usize::from(ops.banks);
+        // SAFETY: it exists, and banks lie as the operations say.
+        exists.then(|| unsafe { self.bank_at(number, ops.banks_at as usize, ops.bank_stride.into()) })
+    }
+
+    pub fn banks(self) -> impl Iterator<Item = Bank> {
+        (0..usize::from(self.ops().banks)).filter_map(move |number| self.bank(number))
+    }
+
+    /// The task in `slot`, if the executor has that slot.
+    pub fn task(self, slot: u16) -> Option<TaskRef> {
+        let (bank, index) = bitmap::split(slot);
+        (index < u32::from(self.ops().per_bank)).then_some(())?;
+        Some(self.bank(bank)?.task(index))
+    }
+
+    /// All slots, lowest first.
+    pub fn tasks(self) -> impl Iterator<Item = TaskRef> {
+        let per_bank = u32::from(self.ops().per_bank);
+        self.banks().flat_map(move |bank| (0..per_bank).map(move |index| bank.task(index)))
+    }
+
+    /// The task of this id, if it has not ended.
+    pub fn live(self, id: TaskId) -> Option<TaskRef> {
+        self.task(id.slot).filter(|task| task.is_live(id.generation))
+    }
+
+    // === what is under the lock ===
+
+    /// Runs `f` under the executor's lock (Domain Invariant).
+    #[inline(always)]
+    pub fn locked<R>(self, f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
+        self.lock.with(f)
+    }
+
+    /// `f` doesn't come here again: it calls nothing but what it is given.
+    #[inline(always)]
+    pub fn with_clock<R>(self, cs: CriticalSection<'_>, f: impl FnOnce(&mut Clock) -> R) -> R {
+        cs.check(&self.lock);
+        // SAFETY: no closure in this crate reaches a clock again (Guarded Invariant).
+        unsafe { self.clock.with(cs, f) }
+    }
+
+    /// As [`with_clock`](Self::with_clock).
+    #[inline(always)]
+    pub fn with_timers<R>(self, cs: CriticalSection<'_>, f: impl FnOnce(&mut Timers) -> R) -> R {
+        cs.check(&self.lock);
+        // SAFETY: no closure in this crate reaches the timers again (Guarded Invariant).
+        unsafe { self.timers.with(cs, f) }
+    }
+
+    /// As [`with_clock`](Self::with_clock); keeps the count of what is queued.
+    #[inline(always)]
+    pub fn with_lanes<R>(self, cs: CriticalSection<'_>, f: impl FnOnce(&mut Lanes) -> R) -> R {
+        cs.check(&self.lock);
+        // SAFETY: lanes call nothing but `Nodes`, and no closure in this crate does more (Guarded Invariant).
+        unsafe {
+            self.lanes.with(cs, |lanes| {
+                let result = f(lanes);
+                let streak = if lanes.has_streak() { Core::STREAK } else { 0 };
+                self.queued.store(lanes.len() as u32 | streak, Ordering::Relaxed);
+                result
+            })
+        }
+    }
+
+    /// See [`Lanes::passes`], which changes nothing.
+    #[inline(always)]
+    pub fn passes_lanes(self, cs: CriticalSection<'_>, node: &Node) -> bool {
+        cs.check(&self.lock);
+        // SAFETY: as for `with_lanes`.
+        unsafe { self.lanes.with(cs, |lanes| lanes.passes(&self, node)) }
+    }
+
+    /// The time of the latest pass.
+    pub fn pass_time(self) -> Instant {
+        self.locked(|cs| self.with_clock(cs, |clock| clock.now))
+    }
+
+    /// The time now: the platform's, unless the latest pass was later. A clock that has gone back counts as one that stands
+    /// still.
+    pub fn now(self) -> Instant {
+        let read = self.read_clock();
+        self.locked(|cs| self.not_before_pass(cs, read))
+    }
+
+    /// A reading of the platform's clock.
+    #[inline(always)]
+    pub fn read_clock(self) -> Instant {
+        (self.ops().now)(self)
+    }
+
+    /// `read`, or the time of the latest pass if that is later: the clock may have gone back, or the caller have been
+    /// interrupted since it read it.
+    #[inline(always)]
+    pub fn not_before_pass(self, cs: CriticalSection<'_>, read: Instant) -> Instant {
+        self.with_clock(cs, |clock| clock.now.max(read))
+    }
+
+    // === the platform ===
+
+    pub fn pend(self) {
+        (self.ops().pend)(self);
+    }
+
+    pub fn trace(self, event: TraceEvent) {
+        if let Some(trace) = self.ops().trace {
+            trace(self, event);
+        }
+    }
+}
+
+impl Nodes for ExecRef {
+    /// Lanes know a slot by where its header is: by its distance from the core in words of four bytes.
+    #[inline(always)]
+    fn node(&self, place: u16) -> &Node {
+        // SAFETY: places come from `TaskRef::place`.
+        unsafe { &(*self.0.byte_add(usize::from(place) * 4).cast::<Header>()).node }
+    }
+
+    #[inline(always)]
+    fn heap(&self) -> &[Cell<u16>] {
+        // SAFETY: set once, before this reference was made, to a part of the static executor.
+        unsafe { &*self.heap.get() }
+    }
+}
+
+/// A bank of a static executor.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct Bank(*const BankHead);
+
+impl Deref for Bank {
+    type Target = BankHead;
+
+    #[inline(always)]
+    fn deref(&self) -> &BankHead {
+        // SAFETY: the bank is part of a static executor.
+        unsafe { &*self.0 }
+    }
+}
+
+impl Bank {
+    /// The slot of this index, which the bank has.
+    #[inline(always)]
+    pub fn task(self, index: u32) -> TaskRef {
+        TaskRef(self.0.wrapping_byte_add(index as usize))
+    }
+
+    /// The header of this index.
+    #[inline(always)]
+    pub fn header(self, index: u32) -> &'static Header {
+        // SAFETY: the bank has a header of this index, and is part of a static executor.
+        unsafe { &*self.0.byte_add(HEADERS + index as usize * size_of::<Header>()).cast() }
+    }
+
+    /// The slots of these bits, lowest first.
+    pub fn tasks(self, bits: u32) -> impl Iterator<Item = TaskRef> {
+        bitmap::Bits(bits).map(move |index| self.task(index))
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = Header;
+
+    #[inline(always)]
+    fn deref(&self) -> &Header {
+        self.header()
+    }
+}
+
+impl TaskRef {
+    /// What is kept in a waker.
+    #[inline(always)]
+    pub const fn into_raw(self) -> *const () {
+        self.0.cast()
+    }
+
+    /// # Safety
+    ///
+    /// `raw` comes from [`into_raw`](Self::into_raw).
+    #[inline(always)]
+    pub const unsafe fn from_raw(raw: *const ()) -> Self {
+        Self(raw.cast())
+    }
+
+    /// The task of a place in the lanes of `exec`.
+    ///
+    /// # Safety
+    ///
+    /// The place is one of that executor's.
+    #[inline(always)]
+    pub unsafe fn at_place(exec: ExecRef, place: u16) -> Self {
+        // SAFETY: the caller's promise; the header's index was set when the slot was claimed.
+        unsafe {
+            let header = exec.0.byte_add(usize::from(place) * 4).cast::<Header>();
+            let index = usize::from((*header).node.embedder_index.get());
+            let bank = header.byte_sub(HEADERS + index * size_of::<Header>()).cast::<BankHead>();
+            Self(bank.wrapping_byte_add(index))
+        }
+    }
+
+    /// See [`Nodes::node`] of [`ExecRef`].
+    #[inline(always)]
+    pub fn place(self, exec: ExecRef) -> u16 {
+        ((ptr::from_ref(self.header()).addr() - exec.0.addr()) / 4) as u16
+    }
+
+    #[inline(always)]
+    fn header(self) -> &'static Header {
+        self.bank().header(self.index())
+    }
+
+    #[inline(always)]
+    pub fn bank(self) -> Bank {
+        Bank(self.0.wrapping_byte_sub(self.index() as usize))
+    }
+
+    #[inline(always)]
+    pub fn index(self) -> u32 {
+        self.0.addr() as u32 % 32
+    }
+
+    #[inline(always)]
+    pub fn bit(self) -> u32 {
+        1 << self.index()
+    }
+
+    #[inline(always)]
+    pub fn exec(self) -> ExecRef {
+        let bank = self.bank();
+        // SAFETY: the distance is that to the core of the bank's executor.
+        unsafe { ExecRef(bank.0.byte_sub(bank.to_core.get() as usize).cast()) }
+    }
+
+    pub fn slot(self) -> u16 {
+        bitmap::slot(self.bank().number.get() as usize, self.index())
+    }
+
+    /// The id of the slot's present task.
+    pub fn id(self) -> TaskId {
+        TaskId { slot: self.slot(), generation: self.generation.load(Ordering::Relaxed) }
+    }
+
+    // === waking ===
+
+    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of them. Any
+    /// context. O(1).
+    ///
+    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when the bit was set
+    /// already: the waker that set it may have been pre-empted before it could pend.
+    #[inline(always)]
+    pub fn wake(self) {
+        let bank = self.bank();
+        let coalesced = bank.woken.insert_bit(self.bit());
+        if coalesced | bank.announce.get() != 0 {
+            self.announce(coalesced);
+        }
+    }
+
+    /// The rest of a wake that is more than its OR.
+    #[cold]
+    #[inline(never)]
+    fn announce(self, coalesced: u32) {
+        if coalesced != 0 {
+            self.exec().tally.coalesced.fetch_add(1, Ordering::Relaxed);
+        }
+        let announce = self.bank().announce.get();
+        if announce & BankHead::SUMMARY != 0 {
+            self.cover();
+        }
+        if announce & BankHead::PEND != 0 {
+            self.exec().pend();
+        }
+    }
+
+    /// [`wake`](Self::wake) without pending the platform, by its runner or whoever pends it later. Returns whether the task had
+    /// been woken already.
+    #[inline(always)]
+    pub fn mark(self) -> bool {
+        let bank = self.bank();
+        let coalesced = bank.woken.insert_bit(self.bit());
+        if bank.announce.get() & BankHead::SUMMARY != 0 {
+            self.cover();
+        }
+        coalesced != 0
+    }
+
+    /// Covers the bank in the summary, and tells the runner if the task isn't plain.
+    fn cover(self) {
+        let (exec, bank) = (self.exec(), self.bank());
+        exec.summary.insert(bank.number.get());
+        if bank.plain.bits() & self.bit() == 0 {
+            exec.look.set(AlarmDue::SPECIAL);
+        }
+    }
+
+    /// Whether a wake has not led to a place in a lane or a poll yet.
+    pub fn is_woken(self) -> bool {
+        let bank = self.bank();
+        (bank.woken.bits() | bank.rest.bits()) & self.bit() != 0
+    }
+
+    /// Notes under the lock whether the task is plain.
+    #[inline(always)]
+    pub fn set_plain(self, plain: bool) {
+        self.bank().plain.write(self.index(), plain);
+    }
+
+    /// Notes under the lock that the task isn't plain any more, or not yet; the runner may have it in a round.
+    pub fn set_special(self) {
+        let bank = self.bank();
+        if bank.plain.bits() & self.bit() != 0 {
+            bank.plain.write(self.index(), false);
+            if self.is_woken() {
+                self.exec().look.set(AlarmDue::SPECIAL);
+            }
+        }
+    }
+}
+
+// SAFETY: both lead to a static executor, whose shared fields are atomic or under its lock; what is its runner's alone is
+// reached through the runner.
+unsafe impl Send for ExecRef {}
+// SAFETY: the same.
+unsafe impl Sync for ExecRef {}
+// SAFETY: the same.
+unsafe impl Send for TaskRef {}
+// SAFETY: the same.
+unsafe impl Sync for TaskRef {}

@@ -1,0 +1,104 @@
+//! What an executor counts.
+
+use crate::exec::task::reason::Reason;
+use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
+
+/// Totals since the executor's start, read at some instant while it runs. All wrap around at 2^32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Counters {
+    /// Polls. Added when a pass ends: read from inside a task, it lacks those of the pass under way.
+    pub polls: u32,
+    /// Wakes that made a task runnable, spawns and requests to stop included.
+    pub wakes: u32,
+    /// Wakes of a task that was woken already.
+    pub coalesced: u32,
+    /// Woken bits on slots whose task was gone.
+    pub stale_wakes: u32,
+    /// Tasks spawned.
+    pub spawns: u32,
+    /// Tasks that ran to their end.
+    pub completions: u32,
+    /// Tasks asked to stop by a user.
+    pub cancelled_by_user: u32,
+    /// Tasks asked to stop for a missed deadline.
+    pub cancelled_by_deadline: u32,
+    /// Tasks asked to stop for a sibling's failure.
+    pub cancelled_by_sibling: u32,
+    /// Tasks asked to stop for a used-up poll quota.
+    pub cancelled_by_quota: u32,
+    /// Tasks asked to stop since their region was closed.
+    pub cancelled_by_parent: u32,
+    /// Tasks asked to stop since the executor shuts down.
+    pub cancelled_by_shutdown: u32,
+    /// Tasks ended by force.
+    pub forced: u32,
+    /// Wakes that led to no poll, since their task was asked to stop, or ended, instead.
+    pub diverted: u32,
+    /// Deadlines missed, each counted once.
+    pub misses: u32,
+    /// Passes whose `now` lay before an earlier pass's.
+    pub clock_regressions: u32,
+    /// The most tasks queued at once; tasks that went past the lanes don't count.
+    pub deepest_lane: u32,
+    /// The longest poll in ticks of [`Platform::ticks`](crate::exec::Platform::ticks), where the platform times polls.
+    pub longest_poll: u32,
+}
+
+macro_rules! tally {
+    ($($field:ident),*) => {
+        /// The live counters. All but `coalesced`, `spawns` and `requests` are written by the runner only.
+        pub(in crate::exec) struct Tally {
+            $(pub $field: AtomicU32,)*
+            /// By the reason that a task was asked for first.
+            requests: [AtomicU32; Reason::COUNT],
+        }
+
+        impl Tally {
+            const_fn! {
+            pub const fn new() -> Self {
+                Self { $($field: AtomicU32::new(0),)* requests: array_of![AtomicU32::new(0); Reason::COUNT] }
+            }
+            }
+
+            pub fn read(&self) -> Counters {
+                let requests = |reason: Reason| self.requests[reason as usize - 1].load(Ordering::Relaxed);
+                Counters {
+                    $($field: self.$field.load(Ordering::Relaxed),)*
+                    cancelled_by_user: requests(Reason::User),
+                    cancelled_by_deadline: requests(Reason::Deadline),
+                    cancelled_by_sibling: requests(Reason::SiblingFailed),
+                    cancelled_by_quota: requests(Reason::PollQuota),
+                    cancelled_by_parent: requests(Reason::ParentClosed),
+                    cancelled_by_shutdown: requests(Reason::Shutdown),
+                    ..Counters::default()
+                }
+            }
+
+            /// Counts a task that was asked to stop. Any context.
+            pub fn count_request(&self, reason: Reason) {
+                self.requests[reason as usize - 1].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+}
+
+tally!(
+    polls,
+    coalesced,
+    stale_wakes,
+    spawns,
+    completions,
+    forced,
+    diverted,
+    misses,
+    clock_regressions,
+    longest_poll
+);
+
+/// Adds to a counter that only the caller writes: a load and a store, no exclusive access.
+#[inline(always)]
+pub(in crate::exec) fn add(counter: &AtomicU32, count: u32) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+}

@@ -1,0 +1,4 @@
+//! What an executor tells of itself.
+
+pub mod dump;
+pub mod stall;

@@ -1,0 +1,197 @@
+//! Rounds: how plain tasks are polled.
+//!
+//! A plain task has the lowest priority, no deadline, no quota and no request to stop; most tasks of a firmware are plain.
+//! Nothing decides among them but fairness, so they need no queue: the runner exchanges a bank's woken word for zero once and
+//! polls its bits in the order of the slots. Whoever is woken meanwhile, a task that wakes itself included, has a bit in the
+//! next round. So each waits for at most one poll of each other plain task of its bank and, with several banks, for one round
+//! of each other bank.
+//!
+//! Between two polls the runner looks whether something came that goes first: a special task's wake, a region's work, a due
+//! alarm. It costs three loads.
+
+use crate::exec::life::finish::finish;
+use crate::exec::life::on_drop::OnDrop;
+use crate::exec::memory::core::ExecRef;
+use crate::exec::memory::core::{budget, place};
+use crate::exec::memory::look::AlarmDue;
+use crate::exec::memory::refs::Bank;
+use crate::exec::memory::tally::add;
+use crate::exec::task::state::Ending;
+use crate::sync::Ordering;
+
+/// Polls a task, and ends it when it is done or unwinds. `OBSERVED`: the platform looks on, if it does.
+///
+/// # Safety
+///
+/// The caller is the runner, in no poll; the task of this index is live and in no lane, `slot` is its slot. `left` are the
+/// polls that are left after this one.
+#[inline(always)]
+pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
+    exec: ExecRef,
+    bank: Bank,
+    index: u32,
+    slot: u16,
+    left: u32,
+) {
+    let (task, header) = (bank.task(index), bank.header(index));
+    exec.running.store(place(slot, left), Ordering::Relaxed);
+    // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its future, because a
+    // task whose poll was done or unwound is live no more. No lock is held across the poll (Executor Invariant 6).
+    // SAFETY: the poll has unwound, so storage is empty.
+    let unwound = OnDrop::new(|| unsafe { finish(task, Ending::Panicked) });
+    // SAFETY: as said above.
+    let done = unsafe {
+        if OBSERVED && let Some(observe) = exec.ops().observe {
+            observe(exec, task)
+        } else {
+            (header.vtable_of_task().poll)(header.storage.get(), task.into_raw())
+        }
+    };
+    unwound.defuse();
+    if done {
+        // SAFETY: the poll has put the output in place.
+        unsafe { finish(task, Ending::Completed) }
+    }
+}
+
+/// Polls plain tasks, until `left` is spent, nothing is woken, or something is to be seen to first. Returns what is left.
+///
+/// # Safety
+///
+/// The caller is the runner, in no poll; the executor has one bank, `bank`.
+#[inline(always)]
+pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
+    exec: ExecRef,
+    bank: Bank,
+    mut left: u32,
+) -> u32 {
+    let mut rest = bank.rest.bits();
+    if rest & bank.woken.bits() != 0 {
+        is_special_next(exec, bank, rest);
+    }
+    'round: loop {
+        if rest == 0 {
+            if bank.woken.is_empty() {
+                return left;
+            }
+            rest = bank.woken.take_seen();
+        }
+        // Acquire: a bit may be that of a wake from before the task was published.
+        if rest & !bank.plain.bits_acquire() != 0 {
+            bank.rest.set(rest);
+            return left;
+        }
+        loop {
+            let index = rest.trailing_zeros();
+            rest &= rest - 1;
+            bank.rest.set(rest);
+            left -= budget::ONE;
+            // SAFETY: the caller's promise; the task was plain under this round, and only the runner ends it.
+            unsafe { poll_task::<OBSERVED>(exec, bank, index, index as u16, left) };
+            if budget::is_spent(left) || exec.look.has(AlarmDue::ALL) {
+                return left;
+            }
+            if rest == 0 {
+                continue 'round;
+            }
+            if bank.woken.bits() & (rest | !bank.plain.bits()) != 0 && is_special_next(exec, bank, rest) {
+                return left;
+            }
+        }
+    }
+}
+
+/// [`poll_bank`] for an executor with several: each bank has one round in turn.
+///
+/// # Safety
+///
+/// The caller is the runner, in no poll.
+#[inline(always)]
+pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(exec: ExecRef, mut left: u32) -> u32 {
+    loop {
+        let mut turns = exec.turns.bits();
+        if turns == 0 {
+            turns = exec.summary.take();
+            if turns == 0 {
+                return left;
+            }
+            exec.turns.set(turns);
+        }
+        let number = turns.trailing_zeros();
+        let Some(bank) = exec.bank(number as usize) else { return left };
+        let mut rest = bank.rest.bits();
+        if rest == 0 {
+            // The summary was cleared before (Summary Invariant).
+            rest = bank.woken.take();
+            bank.rest.set(rest);
+        } else if rest & bank.woken.bits() != 0 {
+            is_special_next(exec, bank, rest);
+        }
+        // Acquire: as in `poll_bank`.
+        if rest & !bank.plain.bits_acquire() != 0 {
+            return left;
+        }
+        while rest != 0 {
+            let index = rest.trailing_zeros();
+            rest &= rest - 1;
+            bank.rest.set(rest);
+            if rest == 0 {
+                exec.turns.set(turns & (turns - 1));
+            }
+            left -= budget::ONE;
+            let slot = crate::bitmap::slot(number as usize, index);
+            // SAFETY: as in `poll_bank`.
+            unsafe { poll_task::<OBSERVED>(exec, bank, index, slot, left) };
+            if budget::is_spent(left) || exec.look.has(AlarmDue::ALL) {
+                return left;
+            }
+            if bank.woken.bits() & (rest | !bank.plain.bits()) != 0 && is_special_next(exec, bank, rest) {
+                return left;
+            }
+        }
+        exec.turns.set(exec.turns.bits() & !(1 << number));
+    }
+}
+
+/// Takes the wakes of tasks whose turn in this round is still to come; their polls see to them. Returns whether a task was
+/// woken that isn't plain.
+#[cold]
+#[inline(never)]
+fn is_special_next(exec: ExecRef, bank: Bank, rest: u32) -> bool {
+    let twice = bank.woken.remove_bits(rest);
+    if twice != 0 {
+        exec.tally.coalesced.fetch_add(twice.count_ones(), Ordering::Relaxed);
+    }
+    bank.woken.bits() & !bank.plain.bits() != 0
+}
+
+/// Whether a task in no lane was woken. Plain loads.
+#[inline(always)]
+pub(in crate::exec) fn is_woken(exec: ExecRef) -> bool {
+    let ops = exec.ops();
+    if ops.banks > 1 {
+        return exec.summary.bits() | exec.turns.bits() != 0;
+    }
+    exec.bank(0).is_some_and(|bank| bank.woken.bits() | bank.rest.bits() != 0)
+}
+
+/// Forgets wakes of tasks that are over, of an executor in which no task is special.
+#[cold]
+#[inline(never)]
+pub(in crate::exec) fn discard_stale(exec: ExecRef) {
+    exec.look.take(AlarmDue::SPECIAL);
+    for bank in exec.banks() {
+        let over = !bank.plain.bits();
+        let rest = bank.rest.bits();
+        bank.rest.set(rest & !over);
+        let taken = bank.woken.remove_bits(over) | rest & over;
+        // A slot may have got its next task since this looked, even the first that is special.
+        let back = if exec.special().is_some() { taken } else { taken & bank.plain.bits() };
+        if back != 0 {
+            bank.woken.insert_bit(back);
+            exec.summary.insert(bank.number.get());
+            exec.look.set(AlarmDue::SPECIAL);
+        }
+        add(&exec.tally.stale_wakes, (taken & !back).count_ones());
+    }
+}

@@ -1,0 +1,332 @@
+//! A task's state: one word, and its transitions.
+
+use super::options::OnMiss;
+use super::reason::Reason;
+use crate::sync::{AtomicU32, Ordering, const_fn, fence};
+
+/// The state of a slot.
+///
+/// ```text
+///              (1) claim            (2) publish
+///    +------+ ----------> +---------+ ---------> +------------------------------ live -+
+///    | free |             | claimed |            |                     (3) drain       |
+///    +------+ <---------- +---------+            |  waiting ---------> in a round,     |
+///      ^  ^    (8) release                       |    ^               or queued (lane) |
+///      |  |                                      |    |                      | (4) poll |
+///      |  |                                      |    `-------- running <----'          |
+///      |  |                                      |     (5) pending, woken again: (3)    |
+///      |  |      (6) finish, nobody will join    |                                      |
+///      |  `------------------------------------- |                                      |
+///      |                                         +--------------------------------------+
+///      |  (7) take, then (8) release       +------+   (6) finish, a handle exists
+///      `---------------------------------- | done | <------------------------------------'
+///                                          +------+
+/// ```
+///
+/// 1. [`StateCell::claim`], by a spawner, with a bit of the bank's `used` word.
+/// 2. [`StateCell::publish`], by the spawner, which then wakes the task.
+/// 3. The woken bit is taken, by the runner: into a round if the task is plain, else into a lane.
+/// 4. The runner. Which task is running is one field of the core, not a state to store here.
+/// 5. The poll returns that it is not done. A wake during the poll has left its bit.
+/// 6. [`StateCell::finish`], by the runner: the poll was done or has unwound, or the task is ended by force.
+/// 7. [`StateCell::take`], by whoever joins or drops the handle, in any context, or by the runner once the task's region has
+///    closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns what is there.
+/// 8. [`StateCell::release`]: the slot's generation advances, its bit in `used` is cleared.
+///
+/// All transitions but those of the shield and of counted polls are made under the executor's lock. Transition 1 may be undone
+/// by 8, when the region refuses the task or the build of the future unwinds.
+///
+/// A *draining* task is a live one that was asked to stop. When it is woken it is queued in the cancel lane; the end of its
+/// clean-up time stands where its deadline stood.
+///
+/// A woken bit may be set on a slot in any phase (wakers outlive tasks): taken on a slot that isn't live, it is discarded; on
+/// the slot's next task, it costs one poll.
+pub(in crate::exec) struct StateCell(AtomicU32);
+
+/// The state word as it was loaded.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct State(u32);
+
+/// Where in its life a slot is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::exec) enum Phase {
+    Free,
+    Claimed,
+    Live,
+    Done,
+}
+
+/// How a task ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::exec) enum Ending {
+    /// Its storage holds the output.
+    Completed,
+    /// Its poll has unwound.
+    Panicked,
+    /// By force, having been asked to stop.
+    Forced(Reason),
+}
+
+/// What a request to stop has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::exec) enum Requested {
+    /// The live task is draining from now on.
+    Drains,
+    /// Nothing to be done: the reason is noted, or the slot is empty.
+    Noted,
+}
+
+/// What whoever wants a result finds.
+pub(in crate::exec) enum Taken {
+    /// The task has not ended.
+    Nothing,
+    /// The result, which is the caller's now.
+    Done(Ending),
+    /// The slot holds it no more.
+    Stale,
+}
+
+const PHASE: u32 = 0b11;
+const CLAIMED: u32 = 1;
+const LIVE: u32 = 2;
+const DONE: u32 = 3;
+/// Somebody holds a join handle.
+const HANDLE: u32 = 1 << 2;
+/// It has a quota and was not asked to stop.
+const LIMITED: u32 = 1 << 3;
+/// The present deadline's miss has been noted.
+const MISSED: u32 = 1 << 4;
+/// What a miss does, two bits.
+const ON_MISS: u32 = 5;
+/// Asked to stop, for the reason in the next three bits.
+const REQUESTED: u32 = 1 << 7;
+const REASON: u32 = 8;
+const REASON_BITS: u32 = 7 << REASON;
+/// In place of a reason when a poll unwound.
+const PANICKED: u32 = 7;
+/// Its poll is inside a shield.
+const SHIELDED: u32 = 1 << 11;
+/// Done without an output, for the reason above.
+const ENDED: u32 = 1 << 12;
+/// Polls left of the quota, or of the clean-up when asked to stop; 16 bits.
+const QUOTA: u32 = 16;
+
+impl State {
+    pub fn phase(self) -> Phase {
+        match self.0 & PHASE {
+            CLAIMED => Phase::Claimed,
+            LIVE => Phase::Live,
+            DONE => Phase::Done,
+            _ => Phase::Free,
+        }
+    }
+
+    #[inline(always)]
+    pub fn is_live(self) -> bool {
+        self.0 & PHASE == LIVE
+    }
+
+    /// Live, without quota and request.
+    #[inline(always)]
+    pub fn is_unlimited(self) -> bool {
+        self.0 & (PHASE | LIMITED | REQUESTED) == LIVE
+    }
+
+    /// Claimed by its spawner, that is, and not by whoever takes its result; or live.
+    pub fn has_task(self) -> bool {
+        self.0 & (PHASE | HANDLE) == CLAIMED || self.is_live()
+    }
+
+    pub fn is_requested(self) -> bool {
+        self.0 & REQUESTED != 0
+    }
+
+    pub fn is_limited(self) -> bool {
+        self.0 & LIMITED != 0
+    }
+
+    pub fn is_missed(self) -> bool {
+        self.0 & MISSED != 0
+    }
+
+    /// Whether its polls are counted.
+    pub fn is_counted(self) -> bool {
+        self.0 & (REQUESTED | LIMITED) != 0
+    }
+
+    /// Polls left.
+    pub fn polls(self) -> u32 {
+        self.0 >> QUOTA
+    }
+
+    pub fn on_miss(self) -> OnMiss {
+        OnMiss::from_bits(self.0 >> ON_MISS)
+    }
+
+    /// Why the task was asked to stop, if it was.
+    pub fn reason(self) -> Option<Reason> {
+        if self.is_requested() { Reason::from_bits(self.0 >> REASON) } else { None }
+    }
+
+    /// How a task ended that is done, or was when its result was taken.
+    fn ending(self) -> Ending {
+        if self.0 & ENDED == 0 {
+            return Ending::Completed;
+        }
+        Reason::from_bits(self.0 >> REASON).map_or(Ending::Panicked, Ending::Forced)
+    }
+
+    /// Whether a task that is done, or was when its result was taken, has failed.
+    pub fn has_failed(self) -> bool {
+        self.0 & ENDED != 0 && self.ending().is_failure()
+    }
+}
+
+impl Ending {
+    /// Whether a region that ends with its first failure ends with a task that ended so: a panic, or a limit of its own.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Panicked | Self::Forced(Reason::Deadline | Reason::PollQuota))
+    }
+}
+
+impl StateCell {
+    const_fn! {
+    pub const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+    }
+
+    #[inline(always)]
+    pub fn load(&self) -> State {
+        State(self.0.load(Ordering::Relaxed))
+    }
+
+    /// As [`load`](Self::load); what was written before a transition is seen.
+    #[inline(always)]
+    pub fn load_acquire(&self) -> State {
+        State(self.0.load(Ordering::Acquire))
+    }
+
+    /// Transition 1.
+    pub fn claim(&self) {
+        self.0.store(CLAIMED, Ordering::Relaxed);
+    }
+
+    /// Transition 2. Returns why the task was asked to stop while it was claimed, if it was.
+    pub fn publish(&self, handle: bool, on_miss: OnMiss, quota: Option<u16>) -> Option<Reason> {
+        let asked = self.load().reason();
+        let mut word = LIVE | (on_miss as u32) << ON_MISS;
+        if handle {
+            word |= HANDLE;
+        }
+        if let Some(polls) = quota {
+            word |= LIMITED | u32::from(polls) << QUOTA;
+        }
+        self.0.store(word, Ordering::Release);
+        asked
+    }
+
+    /// Transition 6. Returns whether somebody holds the handle.
+    pub fn finish(&self, ending: Ending) -> bool {
+        let handle = self.0.load(Ordering::Relaxed) & HANDLE;
+        let ended = match ending {
+            Ending::Completed => 0,
+            Ending::Panicked => ENDED | PANICKED << REASON,
+            Ending::Forced(reason) => ENDED | (reason as u32) << REASON,
+        };
+        self.0.store(DONE | handle | ended, Ordering::Release);
+        handle != 0
+    }
+
+    /// Transition 7, if the phase is *done*.
+    pub fn take(&self) -> Taken {
+        let state = self.load_acquire();
+        match state.phase() {
+            Phase::Done => {
+                self.0.store(state.0 & !PHASE | CLAIMED, Ordering::Relaxed);
+                Taken::Done(state.ending())
+            }
+            // The runner is taking it back at this moment: its region has closed.
+            Phase::Claimed => Taken::Stale,
+            Phase::Free | Phase::Live => Taken::Nothing,
+        }
+    }
+
+    /// The handle goes, and the task has not ended.
+    pub fn detach(&self) {
+        self.0.fetch_and(!HANDLE, Ordering::Relaxed);
+    }
+
+    /// Transition 8.
+    pub fn release(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    /// Asks for an end, or notes a more severe reason. `polls`: what a live task may take to clean up, in place of its quota.
+    pub fn request(&self, why: Reason, polls: u16) -> Requested {
+        let bits = (why as u32) << REASON;
+        let mut now = self.load();
+        loop {
+            let live = now.is_live();
+            let next = if now.is_requested() {
+                if now.reason() >= Some(why) {
+                    return Requested::Noted;
+                }
+                now.0 & !REASON_BITS | bits
+            } else if live {
+                now.0 & ((1 << QUOTA) - 1) & !(LIMITED | REASON_BITS)
+                    | REQUESTED
+                    | bits
+                    | u32::from(polls) << QUOTA
+            } else if now.0 & (PHASE | HANDLE) == CLAIMED {
+                // Still being spawned: `publish` finds it.
+                now.0 | REQUESTED | bits
+            } else {
+                return Requested::Noted;
+            };
+            // Exchanged, since the runner may be counting a poll in the same word.
+            match self.0.compare_exchange_weak(now.0, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) if live && !now.is_requested() => return Requested::Drains,
+                Ok(_) => return Requested::Noted,
+                Err(other) => now = State(other),
+            }
+        }
+    }
+
+    /// Counts a poll of a task that was seen with `seen`. A request that came since counts its own polls: this one is not
+    /// among them.
+    pub fn count_poll(&self, seen: State) {
+        let count = |now| ((now ^ seen.0) & REQUESTED == 0).then(|| now - (1 << QUOTA));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+    }
+
+    /// The present deadline's miss is noted, or a new deadline has none yet.
+    pub fn set_missed(&self, missed: bool) {
+        if missed {
+            self.0.fetch_or(MISSED, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!MISSED, Ordering::Relaxed);
+        }
+    }
+
+    /// Raises the shield. Returns whether it was down.
+    pub fn raise_shield(&self) -> bool {
+        self.0.fetch_or(SHIELDED, Ordering::Relaxed) & SHIELDED == 0
+    }
+
+    /// Takes the shield down.
+    pub fn lower_shield(&self) {
+        self.0.fetch_and(!SHIELDED, Ordering::Relaxed);
+    }
+
+    /// Why the task was asked to stop, if it was and isn't in a shield: what its own waits see.
+    #[inline(always)]
+    pub fn heard(&self) -> Option<Reason> {
+        let state = self.load();
+        if state.0 & (REQUESTED | SHIELDED) != REQUESTED {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        state.reason()
+    }
+}
