@@ -1,9 +1,10 @@
 //! Virtual time: nothing waits, and each run is the same.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use trilane::exec::{Platform, TraceEvent};
+use trilane::exec::{AlarmDue, Platform, TraceEvent};
 use trilane::time::{Duration, Instant};
 
 use crate::parker::Parker;
@@ -64,6 +65,7 @@ pub struct Virtual {
     clock: AtomicU64,
     /// In microseconds; the largest value stands for none. Used by the owner only.
     alarm: AtomicU64,
+    due: OnceLock<&'static AlarmDue>,
     parker: Parker,
     patience: std::time::Duration,
     on_deadlock: fn(Deadlock),
@@ -105,6 +107,7 @@ impl Virtual {
         Self {
             clock: AtomicU64::new(0),
             alarm: AtomicU64::new(u64::MAX),
+            due: OnceLock::new(),
             parker: Parker::new(),
             patience: Self::PATIENCE,
             on_deadlock: |deadlock| panic!("{deadlock}"),
@@ -151,6 +154,12 @@ impl Virtual {
         {
             now = other;
         }
+        // Time has come to the alarm, or past it, while tasks work.
+        if self.now().as_micros() >= self.alarm.load(Relaxed)
+            && let Some(due) = self.due.get()
+        {
+            due.raise();
+        }
     }
 
     fn wait_for_other_threads(&self, quiet: &dyn Fn() -> bool) {
@@ -187,6 +196,13 @@ impl Platform for Virtual {
     fn set_alarm(&self, at: Option<Instant>) {
         self.creep.sets_alarm(at, self.now());
         self.alarm.store(at.unwrap_or(Instant::MAX).as_micros(), Relaxed);
+    }
+
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        // An executor is started once, and a platform is one's.
+        let _ = self.due.set(due);
+        // An alarm is to be seen each time that it is asked for: waits for no time are counted.
+        false
     }
 
     fn pend(&self) {

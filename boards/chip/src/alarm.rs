@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use critical_section::Mutex;
+use trilane::exec::AlarmDue;
 
 /// A clock and a one-shot timer, as a board has them.
 ///
@@ -73,6 +74,8 @@ pub struct Due {
 pub struct Alarm<C> {
     /// For each level the instant waited for, [`NEVER`] when there is none.
     at: Mutex<[Cell<u64>; LEVELS]>,
+    /// Where each level wants to be told.
+    due: Mutex<[Cell<Option<&'static AlarmDue>>; LEVELS]>,
     clock: core::marker::PhantomData<fn() -> C>,
 }
 
@@ -81,7 +84,16 @@ const NEVER: u64 = u64::MAX;
 impl<C: Clock> Alarm<C> {
     /// An alarm that waits for nothing.
     pub const fn new() -> Self {
-        Self { at: Mutex::new([const { Cell::new(NEVER) }; LEVELS]), clock: core::marker::PhantomData }
+        Self {
+            at: Mutex::new([const { Cell::new(NEVER) }; LEVELS]),
+            due: Mutex::new([const { Cell::new(None) }; LEVELS]),
+            clock: core::marker::PhantomData,
+        }
+    }
+
+    /// From now on, raises `due` when the instant of `level` is reached.
+    pub fn watch(&self, level: Level, due: &'static AlarmDue) {
+        critical_section::with(|cs| self.due.borrow(cs)[level as usize].set(Some(due)));
     }
 
     /// Waits for the instant `at` in place of any other of `level`, in microseconds of the clock; `None` and `u64::MAX` wait
@@ -110,15 +122,19 @@ impl<C: Clock> Alarm<C> {
             C::stop();
             let now = C::now();
             let mut next = NEVER;
-            let [thread, interrupt] = self.at.borrow(cs).each_ref().map(|at| {
-                let due = at.get() <= now;
-                if due {
-                    at.set(NEVER);
-                } else {
+            let mut reached = [false; LEVELS];
+            for (level, at) in self.at.borrow(cs).iter().enumerate() {
+                reached[level] = at.get() <= now;
+                if !reached[level] {
                     next = next.min(at.get());
+                    continue;
                 }
-                due
-            });
+                at.set(NEVER);
+                if let Some(due) = self.due.borrow(cs)[level].get() {
+                    due.raise();
+                }
+            }
+            let [thread, interrupt] = reached;
             if next != NEVER {
                 Self::wait(next, now);
             }

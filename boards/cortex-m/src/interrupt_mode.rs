@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 
 use cortex_m::peripheral::{NVIC, Peripherals};
 use critical_section::{CriticalSection, Mutex};
-use trilane::exec::{Handler, Platform};
+use trilane::exec::{AlarmDue, Handler, Platform};
 use trilane::time::Instant;
 
 use crate::{Clock, Irq, Level};
@@ -120,6 +120,12 @@ impl<L: Line> Platform for InterruptMode<L> {
     #[inline]
     fn set_alarm(&self, at: Option<Instant>) {
         L::Clock::alarm().set(Level::Interrupt, at.map(Instant::as_micros));
+    }
+
+    #[inline]
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        L::Clock::alarm().watch(Level::Interrupt, due);
+        true
     }
 
     /// The interrupt begins within a few instructions of a wake in thread mode, and after a handler that is as urgent or

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use trilane::exec::Platform;
+use trilane::exec::{AlarmDue, Platform};
 use trilane::time::Instant;
 
 use crate::{Clock, Level};
@@ -78,6 +78,12 @@ impl<C: Clock, N: Nudge> Platform for ThreadMode<C, N> {
     #[inline]
     fn set_alarm(&self, at: Option<Instant>) {
         C::alarm().set(Level::Thread, at.map(Instant::as_micros));
+    }
+
+    #[inline]
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        C::alarm().watch(Level::Thread, due);
+        true
     }
 
     #[inline]

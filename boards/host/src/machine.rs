@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread as Os};
 
-use trilane::exec::{Handler, Platform, TraceEvent};
+use trilane::exec::{AlarmDue, Handler, Platform, TraceEvent};
 use trilane::time::{Duration, Instant};
 use trilane_std::standstill::Creep;
 use trilane_std::thread::Thread;
@@ -40,6 +40,8 @@ pub(crate) struct Machine {
     real: Thread,
     /// By [`Alarm`] the instant waited for; [`Instant::MAX`] when there is none.
     alarms: Mutex<[Instant; 3]>,
+    /// By [`Alarm`] where its executor is told that it has gone off; for executors only.
+    due: [OnceLock<&'static AlarmDue>; 2],
     /// By [`Alarm`]; for executors only.
     creeps: [Creep; 2],
     /// The thread in thread mode: the first that sleeps, spins or binds a handler.
@@ -70,6 +72,7 @@ impl Machine {
             simulation: VirtualCore,
             real: Thread::new(),
             alarms: Mutex::new([Instant::MAX; 3]),
+            due: [const { OnceLock::new() }; 2],
             creeps: [const { Creep::new() }; 2],
             owner: OnceLock::new(),
             handler: OnceLock::new(),
@@ -95,6 +98,12 @@ impl Machine {
         self.aim(&alarms);
     }
 
+    /// From now on, raises `due` when the alarm goes off.
+    pub(crate) fn watch_alarm(&self, alarm: Alarm, due: &'static AlarmDue) {
+        // An executor is started once, and there is one for each alarm.
+        let _ = self.due[alarm as usize].set(due);
+    }
+
     /// Wakes the thread in thread mode.
     pub(crate) fn nudge(&self) {
         chosen!(self.pend());
@@ -110,13 +119,10 @@ impl Machine {
     }
 
     /// Lets a moment pass, in virtual time, if the executor waits for no time at all, again and again.
-    /// Returns whether it was time for that.
-    fn creep(&self, alarm: Alarm) -> bool {
-        let creeps = self.creeps[alarm as usize].idles() && !command_line::options().real_time;
-        if creeps {
+    fn creep(&self, alarm: Alarm) {
+        if self.creeps[alarm as usize].idles() && !command_line::options().real_time {
             self.simulation.creep();
         }
-        creeps
     }
 
     /// A pass of an executor of this core begins.
@@ -130,6 +136,17 @@ impl Machine {
     pub(crate) fn trace(&self, alarm: Alarm, event: TraceEvent) {
         if !command_line::options().real_time {
             self.simulation.trace(alarm as u8, event);
+        }
+    }
+
+    /// Raises what waits for alarms that time has come to.
+    fn raise_due(&self) {
+        let alarms = *self.alarms();
+        let now = chosen!(self.now());
+        for (due, at) in self.due.iter().zip(alarms) {
+            if let (Some(due), true) = (due.get(), at <= now) {
+                due.raise();
+            }
         }
     }
 
@@ -149,6 +166,7 @@ impl Machine {
             } else {
                 self.simulation.advance(next);
             }
+            self.raise_due();
         }
     }
 
@@ -194,11 +212,11 @@ impl Machine {
                 // from beginning before the first has ended: the runner's context (Executor Invariant 5).
                 unsafe { handler.on_interrupt() }
             }
-            if self.creep(Alarm::Preemptive) {
-                self.expire();
-                if self.irq_pended.swap(false, SeqCst) {
-                    irq::trigger();
-                }
+            self.creep(Alarm::Preemptive);
+            // It may have set an alarm that is due.
+            self.expire();
+            if self.irq_pended.swap(false, SeqCst) {
+                irq::trigger();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The platforms of the host's executors: in virtual or real time, as the command line says.
 
-use trilane::exec::{Handler, Platform, TraceEvent};
+use trilane::exec::{AlarmDue, Handler, Platform, TraceEvent};
 use trilane::time::Instant;
 
 use crate::machine::{Alarm, MACHINE};
@@ -54,6 +54,12 @@ impl Platform for Board {
 
     fn set_alarm(&self, at: Option<Instant>) {
         MACHINE.set_alarm(Alarm::Thread, at);
+    }
+
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        MACHINE.watch_alarm(Alarm::Thread, due);
+        // An alarm is to be seen each time that it is asked for: waits for no time are counted.
+        false
     }
 
     fn pend(&self) {
@@ -110,6 +116,11 @@ impl Platform for Preemptive {
 
     fn set_alarm(&self, at: Option<Instant>) {
         MACHINE.set_alarm(Alarm::Preemptive, at);
+    }
+
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        MACHINE.watch_alarm(Alarm::Preemptive, due);
+        false
     }
 
     fn pend(&self) {

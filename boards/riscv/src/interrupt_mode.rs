@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use critical_section::{CriticalSection, Mutex};
 use riscv::register::mie;
-use trilane::exec::{Handler, Platform};
+use trilane::exec::{AlarmDue, Handler, Platform};
 use trilane::time::Instant;
 use trilane_chip::{Clock, Level};
 
@@ -113,6 +113,12 @@ impl<H: Hart> Platform for InterruptMode<H> {
     #[inline]
     fn set_alarm(&self, at: Option<Instant>) {
         H::alarm().set(Level::Interrupt, at.map(Instant::as_micros));
+    }
+
+    #[inline]
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        H::alarm().watch(Level::Interrupt, due);
+        true
     }
 
     /// From any hart. In thread mode on the hart `H`, the interrupt begins within a few instructions.

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use trilane::exec::Platform;
+use trilane::exec::{AlarmDue, Platform};
 use trilane::time::Instant;
 use trilane_chip::{Clock, Level};
 
@@ -58,6 +58,12 @@ impl<H: Hart> Platform for ThreadMode<H> {
     #[inline]
     fn set_alarm(&self, at: Option<Instant>) {
         H::alarm().set(Level::Thread, at.map(Instant::as_micros));
+    }
+
+    #[inline]
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        H::alarm().watch(Level::Thread, due);
+        true
     }
 
     /// Two instructions on the hart itself, where whoever wakes a task while it sleeps is an interrupt, and an interrupt
