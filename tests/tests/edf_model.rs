@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trilane::sched::{Edf, Lanes, Node, Priority};
+use trilane::sched::{Edf, Lanes, NodeArray, Priority};
 use trilane_tests::oracle::NaiveEdf;
 
 const SLOTS: u16 = 40;
@@ -36,10 +36,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 /// Lanes that hold nothing: they set the keys of nodes.
-struct Keys(Lanes<2, 32>);
+struct Keys(Lanes);
 
 impl Keys {
-    fn set(&mut self, nodes: &[Node], slot: u16, deadline: u64, priority: u8) {
+    fn set(&mut self, nodes: &NodeArray<{ SLOTS as usize }>, slot: u16, deadline: u64, priority: u8) {
         self.0.set_deadline(nodes, slot, Some(deadline));
         self.0.set_priority(nodes, slot, Priority::new(priority).unwrap());
     }
@@ -48,22 +48,22 @@ impl Keys {
 proptest! {
     #[test]
     fn an_edf_heap_pops_by_deadline_then_priority_then_arrival(ops in ops()) {
-        let nodes: &[Node] = &std::array::from_fn::<_, { SLOTS as usize }, _>(|_| Node::new());
+        let nodes = &NodeArray::new();
         let mut keys = Keys(Lanes::new());
-        let mut edf: Edf<2, 32> = Edf::new();
+        let mut edf = Edf::new();
         let mut naive = NaiveEdf::default();
         for op in ops {
             match op {
                 Op::Push(slot, deadline, priority) if !naive.contains(slot) => {
                     keys.set(nodes, slot, deadline, priority);
-                    edf.push(nodes, slot, None);
+                    edf.push(nodes, slot);
                     naive.push(slot, deadline, priority);
                 }
                 Op::Pop => prop_assert_eq!(edf.pop(nodes), naive.pop()),
                 Op::PushPop(slot, deadline, priority) if !naive.contains(slot) && !naive.is_empty() => {
                     keys.set(nodes, slot, deadline, priority);
                     naive.push(slot, deadline, priority);
-                    prop_assert_eq!(Some(edf.push_pop(nodes, slot, None)), naive.pop());
+                    prop_assert_eq!(Some(edf.push_pop(nodes, slot)), naive.pop());
                 }
                 Op::Remove(slot) if naive.contains(slot) => {
                     edf.remove(nodes, slot);
@@ -76,7 +76,7 @@ proptest! {
                 }
                 _ => {}
             }
-            prop_assert_eq!(edf.first(), naive.first());
+            prop_assert_eq!(edf.first(nodes), naive.first());
             prop_assert_eq!(edf.len(), naive.len());
             prop_assert_eq!(edf.is_empty(), naive.is_empty());
         }
@@ -89,14 +89,14 @@ proptest! {
 
 #[test]
 fn arrival_order_survives_the_wrap_of_its_stamp() {
-    let nodes: &[Node] = &std::array::from_fn::<_, 3, _>(|_| Node::new());
-    let mut edf: Edf<1, 3> = Edf::new();
+    let nodes: &NodeArray<3> = &NodeArray::new();
+    let mut edf = Edf::new();
     let mut oldest = 0;
-    edf.push(nodes, 0, None);
-    edf.push(nodes, 1, None);
+    edf.push(nodes, 0);
+    edf.push(nodes, 1);
     for _ in 0..70_000 {
         let newest = (oldest + 2) % 3;
-        edf.push(nodes, newest, None);
+        edf.push(nodes, newest);
         assert_eq!(edf.pop(nodes), Some(oldest));
         oldest = (oldest + 1) % 3;
     }

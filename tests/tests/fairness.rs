@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trilane::sched::{Fairness, Lane, Lanes, Node};
+use trilane::sched::{Fairness, Lane, Lanes, Node, NodeArray};
 
 const SLOTS: u16 = 24;
 
@@ -25,8 +25,8 @@ struct Dispatch {
 }
 
 fn dispatches(fairness: Fairness, arrivals: Vec<Vec<(u16, bool)>>) -> Vec<Dispatch> {
-    let nodes: [Node; SLOTS as usize] = std::array::from_fn(|_| Node::new());
-    let mut lanes: Lanes<1, 32> = Lanes::new();
+    let nodes: NodeArray<{ SLOTS as usize }> = NodeArray::new();
+    let mut lanes = Lanes::new();
     lanes.set_fairness(fairness);
     for slot in (0..SLOTS).step_by(2) {
         lanes.set_deadline(&nodes, slot, Some(u64::from(slot)));
@@ -108,8 +108,8 @@ proptest! {
 
     #[test]
     fn strict_lanes_never_let_a_lower_lane_go_first(arrivals in arrivals()) {
-        let nodes: [Node; SLOTS as usize] = std::array::from_fn(|_| Node::new());
-        let mut lanes: Lanes<1, 32> = Lanes::new();
+        let nodes: NodeArray<{ SLOTS as usize }> = NodeArray::new();
+        let mut lanes = Lanes::new();
         lanes.set_fairness(Fairness::STRICT);
         for slot in (0..SLOTS).step_by(2) {
             lanes.set_deadline(&nodes, slot, Some(5));
@@ -133,8 +133,8 @@ proptest! {
 #[test]
 fn the_bound_is_reached_when_every_lane_is_always_full() {
     for (cancel_streak, timed_streak) in [(1, 1), (3, 2), (16, 16), (255, 1), (2, 255)] {
-        let nodes: [Node; 3] = std::array::from_fn(|_| Node::new());
-        let mut lanes: Lanes<1, 3> = Lanes::new();
+        let nodes: NodeArray<3> = NodeArray::new();
+        let mut lanes = Lanes::new();
         lanes.set_fairness(Fairness { cancel_streak, timed_streak });
         lanes.set_deadline(&nodes, 1, Some(9));
         lanes.promote(&nodes, 0);

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trilane::sched::{Fairness, Lane, Lanes, Node, Priority};
+use trilane::sched::{Fairness, Lanes, NodeArray, Priority, Turn};
 use trilane_tests::oracle::NaiveLanes;
 
 const SLOTS: u16 = 40;
@@ -11,16 +11,12 @@ const SLOTS: u16 = 40;
 enum Op {
     Push(u16),
     Pop,
-    PushPop(u16),
-    PopReady,
-    TakeTurns(u16),
-    Passes(u16),
+    Next,
+    PushNext(u16, bool),
     Promote(u16),
     Remove(u16),
     SetDeadline(u16, Option<u64>),
     SetPriority(u16, u8),
-    Park(u16),
-    PopDue(u64),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -33,20 +29,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         5 => (0..SLOTS).prop_map(Op::Push),
         3 => Just(Op::Pop),
-        3 => (0..SLOTS).prop_map(Op::PushPop),
-        1 => Just(Op::PopReady),
-        2 => (0..SLOTS).prop_map(Op::TakeTurns),
-        2 => (0..SLOTS).prop_map(Op::Passes),
+        2 => Just(Op::Next),
+        4 => (0..SLOTS, any::<bool>()).prop_map(|(slot, others)| Op::PushNext(slot, others)),
         2 => (0..SLOTS).prop_map(Op::Promote),
         1 => (0..SLOTS).prop_map(Op::Remove),
         4 => (0..SLOTS, deadline).prop_map(|(slot, deadline)| Op::SetDeadline(slot, deadline)),
         3 => (0..SLOTS, 0u8..3).prop_map(|(slot, priority)| Op::SetPriority(slot, priority)),
-    ];
-    let now = prop_oneof![4 => 0u64..5, 1 => (0u64..3).prop_map(|high| high << 32), 1 => Just(u64::MAX)];
-    let op = prop_oneof![
-        4 => op,
-        1 => (0..SLOTS).prop_map(Op::Park),
-        1 => now.prop_map(Op::PopDue),
     ];
     vec(op, 0..300)
 }
@@ -59,68 +47,27 @@ fn fairness() -> impl Strategy<Value = Fairness> {
 proptest! {
     #[test]
     fn lanes_agree_with_a_list_that_is_searched(fairness in fairness(), ops in ops()) {
-        let nodes: [Node; SLOTS as usize] = std::array::from_fn(|_| Node::new());
-        let mut lanes: Lanes<2, 32> = Lanes::new();
+        let nodes: NodeArray<{ SLOTS as usize }> = NodeArray::new();
+        let mut lanes = Lanes::new();
         lanes.set_fairness(fairness);
         let mut naive = NaiveLanes::new(SLOTS.into(), fairness);
-        // The most that were queued between operations, and with those that a `push_pop` may have queued on their way.
+        // The most that were queued between operations, and with those that a `push_next` may have queued on their way.
         let (mut deepest, mut deepest_passing) = (0, 0);
         for op in ops {
-            let passing = match op {
-                Op::PushPop(slot) | Op::TakeTurns(slot) | Op::Passes(slot) => {
-                    naive.lane(slot).is_none() && !naive.is_parked(slot)
-                }
-                _ => false,
-            };
+            let passing = matches!(op, Op::PushNext(slot, _) if naive.lane(slot).is_none());
             deepest_passing = deepest_passing.max(naive.len() + usize::from(passing));
             match op {
-                // A slot that is set aside is promoted or removed.
-                Op::Push(slot) | Op::PushPop(slot) | Op::TakeTurns(slot) | Op::Passes(slot)
-                    if naive.is_parked(slot) => {}
-                // And only one that is in no lane is set aside.
-                Op::Park(slot) if naive.lane(slot).is_some() => {}
-                Op::Park(slot) => {
-                    lanes.park(&nodes, slot);
-                    naive.park(slot);
-                }
-                Op::PopDue(now) => match lanes.pop_due(&nodes, now) {
-                    Some(slot) => {
-                        prop_assert!(naive.is_first_due(slot, now));
-                        naive.remove(slot);
-                    }
-                    None => prop_assert!(naive.next_due().is_none_or(|due| due > now)),
-                },
                 Op::Push(slot) => prop_assert_eq!(lanes.push(&nodes, slot), naive.push(slot)),
                 Op::Pop => prop_assert_eq!(lanes.pop(&nodes), naive.pop()),
-                Op::PushPop(slot) => {
+                Op::Next => prop_assert_eq!(lanes.next(&nodes, true), naive.next(true)),
+                // It is asked of slots in no lane.
+                Op::PushNext(slot, _) if naive.lane(slot).is_some() => {}
+                Op::PushNext(slot, others) => {
                     naive.push(slot);
-                    prop_assert_eq!(lanes.push_pop(&nodes, slot), naive.pop());
-                }
-                Op::PopReady if naive.only() == Some(Lane::Ready) => {
-                    prop_assert_eq!(lanes.pop_ready(&nodes), naive.pop());
-                }
-                Op::PopReady => prop_assert_eq!(lanes.pop_ready(&nodes), None),
-                // These two are asked of slots in no lane.
-                Op::TakeTurns(slot) | Op::Passes(slot) if naive.lane(slot).is_some() => {}
-                Op::TakeTurns(slot) => {
-                    let plain = naive.only() == Some(Lane::Ready) && naive.deadline(slot).is_none();
-                    let expected = if plain {
-                        naive.push(slot);
-                        naive.pop()
-                    } else {
-                        None
-                    };
-                    prop_assert_eq!(lanes.take_turns(&nodes, slot), expected);
-                }
-                Op::Passes(slot) => {
-                    if lanes.passes(&nodes, slot) {
-                        naive.push(slot);
-                        prop_assert_eq!(naive.pop(), Some(slot));
-                    }
+                    prop_assert_eq!(lanes.push_next(&nodes, slot, others), naive.next(others));
                 }
                 Op::Promote(slot) => {
-                    lanes.promote(&nodes, slot);
-                    naive.promote(slot);
+                    prop_assert_eq!(lanes.promote(&nodes, slot), naive.promote(slot));
                 }
                 Op::Remove(slot) => prop_assert_eq!(lanes.remove(&nodes, slot), naive.remove(slot)),
                 Op::SetDeadline(slot, deadline) => {
@@ -136,8 +83,6 @@ proptest! {
             deepest_passing = deepest_passing.max(deepest);
             prop_assert_eq!(lanes.len(), naive.len());
             prop_assert_eq!(lanes.is_empty(), naive.is_empty());
-            prop_assert_eq!(lanes.only(), naive.only());
-            prop_assert_eq!(lanes.next_due(&nodes), naive.next_due());
             prop_assert!((deepest..=deepest_passing).contains(&lanes.deepest()));
             for slot in 0..SLOTS {
                 let node = &nodes[usize::from(slot)];
@@ -150,18 +95,13 @@ proptest! {
             prop_assert_eq!(lanes.pop(&nodes), Some(slot));
         }
         prop_assert_eq!(lanes.pop(&nodes), None);
-        while let Some(due) = naive.next_due() {
-            let slot = lanes.pop_due(&nodes, due);
-            prop_assert!(slot.is_some_and(|slot| naive.is_first_due(slot, due)));
-            naive.remove(slot.unwrap());
-        }
-        prop_assert_eq!(lanes.pop_due(&nodes, u64::MAX), None);
+        prop_assert_eq!(lanes.next(&nodes, true), Some(Turn::Others));
     }
 
     #[test]
     fn a_slot_comes_out_once_however_often_it_was_pushed(pushes in vec(0..SLOTS, 0..100)) {
-        let nodes: [Node; SLOTS as usize] = std::array::from_fn(|_| Node::new());
-        let mut lanes: Lanes<2, 32> = Lanes::new();
+        let nodes: NodeArray<{ SLOTS as usize }> = NodeArray::new();
+        let mut lanes = Lanes::new();
         for &slot in &pushes {
             lanes.push(&nodes, slot);
         }

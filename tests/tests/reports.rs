@@ -53,11 +53,18 @@ fn a_dump_from_within_a_poll_tells_who_runs_and_who_waits_in_which_lane() {
         executor.tasks().for_each(|task| states.push(task.state));
     }));
     drop(executor.spawn_with(TaskOptions::new().deadline(us(9)), pool, |_| parked()));
+    drop(executor.spawn_with(TaskOptions::new().priority(Priority::of::<1>()), pool, |_| parked()));
     drop(executor.spawn(pool, |_| parked()));
     settle(&mut runner, us(0));
+    // A plain task waits in its round.
     assert_eq!(
         states.take(),
-        [TaskState::Running, TaskState::Queued(Lane::Timed), TaskState::Queued(Lane::Ready)]
+        [
+            TaskState::Running,
+            TaskState::Queued(Lane::Timed),
+            TaskState::Queued(Lane::Ready),
+            TaskState::Woken
+        ]
     );
 }
 
@@ -111,15 +118,19 @@ fn the_deepest_lane_is_a_high_water_mark() {
     let mut runner = manual::<1, 8>();
     let executor = runner.executor();
     let pool = pool::<8>();
-    drop(executor.spawn(pool, |_| async {}));
-    settle(&mut runner, us(0));
-    assert_eq!(executor.counters().deepest_lane, 0, "a lone task needs no lane");
+    let urgent = TaskOptions::new().priority(Priority::of::<1>());
+    drop(executor.spawn_with(urgent, pool, |_| async {}));
     for _ in 0..5 {
         drop(executor.spawn(pool, |_| async {}));
     }
     settle(&mut runner, us(0));
+    assert_eq!(executor.counters().deepest_lane, 1, "plain tasks need no lane");
+    for _ in 0..5 {
+        drop(executor.spawn_with(urgent, pool, |_| async {}));
+    }
+    settle(&mut runner, us(0));
     assert_eq!(executor.counters().deepest_lane, 5);
-    drop(executor.spawn(pool, |_| async {}));
+    drop(executor.spawn_with(urgent, pool, |_| async {}));
     settle(&mut runner, us(0));
     assert_eq!(executor.counters().deepest_lane, 5);
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use trilane::sched::Fairness;
+use trilane::sched::{Fairness, Turn};
 
 use super::NaiveLanes;
 
@@ -94,6 +94,11 @@ pub struct NaiveExecutor {
     slots: BTreeSet<u16>,
     used: BTreeSet<u16>,
     woken: BTreeSet<u16>,
+    /// Banks of which something was woken since their turns were last given out, and those whose turn is still to come.
+    summary: BTreeSet<u16>,
+    turns: BTreeSet<u16>,
+    /// What is left of the round of the bank whose turn it is.
+    round: BTreeSet<u16>,
     lanes: NaiveLanes,
     now: u64,
     /// What was counted.
@@ -124,6 +129,9 @@ impl NaiveExecutor {
             slots: (0..banks).flat_map(|bank| (0..per_bank).map(move |index| bank * 32 + index)).collect(),
             used: BTreeSet::new(),
             woken: BTreeSet::new(),
+            summary: BTreeSet::new(),
+            turns: BTreeSet::new(),
+            round: BTreeSet::new(),
             lanes: NaiveLanes::new(usize::from(banks) * 32, fairness),
             now: 0,
             tally: Tally::default(),
@@ -151,7 +159,11 @@ impl NaiveExecutor {
         let before = self.tally.polls;
         loop {
             self.drain();
-            let Some(slot) = self.lanes.pop() else { break };
+            let slot = match self.lanes.next(!self.round.is_empty()) {
+                Some(Turn::Slot(slot)) => slot,
+                Some(Turn::Others) => self.round.pop_first().expect("somebody of a round waits"),
+                None => break,
+            };
             if let Some(number) = self.live_in(slot) {
                 self.poll(number);
             }
@@ -198,19 +210,47 @@ impl NaiveExecutor {
     }
 
     fn wake(&mut self, number: usize) {
-        if !self.woken.insert(self.tasks[number].slot) {
+        let slot = self.tasks[number].slot;
+        self.summary.insert(slot / 32);
+        if !self.woken.insert(slot) {
             self.tally.coalesced += 1;
         }
     }
 
+    /// Queues the special tasks that were woken, and begins a round if none is under way: of the plain tasks of one bank that
+    /// are woken now, in the order of their slots; each bank that has any has one in turn.
     fn drain(&mut self) {
-        for slot in std::mem::take(&mut self.woken) {
+        let twice: Vec<u16> = self.woken.intersection(&self.round).copied().collect();
+        for slot in twice {
+            self.woken.remove(&slot);
+            self.tally.coalesced += 1;
+        }
+        let special: BTreeSet<u16> =
+            self.woken.union(&self.round).copied().filter(|&slot| !self.is_plain(slot)).collect();
+        self.woken.retain(|slot| !special.contains(slot));
+        self.round.retain(|slot| !special.contains(slot));
+        for slot in special {
             if self.live_in(slot).is_none() {
                 self.tally.stale_wakes += 1;
             } else if !self.lanes.push(slot) {
                 self.tally.coalesced += 1;
             }
         }
+        while self.round.is_empty() {
+            if self.turns.is_empty() {
+                self.turns = std::mem::take(&mut self.summary);
+            }
+            let Some(bank) = self.turns.pop_first() else { return };
+            self.round = self.woken.extract_if(.., |slot| *slot / 32 == bank).collect();
+        }
+    }
+
+    /// Whether the slot holds a live task of the lowest priority without deadline, in no lane.
+    fn is_plain(&self, slot: u16) -> bool {
+        self.live_in(slot).is_some()
+            && self.lanes.priority(slot) == 0
+            && self.lanes.deadline(slot).is_none()
+            && self.lanes.lane(slot).is_none()
     }
 
     fn live_in(&self, slot: u16) -> Option<usize> {

@@ -15,9 +15,9 @@ impl NaiveFifo {
         self.0.is_empty()
     }
 
-    /// Queues `slot` behind all, or before them.
-    pub fn push(&mut self, slot: u16, priority: u8, front: bool) {
-        self.0.insert(if front { 0 } else { self.0.len() }, (priority, slot));
+    /// Queues `slot` behind all.
+    pub fn push(&mut self, slot: u16, priority: u8) {
+        self.0.push((priority, slot));
     }
 
     /// The first of those with the highest priority.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use trilane::sched::{Fairness, Lane};
+use trilane::sched::{Fairness, Lane, Turn};
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
@@ -10,8 +10,6 @@ struct Slot {
     deadline: Option<u64>,
     /// Where it is queued, and as which arrival.
     queued: Option<(Lane, u64)>,
-    /// Set aside until its deadline.
-    parked: bool,
 }
 
 /// Lanes over a fixed number of slots.
@@ -22,12 +20,20 @@ pub struct NaiveLanes {
     arrivals: u64,
     cancel_run: u32,
     timed_run: u32,
+    others_next: bool,
 }
 
 impl NaiveLanes {
     /// Empty lanes over `slots` slots.
     pub fn new(slots: usize, fairness: Fairness) -> Self {
-        Self { slots: vec![Slot::default(); slots], fairness, arrivals: 0, cancel_run: 0, timed_run: 0 }
+        Self {
+            slots: vec![Slot::default(); slots],
+            fairness,
+            arrivals: 0,
+            cancel_run: 0,
+            timed_run: 0,
+            others_next: false,
+        }
     }
 
     /// The lane that `slot` is in.
@@ -43,13 +49,6 @@ impl NaiveLanes {
     /// The priority of `slot`.
     pub fn priority(&self, slot: u16) -> u8 {
         self.slot(slot).priority
-    }
-
-    /// The lane that all queued slots are in, if there is one.
-    pub fn only(&self) -> Option<Lane> {
-        let mut lanes = self.slots.iter().filter_map(|slot| slot.queued).map(|(lane, _)| lane);
-        let first = lanes.next()?;
-        lanes.all(|lane| lane == first).then_some(first)
     }
 
     /// The number of slots queued.
@@ -77,38 +76,18 @@ impl NaiveLanes {
         new
     }
 
-    /// Moves `slot` to the cancel lane.
-    pub fn promote(&mut self, slot: u16) {
-        if self.lane(slot) != Some(Lane::Cancel) {
+    /// Moves `slot` to the cancel lane; whether it was not there.
+    pub fn promote(&mut self, slot: u16) -> bool {
+        let new = self.lane(slot) != Some(Lane::Cancel);
+        if new {
             self.arrive(slot, Lane::Cancel);
         }
+        new
     }
 
     /// Takes `slot` out; whether it was queued.
     pub fn remove(&mut self, slot: u16) -> bool {
-        self.slots[usize::from(slot)].parked = false;
         self.slots[usize::from(slot)].queued.take().is_some()
-    }
-
-    /// Whether `slot` is set aside.
-    pub fn is_parked(&self, slot: u16) -> bool {
-        self.slot(slot).parked
-    }
-
-    /// Sets `slot` aside.
-    pub fn park(&mut self, slot: u16) {
-        self.slots[usize::from(slot)].parked = true;
-    }
-
-    /// The earliest deadline of the slots set aside.
-    pub fn next_due(&self) -> Option<u64> {
-        self.slots.iter().filter(|slot| slot.parked).map(|slot| slot.deadline.unwrap_or(u64::MAX)).min()
-    }
-
-    /// Whether `slot` is set aside, none is due before it, and it is due at `now`.
-    pub fn is_first_due(&self, slot: u16, now: u64) -> bool {
-        let due = self.slot(slot).deadline.unwrap_or(u64::MAX);
-        self.is_parked(slot) && Some(due) == self.next_due() && due <= now
     }
 
     /// A slot that stays in its lane keeps its place among equals; one that changes lanes arrives there now.
@@ -133,23 +112,40 @@ impl NaiveLanes {
 
     /// Takes the slot out that is to run next.
     pub fn pop(&mut self) -> Option<u16> {
-        let lane = self.choose()?;
-        let first = (0..self.slots.len() as u16).filter(|&slot| self.lane(slot) == Some(lane)).min_by_key(
-            |&slot| {
-                let Slot { priority, deadline, queued, .. } = self.slot(slot);
-                let deadline = if lane == Lane::Timed { deadline } else { None };
-                (deadline, Reverse(priority), queued.map(|(_, arrival)| arrival))
-            },
-        )?;
+        match self.next(false)? {
+            Turn::Slot(slot) => Some(slot),
+            Turn::Others => None,
+        }
+    }
+
+    /// The same, unless others who wait count as one slot of the ready lane, of the lowest priority, and it is their turn.
+    pub fn next(&mut self, others: bool) -> Option<Turn> {
+        let lane = self.choose(others)?;
+        let of_lane: Vec<u16> =
+            (0..self.slots.len() as u16).filter(|&slot| self.lane(slot) == Some(lane)).collect();
+        if lane == Lane::Ready && others && of_lane.iter().all(|&slot| self.priority(slot) == 0) {
+            if of_lane.is_empty() {
+                return Some(Turn::Others);
+            }
+            self.others_next = !self.others_next;
+            if self.others_next {
+                return Some(Turn::Others);
+            }
+        }
+        let first = of_lane.into_iter().min_by_key(|&slot| {
+            let Slot { priority, deadline, queued } = self.slot(slot);
+            let deadline = if lane == Lane::Timed { deadline } else { None };
+            (deadline, Reverse(priority), queued.map(|(_, arrival)| arrival))
+        })?;
         self.remove(first);
-        Some(first)
+        Some(Turn::Slot(first))
     }
 
     /// The highest lane that waits, unless its streak is used up while a lower one waits.
-    fn choose(&mut self) -> Option<Lane> {
+    fn choose(&mut self, others: bool) -> Option<Lane> {
         let waits =
             |lane| self.slots.iter().any(|slot| slot.queued.is_some_and(|(queued, _)| queued == lane));
-        let (cancel, timed, ready) = (waits(Lane::Cancel), waits(Lane::Timed), waits(Lane::Ready));
+        let (cancel, timed, ready) = (waits(Lane::Cancel), waits(Lane::Timed), others || waits(Lane::Ready));
         let used_up = |run: u32, streak: u8| streak != 0 && run >= u32::from(streak);
         let lane = match () {
             () if cancel && !((timed || ready) && used_up(self.cancel_run, self.fairness.cancel_streak)) => {
@@ -169,8 +165,7 @@ impl NaiveLanes {
     }
 
     fn arrive(&mut self, slot: u16, lane: Lane) {
-        let place = &mut self.slots[usize::from(slot)];
-        (place.queued, place.parked) = (Some((lane, self.arrivals)), false);
+        self.slots[usize::from(slot)].queued = Some((lane, self.arrivals));
         self.arrivals += 1;
     }
 

@@ -129,7 +129,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Scene<BANKS, PER_BANK> {
 fn at_once(log: &str, wanted: &str, spinners: usize) {
     let mut from = 1;
     for letter in wanted.chars() {
-        let within = if letter.is_uppercase() { 1 } else { 1 + spinners };
+        // A plain task waits for what is left of a round, and for those before it in the next one.
+        let within = if letter.is_uppercase() { 1 } else { 1 + 2 * spinners };
         let polls = log[from..].find(letter);
         let log = &log[..log.len().min(40)];
         assert!(

@@ -397,12 +397,18 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
                         handle.note(|task| task.awaited = true);
                         let within = self.draw(2) == 0;
                         let inner = handle.handle.as_mut().expect("taken only at the end");
+                        let inner_id = inner.id();
                         let outcome =
                             if within { inner.join_within(cx, span).await } else { inner.join().await };
                         match outcome {
                             Err(JoinError::Interrupted(reason)) => {
                                 handle.note(|task| task.awaited = false);
                                 asked = Some(Cancelled(reason));
+                                self.handles.lock().unwrap().push(handle);
+                            }
+                            Err(JoinError::Inside) => {
+                                assert_eq!(inner_id, cx.id(), "only for oneself there is no waiting");
+                                handle.note(|task| task.awaited = false);
                                 self.handles.lock().unwrap().push(handle);
                             }
                             outcome => pages(&self.book).outcome(handle.number, &outcome),
