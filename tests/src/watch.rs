@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::task::{RawWaker, RawWakerVTable, Waker};
+use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 
 /// Counts its drops, and panics in them when told to.
 #[derive(Debug)]
@@ -35,6 +35,29 @@ impl Drop for Dropped {
 /// A count that starts at 0.
 pub fn counter() -> Arc<AtomicU32> {
     Arc::default()
+}
+
+/// Counts how often it is woken, as a waker.
+#[derive(Debug, Default)]
+pub struct Wakes(AtomicU32);
+
+impl Wakes {
+    /// A count that starts at 0, and the waker that counts there.
+    pub fn waker() -> (Arc<Self>, Waker) {
+        let wakes = Arc::new(Self::default());
+        (wakes.clone(), Waker::from(wakes))
+    }
+
+    /// How often it was woken.
+    pub fn get(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
 }
 
 /// When a [`trap`] panics.

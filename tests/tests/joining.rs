@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake};
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll};
 
 use futures::future::{Either, join_all, select};
 use trilane::exec::{JoinHandle, TaskState};
 use trilane_tests::future::{Bell, poll_once};
-use trilane_tests::watch::{Dropped, counter};
+use trilane_tests::watch::{Dropped, Wakes, counter};
 use trilane_tests::{leak, manual, pool, settle, us};
 
 #[test]
@@ -76,20 +76,11 @@ fn a_join_that_was_given_up_can_be_begun_anew() {
     assert_eq!(joiner.try_join(), Some(Ok(Ok('x'))));
 }
 
-#[derive(Default)]
-struct Count(AtomicU32);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 #[test]
 fn the_waker_of_the_last_poll_is_woken_and_no_other() {
     let mut runner = manual::<1, 4>();
     let mut task = runner.executor().spawn(pool::<1>(), |_| async {}).unwrap();
-    let counts: [Arc<Count>; 3] = Default::default();
+    let counts: [Arc<Wakes>; 3] = Default::default();
     let mut given_up = Box::pin(task.join());
     let waker = counts[0].clone().into();
     assert!(given_up.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -100,7 +91,7 @@ fn the_waker_of_the_last_poll_is_woken_and_no_other() {
         assert!(join.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
     settle(&mut runner, us(0));
-    assert_eq!(counts.each_ref().map(|count| count.0.load(SeqCst)), [0, 0, 1]);
+    assert_eq!(counts.each_ref().map(|count| count.get()), [0, 0, 1]);
     assert!(counts.iter().all(|count| Arc::strong_count(count) == 1), "a waker was kept");
     assert_eq!(poll_once(join.as_mut()), Poll::Ready(Ok(())));
 }

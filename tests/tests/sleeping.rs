@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use embedded_hal_async::delay::DelayNs;
@@ -13,6 +13,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use trilane::exec::{Cx, Manual, Runner, Sleep};
 use trilane::time::{Duration, Instant};
 use trilane_tests::future::poll_once;
+use trilane_tests::watch::Wakes;
 use trilane_tests::{Log, leak, manual, pool, run_out, settle, us};
 
 type Run = Runner<Manual, 1, 8>;
@@ -39,16 +40,6 @@ where
 
 const fn micros(span: u64) -> Duration {
     Duration::from_micros(span)
-}
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Counter(AtomicU32);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
 }
 
 #[test]
@@ -173,7 +164,7 @@ fn a_sleep_until_the_past_ends_in_the_next_pass() {
 fn the_waker_of_the_last_poll_is_woken_and_no_other() {
     let (mut runner, cx) = start();
     let mut sleep = Box::pin(cx.sleep(micros(5)));
-    let counters: [Arc<Counter>; 3] = Default::default();
+    let counters: [Arc<Wakes>; 3] = Default::default();
     for counter in &counters {
         let waker: Waker = counter.clone().into();
         assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -182,7 +173,7 @@ fn the_waker_of_the_last_poll_is_woken_and_no_other() {
     settle(&mut runner, us(4));
     settle(&mut runner, us(5));
     settle(&mut runner, us(6));
-    assert_eq!(counters.each_ref().map(|counter| counter.0.load(SeqCst)), [0, 0, 1]);
+    assert_eq!(counters.each_ref().map(|counter| counter.get()), [0, 0, 1]);
     assert_eq!(Arc::strong_count(&counters[2]), 1, "a woken waker was kept");
     assert!(poll_once(sleep.as_mut()).is_ready());
     assert!(poll_once(sleep.as_mut()).is_ready());
@@ -273,8 +264,7 @@ fn sleeps_of_many_threads_come_and_go_while_passes_are_made() {
 #[test]
 fn a_reset_sleep_starts_again_whatever_it_was() {
     let (mut runner, cx) = start();
-    let counter: Arc<Counter> = Arc::default();
-    let waker: Waker = counter.clone().into();
+    let (counter, waker) = Wakes::waker();
     let mut context = Context::from_waker(&waker);
     let mut sleep = Box::pin(cx.sleep(micros(10)));
 
@@ -295,7 +285,7 @@ fn a_reset_sleep_starts_again_whatever_it_was() {
     assert!(sleep.as_mut().poll(&mut context).is_pending());
     settle(&mut runner, us(50));
     assert!(sleep.as_mut().poll(&mut context).is_ready());
-    assert_eq!(counter.0.load(SeqCst), 3);
+    assert_eq!(counter.get(), 3);
 }
 
 #[test]

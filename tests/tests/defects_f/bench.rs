@@ -1,18 +1,18 @@
 //! A machine whose clock, alarm and interrupt are in the test's hands.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, OnceLock};
 
-use trilane::exec::{Handler, Platform, Runner};
-use trilane::time::Instant;
+use trilane::exec::{AlarmDue, Handler, Platform, Runner};
+use trilane::time::{Duration, Instant};
 use trilane_tests::us;
 
 /// More rounds than any test here needs.
 const ENDLESS: u32 = 10_000;
 
-/// The clock moves when the test says so, or when the executor waits: then to its alarm, which goes off once,
-/// `early` microseconds too soon for the next `early_times` times.
+/// The clock moves when the test says so, when a task computes, or when the executor waits: then to its alarm, which goes
+/// off once, `early` microseconds too soon for the next `early_times` times.
 #[derive(Debug, Default)]
 pub struct Bench {
     clock: AtomicU64,
@@ -21,6 +21,8 @@ pub struct Bench {
     early: u64,
     early_times: AtomicU32,
     rounds: AtomicU32,
+    watches: bool,
+    due: OnceLock<&'static AlarmDue>,
 }
 
 /// What `idle` unwinds with when nothing can happen any more.
@@ -35,6 +37,29 @@ impl Bench {
     /// One whose alarm goes off `early` microseconds too soon, `times` times.
     pub fn early(early: u64, times: u32) -> Self {
         Self { early, early_times: AtomicU32::new(times), ..Self::default() }
+    }
+
+    /// One that tells the executor when its alarm has gone off.
+    pub fn watching() -> Self {
+        Self { watches: true, ..Self::default() }
+    }
+
+    /// Tells the executor, if that is told, that the alarm has gone off.
+    pub fn raise(&self) {
+        if self.watches {
+            self.due.get().expect("the executor has been started").raise();
+        }
+    }
+
+    /// Computes for `span`; the alarm may go off in the middle of that.
+    pub fn compute(&self, span: Duration) {
+        self.clock.fetch_add(span.as_micros(), SeqCst);
+        let now = self.now();
+        if self.alarm.lock().unwrap().take_if(|at| *at <= now).is_some() {
+            self.raise();
+            // The handler of the alarm's interrupt is the executor's.
+            self.pend();
+        }
     }
 
     /// Sets the clock, forwards or back.
@@ -58,6 +83,7 @@ impl Bench {
         let is_early = self.early_times.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         let at = at.as_micros().saturating_sub(if is_early { self.early } else { 0 });
         self.clock.fetch_max(at, SeqCst);
+        self.raise();
         true
     }
 
@@ -102,6 +128,13 @@ impl Platform for Bench {
         if quiet() && !self.take_pend() && !self.wait() {
             panic_any(AtRest);
         }
+    }
+
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        if self.watches {
+            assert!(self.due.set(due).is_ok(), "it is lent once");
+        }
+        self.watches
     }
 }
 

@@ -5,76 +5,17 @@
 //! way.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use trilane::exec::{
-    AlarmDue, Attributes, Cx, Executor, Forced, MissedTick, Platform, Runner, TaskOptions, TaskPool,
-};
+use trilane::exec::{Attributes, Cx, Executor, Forced, MissedTick, Platform, Runner, TaskOptions, TaskPool};
 use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
 use trilane_tests::{leak, pool, us};
 
-/// A chip whose tasks take time: its clock moves while they compute, and the alarm goes off in the middle of
-/// that.
-#[derive(Default)]
-struct Chip {
-    clock: AtomicU64,
-    alarm: Mutex<Option<Instant>>,
-    pended: AtomicBool,
-    due: OnceLock<&'static AlarmDue>,
-}
+use crate::bench::Bench;
 
-impl Chip {
-    /// Computes for `span`.
-    fn compute(&self, span: Duration) {
-        self.clock.fetch_add(span.as_micros(), SeqCst);
-        let now = self.now();
-        let mut alarm = self.alarm.lock().unwrap();
-        if alarm.is_some_and(|at| at <= now) {
-            *alarm = None;
-            drop(alarm);
-            self.go_off();
-        }
-    }
-
-    fn go_off(&self) {
-        self.due.get().expect("the executor has been started").raise();
-        // The handler of the alarm's interrupt is the executor's.
-        self.pend();
-    }
-}
-
-impl Platform for Chip {
-    fn now(&self) -> Instant {
-        us(self.clock.load(SeqCst))
-    }
-
-    fn set_alarm(&self, at: Option<Instant>) {
-        *self.alarm.lock().unwrap() = at;
-    }
-
-    fn pend(&self) {
-        self.pended.store(true, SeqCst);
-    }
-
-    fn idle(&self, quiet: &dyn Fn() -> bool) {
-        self.pended.store(false, SeqCst);
-        if !quiet() || self.pended.load(SeqCst) {
-            return;
-        }
-        let at = self.alarm.lock().unwrap().take().expect("it sleeps for ever");
-        self.clock.fetch_max(at.as_micros(), SeqCst);
-        self.go_off();
-    }
-
-    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
-        assert!(self.due.set(due).is_ok(), "it is lent once");
-        true
-    }
-}
-
-type Run = Runner<Chip, 1, 16>;
+type Run = Runner<Bench, 1, 16>;
 
 const POLL: Duration = Duration::from_micros(100);
 const SPAN: Duration = Duration::from_millis(1);
@@ -90,8 +31,8 @@ impl When {
         Self(AtomicU64::new(u64::MAX))
     }
 
-    /// Notes the chip's time, which is what a scope shows.
-    fn note(&self, executor: &'static Executor<Chip, 1, 16>) {
+    /// Notes the bench's time, which is what a scope shows.
+    fn note(&self, executor: &'static Executor<Bench, 1, 16>) {
         self.0.store(executor.platform().now().as_micros(), SeqCst);
     }
 
@@ -109,23 +50,23 @@ const WAYS: [Way; 3] = [("poll_pending", by_poll_pending), ("run_until", by_run_
 /// passes.
 fn prepare(way: &str, runner: &mut Run) {
     if way == "poll_pending" {
-        let chip = runner.executor().platform();
-        while runner.poll_pending(chip.now()).more {}
-        chip.set_alarm(runner.next_alarm());
+        let bench = runner.executor().platform();
+        while runner.poll_pending(bench.now()).more {}
+        bench.set_alarm(runner.next_alarm());
     }
 }
 
 /// The caller is the clock, and sets the alarm after each pass as `run` does.
 fn by_poll_pending(runner: &mut Run, when: &When) {
-    let chip = runner.executor().platform();
+    let bench = runner.executor().platform();
     for _ in 0..1_000 {
         if when.get() != Instant::MAX {
             return;
         }
-        let more = runner.poll_pending(chip.now()).more;
-        chip.set_alarm(runner.next_alarm());
+        let more = runner.poll_pending(bench.now()).more;
+        bench.set_alarm(runner.next_alarm());
         if !more && when.get() == Instant::MAX {
-            chip.idle(&|| true);
+            bench.idle(&|| true);
         }
     }
 }
@@ -139,20 +80,20 @@ fn by_run_until(runner: &mut Run, when: &When) {
 }
 
 fn by_drive(runner: &mut Run, when: &When) {
-    let chip = runner.executor().platform();
+    let bench = runner.executor().platform();
     for _ in 0..1_000 {
         if when.get() != Instant::MAX {
             return;
         }
-        if !chip.pended.swap(false, SeqCst) {
-            chip.idle(&|| true);
+        if !bench.take_pend() {
+            bench.idle(&|| true);
         }
         runner.drive();
     }
 }
 
 fn start() -> Run {
-    leak(Executor::new(Chip::default())).start().unwrap()
+    leak(Executor::new(Bench::watching())).start().unwrap()
 }
 
 /// Spawns `tasks` that compute 100 us a poll, for ever.
@@ -315,7 +256,7 @@ fn each_of_many_sleeps_ends_in_time() {
 fn a_clean_up_is_ended_after_the_poll_under_way() {
     static STUBBORN: Attributes = Attributes::new().cleanup_polls(9).cleanup_time(SPAN);
 
-    struct Noted(&'static When, &'static Executor<Chip, 1, 16>);
+    struct Noted(&'static When, &'static Executor<Bench, 1, 16>);
 
     impl Drop for Noted {
         fn drop(&mut self) {
@@ -344,7 +285,7 @@ fn a_clean_up_is_ended_after_the_poll_under_way() {
 /// The same as the finaliser sees it.
 #[test]
 fn a_finaliser_is_called_after_the_poll_under_way() {
-    static EXECUTOR: OnceLock<&'static Executor<Chip, 1, 16>> = OnceLock::new();
+    static EXECUTOR: OnceLock<&'static Executor<Bench, 1, 16>> = OnceLock::new();
     static WHEN: When = When::never();
     static STUBBORN: Attributes = Attributes::new().cleanup_polls(9).cleanup_time(SPAN).finaliser(note);
 
@@ -368,7 +309,7 @@ fn a_finaliser_is_called_after_the_poll_under_way() {
 fn a_flag_that_is_raised_for_nothing_does_no_harm() {
     let mut runner = start();
     let executor = runner.executor();
-    let chip = executor.platform();
+    let bench = executor.platform();
     let when: &When = leak(When::never());
     let task = executor.spawn(pool::<1>(), move |cx| async move {
         cx.sleep(SPAN).await.unwrap();
@@ -379,14 +320,14 @@ fn a_flag_that_is_raised_for_nothing_does_no_harm() {
     for _ in 0..2 {
         let task = executor.spawn(pool, |cx| async move {
             loop {
-                chip.compute(POLL);
-                chip.due.get().unwrap().raise();
+                bench.compute(POLL);
+                bench.raise();
                 cx.yield_now().await;
             }
         });
         drop(task.unwrap());
     }
-    std::thread::scope(|scope| drop(scope.spawn(|| chip.due.get().unwrap().raise())));
+    std::thread::scope(|scope| drop(scope.spawn(|| bench.raise())));
     by_run_until(&mut runner, when);
     assert!(when.get() <= LATEST + POLL.saturating_mul(2), "at {}", when.get());
 }

@@ -3,13 +3,14 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use trilane::exec::{Cancelled, Cx, Executor, JoinHandle, Manual, Platform, Runner, Sleep};
 use trilane::time::Instant;
 use trilane_tests::future::poll_once;
+use trilane_tests::watch::Wakes;
 use trilane_tests::{leak, manual, pool, settle, us};
 
 use crate::bench::Bench;
@@ -210,28 +211,17 @@ fn a_sleep_that_was_over_begins_anew() {
     wakes_at(&mut runner, &task.unwrap(), 30);
 }
 
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Counter(AtomicU32);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 #[test]
 fn a_foreign_waker_is_woken_at_the_new_time_once() {
     let mut runner: Run = manual();
     let mut sleep = Box::pin(cx_of(&mut runner).sleep_until(us(10)));
-    let counter = Arc::new(Counter::default());
-    let waker = Waker::from(counter.clone());
+    let (counter, waker) = Wakes::waker();
     assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     sleep.as_mut().reset(us(20));
     settle(&mut runner, us(19));
-    assert_eq!(counter.0.load(SeqCst), 0);
+    assert_eq!(counter.get(), 0);
     settle(&mut runner, us(20));
-    assert_eq!(counter.0.load(SeqCst), 1);
+    assert_eq!(counter.get(), 1);
     assert!(poll_once(sleep.as_mut()).is_ready());
 }
 
@@ -258,7 +248,7 @@ fn many_sleeps_that_are_reset_in_any_order_all_wake_at_their_new_times() {
     const SLEEPS: u64 = 200;
     let mut runner: Run = manual();
     let cx = cx_of(&mut runner);
-    let counters: Vec<Arc<Counter>> = (0..SLEEPS).map(|_| Arc::default()).collect();
+    let counters: Vec<Arc<Wakes>> = (0..SLEEPS).map(|_| Arc::default()).collect();
     let mut sleeps = Vec::new();
     for (number, counter) in (0..).zip(&counters) {
         let mut sleep = Box::pin(cx.sleep_until(us(1 + number * 7_919 % 1_000)));
@@ -273,7 +263,7 @@ fn many_sleeps_that_are_reset_in_any_order_all_wake_at_their_new_times() {
     for now in 0..=1_000 {
         settle(&mut runner, us(now));
         for (number, counter) in (0..).zip(&counters) {
-            assert_eq!(counter.0.load(SeqCst), u32::from(due(number) <= now), "sleep {number} at {now}");
+            assert_eq!(counter.get(), u32::from(due(number) <= now), "sleep {number} at {now}");
         }
     }
 }

@@ -3,16 +3,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Mutex;
+use std::task::{Context, Poll};
 
 use trilane::exec::{
     Attributes, Cx, Join, JoinError, JoinHandle, JoinSet, Manual, Region, RegionOptions, Runner, TaskOptions,
 };
 use trilane::time::Duration;
 use trilane_tests::future::{Bell, poll_once};
-use trilane_tests::watch::{Spring, trap};
+use trilane_tests::watch::{Spring, Wakes, trap};
 use trilane_tests::{leak, pool, settle, us, with_regions};
 
 type Run = Runner<Manual, 1, 16>;
@@ -45,27 +44,6 @@ fn poll_trapped<F: Future + ?Sized>(future: Pin<&mut F>, spring: Spring) -> Poll
     // Its own drop would panic too.
     let trap = std::mem::ManuallyDrop::new(trap(spring));
     future.poll(&mut Context::from_waker(&trap))
-}
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Counter(AtomicU32);
-
-impl Counter {
-    fn waker() -> (Arc<Self>, Waker) {
-        let counter = Arc::new(Self::default());
-        (counter.clone(), Waker::from(counter))
-    }
-
-    fn get(&self) -> u32 {
-        self.0.load(SeqCst)
-    }
-}
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
 }
 
 /// A task of `region` that ends when the bell rings, awaited by a waker that panics.
@@ -167,7 +145,7 @@ fn other_regions_are_seen_to_although_the_waiter_of_one_panics() {
         drop(region.spawn(pool::<1>(), |cx: Cx| async move { cx.cancelled().await }).unwrap());
     }
     settle(&mut runner, us(0));
-    let (counter, waker) = Counter::waker();
+    let (counter, waker) = Wakes::waker();
     let [first, middle, last] = &mut regions;
     let (mut first, mut middle, mut last) =
         (Box::pin(first.close()), Box::pin(middle.close()), Box::pin(last.close()));
@@ -189,7 +167,7 @@ fn sleeps_that_are_due_together_all_end_although_the_waker_of_one_panics() {
         let cx = cx_of(&mut runner);
         let task = runner.executor().spawn(pool::<1>(), |cx| cx.sleep_until(us(10))).unwrap();
         settle(&mut runner, us(0));
-        let (counter, waker) = Counter::waker();
+        let (counter, waker) = Wakes::waker();
         let mut sleeps: Vec<_> = (0..SLEEPS).map(|_| Box::pin(cx.sleep_until(us(10)))).collect();
         for (number, sleep) in sleeps.iter_mut().enumerate() {
             let polled = if number == trapped {
@@ -279,7 +257,7 @@ fn each_wait(body: impl Fn(Pin<&mut dyn Future<Output = ()>>, &mut dyn FnMut()))
 fn a_wait_whose_wakers_clone_panics_can_be_polled_again() {
     each_wait(|mut wait, end| {
         assert!(catch_unwind(AssertUnwindSafe(|| poll_trapped(wait.as_mut(), Spring::Clone))).is_err());
-        let (counter, waker) = Counter::waker();
+        let (counter, waker) = Wakes::waker();
         assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         end();
         assert_eq!(counter.get(), 1);
@@ -291,7 +269,7 @@ fn a_wait_whose_wakers_clone_panics_can_be_polled_again() {
 fn a_wait_whose_old_wakers_drop_panics_wakes_the_new_one() {
     each_wait(|mut wait, end| {
         assert!(poll_trapped(wait.as_mut(), Spring::Drop).is_pending());
-        let (counter, waker) = Counter::waker();
+        let (counter, waker) = Wakes::waker();
         let poll = || wait.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
         end();
@@ -308,7 +286,7 @@ fn a_sleep_whose_wakers_drop_panics_can_be_reset() {
     // Whether a reset drops the waker is its own affair.
     let _ = catch_unwind(AssertUnwindSafe(|| sleep.as_mut().reset(us(20))));
     assert_eq!(sleep.due(), us(20));
-    let (counter, waker) = Counter::waker();
+    let (counter, waker) = Wakes::waker();
     let _ = catch_unwind(AssertUnwindSafe(|| sleep.as_mut().poll(&mut Context::from_waker(&waker))));
     assert_eq!(runner.next_alarm(), Some(us(20)));
     settle(&mut runner, us(20));

@@ -9,27 +9,19 @@ use trilane::time::Duration;
 use trilane_tests::future::Bell;
 use trilane_tests::{leak, pool, settle, us};
 
-use crate::f9_waits_for_oneself::{Shelf, WHO, ended, region, spawn_in, start, take};
+use crate::f9_waits_for_oneself::{Shelf, WHO, region, start, take, wait_inside};
 
 #[test]
 fn the_next_of_a_set_from_inside_is_an_error() {
     for who in WHO {
         let mut runner = start();
-        let shelf: &Shelf<JoinSet<(), 3>> = leak(Mutex::new(None));
-        let mut set = JoinSet::new(region(&runner));
+        let mut set: JoinSet<(), 3> = JoinSet::new(region(&runner));
         let bell: &Bell = leak(Bell::new());
         set.spawn(pool::<1>(), |_| bell.until(2)).unwrap();
-        let mut task = spawn_in(set.region(), who, |_| async {
-            let mut set = take(shelf);
-            let next = set.join_next().await;
-            *shelf.lock().unwrap() = Some(set);
-            next
-        });
-        *shelf.lock().unwrap() = Some(set);
-        settle(&mut runner, us(0));
-        assert_eq!(ended(&mut task), Some(Err(JoinError::Inside)), "{who}");
+        let join = |mut set: JoinSet<(), 3>| async { (set.join_next().await, set) };
+        let (next, mut set) = wait_inside(&mut runner, who, set, JoinSet::region, join);
+        assert_eq!(next, Some(Err(JoinError::Inside)), "{who}");
         // Nothing has changed: the result is there for who takes it from outside.
-        let mut set = take(shelf);
         assert_eq!((set.len(), set.try_join_next()), (1, None), "{who}");
         bell.ring();
         settle(&mut runner, us(0));

@@ -58,23 +58,39 @@ where
     task.unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// What `wait` gives in a task inside `waited`, and that, which it leaves behind.
+pub fn wait_inside<W, T, F>(
+    runner: &mut Run,
+    who: &str,
+    waited: W,
+    region: fn(&W) -> &Region,
+    wait: impl FnOnce(W) -> F + Send + 'static,
+) -> (T, W)
+where
+    W: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = (T, W)> + Send + 'static,
+{
+    let shelf: &Shelf<W> = leak(Mutex::new(None));
+    let mut task = spawn_in(region(&waited), who, move |_| async move {
+        let (given, waited) = wait(take(shelf)).await;
+        *shelf.lock().unwrap() = Some(waited);
+        given
+    });
+    *shelf.lock().unwrap() = Some(waited);
+    settle(runner, us(0));
+    (ended(&mut task), take(shelf))
+}
+
 #[test]
 fn a_close_from_inside_is_an_error() {
     for who in WHO {
         let mut runner = start();
-        let shelf: &Shelf<Region> = leak(Mutex::new(None));
         let region = region(&runner);
-        let mut task = spawn_in(&region, who, |_| async {
-            let mut region = take(shelf);
-            let closed = region.close().await;
-            // Nothing has changed: it takes tasks still.
-            assert!(region.spawn(pool::<1>(), |_| async {}).is_ok());
-            *shelf.lock().unwrap() = Some(region);
-            closed
-        });
-        *shelf.lock().unwrap() = Some(region);
-        settle(&mut runner, us(0));
-        assert_eq!(ended(&mut task), Err(CloseError::Inside), "{who}");
+        let close = |mut region: Region| async { (region.close().await, region) };
+        let (closed, region) = wait_inside(&mut runner, who, region, |region| region, close);
+        assert_eq!(closed, Err(CloseError::Inside), "{who}");
+        assert!(region.spawn(pool::<1>(), |_| async {}).is_ok(), "{who}: nothing has changed");
     }
 }
 
@@ -82,17 +98,10 @@ fn a_close_from_inside_is_an_error() {
 fn a_wait_for_all_from_inside_is_an_error() {
     for who in WHO {
         let mut runner = start();
-        let shelf: &Shelf<Region> = leak(Mutex::new(None));
         let region = region(&runner);
-        let mut task = spawn_in(&region, who, |_| async {
-            let mut region = take(shelf);
-            let joined = region.join_all().await;
-            *shelf.lock().unwrap() = Some(region);
-            joined
-        });
-        *shelf.lock().unwrap() = Some(region);
-        settle(&mut runner, us(0));
-        assert_eq!(ended(&mut task), Err(CloseError::Inside), "{who}");
+        let join = |mut region: Region| async { (region.join_all().await, region) };
+        let (joined, _) = wait_inside(&mut runner, who, region, |region| region, join);
+        assert_eq!(joined, Err(CloseError::Inside), "{who}");
     }
 }
 
@@ -100,17 +109,10 @@ fn a_wait_for_all_from_inside_is_an_error() {
 fn a_close_of_a_set_from_inside_is_an_error() {
     for who in WHO {
         let mut runner = start();
-        let shelf: &Shelf<JoinSet<(), 2>> = leak(Mutex::new(None));
-        let set = JoinSet::new(region(&runner));
-        let mut task = spawn_in(set.region(), who, |_| async {
-            let mut set = take(shelf);
-            let closed = set.close().await;
-            *shelf.lock().unwrap() = Some(set);
-            closed
-        });
-        *shelf.lock().unwrap() = Some(set);
-        settle(&mut runner, us(0));
-        assert_eq!(ended(&mut task), Err(CloseError::Inside), "{who}");
+        let set: JoinSet<(), 2> = JoinSet::new(region(&runner));
+        let close = |mut set: JoinSet<(), 2>| async { (set.close().await, set) };
+        let (closed, _) = wait_inside(&mut runner, who, set, JoinSet::region, close);
+        assert_eq!(closed, Err(CloseError::Inside), "{who}");
     }
 }
 

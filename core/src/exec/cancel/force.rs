@@ -72,7 +72,7 @@ pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
         exec.locked(|cs| exec.with_clock(cs, |clock| clock.clean_up = None));
         let first = exec.banks().filter_map(|bank| first_of(exec, bank)).min_by_key(|&(end, _)| end);
         let Some((end, task)) = first else { return };
-        note_clean_up(exec, end);
+        exec.locked(|cs| exec.with_clock(cs, |clock| clock.note_clean_up(end)));
         if end > now.as_micros() {
             return;
         }
@@ -87,15 +87,6 @@ fn first_of(exec: ExecRef, bank: Bank) -> Option<(u64, TaskRef)> {
         let ends = bank.tasks(bank.draining.bits()).filter_map(|task| Some((task.node.deadline()?, task)));
         ends.min_by_key(|&(end, _)| end)
     })
-}
-
-/// A clean-up time ends at `end`.
-fn note_clean_up(exec: ExecRef, end: u64) {
-    exec.locked(|cs| {
-        exec.with_clock(cs, |clock| {
-            clock.clean_up = Some(clock.clean_up.map_or(end, |first| first.min(end)));
-        });
-    });
 }
 
 /// Whether a draining task has used up the time for its clean-up.

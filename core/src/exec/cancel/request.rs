@@ -24,7 +24,7 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
     task.node.set_deadline(Some(force));
     exec.with_clock(cs, |clock| {
         clock.draining += 1;
-        clock.clean_up = Some(clock.clean_up.map_or(force, |clean_up| clean_up.min(force)));
+        clock.note_clean_up(force);
     });
     exec.tally.count_request(why);
     task.mark();

@@ -109,6 +109,13 @@ pub(in crate::exec) struct Clock {
     pub draining: u16,
 }
 
+impl Clock {
+    /// A clean-up time ends at `end`.
+    pub fn note_clean_up(&mut self, end: u64) {
+        self.clean_up = Some(self.clean_up.map_or(end, |first| first.min(end)));
+    }
+}
+
 /// The operations that need the executor's full type, and its measures.
 pub(in crate::exec) struct Ops {
     pub now: fn(ExecRef) -> Instant,

@@ -9,8 +9,7 @@ use crate::arena::Stale;
 use crate::exec::cancel::dispatch::SPECIAL;
 use crate::exec::life::join::JoinHandle;
 use crate::exec::life::spawn::{SpawnError, Wishes, spawn};
-use crate::exec::memory::core::ExecRef;
-use crate::exec::memory::core::Membership;
+use crate::exec::memory::core::{ExecRef, Membership};
 use crate::exec::memory::cx::Cx;
 use crate::exec::task::id::RegionId;
 use crate::exec::task::options::TaskOptions;
@@ -170,14 +169,12 @@ impl Region {
     pub fn join_all(&mut self) -> JoinAll<'_> {
         JoinAll::new(self.wait())
     }
-}
 
-impl Region {
-    /// Leaves the results of its tasks to whoever has their handles.
     pub(in crate::exec) fn wait(&mut self) -> Wait<'_> {
         Wait::new(self.exec, self.id)
     }
 
+    /// Leaves the results of its tasks to whoever has their handles.
     pub(in crate::exec) fn keep_results(&self) {
         self.exec.keep_results(self.id);
     }

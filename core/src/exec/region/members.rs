@@ -4,8 +4,7 @@ use core::task::Waker;
 
 use super::table::{CLOSING, EACH, FAIL_FAST};
 use super::work::{list_region, request_region_close};
-use crate::exec::memory::core::{ExecRef, TaskRef};
-use crate::exec::memory::core::{Membership, Refusal};
+use crate::exec::memory::core::{ExecRef, Membership, Refusal, TaskRef};
 use crate::exec::task::join_node::JoinNode;
 use crate::exec::task::reason::Reason;
 use crate::sync::{CriticalSection, Ordering};

@@ -3,8 +3,7 @@
 use core::ptr;
 
 use crate::arena::Key;
-use crate::exec::memory::core::{Entry, Links};
-use crate::exec::memory::core::{ExecRef, TaskRef};
+use crate::exec::memory::core::{Entry, ExecRef, Links, TaskRef};
 use crate::exec::task::family::Family;
 use crate::exec::task::id::RegionId;
 use crate::sync::{CriticalSection, Ordering, array_of, const_fn};

@@ -3,8 +3,7 @@
 use super::rounds::{discard_stale, is_woken};
 use super::timers::expire;
 use crate::exec::life::on_drop::OnDrop;
-use crate::exec::memory::core::ExecRef;
-use crate::exec::memory::core::{Core, budget};
+use crate::exec::memory::core::{Core, ExecRef, budget};
 use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::tally::add;
 use crate::sync::{CriticalSection, Ordering};

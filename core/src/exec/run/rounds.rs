@@ -11,8 +11,7 @@
 
 use crate::exec::life::finish::finish;
 use crate::exec::life::on_drop::OnDrop;
-use crate::exec::memory::core::ExecRef;
-use crate::exec::memory::core::{budget, place};
+use crate::exec::memory::core::{ExecRef, budget, place};
 use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::refs::Bank;
 use crate::exec::memory::tally::add;
