@@ -1,5 +1,5 @@
-//! `balance` with all eleven strategies at hand, one of which is chosen while it runs. Beside it in the table of sizes, this
-//! says what the other ten cost in flash.
+//! `balance` with all eleven strategies at hand, one of which is chosen while it runs. Beside it in the table
+//! of sizes, this says what the other ten cost in flash.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

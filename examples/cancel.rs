@@ -6,7 +6,8 @@
 //!  force      its clean-up time is over and it is still there: it is dropped, then its finaliser is called
 //! ```
 //!
-//! A region asks all tasks and regions in it, and has closed once none is left. Look at `honoured` and `forced` first.
+//! A region asks all tasks and regions in it, and has closed once none is left. Look at `honoured` and
+//! `forced` first.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

@@ -1,9 +1,10 @@
-//! Two cores, an executor on each: messages, joins, requests to stop and pre-emption across cores, and a lock that holds for
-//! both.
+//! Two cores, an executor on each: messages, joins, requests to stop and pre-emption across cores, and a lock
+//! that holds for both.
 //!
-//! Nothing here is particular to cores. A wake, a spawn, a join and a request to stop work from any context, and the other
-//! core is one; `board::SecondCore` is the platform that lets core 0 end core 1's sleep, as `board::Board` does the other
-//! way round. All printing is done on core 0, so that the order of the lines doesn't depend on which core is faster.
+//! Nothing here is particular to cores. A wake, a spawn, a join and a request to stop work from any context,
+//! and the other core is one; `board::SecondCore` is the platform that lets core 0 end core 1's sleep, as
+//! `board::Board` does the other way round. All printing is done on core 0, so that the order of the lines
+//! doesn't depend on which core is faster.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

@@ -1,8 +1,9 @@
 //! Deadlines at work: earliest first, re-keyed each period, missed in three ways; and a quota of polls.
 //!
-//! A task's deadline says by when it must be dispatched. `TaskOptions` gives the first one, `Cx::set_deadline` each later
-//! one. What a miss does is the task's choice (`OnMiss`): it is always counted; it may call the executor's hook; it may end
-//! the task, and whoever joins it learns why. Look at `misses` first.
+//! A task's deadline says by when it must be dispatched. `TaskOptions` gives the first one,
+//! `Cx::set_deadline` each later one. What a miss does is the task's choice (`OnMiss`): it is always counted;
+//! it may call the executor's hook; it may end the task, and whoever joins it learns why. Look at `misses`
+//! first.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

@@ -1,7 +1,7 @@
 //! The smallest program: one executor, one task, a sleep.
 //!
-//! Nothing is allocated: `POOL` holds the task's future, `EXECUTOR` everything else, and both have their final size when
-//! the program is built. While the task sleeps, so does the processor.
+//! Nothing is allocated: `POOL` holds the task's future, `EXECUTOR` everything else, and both have their
+//! final size when the program is built. While the task sleeps, so does the processor.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

@@ -6,9 +6,9 @@
 //!  LOW              the executor of thread mode; each of the above comes in the middle of a poll
 //! ```
 //!
-//! A task is never pre-empted by another of its own executor. So tasks that must react while others compute go to `HIGH`;
-//! they may be joined and woken from `LOW`, and the other way round. What two executors share is shared between contexts:
-//! hence the `CriticalSectionRawMutex`.
+//! A task is never pre-empted by another of its own executor. So tasks that must react while others compute
+//! go to `HIGH`; they may be joined and woken from `LOW`, and the other way round. What two executors share
+//! is shared between contexts: hence the `CriticalSectionRawMutex`.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

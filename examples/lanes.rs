@@ -1,8 +1,8 @@
 //! In which order tasks run, and why: lanes, deadlines, priorities, and how often a wake counts.
 //!
-//! Tasks with a deadline wait in the timed lane, all others in the ready lane. The timed lane goes first, earliest
-//! deadline first; in the ready lane the highest priority goes first. `main` drives the executor by hand, pass by pass, to
-//! show one rule at a time; a program would call `EXECUTOR.run` instead.
+//! Tasks with a deadline wait in the timed lane, all others in the ready lane. The timed lane goes first,
+//! earliest deadline first; in the ready lane the highest priority goes first. `main` drives the executor by
+//! hand, pass by pass, to show one rule at a time; a program would call `EXECUTOR.run` instead.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

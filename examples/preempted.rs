@@ -1,5 +1,5 @@
-//! The router, interrupted in the middle of everything: a timer's handler with a selector of its own comes while the
-//! program selects, ends leases, changes members and builds tables.
+//! The router, interrupted in the middle of everything: a timer's handler with a selector of its own comes
+//! while the program selects, ends leases, changes members and builds tables.
 //!
 //! ```text
 //!  handler   ends a lease, selects, sets a health                   comes again and again, at random
@@ -7,13 +7,13 @@
 //!            set_health, report, tick, build                        does one after another, at random
 //! ```
 //!
-//! Beside the balancer a [`Book`](book::Book) is kept of what may be selected: an endpoint may from before it is let in
-//! until after it is put out. Each pick is looked up there, each lease counted, and so is each end of one, by whichever of
-//! the two. Under each strategy the counts must be the balancer's in the end, and all slots free. The handler waits for
-//! nobody: what it takes at most is counted in instructions.
+//! Beside the balancer a [`Book`](book::Book) is kept of what may be selected: an endpoint may from before it
+//! is let in until after it is put out. Each pick is looked up there, each lease counted, and so is each end
+//! of one, by whichever of the two. Under each strategy the counts must be the balancer's in the end, and all
+//! slots free. The handler waits for nobody: what it takes at most is counted in instructions.
 //!
-//! The instants differ from board to board, so it is verdicts that are printed. Not on the host, where no interrupt comes
-//! between two instructions; there, threads do the same (`tests/tests/route_threads.rs`).
+//! The instants differ from board to board, so it is verdicts that are printed. Not on the host, where no
+//! interrupt comes between two instructions; there, threads do the same (`tests/tests/route_threads.rs`).
 
 #![no_std]
 #![no_main]
@@ -45,8 +45,8 @@ const TURNS: u32 = 1_200;
 const MOST_INSTRUCTIONS: u32 = 40_000;
 /// Between two of its runs, in instructions.
 const MEAN_PAUSE: u32 = 700;
-/// How often each operation is interrupted at least, and after how many different numbers of instructions. Most of `update`,
-/// `remove` and `report` is inside the critical section, and so one place.
+/// How often each operation is interrupted at least, and after how many different numbers of instructions.
+/// Most of `update`, `remove` and `report` is inside the critical section, and so one place.
 const LEAST_HITS: u32 = 20;
 const LEAST_PLACES: u32 = 10;
 const LEAST_PLACES_MASKED: u32 = 1;
@@ -365,7 +365,8 @@ impl Storm {
         book(|book| book.expect(totals.members + totals.ejected == 0, "somebody is left"));
     }
 
-    /// Nothing is left behind: each slot takes an endpoint, and each endpoint the one lease that it has room for.
+    /// Nothing is left behind: each slot takes an endpoint, and each endpoint the one lease that it has room
+    /// for.
     fn fill(&mut self) {
         let full: [EndpointId; SLOTS] = core::array::from_fn(|number| {
             FLEET.add(&Endpoint::new(200 + number as u64).cap(1), self.now).expect("all slots are free")

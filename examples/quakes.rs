@@ -1,18 +1,21 @@
-//! One week of real earthquakes in one minute: twelve networks report, a detector with a deadline raises alerts.
+//! One week of real earthquakes in one minute: twelve networks report, a detector with a deadline raises
+//! alerts.
 //!
 //! ```text
 //!  12 sources  --Report-->  detector  --Alert-->  reporter
 //!  one a network            timed lane            lowest priority
 //! ```
 //!
-//! Twelve tasks wake on their own, so their reports may come in any order; yet the detector must see the events in the
-//! order in which they happened. So each report says when the source will have its next one, and the detector always waits
-//! for the source that is to be next: the order holds however late a task runs. All queues are bounded, and whoever finds
-//! one full waits; nothing is lost.
+//! Twelve tasks wake on their own, so their reports may come in any order; yet the detector must see the
+//! events in the order in which they happened. So each report says when the source will have its next one,
+//! and the detector always waits for the source that is to be next: the order holds however late a task runs.
+//! All queues are bounded, and whoever finds one full waits; nothing is lost.
 //!
-//! The tasks speak through the channels of `embassy-sync`, which know nothing of this runtime: a waker is all they need.
+//! The tasks speak through the channels of `embassy-sync`, which know nothing of this runtime: a waker is all
+//! they need.
 //!
-//! The last line holds the totals, and those counters which are the same on every board; the line before it the others.
+//! The last line holds the totals, and those counters which are the same on every board; the line before it
+//! the others.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

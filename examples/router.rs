@@ -6,10 +6,11 @@
 //!   tier 1    i j k l     m n o p    takes what tier 0 can't
 //! ```
 //!
-//! [`STORM`] is the script: what happens, phase by phase. In each phase a hundred requests come, one every ten
-//! milliseconds of the script's own time: the router reads no clock, and all chance is a seed, so the same happens on
-//! every board. Every other endpoint has a GPU, which every fifth request asks for, in zone 0. A row tells how many leases each endpoint got (`.` is none), how many of them failed, how many
-//! requests were sent elsewhere after that, how often a breaker opened, and how many requests nobody could serve.
+//! [`STORM`] is the script: what happens, phase by phase. In each phase a hundred requests come, one every
+//! ten milliseconds of the script's own time: the router reads no clock, and all chance is a seed, so the
+//! same happens on every board. Every other endpoint has a GPU, which every fifth request asks for, in zone
+//! 0. A row tells how many leases each endpoint got (`.` is none), how many of them failed, how many requests
+//! were sent elsewhere after that, how often a breaker opened, and how many requests nobody could serve.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -26,15 +27,16 @@ const SLOTS: usize = 17;
 /// One selector for the program, one for the interrupt's handler.
 const STRIPES: usize = 2;
 
-/// Any of the eleven strategies, for the tables' sake. A program that has one strategy names it here, and is smaller.
+/// Any of the eleven strategies, for the tables' sake. A program that has one strategy names it here, and is
+/// smaller.
 type Rule = AnyStrategy<Maglev<251, SLOTS>, 1>;
 type Fleet = Balancer<Rule, 1, SLOTS, STRIPES>;
 type Caller<const CLASSES: usize> = Selector<&'static Fleet, Rule, 1, SLOTS, STRIPES, CLASSES>;
 
 static FLEET: Fleet = Balancer::new(
     AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())),
-    // Three failures in a row open a breaker; 200 ms later one request is its probe. Who joins or comes back begins with
-    // a sixteenth of its weight.
+    // Three failures in a row open a breaker; 200 ms later one request is its probe. Who joins or comes back
+    // begins with a sixteenth of its weight.
     Options::new().failures(3).open_for(millis(200)).probe_window(millis(500)).slow_start(millis(300)),
 );
 /// For all requests together: one retry for fifty requests, so that retries don't feed a storm.
@@ -201,7 +203,8 @@ impl Storm {
             }
             // The caller has lost interest: the lease is dropped, without a verdict.
             30 | 80 => drop(self.lease(&request)),
-            // The answer comes elsewhere, if it comes: the lease is left to a table, where it ends by its number or expires.
+            // The answer comes elsewhere, if it comes: the lease is left to a table, where it ends by its
+            // number or expires.
             20 | 70 => {
                 if let Some(lease) = self.lease(&request) {
                     let id = lease.detach(&AWAITED, self.now + millis(300)).expect("room for four");

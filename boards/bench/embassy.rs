@@ -4,12 +4,12 @@
 //!
 //! Where embassy's operation is not quite the peer's:
 //!
-//! * `timer_cancel`: dropping a `Timer` leaves its entry in the queue, so it costs nothing here and a spurious poll at
-//!   the instant it was set to.
+//! * `timer_cancel`: dropping a `Timer` leaves its entry in the queue, so it costs nothing here and a
+//!   spurious poll at the instant it was set to.
 //! * `timer_arm`: arming looks through the whole queue for the next instant, and a task has one entry in it.
 //! * `spawn_join`: tasks can't be joined; the task signals its end.
-//! * `irq_to_task`: QEMU takes WFE for a no-op, so the executor does not sleep while idle but polls in circles, and the
-//!   interrupt falls on any instruction of a circle.
+//! * `irq_to_task`: QEMU takes WFE for a no-op, so the executor does not sleep while idle but polls in
+//!   circles, and the interrupt falls on any instruction of a circle.
 
 #![no_std]
 #![no_main]
@@ -34,7 +34,8 @@ mod turns;
 use measure::{IDLE_AFTER, MEASURED, MOST, Meter, Stats, TIMERS, WARM_UP, read};
 use turns::Turns;
 
-/// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
+/// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not
+/// `Sync`.
 type LocalSignal<T> = Signal<NoopRawMutex, T>;
 /// The signal for interrupts.
 type IrqSignal<T> = Signal<CriticalSectionRawMutex, T>;
@@ -42,7 +43,8 @@ type IrqSignal<T> = Signal<CriticalSectionRawMutex, T>;
 /// Given when the operation under way has been measured.
 static DONE: IrqSignal<()> = IrqSignal::new();
 
-/// Cargo unifies the features of packages that one call builds, and this image must not get the other one's scheduler.
+/// Cargo unifies the features of packages that one call builds, and this image must not get the other one's
+/// scheduler.
 const _: () =
     assert!(size_of::<Metadata>() == 0, "build this image's package alone: cargo build -p bench-embassy");
 

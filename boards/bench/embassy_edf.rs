@@ -1,7 +1,8 @@
 //! The bench image of embassy-executor with its scheduler by deadlines, which excludes the default one.
 //!
-//! `edf`: of `n` runnable tasks, the one with the earliest deadline yields and is chosen again, since deadlines stay.
-//! `edf_rotate`: each task moves its deadline behind all others' before it yields, so that all take turns.
+//! `edf`: of `n` runnable tasks, the one with the earliest deadline yields and is chosen again, since
+//! deadlines stay. `edf_rotate`: each task moves its deadline behind all others' before it yields, so that
+//! all take turns.
 
 #![no_std]
 #![no_main]

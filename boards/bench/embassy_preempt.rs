@@ -50,7 +50,8 @@ fn on_interrupt() {
     INTERRUPT.signal(());
 }
 
-/// From the first instruction of an interrupt's handler, while thread mode is busy, to the task's that it wakes.
+/// From the first instruction of an interrupt's handler, while thread mode is busy, to the task's that it
+/// wakes.
 #[embassy_executor::task]
 async fn preempting(meter: Meter) {
     let mut stats = Stats::new(WARM_UP);

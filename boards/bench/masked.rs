@@ -1,11 +1,12 @@
-//! The longest stretches with interrupts masked: a reading is a mark, and what lies between two marks costs the longest stretch
-//! that ended there.
+//! The longest stretches with interrupts masked: a reading is a mark, and what lies between two marks costs
+//! the longest stretch that ended there.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::MOST;
 
-/// How many marks may lie between the two of a pair: more than there are tasks that read the counter when they wake.
+/// How many marks may lie between the two of a pair: more than there are tasks that read the counter when
+/// they wake.
 const MARKS: usize = 4 * MOST;
 
 /// The longest stretch before each of the latest marks, since the mark before it.
@@ -23,7 +24,8 @@ pub fn mark() -> u32 {
     })
 }
 
-/// The longest stretch between two marks. Of marks too far apart, as before the first turn of tasks, it is the largest number.
+/// The longest stretch between two marks. Of marks too far apart, as before the first turn of tasks, it is
+/// the largest number.
 pub fn longest(from: u32, to: u32) -> u32 {
     let between = to.wrapping_sub(from);
     if between > MARKS as u32 {

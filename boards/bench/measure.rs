@@ -1,7 +1,7 @@
 //! What the bench images of all runtimes measure with, so that they differ in nothing but the runtime.
 //!
-//! A reading is one load of the board's counter. Between two readings lie the instructions of the operation and the
-//! second reading's own; [`Meter`] measures the latter once and takes it off.
+//! A reading is one load of the board's counter. Between two readings lie the instructions of the operation
+//! and the second reading's own; [`Meter`] measures the latter once and takes it off.
 
 #![allow(dead_code, reason = "each image is a crate and uses a part")]
 
@@ -15,8 +15,8 @@ use board::counter;
 #[path = "masked.rs"]
 mod masked;
 
-/// Whether the costs are not instructions but the longest stretches with interrupts masked. That is another build, so that
-/// looking for these doesn't change those.
+/// Whether the costs are not instructions but the longest stretches with interrupts masked. That is another
+/// build, so that looking for these doesn't change those.
 const MASKED: bool = cfg!(trilane_masked);
 
 /// Iterations dropped before the measured ones: first uses set things up.
@@ -116,7 +116,8 @@ impl Meter {
     }
 }
 
-/// A power of two, since the compiler may do several rounds at once; more of them than any operation takes instructions.
+/// A power of two, since the compiler may do several rounds at once; more of them than any operation takes
+/// instructions.
 const LOOPS: u32 = 1 << 15;
 
 /// The iterations of one operation.
@@ -155,8 +156,8 @@ impl Stats {
         self.print_each(op, n, 1);
     }
 
-    /// Prints the row of `op` at size `n`, of which each iteration did `times`; so that the worst is the worst
-    /// iteration's share, rounded up.
+    /// Prints the row of `op` at size `n`, of which each iteration did `times`; so that the worst is the
+    /// worst iteration's share, rounded up.
     pub fn print_each(&self, op: &str, n: usize, times: u32) {
         if MASKED {
             // A stretch is one of them, not a share of all.
@@ -183,13 +184,15 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// The worst case doesn't depend on the size. That the tasks lie in two banks instead of one may add an eighth, once.
+    /// The worst case doesn't depend on the size. That the tasks lie in two banks instead of one may add an
+    /// eighth, once.
     pub const fn none(op: &'static str) -> Self {
         Self { op, divisor: u32::MAX, first: None }
     }
 
-    /// The worst case grows with the size's logarithm: a doubling adds a quarter of the first row's at most. So at 256 it is
-    /// three times what it is at 1, where an operation that looks at each of them would be far beyond.
+    /// The worst case grows with the size's logarithm: a doubling adds a quarter of the first row's at most.
+    /// So at 256 it is three times what it is at 1, where an operation that looks at each of them would be
+    /// far beyond.
     pub const fn logarithmic(op: &'static str) -> Self {
         Self { op, divisor: 4, first: None }
     }

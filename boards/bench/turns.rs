@@ -24,8 +24,8 @@ impl Turns {
         self.running.set(n);
     }
 
-    /// First thing in each poll: takes in the turn that ends here. False when the task is to end, since enough has been
-    /// measured.
+    /// First thing in each poll: takes in the turn that ends here. False when the task is to end, since
+    /// enough has been measured.
     #[inline(always)]
     pub fn resumed(&self) -> bool {
         let now = read();

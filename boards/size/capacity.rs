@@ -1,5 +1,5 @@
-//! The firmware of which `cargo board size` says what a task of capacity costs: the images differ in nothing but the number
-//! of tasks that there is room for, `BANKS * PER_BANK`.
+//! The firmware of which `cargo board size` says what a task of capacity costs: the images differ in nothing
+//! but the number of tasks that there is room for, `BANKS * PER_BANK`.
 
 use board::Board;
 use trilane::exec::{Cx, Executor, TaskPool, future_size};

@@ -1,4 +1,5 @@
-//! Two tasks that print and sleep, each at a pace of its own: as small as a firmware gets that does something.
+//! Two tasks that print and sleep, each at a pace of its own: as small as a firmware gets that does
+//! something.
 
 #![no_std]
 #![no_main]

@@ -1,8 +1,8 @@
 //! Values in fixed slots, named by keys that notice reuse.
 //!
-//! A [`Key`] is a slot and the slot's generation. Removing a value advances the generation, so a key that is kept across a
-//! removal is an error ([`Stale`]), never somebody else's value. A slot whose generation has run through all 2^32 values is
-//! retired rather than let an old key come true again.
+//! A [`Key`] is a slot and the slot's generation. Removing a value advances the generation, so a key that is
+//! kept across a removal is an error ([`Stale`]), never somebody else's value. A slot whose generation has
+//! run through all 2^32 values is retired rather than let an old key come true again.
 
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -17,7 +17,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key for `slot` in its `generation`; for tools that store keys outside. A made-up key is at worst stale.
+    /// The key for `slot` in its `generation`; for tools that store keys outside. A made-up key is at worst
+    /// stale.
     pub const fn new(slot: u16, generation: u32) -> Self {
         Self { slot, generation }
     }
@@ -116,7 +117,8 @@ impl<T, const BANKS: usize, const PER_BANK: usize> Arena<T, BANKS, PER_BANK> {
     pub fn remove(&mut self, key: Key) -> Result<T, Stale> {
         let (bank, index) = self.find(key)?;
         self.vacate(key.slot);
-        // SAFETY: Live Invariant: `find` saw the slot live, and `vacate` has just ended that, so the value is read once.
+        // SAFETY: Live Invariant: `find` saw the slot live, and `vacate` has just ended that, so the value is
+        // read once.
         Ok(unsafe { self.values[bank][index].assume_init_read() })
     }
 
@@ -171,14 +173,14 @@ impl<T, const BANKS: usize, const PER_BANK: usize> Arena<T, BANKS, PER_BANK> {
         })
     }
 
-    /// Drops every value; all keys become stale. O(values). When a value's `Drop` panics, it alone counts as dropped; the
-    /// others stay.
+    /// Drops every value; all keys become stale. O(values). When a value's `Drop` panics, it alone counts as
+    /// dropped; the others stay.
     pub fn clear(&mut self) {
         while let Some(slot) = self.live.first() {
             let (bank, index) = split(slot);
             self.vacate(slot);
-            // SAFETY: Live Invariant: the slot was live until `vacate`, so the value is dropped once, even if its
-            // `Drop` panics.
+            // SAFETY: Live Invariant: the slot was live until `vacate`, so the value is dropped once, even if
+            // its `Drop` panics.
             unsafe { self.values[bank][index as usize].assume_init_drop() };
         }
     }

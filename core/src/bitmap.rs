@@ -1,16 +1,17 @@
 //! Sets of slots as bits: banks of 32 and one summary word.
 //!
-//! A set of up to 1,024 slots is [`BANKS`](AtomicBitmap) words of 32 bits and a summary whose bit *b* says that bank *b* may
-//! have something. Finding the first member costs two bit scans, whatever the capacity.
+//! A set of up to 1,024 slots is [`BANKS`](AtomicBitmap) words of 32 bits and a summary whose bit *b* says
+//! that bank *b* may have something. Finding the first member costs two bit scans, whatever the capacity.
 //!
-//! Two forms: [`Bitmap`] for data with one owner, [`AtomicBitmap`] for sets which any context may add to while one owner
-//! drains. Both are built of words; the executor keeps its [`Bank`] words beside the task headers that they describe,
-//! because a waker then reaches its bit from the header's address alone.
+//! Two forms: [`Bitmap`] for data with one owner, [`AtomicBitmap`] for sets which any context may add to
+//! while one owner drains. Both are built of words; the executor keeps its [`Bank`] words beside the task
+//! headers that they describe, because a waker then reaches its bit from the header's address alone.
 //!
 //! # Summary Invariant
 //!
-//! A set bit in a bank is covered by the summary's bit, or the context that set it is about to cover it. Hence: set the
-//! bank's bit *before* the summary's; clear the summary *before* the bank. The reverse order loses members.
+//! A set bit in a bank is covered by the summary's bit, or the context that set it is about to cover it.
+//! Hence: set the bank's bit *before* the summary's; clear the summary *before* the bank. The reverse order
+//! loses members.
 
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
@@ -51,9 +52,9 @@ impl Bank {
 
     /// Sets bit `index` and returns whether it was set before. Any context, O(1).
     ///
-    /// Release: what the caller wrote before is seen by whoever takes the bit, also when the bit was set already, since the
-    /// OR then continues the release sequence that the taker reads from. There is no "set already" shortcut by a plain load:
-    /// it would lose wakes.
+    /// Release: what the caller wrote before is seen by whoever takes the bit, also when the bit was set
+    /// already, since the OR then continues the release sequence that the taker reads from. There is no "set
+    /// already" shortcut by a plain load: it would lose wakes.
     #[inline(always)]
     pub fn insert(&self, index: u32) -> bool {
         self.insert_bit(bit(index)) != 0
@@ -72,7 +73,8 @@ impl Bank {
         self.0.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
-    /// Clears bits that are set, and returns which of them were. Any context, O(1); a plain load when none is.
+    /// Clears bits that are set, and returns which of them were. Any context, O(1); a plain load when none
+    /// is.
     #[inline(always)]
     pub(crate) fn remove_bits(&self, bits: u32) -> u32 {
         if self.bits() & bits == 0 { 0 } else { self.0.fetch_and(!bits, Ordering::AcqRel) & bits }
@@ -84,16 +86,16 @@ impl Bank {
         self.0.store(bits, Ordering::Relaxed);
     }
 
-    /// Sets or clears bit `index`, for words that the holder of the critical section alone changes: a load and a store.
-    /// Release: whoever sees the bit sees what came before.
+    /// Sets or clears bit `index`, for words that the holder of the critical section alone changes: a load
+    /// and a store. Release: whoever sees the bit sees what came before.
     #[inline(always)]
     pub(crate) fn write(&self, index: u32, set: bool) {
         let (bits, bit) = (self.bits(), bit(index));
         self.0.store(if set { bits | bit } else { bits & !bit }, Ordering::Release);
     }
 
-    /// Clears the word and returns what it held. The empty case is one plain load: an exclusive load in an idle pass would
-    /// set the event flag of some cores and keep them from sleeping.
+    /// Clears the word and returns what it held. The empty case is one plain load: an exclusive load in an
+    /// idle pass would set the event flag of some cores and keep them from sleeping.
     #[inline(always)]
     pub fn take(&self) -> u32 {
         if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
@@ -171,8 +173,8 @@ impl<const BANKS: usize> AtomicBitmap<BANKS> {
     }
     }
 
-    /// Adds `slot` and returns whether it was a member. Any context, O(1). A slot beyond the capacity is left out and
-    /// reported as no member.
+    /// Adds `slot` and returns whether it was a member. Any context, O(1). A slot beyond the capacity is left
+    /// out and reported as no member.
     #[inline]
     pub fn insert(&self, slot: u16) -> bool {
         let (bank, index) = split(slot);
@@ -194,8 +196,9 @@ impl<const BANKS: usize> AtomicBitmap<BANKS> {
         self.banks.get(bank).is_some_and(|word| word.bits() >> index & 1 == 1)
     }
 
-    /// Takes every member out, lowest first, and hands each to `each` once. One drainer at a time; members that arrive
-    /// meanwhile stay for the next drain or are part of this one. O(members + banks touched); empty: one plain load.
+    /// Takes every member out, lowest first, and hands each to `each` once. One drainer at a time; members
+    /// that arrive meanwhile stay for the next drain or are part of this one. O(members + banks touched);
+    /// empty: one plain load.
     pub fn drain(&self, mut each: impl FnMut(u16)) {
         let mut summary = self.summary.take();
         while summary != 0 {

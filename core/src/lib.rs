@@ -1,8 +1,8 @@
 //! trilane: a heap-free runtime core.
 //!
-//! An executor whose capacity is fixed when it is compiled: tasks wait in three lanes (cancel, timed, ready), wake through
-//! one bit, sleep in place and hand their result to whoever joins them. Nothing in this crate allocates, reads a clock or
-//! panics on bad input.
+//! An executor whose capacity is fixed when it is compiled: tasks wait in three lanes (cancel, timed, ready),
+//! wake through one bit, sleep in place and hand their result to whoever joins them. Nothing in this crate
+//! allocates, reads a clock or panics on bad input.
 //!
 //! # Where to start reading
 //!

@@ -1,10 +1,11 @@
 //! Time as the runtime sees it: unsigned 64-bit microseconds, handed in by the caller.
 //!
-//! Nothing in this crate reads a clock. A [`Platform`](crate::exec::Platform) supplies `now`, and every operation that
-//! depends on time takes it as an argument, so that equal inputs give equal decisions on every target.
+//! Nothing in this crate reads a clock. A [`Platform`](crate::exec::Platform) supplies `now`, and every
+//! operation that depends on time takes it as an argument, so that equal inputs give equal decisions on every
+//! target.
 //!
-//! An [`Instant`] counts from an origin that the platform chooses (boot, usually). The range is 584,000 years; all
-//! arithmetic saturates instead of wrapping, so a far deadline stays far.
+//! An [`Instant`] counts from an origin that the platform chooses (boot, usually). The range is 584,000
+//! years; all arithmetic saturates instead of wrapping, so a far deadline stays far.
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};

@@ -1,5 +1,5 @@
-//! Turns `quakes.csv` into the static table that the crate includes. A row that breaks a rule of `src/csv.rs` fails
-//! the build, and the message names the line.
+//! Turns `quakes.csv` into the static table that the crate includes. A row that breaks a rule of `src/csv.rs`
+//! fails the build, and the message names the line.
 //!
 //! `QUAKES_CSV` names another file of the same form.
 

@@ -65,7 +65,8 @@ pub fn during<R>(op: Op, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// How often an operation was interrupted, and after how many of its instructions: a bit for each number modulo 512.
+/// How often an operation was interrupted, and after how many of its instructions: a bit for each number
+/// modulo 512.
 pub struct Hits {
     pub count: u32,
     pub places: [u32; 16],

@@ -1,4 +1,5 @@
-//! Finds what deserves an alert in a stream of seismic events: pure data, fixed capacity, no clock of its own.
+//! Finds what deserves an alert in a stream of seismic events: pure data, fixed capacity, no clock of its
+//! own.
 
 use core::fmt;
 
@@ -74,9 +75,10 @@ impl core::error::Error for DetectorError {}
 
 /// Watches up to `CELLS` cells of the globe for swarms.
 ///
-/// A cell needs an entry while an earthquake of its own lies within the window. Older entries can't change any later
-/// decision (a swarm needs five earthquakes inside the window, and no alert is later than its cell's last earthquake),
-/// so the next cell that needs one takes them over: forgetting is exact. One week of the whole globe needs 16.
+/// A cell needs an entry while an earthquake of its own lies within the window. Older entries can't change
+/// any later decision (a swarm needs five earthquakes inside the window, and no alert is later than its
+/// cell's last earthquake), so the next cell that needs one takes them over: forgetting is exact. One week of
+/// the whole globe needs 16.
 #[derive(Clone, Debug)]
 pub struct Detector<const CELLS: usize> {
     tracks: [Option<Track>; CELLS],
@@ -120,7 +122,8 @@ impl<const CELLS: usize> Detector<CELLS> {
         Self { tracks: [None; CELLS], latest_ms: 0 }
     }
 
-    /// Takes note of `event` and tells whether it completes a swarm. What is not an earthquake only moves time on.
+    /// Takes note of `event` and tells whether it completes a swarm. What is not an earthquake only moves
+    /// time on.
     ///
     /// Worst case: one look at each of the `CELLS` entries.
     ///

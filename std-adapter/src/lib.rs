@@ -1,7 +1,7 @@
 //! trilane on an operating system.
 //!
-//! The core has no clock and no way to sleep; a [`Platform`](trilane::exec::Platform) lends it both. This crate has two
-//! for the host:
+//! The core has no clock and no way to sleep; a [`Platform`](trilane::exec::Platform) lends it both. This
+//! crate has two for the host:
 //!
 //! | platform | time | use it for |
 //! | --- | --- | --- |
@@ -12,10 +12,10 @@
 //!
 //! # The critical section
 //!
-//! The core takes a [`critical-section`](critical_section) on its cold paths and leaves the choice of implementation
-//! to the program. Depending on this crate makes that choice: it enables the `std` feature of `critical-section`, one
-//! re-entrant mutex for the process. A program can have only one implementation, so don't combine this crate with
-//! another that supplies one; the linker reports a duplicate symbol if you do.
+//! The core takes a [`critical-section`](critical_section) on its cold paths and leaves the choice of
+//! implementation to the program. Depending on this crate makes that choice: it enables the `std` feature of
+//! `critical-section`, one re-entrant mutex for the process. A program can have only one implementation, so
+//! don't combine this crate with another that supplies one; the linker reports a duplicate symbol if you do.
 
 pub mod clock;
 mod parker;
@@ -23,5 +23,6 @@ pub mod simulation;
 pub mod standstill;
 pub mod thread;
 
-// Names the dependency in code, so that its implementation is linked even where the core's code does not call it.
+// Names the dependency in code, so that its implementation is linked even where the core's code does not call
+// it.
 use critical_section as _;

@@ -1,16 +1,16 @@
 //! How one thread sleeps until others nudge it.
 //!
-//! **No Lost Nudge.** `nudged` is the only truth; the thread's park token is a hint to look at it. The owner says that it is
-//! `asleep` and then looks at `nudged` once more; whoever nudges sets `nudged` and then looks at `asleep`. All four are `SeqCst`,
-//! so they form one total order:
+//! **No Lost Nudge.** `nudged` is the only truth; the thread's park token is a hint to look at it. The owner
+//! says that it is `asleep` and then looks at `nudged` once more; whoever nudges sets `nudged` and then looks
+//! at `asleep`. All four are `SeqCst`, so they form one total order:
 //!
 //! * a nudge ordered before the owner's last look is seen by it, and the owner does not sleep;
-//! * a nudge ordered after it sees the owner asleep, hence its registration, and unparks it. The token makes the park
-//!   return even if it has not begun.
+//! * a nudge ordered after it sees the owner asleep, hence its registration, and unparks it. The token makes
+//!   the park return even if it has not begun.
 //!
-//! Every nudge that finds the owner asleep unparks it, not the first alone: whoever made that may have been pre-empted before
-//! it could. One that finds it awake costs no system call.
-//! A stale token (user code on the owner thread may park too) ends a sleep early, which the platform contract allows.
+//! Every nudge that finds the owner asleep unparks it, not the first alone: whoever made that may have been
+//! pre-empted before it could. One that finds it awake costs no system call. A stale token (user code on the
+//! owner thread may park too) ends a sleep early, which the platform contract allows.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -56,8 +56,8 @@ impl Parker {
         self.nudged.swap(false, SeqCst)
     }
 
-    /// Sleeps until a nudge later than the last [`take_nudge`](Self::take_nudge), for `limit` at most when there is one; maybe
-    /// less. The owner only.
+    /// Sleeps until a nudge later than the last [`take_nudge`](Self::take_nudge), for `limit` at most when
+    /// there is one; maybe less. The owner only.
     pub(crate) fn sleep(&self, limit: Option<Duration>) {
         self.asleep.store(true, SeqCst);
         if !self.nudged.load(SeqCst) {

@@ -118,7 +118,8 @@ impl Virtual {
         }
     }
 
-    /// The same platform, waiting `patience` of real time for other threads before it calls a standstill a deadlock.
+    /// The same platform, waiting `patience` of real time for other threads before it calls a standstill a
+    /// deadlock.
     pub const fn patient(mut self, patience: std::time::Duration) -> Self {
         self.patience = patience;
         self

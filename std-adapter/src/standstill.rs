@@ -3,11 +3,11 @@
 //! A clock that jumps from alarm to alarm moves when every task waits for time. Two kinds of programs keep it
 //! from moving, though they would get on with a real clock, which moves by itself:
 //!
-//! * Some task waits for no time at all, again and again: it loops over `sleep(Duration::ZERO)`, or over ticks that it has
-//!   missed. The executor idles, and its alarm is due at once. [`Creep`] lets a moment pass then, so that others get their
-//!   turn.
-//! * Some tasks don't wait: they yield, or wake each other. The executor never idles. There [`Watch`] can't help; it says
-//!   which tasks these are.
+//! * Some task waits for no time at all, again and again: it loops over `sleep(Duration::ZERO)`, or over
+//!   ticks that it has missed. The executor idles, and its alarm is due at once. [`Creep`] lets a moment pass
+//!   then, so that others get their turn.
+//! * Some tasks don't wait: they yield, or wake each other. The executor never idles. There [`Watch`] can't
+//!   help; it says which tasks these are.
 //!
 //! [`Virtual`](crate::simulation::Virtual) has both. This module is for those who write another platform.
 

@@ -10,15 +10,16 @@ use crate::parker::Parker;
 
 /// The platform of an executor that has an operating-system thread to itself.
 ///
-/// Time counts from the first reading of [`now`](Platform::now). Between passes the thread is parked; the alarm bounds
-/// how long, and a wake from any thread ends it. A wake costs one atomic swap, and a system call only when the thread
-/// sleeps.
+/// Time counts from the first reading of [`now`](Platform::now). Between passes the thread is parked; the
+/// alarm bounds how long, and a wake from any thread ends it. A wake costs one atomic swap, and a system call
+/// only when the thread sleeps.
 ///
 /// The first thread to idle is the owner for good.
 ///
 /// # Panics
 ///
-/// [`idle`](Platform::idle) panics when another thread than the owner calls it: wakes would go to the wrong thread.
+/// [`idle`](Platform::idle) panics when another thread than the owner calls it: wakes would go to the wrong
+/// thread.
 ///
 /// # Examples
 ///
@@ -82,7 +83,8 @@ impl Platform for Thread {
             at => Some(self.clock.until(Instant::from_micros(at))),
         };
         if limit.is_some_and(|limit| limit.is_zero()) {
-            // It has gone off, and does so once; an alarm that ended the sleep itself comes here at the next call.
+            // It has gone off, and does so once; an alarm that ended the sleep itself comes here at the next
+            // call.
             self.alarm.store(u64::MAX, Relaxed);
             return;
         }

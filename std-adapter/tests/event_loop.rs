@@ -94,7 +94,8 @@ async fn read(cx: Cx, inputs: Arc<Inputs>, enough: u32, quit: Sender<Event>) -> 
     }
 }
 
-/// Runs the loop on this thread with what `start` makes to drive the executor; how often it drove, and what the task saw.
+/// Runs the loop on this thread with what `start` makes to drive the executor; how often it drove, and what
+/// the task saw.
 fn run<D: FnMut()>(start: impl FnOnce(&'static Exec) -> D) -> (u32, u32) {
     const INPUTS: u32 = 100;
     let pool: &TaskPool<256, 8> = Box::leak(Box::new(TaskPool::new()));
@@ -151,7 +152,8 @@ fn a_loop_drives_a_runner() {
 fn a_loop_drives_by_the_handler() {
     let (drives, looks) = run(|executor| {
         let handler = executor.start_in_handler().unwrap();
-        // SAFETY: `run` calls it on one thread, and not from within itself: the runner's context (Executor Invariant 5).
+        // SAFETY: `run` calls it on one thread, and not from within itself: the runner's context (Executor
+        // Invariant 5).
         move || unsafe { handler.on_interrupt() }
     });
     assert!(looks > 1 && drives >= looks, "{looks} looks in {drives} drives");

@@ -125,8 +125,8 @@ fn only_the_owner_may_idle() {
     assert!(refused.join().unwrap());
 }
 
-/// Two threads hand a token back and forth. Each hand-over is one bit set and one pend, at every possible moment of
-/// the other's way to sleep; a single lost nudge stops both for ever.
+/// Two threads hand a token back and forth. Each hand-over is one bit set and one pend, at every possible
+/// moment of the other's way to sleep; a single lost nudge stops both for ever.
 #[test]
 fn no_nudge_is_lost_between_two_threads() {
     const ROUNDS: u64 = 20_000;
@@ -154,7 +154,8 @@ fn no_nudge_is_lost_between_two_threads() {
     assert_eq!(TURNS.each_ref().map(|turns| turns.load(Ordering::Relaxed)), [ROUNDS, ROUNDS]);
 }
 
-/// Wakes that are not answered one by one: the waker runs ahead, so pends collapse, and the last must still be heard.
+/// Wakes that are not answered one by one: the waker runs ahead, so pends collapse, and the last must still
+/// be heard.
 #[test]
 fn the_last_of_many_collapsed_nudges_is_heard() {
     const WAKES: u64 = 50_000;

@@ -1,4 +1,5 @@
-//! What the tests of strategies share: a balancer beside a naive list of its endpoints, and the test of shares.
+//! What the tests of strategies share: a balancer beside a naive list of its endpoints, and the test of
+//! shares.
 
 use trilane::route::{
     Balancer, Class, Endpoint, EndpointId, Filter, Health, Options, Random, Request, SelectError, Selector,
@@ -194,7 +195,8 @@ impl<S: Strategy<BANKS, PER_BANK, 2>, const BANKS: usize, const PER_BANK: usize>
     }
 }
 
-/// How often each of `those` was picked in `selects` selects whose leases end at once; panics on any other pick.
+/// How often each of `those` was picked in `selects` selects whose leases end at once; panics on any other
+/// pick.
 pub fn count<S: Strategy<BANKS, PER_BANK, 2>, const BANKS: usize, const PER_BANK: usize>(
     chooser: &mut Chooser<S, BANKS, PER_BANK>,
     request: &Request<'_>,
@@ -217,8 +219,8 @@ pub fn count<S: Strategy<BANKS, PER_BANK, 2>, const BANKS: usize, const PER_BANK
     counts
 }
 
-/// Panics if `counts` are so far from what is due to each `due` that chance makes it so once in about 100,000 times: Pearson's
-/// chi-square against the limit of Wilson and Hilferty, 4.3 standard deviations.
+/// Panics if `counts` are so far from what is due to each `due` that chance makes it so once in about 100,000
+/// times: Pearson's chi-square against the limit of Wilson and Hilferty, 4.3 standard deviations.
 pub fn assert_shares(counts: &[u64], due: &[u64]) {
     assert_eq!(counts.len(), due.len());
     if counts.len() < 2 {

@@ -3,8 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, with a count for each thread of how often it was asked. A test that counts makes it the global
-/// one.
+/// The system's allocator, with a count for each thread of how often it was asked. A test that counts makes
+/// it the global one.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting;
 

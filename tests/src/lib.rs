@@ -48,7 +48,8 @@ pub const fn us(at: u64) -> Instant {
     Instant::from_micros(at)
 }
 
-/// Passes at `now` until nothing is runnable; how many polls they made. It gives up on a task that never rests.
+/// Passes at `now` until nothing is runnable; how many polls they made. It gives up on a task that never
+/// rests.
 pub fn settle<P, const BANKS: usize, const PER_BANK: usize>(
     runner: &mut Runner<P, BANKS, PER_BANK>,
     now: Instant,

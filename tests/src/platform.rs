@@ -11,7 +11,8 @@ use crate::Log;
 
 /// A machine in virtual time: [`idle`](Platform::idle) jumps to the alarm, which goes off once.
 ///
-/// When nothing is pended and no alarm is set, nothing can happen any more, and `idle` unwinds; [`run_to_rest`] catches it.
+/// When nothing is pended and no alarm is set, nothing can happen any more, and `idle` unwinds;
+/// [`run_to_rest`] catches it.
 #[derive(Debug, Default)]
 pub struct Machine<const PENDS: bool> {
     clock: AtomicU64,

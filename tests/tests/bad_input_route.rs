@@ -1,4 +1,5 @@
-//! What the router does with input that makes no sense: a typed error or a defined answer, and nothing has changed.
+//! What the router does with input that makes no sense: a typed error or a defined answer, and nothing has
+//! changed.
 
 use trilane::arena::{Key, Stale};
 use trilane::route::{

@@ -1,9 +1,9 @@
 //! What must not build doesn't, and says why.
 //!
-//! Each file of `build-fail/` is a program whose first line tells what the compiler must say: `//~ ERROR text`, or `//~ BUILDS`
-//! for the control, which shows that the harness builds what is right. The sizes of futures are known only when code is
-//! generated, so the programs are built, not checked: as the binaries of one throw-away package, beside the other build
-//! output, each by a `cargo build` of its own.
+//! Each file of `build-fail/` is a program whose first line tells what the compiler must say:
+//! `//~ ERROR text`, or `//~ BUILDS` for the control, which shows that the harness builds what is right. The
+//! sizes of futures are known only when code is generated, so the programs are built, not checked: as the
+//! binaries of one throw-away package, beside the other build output, each by a `cargo build` of its own.
 
 use std::fmt::Write as _;
 use std::fs;

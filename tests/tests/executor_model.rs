@@ -215,7 +215,8 @@ fn compare<const BANKS: usize, const PER_BANK: usize>(
     for (steps, span) in stages {
         stage(&steps, span);
     }
-    // Whoever parks is woken and whoever sleeps slept out, until all have ended; a program has fewer than 10 steps.
+    // Whoever parks is woken and whoever sleeps slept out, until all have ended; a program has fewer than 10
+    // steps.
     for _ in 0..10 * TASKS {
         stage(&(0..TASKS).map(Step::Wake).collect::<Vec<_>>(), 100);
     }

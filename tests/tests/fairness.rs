@@ -18,7 +18,8 @@ struct Dispatch {
     from: Lane,
     cancel_waited: bool,
     timed_waited: bool,
-    /// For how many dispatches, this one included, the timed or the ready lane has had a slot without a break.
+    /// For how many dispatches, this one included, the timed or the ready lane has had a slot without a
+    /// break.
     lower_waits: u32,
     /// The same of the ready lane.
     ready_waits: u32,
@@ -89,7 +90,8 @@ proptest! {
         arrivals in arrivals(),
     ) {
         let dispatches = dispatches(Fairness { cancel_streak, timed_streak }, arrivals);
-        // Dispatches from the cancel lane in a row; those from the timed lane since the last from the ready lane.
+        // Dispatches from the cancel lane in a row; those from the timed lane since the last from the ready
+        // lane.
         let (mut cancels, mut timed) = (0, 0);
         for it in &dispatches {
             if it.from != Lane::Cancel && it.cancel_waited {

@@ -1,7 +1,7 @@
 //! A task that ends in the middle of a join's poll.
 //!
-//! No second thread is needed for that: a poll clones its waker between two looks at the task, and a waker's clone may be
-//! anything, also a pass of the executor.
+//! No second thread is needed for that: a poll clones its waker between two looks at the task, and a waker's
+//! clone may be anything, also a pass of the executor.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -20,7 +20,8 @@ impl Meddler {
     const TABLE: RawWakerVTable = RawWakerVTable::new(Self::clone, Self::wake, Self::wake, |_| {});
 
     fn waker(&'static self) -> Waker {
-        // SAFETY: the functions of the table are given a leaked `Meddler`; the tests use its wakers in one thread only.
+        // SAFETY: the functions of the table are given a leaked `Meddler`; the tests use its wakers in one
+        // thread only.
         unsafe { Waker::from_raw(RawWaker::new(ptr::from_ref(self).cast(), &Self::TABLE)) }
     }
 

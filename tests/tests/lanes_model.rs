@@ -51,7 +51,8 @@ proptest! {
         let mut lanes = Lanes::new();
         lanes.set_fairness(fairness);
         let mut naive = NaiveLanes::new(SLOTS.into(), fairness);
-        // The most that were queued between operations, and with those that a `push_next` may have queued on their way.
+        // The most that were queued between operations, and with those that a `push_next` may have queued on
+        // their way.
         let (mut deepest, mut deepest_passing) = (0, 0);
         for op in ops {
             let passing = matches!(op, Op::PushNext(slot, _) if naive.lane(slot).is_none());

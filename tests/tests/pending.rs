@@ -1,4 +1,5 @@
-//! Who pends an executor: whoever leaves it something to do, although another was about to pend it and was interrupted.
+//! Who pends an executor: whoever leaves it something to do, although another was about to pend it and was
+//! interrupted.
 
 use std::pin::pin;
 use std::sync::Mutex;
@@ -34,7 +35,8 @@ impl Platform for Interrupted {
 }
 
 impl Interrupted {
-    /// The next pend is interrupted by `handler`, which has to pend by itself: whom it interrupts may not go on for long.
+    /// The next pend is interrupted by `handler`, which has to pend by itself: whom it interrupts may not go
+    /// on for long.
     fn by(&'static self, handler: impl FnOnce() + Send + 'static) {
         *self.interrupt.lock().unwrap() = Some(Box::new(move || {
             let before = self.pends.load(SeqCst);

@@ -62,7 +62,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// D2: whatever comes in between, the turns by weight are exact over each cycle, and keys stay where they are.
+    /// D2: whatever comes in between, the turns by weight are exact over each cycle, and keys stay where they
+    /// are.
     #[test]
     fn each_select_is_one_step_of_the_part_that_it_is_for(weights in vec(1u16..6, 1..=8), steps in steps()) {
         let (balancer, ids, mut chooser) = world(&weights);
@@ -156,8 +157,8 @@ fn the_table_is_built_for_requests_with_keys_and_for_no_others() {
         (0..100).map(|number| chooser.select(&key(number), NOW).unwrap().endpoint()).collect()
     };
     balancer.remove(ids[2], NOW).unwrap();
-    // However many come without a key, a first request with one meets the table of before, of which the one that has gone
-    // is left out.
+    // However many come without a key, a first request with one meets the table of before, of which the one
+    // that has gone is left out.
     for _ in 0..10_000 {
         let _ = chooser.select(&Request::ANY, NOW).unwrap();
     }

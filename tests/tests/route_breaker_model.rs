@@ -1,5 +1,5 @@
-//! Breakers under random successes, failures, releases, leaks, detached leases, clocks that jump and endpoints that are
-//! exchanged, against a naive state machine.
+//! Breakers under random successes, failures, releases, leaks, detached leases, clocks that jump and
+//! endpoints that are exchanged, against a naive state machine.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -215,7 +215,8 @@ impl<'a> Model<'a> {
                 assert_eq!(self.table.expire(self.now()), before - self.detached.len());
             }
             Op::Pass(span) => self.now += span,
-            // Never more than a few days behind the latest time: what a greater jump does is a test of its own.
+            // Never more than a few days behind the latest time: what a greater jump does is a test of its
+            // own.
             Op::GoBack(span) => {
                 self.now = self.now.saturating_sub(span).max(self.latest.saturating_sub(5 * DAY))
             }

@@ -1,8 +1,8 @@
 //! Selects, verdicts and changes of members that come in the middle of a select, as from an interrupt.
 //!
-//! On the host nothing interrupts a thread, so a strategy stands in for it: whatever it is asked, it runs the "interrupt"
-//! first or afterwards, on the same thread and with the select that asks half done. The places between two instructions that
-//! no strategy sees are the router example's, on the emulated chips.
+//! On the host nothing interrupts a thread, so a strategy stands in for it: whatever it is asked, it runs the
+//! "interrupt" first or afterwards, on the same thread and with the select that asks half done. The places
+//! between two instructions that no strategy sees are the router example's, on the emulated chips.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

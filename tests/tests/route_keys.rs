@@ -1,7 +1,7 @@
 //! Keys and the re-hash against vectors of other implementations.
 //!
-//! The XXH3 vectors are those of the C library (`xxhash` 3.x for Python, `xxh3_64_intdigest`); places and re-hashes were
-//! computed from them in Python's integers.
+//! The XXH3 vectors are those of the C library (`xxhash` 3.x for Python, `xxh3_64_intdigest`); places and
+//! re-hashes were computed from them in Python's integers.
 
 use std::collections::BTreeSet;
 

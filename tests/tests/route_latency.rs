@@ -48,7 +48,8 @@ proptest! {
         for (sample, passed) in records {
             now = now.wrapping_add(passed);
             let (got, wanted) = (f64::from(latency.record(sample, now)), naive.record(sample, passed));
-            // The share is off by up to 0.0002 and 0.6 % of itself, of a gap that is at most the largest sample.
+            // The share is off by up to 0.0002 and 0.6 % of itself, of a gap that is at most the largest
+            // sample.
             peak = peak.max(wanted);
             prop_assert!((got - wanted).abs() <= 2.0 + 0.004 * peak, "{} for {}", got, wanted);
             prop_assert_eq!(latency.get(), got as u32);
@@ -119,7 +120,8 @@ fn a_peak_counts_at_once() {
 
 #[test]
 fn frequent_low_samples_forgive_as_fast_as_rare_ones() {
-    // Rounding each tick's share alone never moves: 8,192 ticks of half-life, 60 us to go, ten samples a tick.
+    // Rounding each tick's share alone never moves: 8,192 ticks of half-life, 60 us to go, ten samples a
+    // tick.
     for (peak, usual) in [(160, 100), (10_000, 100), (1_000_000, 1_000)] {
         let latency: PeakEwma = PeakEwma::new();
         latency.record(peak, 0);

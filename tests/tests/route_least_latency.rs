@@ -1,4 +1,5 @@
-//! `LeastLatency` beside a walk of all endpoints, and what it owes to the unmeasured, the failing and the once slow.
+//! `LeastLatency` beside a walk of all endpoints, and what it owes to the unmeasured, the failing and the
+//! once slow.
 
 use std::collections::BTreeMap;
 
@@ -180,7 +181,8 @@ const fn ms(span: u64) -> Duration {
     Duration::from_millis(span)
 }
 
-/// Endpoints that answer after `latencies` milliseconds (0: they fail at once), one request at a time, 10 ms apart.
+/// Endpoints that answer after `latencies` milliseconds (0: they fail at once), one request at a time, 10 ms
+/// apart.
 struct World {
     balancer: &'static Latencies<2, 32>,
     ids: Vec<EndpointId>,
@@ -248,11 +250,13 @@ fn a_new_endpoint_gets_traffic_within_64_selects_and_all_of_it_if_it_is_fastest(
 /// L6.
 #[test]
 fn failing_fast_is_not_being_fast() {
-    // The third has never answered; it gets the share of exploration, one in 64 as unmeasured and its turn as a candidate.
+    // The third has never answered; it gets the share of exploration, one in 64 as unmeasured and its turn as
+    // a candidate.
     let mut world = World::new(LeastLatency::new(), &[20, 30, 0]);
     let picks = world.run(6_400);
     assert!((100..=150).contains(&count(&picks, 2)), "{}", count(&picks, 2));
-    // The first was fast, and fails now: that makes it no faster, and nothing is forgiven for the time before a failure.
+    // The first was fast, and fails now: that makes it no faster, and nothing is forgiven for the time before
+    // a failure.
     let latency = |world: &World| world.balancer.stats(world.ids[0]).unwrap().latency;
     let before = latency(&world);
     world.latencies[0] = 0;

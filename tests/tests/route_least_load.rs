@@ -1,4 +1,5 @@
-//! `LeastLoad` beside a walk of all endpoints, and what it owes to those that report nothing, or report no more.
+//! `LeastLoad` beside a walk of all endpoints, and what it owes to those that report nothing, or report no
+//! more.
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;

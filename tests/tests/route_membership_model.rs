@@ -1,4 +1,5 @@
-//! Members that come, change and go beside two selectors with several classes, against a router that asks everybody.
+//! Members that come, change and go beside two selectors with several classes, against a router that asks
+//! everybody.
 
 use trilane::route::{
     AddError, Balancer, BreakerState, EndpointId, Health, Lease, Metrics, Options, Random, Request,

@@ -30,7 +30,8 @@ fn chi_square(counts: &[u64]) -> f64 {
     counts.iter().map(|&seen| (seen as f64 - expected).powi(2) / expected).sum()
 }
 
-/// What a fair die stays below but for one time in about 100,000 (Wilson and Hilferty, 4.3 standard deviations).
+/// What a fair die stays below but for one time in about 100,000 (Wilson and Hilferty, 4.3 standard
+/// deviations).
 fn chi_square_limit(sides: usize) -> f64 {
     let free = (sides - 1) as f64;
     free * (1.0 - 2.0 / (9.0 * free) + 4.3 * (2.0 / (9.0 * free)).sqrt()).powi(3)

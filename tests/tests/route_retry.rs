@@ -233,7 +233,8 @@ fn two_threads_withdraw_no_more_than_there_is() {
 
 #[test]
 fn retries_stay_within_the_share_while_the_window_moves_under_three_threads() {
-    // Without a reserve, windows that end at a retry and don't overlap cover all retries: so all together keep the share.
+    // Without a reserve, windows that end at a retry and don't overlap cover all retries: so all together
+    // keep the share.
     const REQUESTS: u64 = 60_000;
     let budget = RetryBudget::new(100, 0);
     let clock = AtomicU64::new(0);

@@ -110,8 +110,8 @@ fn where_all_tiers_together_can_not_take_everything_each_gets_in_proportion() {
 
 #[test]
 fn each_tier_takes_what_it_can_of_what_those_before_it_leave() {
-    // Of ten endpoints a tier, how many are well, and the shares: the table of Envoy's documentation, and what it says of
-    // levels that can't take all together.
+    // Of ten endpoints a tier, how many are well, and the shares: the table of Envoy's documentation, and
+    // what it says of levels that can't take all together.
     for (well, expected) in [
         ([10, 10, 10], [1_000, 0, 0]),
         ([8, 8, 10], [1_000, 0, 0]),
@@ -138,7 +138,8 @@ fn steps_that_come_and_go_one_at_a_time_have_their_shares_at_once() {
     let places: Vec<_> = (0..3).flat_map(|at| some(at, 0, 10, 10)).collect();
     let (balancer, mut selector, ids) = router(Options::new(), &places);
     let mut well = [10i32; 3];
-    // Down and up again, by turns, so that all three serve most of the time; each change is one bit of one bank.
+    // Down and up again, by turns, so that all three serve most of the time; each change is one bit of one
+    // bank.
     for turn in 0..40 {
         let (tier, down) = (turn % 2, turn < 20);
         let at = if down { 10 - well[tier] as usize } else { 9 - well[tier] as usize };

@@ -200,7 +200,8 @@ fn a_bank_in_which_something_is_due_at_each_call_does_not_hold_up_the_others() {
             lease.fail(at(0));
         }
     }
-    // Reports come each second, the looks are 5 s apart: at each, the reports known at the last one are overdue.
+    // Reports come each second, the looks are 5 s apart: at each, the reports known at the last one are
+    // overdue.
     for second in 1..30 {
         balancer.report(ids[0], Metrics::default(), at(second * SECOND)).unwrap();
         if second % 5 == 0 {

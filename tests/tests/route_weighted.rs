@@ -5,8 +5,8 @@ use trilane::route::{Endpoint, Health, Random, Request, Strategy, WeightedRandom
 use trilane::time::Instant;
 use trilane_tests::choosing::{Asks, Chooser, Known, World, assert_shares, count};
 
-/// The length of a cycle, as a naive reader of the docs would compute it: all weights, in 64ths if less than all is left of
-/// one.
+/// The length of a cycle, as a naive reader of the docs would compute it: all weights, in 64ths if less than
+/// all is left of one.
 fn cycle(those: &[Known]) -> u64 {
     let partial = those.iter().any(|known| known.health != Health::Healthy);
     let all: u64 = those.iter().map(Known::due).sum();
@@ -98,8 +98,9 @@ proptest! {
 
 #[test]
 fn turns_are_spread_over_the_cycle() {
-    // The furthest that the picks of one endpoint are ever from its share of the selects so far. A design that picks an
-    // endpoint as often as its weight before it goes on to the next is off by a quarter of the weight and more.
+    // The furthest that the picks of one endpoint are ever from its share of the selects so far. A design
+    // that picks an endpoint as often as its weight before it goes on to the next is off by a quarter of the
+    // weight and more.
     for weights in [&[100u16, 100, 100, 100][..], &[1, 5, 300, 17, 90, 2], &[500; 2], &[3, 2], &[99, 100, 1]]
     {
         let world = World::<_, 1, 8>::with(WeightedRoundRobin, weights);
@@ -240,7 +241,8 @@ fn what_was_tried_goes_to_the_others_by_weight_and_takes_no_turn() {
         let counts = count(&mut chooser, &Request::ANY.excluding(&tried), &those[1..], 20_000);
         let small = counts.iter().sum::<u64>() as f64 / 10.0;
         for (seen, weight) in counts.iter().zip(1..) {
-            // Half of what is due, at the least: where all draws meet the large one, the next by slot stands in.
+            // Half of what is due, at the least: where all draws meet the large one, the next by slot stands
+            // in.
             assert!(*seen as f64 > small * weight as f64 * 0.5, "{counts:?}");
         }
     }

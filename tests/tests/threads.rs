@@ -148,7 +148,8 @@ impl Mailbox {
     }
 }
 
-/// The executor's thread sleeps when there is nothing to do, so a lost wake shows as a test that ends by its patience.
+/// The executor's thread sleeps when there is nothing to do, so a lost wake shows as a test that ends by its
+/// patience.
 fn no_wake_is_lost<const BANKS: usize, const PER_BANK: usize>(tasks: usize) {
     const LETTERS: u32 = 5_000;
     let executor = leak(Executor::<Thread, BANKS, PER_BANK>::new(Thread::new()));

@@ -85,7 +85,8 @@ fn timeouts_nest() {
     assert_eq!(outer_first, Err(TimeoutError::Elapsed));
 }
 
-/// When each tick was scheduled and when it came, in microseconds; before the tick number n, the task works for `work[n]`.
+/// When each tick was scheduled and when it came, in microseconds; before the tick number n, the task works
+/// for `work[n]`.
 fn ticks(missed: MissedTick, work: &'static [u64]) -> Vec<(u64, u64)> {
     run(move |cx| async move {
         let mut interval = cx.interval(micros(10), missed).unwrap();

@@ -10,8 +10,8 @@ use trilane::sched::{TimerNode, Timers};
 
 /// Timers and the nodes that they link.
 ///
-/// **Model Invariant.** The nodes are boxed before any is armed, and dropped after the heap, so an armed node is alive and
-/// doesn't move.
+/// **Model Invariant.** The nodes are boxed before any is armed, and dropped after the heap, so an armed node
+/// is alive and doesn't move.
 struct Armed {
     timers: Timers,
     nodes: Vec<Pin<Box<TimerNode>>>,
@@ -98,7 +98,8 @@ proptest! {
     }
 }
 
-/// Thousands of timers on the 256 KiB of a small stack: neither recursion nor a walk over a degenerate heap gets through.
+/// Thousands of timers on the 256 KiB of a small stack: neither recursion nor a walk over a degenerate heap
+/// gets through.
 fn thousands(due: impl Fn(u64) -> u64 + Send + 'static) {
     const TIMERS: u64 = 20_000;
     let body = move || {

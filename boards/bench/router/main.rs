@@ -1,8 +1,9 @@
 //! The router's bench image: what selects, and the changes beside them, cost in instructions.
 //!
-//! An image of its own, so that neither its rows nor those of the other images change when code moves in the other.
-//! Endpoints are 16, one bank of a small board's, and 256 where there is RAM for it. Everything is measured as a program
-//! has it: balancer and selector behind references, eight leases out, which end in the order in which they were taken.
+//! An image of its own, so that neither its rows nor those of the other images change when code moves in the
+//! other. Endpoints are 16, one bank of a small board's, and 256 where there is RAM for it. Everything is
+//! measured as a program has it: balancer and selector behind references, eight leases out, which end in the
+//! order in which they were taken.
 
 #![no_std]
 #![no_main]
@@ -106,7 +107,8 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// Adds as many endpoints as fit: in two zones, every other with two tags, with weights and loads that differ.
+/// Adds as many endpoints as fit: in two zones, every other with two tags, with weights and loads that
+/// differ.
 #[inline(never)]
 fn fill<S, const BANKS: usize, const PER_BANK: usize>(balancer: &Balancer<S, BANKS, PER_BANK>)
 where

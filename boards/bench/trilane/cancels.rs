@@ -27,7 +27,8 @@ pub fn rows(large: &mut Large, meter: Meter) {
 /// Before the task that measures, so that they wait when it does.
 const FIRST: TaskOptions = TaskOptions::new().priority(Priority::HIGHEST);
 
-/// Asks a task that waits to stop, beside `n` others that wait: the call alone, and until the task has been joined.
+/// Asks a task that waits to stop, beside `n` others that wait: the call alone, and until the task has been
+/// joined.
 async fn cancelling(cx: Cx, meter: Meter) {
     let (mut whole_growth, mut call_growth) = (Growth::none("cancel"), Growth::none("cancel_call"));
     for &n in OTHERS {
@@ -56,13 +57,14 @@ async fn cancelling(cx: Cx, meter: Meter) {
     done();
 }
 
-/// Its result is of a type of its own, so that the join of `spawn_join` stays the only one of its kind and is inlined.
+/// Its result is of a type of its own, so that the join of `spawn_join` stays the only one of its kind and is
+/// inlined.
 async fn stopping(cx: Cx) -> Reason {
     cx.cancelled().await.0
 }
 
-/// Polls whose number changes with each iteration, and from one hundred to the next: so the end of a pass falls on each of
-/// the measured ones some time.
+/// Polls whose number changes with each iteration, and from one hundred to the next: so the end of a pass
+/// falls on each of the measured ones some time.
 async fn shift_the_pass(iteration: u32) {
     for _ in 0..iteration % 5 + iteration / 100 {
         yield_now().await;
@@ -85,8 +87,8 @@ fn on_stop() {
     ASKED_UNTIL.store(to, Ordering::Relaxed);
 }
 
-/// Asks a task that is queued in the timed lane to stop, beside `n` others in it: the call alone, the call from an interrupt,
-/// and until the task has been joined. Where it stands among the others changes each time.
+/// Asks a task that is queued in the timed lane to stop, beside `n` others in it: the call alone, the call
+/// from an interrupt, and until the task has been joined. Where it stands among the others changes each time.
 ///
 /// This task's deadline is the `first`, so the others stay queued.
 async fn cancelling_queued(cx: Cx, meter: Meter, first: Instant) {

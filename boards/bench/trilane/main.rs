@@ -1,7 +1,7 @@
 //! The bench image of trilane: what its operations cost, in instructions.
 //!
-//! Each operation runs in a task of its own, since a future nested in another is polled through it. The signals are the
-//! peer image's, from the same library.
+//! Each operation runs in a task of its own, since a future nested in another is polled through it. The
+//! signals are the peer image's, from the same library.
 
 #![no_std]
 #![no_main]
@@ -44,7 +44,8 @@ static REGIONS: Regions<1> = Regions::new();
 static TASKS: TaskPool<384, 2> = TaskPool::new();
 static MANY: TaskPool<160, { MOST + 1 }> = TaskPool::new();
 
-/// The board's platform, but for a reading when sleep ends: before the interrupt's handler, as in the peer's image.
+/// The board's platform, but for a reading when sleep ends: before the interrupt's handler, as in the peer's
+/// image.
 struct Board(board::Board);
 
 static AWAKE_AT: AtomicU32 = AtomicU32::new(0);

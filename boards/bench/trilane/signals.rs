@@ -1,4 +1,5 @@
-//! `signal_round_trip`, `irq_to_task`, `preempt`: a task that another task, or an interrupt's handler, wakes by a signal.
+//! `signal_round_trip`, `irq_to_task`, `preempt`: a task that another task, or an interrupt's handler, wakes
+//! by a signal.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +12,8 @@ use trilane::exec::Executor;
 use crate::measure::{IDLE_AFTER, MEASURED, Meter, Stats, WARM_UP, read};
 use crate::{DONE, Small, TASKS, done, measure};
 
-/// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not `Sync`.
+/// The cheapest sound signal between tasks of one executor: the mutex does nothing, and the signal is not
+/// `Sync`.
 type LocalSignal<T> = Signal<NoopRawMutex, T>;
 
 pub fn rows(small: &mut Small, meter: Meter) {
@@ -86,7 +88,8 @@ async fn interrupted(meter: Meter) {
 /// Pre-empts all others.
 static HIGH: Executor<Preemptive, 1, 8> = Executor::new(Preemptive::new());
 
-/// From the first instruction of an interrupt's handler, while thread mode is busy, to the task's that it wakes.
+/// From the first instruction of an interrupt's handler, while thread mode is busy, to the task's that it
+/// wakes.
 async fn preempting(meter: Meter) {
     let mut stats = Stats::new(WARM_UP);
     while stats.count() < MEASURED {

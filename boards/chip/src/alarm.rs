@@ -7,8 +7,8 @@ use trilane::exec::AlarmDue;
 
 /// A clock and a one-shot timer, as a board has them.
 ///
-/// All functions are called with interrupts masked or not, from any context; [`Clock::start`] and [`Clock::stop`] only
-/// inside a critical section.
+/// All functions are called with interrupts masked or not, from any context; [`Clock::start`] and
+/// [`Clock::stop`] only inside a critical section.
 pub trait Clock: 'static {
     /// The longest wait that [`Clock::start`] takes, in microseconds.
     const RANGE: u32;
@@ -16,8 +16,8 @@ pub trait Clock: 'static {
     /// Microseconds since the clock was started.
     fn now() -> u64;
 
-    /// Pends the timer's interrupt `micros` from now, once, in place of a wait under way. 0 is at once; at most
-    /// [`Clock::RANGE`].
+    /// Pends the timer's interrupt `micros` from now, once, in place of a wait under way. 0 is at once; at
+    /// most [`Clock::RANGE`].
     fn start(micros: u32);
 
     /// Stops the timer and takes its interrupt flag down.
@@ -31,8 +31,8 @@ pub trait Clock: 'static {
         }
     }
 
-    /// Passes a moment of a loop that waits for something. QEMU may run two cores in turns, and then gives the other one its
-    /// turn.
+    /// Passes a moment of a loop that waits for something. QEMU may run two cores in turns, and then gives
+    /// the other one its turn.
     #[inline]
     fn relax() {
         core::hint::spin_loop();
@@ -69,8 +69,8 @@ pub struct Due {
 ///
 /// An instant in the past fires at once, one beyond [`Clock::RANGE`] is reached in several waits.
 ///
-/// **Timer Invariant.** Outside critical sections the timer runs towards the earliest instant, or its interrupt is pending;
-/// with no instant it stands.
+/// **Timer Invariant.** Outside critical sections the timer runs towards the earliest instant, or its
+/// interrupt is pending; with no instant it stands.
 pub struct Alarm<C> {
     /// For each level the instant waited for, [`NEVER`] when there is none.
     at: Mutex<[Cell<u64>; LEVELS]>,
@@ -96,8 +96,8 @@ impl<C: Clock> Alarm<C> {
         critical_section::with(|cs| self.due.borrow(cs)[level as usize].set(Some(due)));
     }
 
-    /// Waits for the instant `at` in place of any other of `level`, in microseconds of the clock; `None` and `u64::MAX` wait
-    /// for nothing. O(1), at most one reading of the clock.
+    /// Waits for the instant `at` in place of any other of `level`, in microseconds of the clock; `None` and
+    /// `u64::MAX` wait for nothing. O(1), at most one reading of the clock.
     pub fn set(&self, level: Level, at: Option<u64>) {
         critical_section::with(|cs| {
             let instants = self.at.borrow(cs);
@@ -114,9 +114,11 @@ impl<C: Clock> Alarm<C> {
         });
     }
 
-    /// The timer's interrupt: takes its flag down, then begins the wait for the next instant, or the next part of a long one.
+    /// The timer's interrupt: takes its flag down, then begins the wait for the next instant, or the next
+    /// part of a long one.
     ///
-    /// Returns whose instants were reached. For an interrupt that was under way when the alarm was moved that is nobody's.
+    /// Returns whose instants were reached. For an interrupt that was under way when the alarm was moved that
+    /// is nobody's.
     pub fn on_interrupt(&self) -> Due {
         critical_section::with(|cs| {
             C::stop();
@@ -205,7 +207,8 @@ mod tests {
         Fake::alarm().set(level, at.into());
     }
 
-    /// Lets time pass up to each interrupt, until one reaches an instant; then says how many it took, and whose it was.
+    /// Lets time pass up to each interrupt, until one reaches an instant; then says how many it took, and
+    /// whose it was.
     fn run_until_due() -> (usize, Due) {
         let mut interrupts = 0;
         loop {

@@ -1,7 +1,7 @@
 //! What `board::irq` is on every chip.
 
-/// Gives a board's `irq` module its functions over `$soft`, a static `SoftIrq` of the architecture's crate. The handlers and
-/// `trigger_after` are the board's own.
+/// Gives a board's `irq` module its functions over `$soft`, a static `SoftIrq` of the architecture's crate.
+/// The handlers and `trigger_after` are the board's own.
 #[macro_export]
 macro_rules! software_irq {
     ($soft:ident) => {
@@ -10,7 +10,8 @@ macro_rules! software_irq {
             $soft.bind(handler);
         }
 
-        /// Pends the interrupt. In thread mode, unless interrupts are masked, the handler has run when this returns.
+        /// Pends the interrupt. In thread mode, unless interrupts are masked, the handler has run when this
+        /// returns.
         #[inline]
         pub fn trigger() {
             $soft.trigger();

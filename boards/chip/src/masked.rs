@@ -1,4 +1,5 @@
-//! How long interrupts are masked, for benches. Only in builds with `--cfg trilane_masked`, so that others don't pay.
+//! How long interrupts are masked, for benches. Only in builds with `--cfg trilane_masked`, so that others
+//! don't pay.
 
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
@@ -14,8 +15,8 @@ pub trait Counter: 'static {
 
 /// The longest stretch with interrupts masked, on one core.
 ///
-/// A board's critical section calls [`begins`](Self::begins) first thing after it has masked interrupts that were not masked
-/// before, and [`ends`](Self::ends) last thing before it unmasks them.
+/// A board's critical section calls [`begins`](Self::begins) first thing after it has masked interrupts that
+/// were not masked before, and [`ends`](Self::ends) last thing before it unmasks them.
 pub struct Masked<C> {
     since: AtomicU32,
     longest: AtomicU32,
@@ -41,16 +42,16 @@ impl<C: Counter> Masked<C> {
         }
     }
 
-    /// Measures what the readings themselves cost. The counter runs, and `shortest` is a stretch that would be none but for
-    /// them.
+    /// Measures what the readings themselves cost. The counter runs, and `shortest` is a stretch that would
+    /// be none but for them.
     pub fn start(&self, shortest: impl Fn()) {
         self.own.store(0, Ordering::Relaxed);
         self.own.store(self.least(shortest), Ordering::Relaxed);
     }
 
     /// Measures, after [`start`](Self::start), what a section inside another takes, since its end calls
-    /// [`inner_ends`](Self::inner_ends). One that isn't measured takes `unmeasured` instructions; `one` is a stretch that would
-    /// be none but for one of them.
+    /// [`inner_ends`](Self::inner_ends). One that isn't measured takes `unmeasured` instructions; `one` is a
+    /// stretch that would be none but for one of them.
     pub fn start_inner(&self, one: impl Fn(), unmeasured: u32) {
         self.inner_cost.store(0, Ordering::Relaxed);
         self.inner_cost.store(self.least(one).saturating_sub(unmeasured), Ordering::Relaxed);
@@ -84,8 +85,8 @@ impl<C: Counter> Masked<C> {
         self.inner.store(self.inner.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// Out of line, as what comes after the reading is not measured, and critical sections are to stay short where they are
-    /// inlined.
+    /// Out of line, as what comes after the reading is not measured, and critical sections are to stay short
+    /// where they are inlined.
     #[inline(never)]
     fn record(&self, now: u32) {
         let stretch = C::instructions(self.since.load(Ordering::Relaxed), now);
@@ -120,8 +121,9 @@ fn read<C: Counter>() -> u32 {
     reading
 }
 
-/// Defines, in a module of the board, the board's [`Masked`] on the counter in the module `$counter`. `$free` runs a function
-/// with interrupts masked that is not measured, `$start` calls [`Masked::start`](masked::Masked::start).
+/// Defines, in a module of the board, the board's [`Masked`] on the counter in the module `$counter`. `$free`
+/// runs a function with interrupts masked that is not measured, `$start` calls
+/// [`Masked::start`](masked::Masked::start).
 #[macro_export]
 macro_rules! masked {
     ($counter:path, $free:path, $start:expr) => {
@@ -148,8 +150,8 @@ macro_rules! masked {
             $start()
         }
 
-        /// Calls `f` with the longest stretch, since the last call, for which interrupts were masked, in instructions.
-        /// Interrupts are masked meanwhile, which is not measured.
+        /// Calls `f` with the longest stretch, since the last call, for which interrupts were masked, in
+        /// instructions. Interrupts are masked meanwhile, which is not measured.
         pub fn take<R>(f: impl FnOnce(u32) -> R) -> R {
             $free(|| f(MASKED.take()))
         }

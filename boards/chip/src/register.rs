@@ -2,13 +2,13 @@
 
 /// A 32-bit device register.
 ///
-/// The one place of the boards that turns an address into an access: a register is declared once, unsafely, and is safe
-/// to use from then on.
+/// The one place of the boards that turns an address into an access: a register is declared once, unsafely,
+/// and is safe to use from then on.
 #[derive(Clone, Copy)]
 pub struct Register(*mut u32);
 
-// SAFETY: a volatile access of an aligned word is atomic on a 32-bit chip, and `Register::at` was promised that no
-// access affects memory safety, from wherever it comes.
+// SAFETY: a volatile access of an aligned word is atomic on a 32-bit chip, and `Register::at` was promised
+// that no access affects memory safety, from wherever it comes.
 unsafe impl Send for Register {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Register {}
@@ -18,8 +18,8 @@ impl Register {
     ///
     /// # Safety
     ///
-    /// `address` is that of a 32-bit register of a device on this chip, word-aligned, and no value written to it makes
-    /// the device write to memory.
+    /// `address` is that of a 32-bit register of a device on this chip, word-aligned, and no value written to
+    /// it makes the device write to memory.
     pub const unsafe fn at(address: usize) -> Self {
         Self(core::ptr::without_provenance_mut(address))
     }

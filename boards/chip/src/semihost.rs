@@ -1,7 +1,7 @@
 //! Console and exit status through semihosting: the debugger's or QEMU's, no device needed.
 //!
-//! Each call stops the core until the host has answered, and without a host it faults: for tests, benches and examples
-//! in QEMU, not for a product.
+//! Each call stops the core until the host has answered, and without a host it faults: for tests, benches and
+//! examples in QEMU, not for a product.
 
 use core::fmt::Display;
 

@@ -2,7 +2,8 @@
 
 use crate::Register;
 
-/// A timer of 32 bits, which sets its flag on reaching 0 and on the next tick starts over with its reload value.
+/// A timer of 32 bits, which sets its flag on reaching 0 and on the next tick starts over with its reload
+/// value.
 pub struct Timer {
     control: Register,
     value: Register,
@@ -37,10 +38,12 @@ impl Timer {
         self.control.write(Self::ENABLE | Self::INTERRUPT_ENABLE);
     }
 
-    /// Makes it one for [`run_once`](Self::run_once), and stops it: with a reload value of 0 it has nothing to start over with.
+    /// Makes it one for [`run_once`](Self::run_once), and stops it: with a reload value of 0 it has nothing
+    /// to start over with.
     ///
-    /// A timer that reloads and is stopped by its interrupt would do for hardware. But QEMU's virtual time, while the
-    /// cores are idle, skips one period of a timer that is about to reload and has the next deadline of all.
+    /// A timer that reloads and is stopped by its interrupt would do for hardware. But QEMU's virtual time,
+    /// while the cores are idle, skips one period of a timer that is about to reload and has the next
+    /// deadline of all.
     pub fn prepare(&self) {
         self.stop();
         self.reload.write(0);

@@ -1,8 +1,8 @@
 //! What ends a program that went wrong.
 
-/// Defines the handlers of panics, hard faults and interrupts without a handler: each prints the cause and ends the
-/// program with status 101, by [`semihost::crash`](crate::semihost::crash). Once in a board, which depends on
-/// `cortex-m-rt`; a board with another way to report leaves it out.
+/// Defines the handlers of panics, hard faults and interrupts without a handler: each prints the cause and
+/// ends the program with status 101, by [`semihost::crash`](crate::semihost::crash). Once in a board, which
+/// depends on `cortex-m-rt`; a board with another way to report leaves it out.
 #[macro_export]
 macro_rules! crash_handlers {
     () => {

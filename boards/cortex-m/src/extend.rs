@@ -6,16 +6,16 @@ use critical_section::CriticalSection;
 
 /// How often a counter of `BITS` bits has wrapped: the upper half of a 64-bit time.
 ///
-/// The counter counts **up** from 0 to `2^BITS - 1` and starts over (a board with a down-counter subtracts, one with
-/// odd units divides; see [`Wraps::read`]). Its wrap sets a flag that pends an interrupt, and the interrupt calls
-/// [`Wraps::on_interrupt`].
+/// The counter counts **up** from 0 to `2^BITS - 1` and starts over (a board with a down-counter subtracts,
+/// one with odd units divides; see [`Wraps::read`]). Its wrap sets a flag that pends an interrupt, and the
+/// interrupt calls [`Wraps::on_interrupt`].
 ///
 /// # When it is correct
 ///
-/// From any context, whether the wrap interrupt has run yet or is kept out by a mask or a higher priority, provided
-/// that it runs at the latest half a period after the wrap. The flag may rise on the last tick before the wrap, as a
-/// down-counter's does that signals on reaching zero: a flag seen while the counter stands in its upper half announces
-/// a wrap that is still to come.
+/// From any context, whether the wrap interrupt has run yet or is kept out by a mask or a higher priority,
+/// provided that it runs at the latest half a period after the wrap. The flag may rise on the last tick
+/// before the wrap, as a down-counter's does that signals on reaching zero: a flag seen while the counter
+/// stands in its upper half announces a wrap that is still to come.
 ///
 /// 32 bits of wraps and `BITS` of 20 or more, in microseconds, last for 142 years.
 pub struct Wraps<const BITS: u32>(AtomicU32);
@@ -32,14 +32,15 @@ impl<const BITS: u32> Wraps<BITS> {
 
     /// The time now, in the counter's unit.
     ///
-    /// `count` reads the counter, `flag` says whether its wrap interrupt is pending in the timer (not in the interrupt
-    /// controller, which forgets it on entry). At most two reads of the counter and one of the flag.
+    /// `count` reads the counter, `flag` says whether its wrap interrupt is pending in the timer (not in the
+    /// interrupt controller, which forgets it on entry). At most two reads of the counter and one of the
+    /// flag.
     #[inline]
     pub fn read(&self, _: CriticalSection<'_>, count: impl Fn() -> u32, flag: impl Fn() -> bool) -> u64 {
         let wraps = self.0.load(Ordering::Relaxed);
         let before = count();
-        // The order matters: a flag that is still down after the read proves that the count belongs to the period of
-        // `wraps`. One that is up says nothing about an earlier read, so the counter is read again.
+        // The order matters: a flag that is still down after the read proves that the count belongs to the
+        // period of `wraps`. One that is up says nothing about an earlier read, so the counter is read again.
         if !flag() {
             return Self::join(wraps, before);
         }
@@ -49,12 +50,14 @@ impl<const BITS: u32> Wraps<BITS> {
 
     /// Counts one wrap; called by the wrap interrupt and by nobody else. `clear` takes the timer's flag down.
     ///
-    /// Spins until the counter has wrapped when the interrupt came on the tick before, which is one tick at most.
+    /// Spins until the counter has wrapped when the interrupt came on the tick before, which is one tick at
+    /// most.
     #[inline]
     pub fn on_interrupt(&self, _: CriticalSection<'_>, count: impl Fn() -> u32, clear: impl FnOnce()) {
         while !Self::has_wrapped(count()) {}
         clear();
-        // A load and a store, because a Cortex-M0 has no read-modify-write; the critical section makes them one.
+        // A load and a store, because a Cortex-M0 has no read-modify-write; the critical section makes them
+        // one.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
@@ -82,7 +85,8 @@ mod tests {
 
     use super::*;
 
-    /// A counter of 4 bits whose flag rises `early` ticks before the wrap and which moves on with each access.
+    /// A counter of 4 bits whose flag rises `early` ticks before the wrap and which moves on with each
+    /// access.
     struct Timer {
         now: Cell<u64>,
         flags_raised: Cell<u64>,
@@ -148,8 +152,8 @@ mod tests {
 
     #[test]
     fn time_never_goes_back_wherever_the_wrap_falls() {
-        // Every phase of the wrap against the accesses of a read, with the interrupt run after every read, every
-        // second, and so on up to the limit of half a period.
+        // Every phase of the wrap against the accesses of a read, with the interrupt run after every read,
+        // every second, and so on up to the limit of half a period.
         for early in 0..=1 {
             for start in 0..32 {
                 for reads_per_interrupt in 1..=2 {

@@ -18,15 +18,15 @@ pub trait Line: 'static {
     /// The interrupt.
     const IRQ: Irq;
 
-    /// Its priority, as the register holds it: lower is more urgent, and the chip looks at the upper bits alone, at no more
-    /// than two of them on a Cortex-M0.
+    /// Its priority, as the register holds it: lower is more urgent, and the chip looks at the upper bits
+    /// alone, at no more than two of them on a Cortex-M0.
     ///
-    /// Less urgent than the clock's and the alarm's timers, which go on while tasks run, and than the devices whose
-    /// interrupts wake the tasks. `0xC0` is the least urgent on each chip, and pre-empts thread mode.
+    /// Less urgent than the clock's and the alarm's timers, which go on while tasks run, and than the devices
+    /// whose interrupts wake the tasks. `0xC0` is the least urgent on each chip, and pre-empts thread mode.
     const PRIORITY: u8;
 
-    /// Pends the interrupt, from any context. A chip with another core, which has an NVIC of its own, does it by a device that
-    /// both reach.
+    /// Pends the interrupt, from any context. A chip with another core, which has an NVIC of its own, does it
+    /// by a device that both reach.
     #[inline]
     fn pend() {
         NVIC::pend(Self::IRQ);
@@ -54,7 +54,8 @@ impl Default for Bound {
     }
 }
 
-/// The platform of an executor that runs in the interrupt `L` and pre-empts thread mode: a wake pends the interrupt.
+/// The platform of an executor that runs in the interrupt `L` and pre-empts thread mode: a wake pends the
+/// interrupt.
 ///
 /// Takes no room; it is one per executor all the same, since the interrupt drives one.
 pub struct InterruptMode<L>(PhantomData<fn() -> L>);
@@ -65,8 +66,8 @@ impl<L: Line> InterruptMode<L> {
         Self(PhantomData)
     }
 
-    /// Lets the interrupt drive the executor of `handler`, for ever, and enables it. What was spawned or woken before runs now,
-    /// if the caller's priority is lower.
+    /// Lets the interrupt drive the executor of `handler`, for ever, and enables it. What was spawned or
+    /// woken before runs now, if the caller's priority is lower.
     ///
     /// To be called on the core on which the executor is to run.
     ///
@@ -77,12 +78,12 @@ impl<L: Line> InterruptMode<L> {
         critical_section::with(|cs| {
             let bound = L::bound().0.borrow(cs).set(handler);
             assert!(bound.is_ok(), "the interrupt drives an executor already: it has room for one");
-            // SAFETY: a Cortex-M0 changes a priority by writing those of four interrupts, and nothing does so at the same
-            // time: this is a critical section.
+            // SAFETY: a Cortex-M0 changes a priority by writing those of four interrupts, and nothing does so
+            // at the same time: this is a critical section.
             unsafe { Peripherals::steal().NVIC.set_priority(L::IRQ, L::PRIORITY) };
         });
-        // SAFETY: enabling an interrupt may break a critical section built on its being disabled; nothing builds one on
-        // this interrupt, and its handler is in place.
+        // SAFETY: enabling an interrupt may break a critical section built on its being disabled; nothing
+        // builds one on this interrupt, and its handler is in place.
         unsafe { NVIC::unmask(L::IRQ) };
     }
 
@@ -93,11 +94,12 @@ impl<L: Line> InterruptMode<L> {
     /// The caller is the handler of the interrupt `L`, on one core.
     #[inline]
     pub unsafe fn on_interrupt() {
-        // SAFETY: Bound Invariant: as the interrupt is enabled, nobody writes, and reading needs no critical section.
+        // SAFETY: Bound Invariant: as the interrupt is enabled, nobody writes, and reading needs no critical
+        // section.
         let cs = unsafe { CriticalSection::new() };
         if let Some(handler) = L::bound().0.borrow(cs).get() {
-            // SAFETY: an interrupt doesn't interrupt itself, and `start` took the handler by value: the promise of the caller
-            // makes this the runner's context (Executor Invariant 5).
+            // SAFETY: an interrupt doesn't interrupt itself, and `start` took the handler by value: the
+            // promise of the caller makes this the runner's context (Executor Invariant 5).
             unsafe { handler.on_interrupt() }
         }
     }
@@ -128,8 +130,8 @@ impl<L: Line> Platform for InterruptMode<L> {
         true
     }
 
-    /// The interrupt begins within a few instructions of a wake in thread mode, and after a handler that is as urgent or
-    /// more.
+    /// The interrupt begins within a few instructions of a wake in thread mode, and after a handler that is
+    /// as urgent or more.
     #[inline]
     fn pend(&self) {
         L::pend();

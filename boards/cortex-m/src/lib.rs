@@ -1,7 +1,7 @@
 //! What boards with an Arm Cortex-M share.
 //!
-//! A board brings a hardware timer and its vector table; this crate turns them into the platforms of an executor in thread
-//! mode and of one that pre-empts it:
+//! A board brings a hardware timer and its vector table; this crate turns them into the platforms of an
+//! executor in thread mode and of one that pre-empts it:
 //!
 //! | the board writes | and gets |
 //! | --- | --- |
@@ -10,14 +10,17 @@
 //! | both | `ThreadMode`: the executor's `Platform`, tickless, asleep in WFI when idle |
 //! | `Line`: an interrupt that no device raises | `InterruptMode`: the `Platform` of an executor that runs in it |
 //!
-//! For tests and benches there are `systick` (an instruction counter where QEMU runs with `-icount`), `SoftIrq` (an
-//! interrupt pended by software) and `semihost` (console and exit status). `cmsdk` has the timers of the MPS2 boards.
+//! For tests and benches there are `systick` (an instruction counter where QEMU runs with `-icount`),
+//! `SoftIrq` (an interrupt pended by software) and `semihost` (console and exit status). `cmsdk` has the
+//! timers of the MPS2 boards.
 //!
-//! [`Clock`], [`Alarm`], [`Wraps`] and [`ticks`] know no register and are tested on the host; the rest exists on Arm
-//! only. Nothing here assumes that the chip has a SysTick or compare-and-swap (a Cortex-M0 may have neither).
+//! [`Clock`], [`Alarm`], [`Wraps`] and [`ticks`] know no register and are tested on the host; the rest exists
+//! on Arm only. Nothing here assumes that the chip has a SysTick or compare-and-swap (a Cortex-M0 may have
+//! neither).
 //!
-//! The implementation of `critical-section` is the board's to choose, since only the board knows how many cores share
-//! its memory. In builds with `--cfg trilane_masked`, `masked_section!` is one for a single core that measures itself.
+//! The implementation of `critical-section` is the board's to choose, since only the board knows how many
+//! cores share its memory. In builds with `--cfg trilane_masked`, `masked_section!` is one for a single core
+//! that measures itself.
 
 #![no_std]
 

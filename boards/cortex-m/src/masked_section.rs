@@ -6,8 +6,9 @@ pub fn unmeasured<R>(f: impl FnOnce() -> R) -> R {
     cortex_m::interrupt::free(|_| f())
 }
 
-/// Defines, in a module of the board, what measures that on the counter in the module `$counter`, and a critical section that
-/// calls it. It masks interrupts, as `cortex-m`'s with the feature `critical-section-single-core` does.
+/// Defines, in a module of the board, what measures that on the counter in the module `$counter`, and a
+/// critical section that calls it. It masks interrupts, as `cortex-m`'s with the feature
+/// `critical-section-single-core` does.
 #[macro_export]
 macro_rules! masked_section {
     ($counter:path) => {
@@ -20,8 +21,8 @@ macro_rules! masked_section {
         struct Section;
         critical_section::set_impl!(Section);
 
-        // Out of line, so that each takes as long as those by which the cost of measuring is measured; and where each atomic
-        // operation is a section, they are too many for the flash.
+        // Out of line, so that each takes as long as those by which the cost of measuring is measured; and
+        // where each atomic operation is a section, they are too many for the flash.
         //
         // SAFETY: interrupts are masked from `acquire` to `release`, and there is one core.
         unsafe impl critical_section::Impl for Section {

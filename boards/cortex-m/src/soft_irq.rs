@@ -37,13 +37,13 @@ impl SoftIrq {
     /// Makes `handler` what the interrupt runs, in place of any other, and enables the interrupt.
     pub fn bind(&self, handler: fn()) {
         critical_section::with(|cs| self.handler.borrow(cs).set(Some(handler)));
-        // SAFETY: enabling an interrupt may break a critical section built on its being disabled; nothing builds one on
-        // this interrupt, and its handler is in place.
+        // SAFETY: enabling an interrupt may break a critical section built on its being disabled; nothing
+        // builds one on this interrupt, and its handler is in place.
         unsafe { NVIC::unmask(self.irq) };
     }
 
-    /// Pends the interrupt. Unless it is masked or the caller's priority is as high, the handler has run when this
-    /// returns.
+    /// Pends the interrupt. Unless it is masked or the caller's priority is as high, the handler has run when
+    /// this returns.
     #[inline]
     pub fn trigger(&self) {
         NVIC::pend(self.irq);

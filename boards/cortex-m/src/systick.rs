@@ -12,7 +12,8 @@ const RELOAD: u32 = (1 << BITS) - 1;
 const ENABLE: u32 = 1 << 0;
 const CORE_CLOCK: u32 = 1 << 2;
 
-// SAFETY: the architecture's addresses of SYST_CSR, SYST_RVR and SYST_CVR, on each Cortex-M that has a SysTick.
+// SAFETY: the architecture's addresses of SYST_CSR, SYST_RVR and SYST_CVR, on each Cortex-M that has a
+// SysTick.
 const CONTROL: Register = unsafe { Register::at(0xE000_E010) };
 // SAFETY: as above.
 const RELOAD_VALUE: Register = unsafe { Register::at(0xE000_E014) };

@@ -12,13 +12,13 @@ pub trait Nudge: 'static {
     /// Whether a wake has to do anything about it.
     const NEEDED: bool;
 
-    /// Ends the sleep of the executor's core, or keeps it from sleeping. Called from any context, on any core, after the
-    /// wake is noted; short.
+    /// Ends the sleep of the executor's core, or keeps it from sleeping. Called from any context, on any
+    /// core, after the wake is noted; short.
     fn nudge();
 }
 
-/// The nudge of a chip's only core: none. Whoever wakes a task while the core sleeps is an interrupt, and an interrupt ends
-/// WFI.
+/// The nudge of a chip's only core: none. Whoever wakes a task while the core sleeps is an interrupt, and an
+/// interrupt ends WFI.
 pub struct OneCore;
 
 impl Nudge for OneCore {
@@ -28,12 +28,14 @@ impl Nudge for OneCore {
     fn nudge() {}
 }
 
-/// The platform of a thread-mode executor: `main` is its run loop, and each interrupt pre-empts it. Another core wakes it by
-/// `N`.
+/// The platform of a thread-mode executor: `main` is its run loop, and each interrupt pre-empts it. Another
+/// core wakes it by `N`.
 ///
-/// Tickless: between wakes the core is in WFI, and the only interrupt that time causes is the alarm asked for.
+/// Tickless: between wakes the core is in WFI, and the only interrupt that time causes is the alarm asked
+/// for.
 ///
-/// Takes no room; it is one per executor all the same, since [`Clock::alarm`] waits for one instant of [`Level::Thread`].
+/// Takes no room; it is one per executor all the same, since [`Clock::alarm`] waits for one instant of
+/// [`Level::Thread`].
 pub struct ThreadMode<C, N = OneCore>(PhantomData<fn() -> (C, N)>);
 
 impl<C: Clock, N: Nudge> ThreadMode<C, N> {
@@ -42,12 +44,14 @@ impl<C: Clock, N: Nudge> ThreadMode<C, N> {
         Self(PhantomData)
     }
 
-    /// As [`idle`](Platform::idle); calls `awake` if it slept, before the handler of the interrupt that ended the sleep.
+    /// As [`idle`](Platform::idle); calls `awake` if it slept, before the handler of the interrupt that ended
+    /// the sleep.
     #[inline]
     pub fn sleep(&self, quiet: impl Fn() -> bool, awake: impl FnOnce()) {
-        // Interrupts are masked from the check to the sleep, so no wake falls between them. WFI ends on a pending
-        // interrupt even then; its handler runs when the mask is lifted. The mask is PRIMASK and not the critical
-        // section, which may be a lock that other cores wait for. WFI and not WFE, which needs a SEV with each wake.
+        // Interrupts are masked from the check to the sleep, so no wake falls between them. WFI ends on a
+        // pending interrupt even then; its handler runs when the mask is lifted. The mask is PRIMASK and not
+        // the critical section, which may be a lock that other cores wait for. WFI and not WFE, which needs a
+        // SEV with each wake.
         #[cfg(trilane_masked)]
         critical_section::with(|_| quiet()); // Measured in place of the one below, which is as long.
         cortex_m::interrupt::free(|_| {

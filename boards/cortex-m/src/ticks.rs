@@ -1,8 +1,9 @@
 //! From a counter's ticks to instructions.
 //!
-//! Under QEMU's `-icount shift=7` each instruction takes exactly 128 ns of the machine's time, so a counter on a clock
-//! of `f` Hz advances by `128e-9 * f` ticks an instruction: 3.2 at 25 MHz. Any counter that does at least two ticks an
-//! instruction gives an exact number, because the readings are off by less than one tick.
+//! Under QEMU's `-icount shift=7` each instruction takes exactly 128 ns of the machine's time, so a counter
+//! on a clock of `f` Hz advances by `128e-9 * f` ticks an instruction: 3.2 at 25 MHz. Any counter that does
+//! at least two ticks an instruction gives an exact number, because the readings are off by less than one
+//! tick.
 
 /// Ticks of a counter for each instruction, as a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +15,8 @@ pub struct PerInstruction {
 impl PerInstruction {
     /// The ratio on a machine whose counter runs at `hertz` and whose instructions take `nanos` each.
     ///
-    /// Panics (at build time, in a constant) when an instruction takes fewer than two ticks: the result would not be
-    /// exact.
+    /// Panics (at build time, in a constant) when an instruction takes fewer than two ticks: the result would
+    /// not be exact.
     pub const fn new(hertz: u32, nanos: u32) -> Self {
         let (ticks, instructions) = (hertz as u64 * nanos as u64, 1_000_000_000);
         let shared = gcd(ticks, instructions);

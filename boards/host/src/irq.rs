@@ -1,11 +1,11 @@
 //! A software-pended interrupt.
 //!
-//! The host has no interrupts; another thread stands in. To the program it looks like one: the handler runs in another
-//! context than the executor, has run when [`trigger`] returns, never runs twice at once, and a trigger from within it
-//! runs it once more afterwards.
+//! The host has no interrupts; another thread stands in. To the program it looks like one: the handler runs
+//! in another context than the executor, has run when [`trigger`] returns, never runs twice at once, and a
+//! trigger from within it runs it once more afterwards.
 //!
-//! One difference: a critical section doesn't delay the handler, it stops it. Don't trigger inside one; a handler that
-//! enters a critical section would wait for the trigger, and the trigger for the handler.
+//! One difference: a critical section doesn't delay the handler, it stops it. Don't trigger inside one; a
+//! handler that enters a critical section would wait for the trigger, and the trigger for the handler.
 
 use std::cell::Cell;
 use std::panic;
@@ -37,8 +37,8 @@ pub fn bind(handler: fn()) {
 ///
 /// # Panics
 ///
-/// When no handler is bound, and when the handler panics: then with the same payload, so that the program ends as it
-/// would on a chip.
+/// When no handler is bound, and when the handler panics: then with the same payload, so that the program
+/// ends as it would on a chip.
 pub fn trigger() {
     if PENDED.get().is_some() {
         PENDED.set(Some(true));
@@ -67,8 +67,8 @@ pub fn trigger() {
     MACHINE.interrupt();
 }
 
-/// Runs the handler `micros` from now, in place of an earlier call's: for what has to happen while the program sleeps or
-/// [spins](crate::spin).
+/// Runs the handler `micros` from now, in place of an earlier call's: for what has to happen while the
+/// program sleeps or [spins](crate::spin).
 pub fn trigger_after(micros: u32) {
     let at = MACHINE.now() + Duration::from_micros(micros.into());
     MACHINE.set_alarm(Alarm::Irq, Some(at));

@@ -7,11 +7,11 @@
 //! | `--livelock-after` *passes* | how long virtual time may stand still before a panic; 1,000,000 passes |
 //! | `--help` | prints these |
 //!
-//! Any other argument ends the program with status 2. The command line is read at the first use of the console, of
-//! [`exit`] or of a [`Board`], before its effect.
+//! Any other argument ends the program with status 2. The command line is read at the first use of the
+//! console, of [`exit`] or of a [`Board`], before its effect.
 //!
-//! A panic is std's own: it prints its message, and on the thread of either core ends the program with status 101, as on
-//! every board.
+//! A panic is std's own: it prints its message, and on the thread of either core ends the program with status
+//! 101, as on every board.
 
 pub mod irq;
 
@@ -94,8 +94,8 @@ pub fn relax() {
 ///
 /// # Panics
 ///
-/// When the console takes no more text. A console that was closed, as the pipe to `head` is, ends the program with
-/// status 1 instead.
+/// When the console takes no more text. A console that was closed, as the pipe to `head` is, ends the program
+/// with status 1 instead.
 #[doc(hidden)]
 pub fn write(text: fmt::Arguments, newline: bool) {
     command_line::options();

@@ -1,14 +1,15 @@
 //! Core 0: its clock, its alarms, and the interrupt in which [`Preemptive`](crate::Preemptive) runs.
 //!
-//! Nothing here runs at the same time as something else. As on a chip, the pre-empting executor runs on the stack of what
-//! it pre-empts: the thread in thread mode calls it, in the middle of whatever that thread does. So the order of a
-//! program's steps is the chip's, and each run has the same.
+//! Nothing here runs at the same time as something else. As on a chip, the pre-empting executor runs on the
+//! stack of what it pre-empts: the thread in thread mode calls it, in the middle of whatever that thread
+//! does. So the order of a program's steps is the chip's, and each run has the same.
 //!
-//! **Interrupt Points.** On a chip an interrupt comes between any two instructions. Here it comes where the program could
-//! tell: when its executor is woken, before the console's output, [`exit`](crate::exit), the clock's reading and sleep,
-//! before and after each poll in thread mode, after [`irq::trigger`](crate::irq::trigger), and during
-//! [`spin`](crate::spin). Inside a critical section it stays pended until the next such point; only a poll that wakes inside
-//! one, and then looks for what has come of it by other means, finds that out.
+//! **Interrupt Points.** On a chip an interrupt comes between any two instructions. Here it comes where the
+//! program could tell: when its executor is woken, before the console's output, [`exit`](crate::exit), the
+//! clock's reading and sleep, before and after each poll in thread mode, after
+//! [`irq::trigger`](crate::irq::trigger), and during [`spin`](crate::spin). Inside a critical section it
+//! stays pended until the next such point; only a poll that wakes inside one, and then looks for what has
+//! come of it by other means, finds that out.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -208,8 +209,9 @@ impl Machine {
         while self.can_run() && self.pended.swap(false, SeqCst) {
             if let Some(handler) = self.handler.get() {
                 let _running = Running::begin(&self.running);
-                // SAFETY: all calls come from here, on the one thread that owns the machine, and `running` keeps a second
-                // from beginning before the first has ended: the runner's context (Executor Invariant 5).
+                // SAFETY: all calls come from here, on the one thread that owns the machine, and `running`
+                // keeps a second from beginning before the first has ended: the runner's context (Executor
+                // Invariant 5).
                 unsafe { handler.on_interrupt() }
             }
             self.creep(Alarm::Preemptive);
@@ -290,8 +292,8 @@ impl Drop for Running<'_> {
 
 /// Whether this thread is in a critical section.
 ///
-/// The hosted implementation lets a thread enter again, and its state says whether it has: `bool`, which is opaque but for
-/// `Debug`. What isn't understood counts as critical, which pre-empts late but never wrongly.
+/// The hosted implementation lets a thread enter again, and its state says whether it has: `bool`, which is
+/// opaque but for `Debug`. What isn't understood counts as critical, which pre-empts late but never wrongly.
 fn is_critical() -> bool {
     // SAFETY: released right away, with the state that it gave.
     let state = unsafe {

@@ -82,8 +82,8 @@ impl Platform for Board {
 
 /// The platform of an executor that pre-empts the one in thread mode: [`Preemptive::start`] lets it run.
 ///
-/// A wake of one of its tasks runs it at once, in the middle of the poll that woke. Its alarm goes off while thread mode
-/// sleeps or is kept busy by [`spin`](crate::spin); the two share the clock.
+/// A wake of one of its tasks runs it at once, in the middle of the poll that woke. Its alarm goes off while
+/// thread mode sleeps or is kept busy by [`spin`](crate::spin); the two share the clock.
 #[derive(Debug, Default)]
 pub struct Preemptive(());
 
@@ -93,7 +93,8 @@ impl Preemptive {
         Self(())
     }
 
-    /// Lets the interrupt drive the executor of `handler`, for ever. What was spawned or woken before runs now.
+    /// Lets the interrupt drive the executor of `handler`, for ever. What was spawned or woken before runs
+    /// now.
     ///
     /// To be called from the thread in thread mode.
     ///

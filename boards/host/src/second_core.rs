@@ -44,8 +44,8 @@ pub fn start_second_core(main: fn() -> !) {
 
 /// The platform of the thread-mode executor of core 1, which [`start_second_core`] starts.
 ///
-/// Its clock is [`Board`](crate::Board)'s. In virtual time that jumps when both cores sleep; what they do until then, they do at
-/// the same instant, and in which order is up to the operating system.
+/// Its clock is [`Board`](crate::Board)'s. In virtual time that jumps when both cores sleep; what they do
+/// until then, they do at the same instant, and in which order is up to the operating system.
 #[derive(Debug, Default)]
 pub struct SecondCore(());
 

@@ -3,9 +3,9 @@
 //!
 //! A program on one core is the case in which the other is never there.
 //!
-//! **Clock Invariant.** The clock jumps under the lock, when each core that is there is asleep with nothing that has nudged
-//! it since it looked for work. Hence a core that another one wakes does so at the time of the wake, however slow its thread
-//! is.
+//! **Clock Invariant.** The clock jumps under the lock, when each core that is there is asleep with nothing
+//! that has nudged it since it looked for work. Hence a core that another one wakes does so at the time of
+//! the wake, however slow its thread is.
 //!
 //! A core that waits for no time at all, again and again, [lets a moment
 //! pass](Creep) at last: for the clock that is a sleep, so the invariant holds. A
@@ -21,7 +21,8 @@ use trilane_std::standstill::{Creep, Watch};
 
 use crate::command_line;
 
-/// For how long threads that are no cores, such as a handler's, may keep everything waiting: then it is a deadlock.
+/// For how long threads that are no cores, such as a handler's, may keep everything waiting: then it is a
+/// deadlock.
 const PATIENCE: Real = Real::from_secs(5);
 
 /// For how long a core that waits for no time at all waits for the other one to sleep.
@@ -147,12 +148,13 @@ impl VirtualTime {
         self.changed.notify_all();
     }
 
-    /// Lets `core` sleep until its alarm or a nudge, unless `quiet` returns false. The alarm that ends it is spent.
+    /// Lets `core` sleep until its alarm or a nudge, unless `quiet` returns false. The alarm that ends it is
+    /// spent.
     ///
     /// # Panics
     ///
-    /// When another thread than the first to do so calls it for `core`, and when nothing can happen any more: all sleep without
-    /// an alarm, and no other thread has nudged one.
+    /// When another thread than the first to do so calls it for `core`, and when nothing can happen any more:
+    /// all sleep without an alarm, and no other thread has nudged one.
     fn idle(&self, core: usize, quiet: &dyn Fn() -> bool) {
         // What an earlier nudge announced, `quiet` sees.
         self.state().cores[core].nudged = false;
@@ -245,7 +247,8 @@ impl State {
         Some(first)
     }
 
-    /// Moves the clock on to whoever wakes first, if all sleep (Clock Invariant). Returns whether it has moved.
+    /// Moves the clock on to whoever wakes first, if all sleep (Clock Invariant). Returns whether it has
+    /// moved.
     fn jump(&mut self) -> bool {
         let Some(at) = self.first_to_wake().filter(|&at| at > self.now && at != Instant::MAX) else {
             return false;

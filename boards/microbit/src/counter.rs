@@ -1,8 +1,8 @@
 //! Counts instructions.
 //!
-//! TIMER1 ticks at the core's 16 MHz, 2.048 times an instruction under `-icount shift=7`. Its 16 bits last for 4 ms; so
-//! TIMER2 ticks beside it, 512 times as slow, and tells how often TIMER1 has started over. The chip can feed one timer's
-//! wraps to another by itself, but through a part that QEMU doesn't have.
+//! TIMER1 ticks at the core's 16 MHz, 2.048 times an instruction under `-icount shift=7`. Its 16 bits last
+//! for 4 ms; so TIMER2 ticks beside it, 512 times as slow, and tells how often TIMER1 has started over. The
+//! chip can feed one timer's wraps to another by itself, but through a part that QEMU doesn't have.
 
 use trilane_cortex_m::ticks::{PerInstruction, elapsed_up};
 
@@ -43,18 +43,20 @@ pub fn read() -> u32 {
 /// The instructions executed between two readings, up to 16 million. The readings' own count, from capture to
 /// capture.
 ///
-/// Exact if at most two other readings lie between them: QEMU rounds an odd number of ticks down to whole nanoseconds,
-/// by which TIMER1 gains half a nanosecond with a reading, 1/256 of an instruction.
+/// Exact if at most two other readings lie between them: QEMU rounds an odd number of ticks down to whole
+/// nanoseconds, by which TIMER1 gains half a nanosecond with a reading, 1/256 of an instruction.
 #[inline]
 pub const fn instructions(from: u32, to: u32) -> u32 {
     RATIO.instructions(ticks(from, to))
 }
 
-/// TIMER1's ticks between two readings: the number that agrees with TIMER1 and comes closest to what TIMER2 says.
+/// TIMER1's ticks between two readings: the number that agrees with TIMER1 and comes closest to what TIMER2
+/// says.
 const fn ticks(from: u32, to: u32) -> u32 {
     let fine = elapsed_up(BITS, from, to);
     let coarse = elapsed_up(BITS, from >> BITS, to >> BITS) << COARSE_PRESCALER;
-    // The two are read at different phases of TIMER2: half a period of TIMER1 is left for what they differ by.
+    // The two are read at different phases of TIMER2: half a period of TIMER1 is left for what they differ
+    // by.
     let wraps = (coarse + (1 << (BITS - 1))).saturating_sub(fine) >> BITS;
     (wraps << BITS) + fine
 }

@@ -9,8 +9,8 @@ static SOFT: SoftIrq = SoftIrq::new(SOFT_IRQ);
 
 trilane_cortex_m::software_irq!(SOFT);
 
-/// Pends the interrupt `micros` from now, up to 71 minutes, in place of an earlier call's: for what has to happen while the
-/// program sleeps.
+/// Pends the interrupt `micros` from now, up to 71 minutes, in place of an earlier call's: for what has to
+/// happen while the program sleeps.
 pub fn trigger_after(micros: u32) {
     critical_section::with(|_| {
         if !DELAY.wait(NOW, micros) {
@@ -19,7 +19,8 @@ pub fn trigger_after(micros: u32) {
     });
 }
 
-/// TIMER0 has reached the instant. Both interrupts have one priority, so the bound handler runs after TIMER0's.
+/// TIMER0 has reached the instant. Both interrupts have one priority, so the bound handler runs after
+/// TIMER0's.
 pub(crate) fn on_delay() {
     DELAY.stop();
     SOFT.trigger();

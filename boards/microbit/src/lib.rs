@@ -8,13 +8,14 @@
 //! | TIMER1 and TIMER2, free-running | [`counter`] | no interrupt |
 //! | semihosting | the console and the exit status | |
 //!
-//! So time goes on and interrupts are served while a task of a pre-empting executor runs, and may wake others of its tasks.
+//! So time goes on and interrupts are served while a task of a pre-empting executor runs, and may wake others
+//! of its tasks.
 //!
-//! The core has no compare-and-swap and no SysTick. What the executor changes atomically it changes with interrupts masked,
-//! through the critical section that this board chooses; that is enough for the one core.
+//! The core has no compare-and-swap and no SysTick. What the executor changes atomically it changes with
+//! interrupts masked, through the critical section that this board chooses; that is enough for the one core.
 //!
-//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike: [`counter`] counts
-//! instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
+//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike:
+//! [`counter`] counts instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
 
 #![no_std]
 

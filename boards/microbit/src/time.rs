@@ -1,7 +1,7 @@
 //! The clock and the alarms, on TIMER0: 32 bits, one tick a microsecond.
 //!
-//! The timer's period of 2^32 microseconds (71 minutes) is that of its 32 bits, so that 64-bit time is the count below the
-//! number of wraps, without a division, for which a Cortex-M0 has no instruction.
+//! The timer's period of 2^32 microseconds (71 minutes) is that of its 32 bits, so that 64-bit time is the
+//! count below the number of wraps, without a division, for which a Cortex-M0 has no instruction.
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::{Alarm, Register, Wraps};
@@ -20,7 +20,8 @@ const PRESCALER: u32 = 4;
 const ALARM: Channel = TIMER.channel(0);
 /// Its value is 0.
 const WRAP: Channel = TIMER.channel(1);
-/// Captures, inside critical sections only: an interrupt between the capture and its reading could replace it.
+/// Captures, inside critical sections only: an interrupt between the capture and its reading could replace
+/// it.
 pub(crate) const NOW: Channel = TIMER.channel(2);
 /// [`irq::trigger_after`]'s.
 pub(crate) const DELAY: Channel = TIMER.channel(3);
@@ -73,11 +74,13 @@ pub(crate) fn start() {
     critical_section::with(|_| while NOW.count() == 0 {});
     WRAP.clear();
     WRAP.enable();
-    // SAFETY: no critical section is built on this interrupt being disabled, and its handler is in the vector table.
+    // SAFETY: no critical section is built on this interrupt being disabled, and its handler is in the vector
+    // table.
     unsafe { NVIC::unmask(TIMER0_IRQ) };
 }
 
-/// The handler of TIMER0. `on_alarm` runs whatever pended the interrupt, since an alarm in the past raises no flag.
+/// The handler of TIMER0. `on_alarm` runs whatever pended the interrupt, since an alarm in the past raises no
+/// flag.
 pub(crate) fn on_interrupt(on_alarm: impl FnOnce()) {
     if WRAP.flag() {
         critical_section::with(|cs| WRAPS.on_interrupt(cs, || NOW.count(), || WRAP.clear()));

@@ -55,8 +55,8 @@ impl Timer {
 /// What starts a task, as the chip's documents call it.
 const TRIGGER: u32 = 1;
 
-/// A capture and compare register of a timer: it takes the counter's value, or raises an event when the counter comes to
-/// its own.
+/// A capture and compare register of a timer: it takes the counter's value, or raises an event when the
+/// counter comes to its own.
 #[derive(Clone, Copy)]
 pub struct Channel {
     capture: Register,
@@ -108,8 +108,8 @@ impl Channel {
 
     /// Pends the interrupt `ticks` from now, once, if no earlier than the next tick.
     ///
-    /// Returns false when that instant has passed while the channel was being set, in which case the interrupt may or
-    /// may not have been pended. `now` is a channel of the same timer that captures.
+    /// Returns false when that instant has passed while the channel was being set, in which case the
+    /// interrupt may or may not have been pended. `now` is a channel of the same timer that captures.
     #[inline]
     #[must_use]
     pub fn wait(self, now: Self, ticks: u32) -> bool {

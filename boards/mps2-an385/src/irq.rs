@@ -14,11 +14,12 @@ trilane_cortex_m::software_irq!(SOFT);
 // SAFETY: the first half of the AN385's DUALTIMER.
 const DELAY: HalfTimer = unsafe { HalfTimer::at(0x4000_2000) };
 
-/// Pends the interrupt `micros` from now, up to 171 s, in place of an earlier call's: for what has to happen while the
-/// program sleeps.
+/// Pends the interrupt `micros` from now, up to 171 s, in place of an earlier call's: for what has to happen
+/// while the program sleeps.
 pub fn trigger_after(micros: u32) {
     DELAY.run_once(micros.saturating_mul(TICKS_PER_MICRO));
-    // SAFETY: no critical section is built on this interrupt being disabled, and its handler is in the vector table.
+    // SAFETY: no critical section is built on this interrupt being disabled, and its handler is in the vector
+    // table.
     unsafe { NVIC::unmask(DUALTIMER_IRQ) };
 }
 

@@ -10,10 +10,11 @@
 //! | SysTick | [`counter`] | no interrupt |
 //! | semihosting | the console and the exit status | |
 //!
-//! So time goes on and interrupts are served while a task of a pre-empting executor runs, and may wake others of its tasks.
+//! So time goes on and interrupts are served while a task of a pre-empting executor runs, and may wake others
+//! of its tasks.
 //!
-//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike: [`counter`] counts
-//! instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
+//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike:
+//! [`counter`] counts instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
 
 #![no_std]
 
@@ -76,7 +77,8 @@ pub mod counter {
     /// 3.2 ticks under `-icount shift=7`.
     const RATIO: PerInstruction = PerInstruction::new(crate::CLOCK_HZ, 128);
 
-    /// The instructions executed between two readings, exact up to 5.2 million. The second reading's own load counts.
+    /// The instructions executed between two readings, exact up to 5.2 million. The second reading's own load
+    /// counts.
     #[inline]
     pub const fn instructions(from: u32, to: u32) -> u32 {
         RATIO.instructions(elapsed_down(systick::BITS, from, to))

@@ -1,8 +1,8 @@
 //! The clock and the alarm, on two CMSDK timers.
 //!
-//! A CMSDK timer counts down at the core's 25 MHz, sets its flag on reaching 0 and starts over on the next tick. TIMER0
-//! starts over at a period of 2^27 microseconds (134 s), so that a period is a whole number of them and 64-bit time is
-//! a shift and a division of 32 bits by a constant.
+//! A CMSDK timer counts down at the core's 25 MHz, sets its flag on reaching 0 and starts over on the next
+//! tick. TIMER0 starts over at a period of 2^27 microseconds (134 s), so that a period is a whole number of
+//! them and 64-bit time is a shift and a division of 32 bits by a constant.
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::cmsdk::Timer;
@@ -62,8 +62,8 @@ fn micros() -> u32 {
 pub(crate) fn start() {
     CLOCK.run(LAST_TICK);
     ALARM.prepare();
-    // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are in the vector
-    // table.
+    // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are in the
+    // vector table.
     unsafe {
         NVIC::unmask(TIMER0_IRQ);
         NVIC::unmask(TIMER1_IRQ);

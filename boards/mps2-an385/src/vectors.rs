@@ -1,7 +1,7 @@
 //! The external interrupts' part of the vector table.
 //!
-//! `device.x` gives each handler its default, the function of this file, so that an image can put its own in place by
-//! defining a function of the handler's name: a peer's time driver takes over `ALARM`, for one.
+//! `device.x` gives each handler its default, the function of this file, so that an image can put its own in
+//! place by defining a function of the handler's name: a peer's time driver takes over `ALARM`, for one.
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::Irq;
@@ -50,7 +50,8 @@ extern "C" fn board_clock_wrapped() {
 
 #[unsafe(no_mangle)]
 extern "C" fn board_alarm() {
-    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the clock.
+    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the
+    // clock.
     if <time::Timers as time::Clock>::alarm().on_interrupt().interrupt {
         NVIC::pend(PREEMPT_IRQ);
     }

@@ -9,8 +9,8 @@ use crate::{doorbell, time};
 
 // SAFETY: CPUID in the block CPU_IDENTITY of the SSE-200, which shows each core its own number.
 const NUMBER: Register = unsafe { Register::at(0x5001_F000) };
-// SAFETY: INITSVTOR1 in the secure system control block of the SSE-200: where core 1 finds its vector table on reset. The
-// block itself writes no memory.
+// SAFETY: INITSVTOR1 in the secure system control block of the SSE-200: where core 1 finds its vector table
+// on reset. The block itself writes no memory.
 const SECOND_VECTORS: Register = unsafe { Register::at(0x5002_1114) };
 // SAFETY: CPUWAIT of the same: a bit for each core that waits after reset.
 const WAITING: Register = unsafe { Register::at(0x5002_1118) };
@@ -43,8 +43,8 @@ unsafe impl Sync for Stack {}
 
 static STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
 
-/// As much of a vector table as core 1 needs on reset, which is before it turns to core 0's. Aligned as the registers have it,
-/// whose low seven bits are 0.
+/// As much of a vector table as core 1 needs on reset, which is before it turns to core 0's. Aligned as the
+/// registers have it, whose low seven bits are 0.
 #[repr(C, align(128))]
 struct ResetVectors {
     stack_end: *const Stack,
@@ -83,8 +83,8 @@ unsafe extern "C" {
 
 /// Where core 1 begins.
 extern "C" fn start_of_second() -> ! {
-    // SAFETY: the table is whole and suits this core: its handlers ask which core they are on where that matters. An
-    // overflow of the stack becomes a fault.
+    // SAFETY: the table is whole and suits this core: its handlers ask which core they are on where that
+    // matters. An overflow of the stack becomes a fault.
     unsafe {
         (*cortex_m::peripheral::SCB::PTR).vtor.write((&raw const __vector_table).addr() as u32);
         cortex_m::register::msplim::write((&raw const STACK).addr() as u32);

@@ -1,7 +1,7 @@
 //! How one core reaches the other: the interrupts of the message handling units.
 //!
-//! Each unit has an interrupt to each core. Unit 0 ends a core's sleep; unit 1 is the interrupt in which an executor
-//! pre-empts core 0's thread mode.
+//! Each unit has an interrupt to each core. Unit 0 ends a core's sleep; unit 1 is the interrupt in which an
+//! executor pre-empts core 0's thread mode.
 
 use cortex_m::peripheral::NVIC;
 use trilane_cortex_m::{Bound, Irq, Line, Nudge, Register};
@@ -34,7 +34,8 @@ impl Bell {
         self.set.write(Self::BIT);
     }
 
-    /// Takes the interrupt down, before the handler looks at what it announced: another ring from then on raises it again.
+    /// Takes the interrupt down, before the handler looks at what it announced: another ring from then on
+    /// raises it again.
     #[inline]
     fn answer(&self) {
         self.clear.write(Self::BIT);
@@ -49,8 +50,8 @@ const PREEMPT: Bell = unsafe { Bell::at(0x5000_4000) };
 
 /// Ends the sleep of core `CORE`.
 ///
-/// Only the other core has to ring: what wakes a task on the core itself is its run loop, which doesn't sleep, or an
-/// interrupt, which ends the sleep by itself.
+/// Only the other core has to ring: what wakes a task on the core itself is its run loop, which doesn't
+/// sleep, or an interrupt, which ends the sleep by itself.
 pub struct Doorbell<const CORE: usize>;
 
 impl<const CORE: usize> Nudge for Doorbell<CORE> {
@@ -87,11 +88,13 @@ impl Line for Preempting {
 
 /// Lets the core that calls it hear the bell that ends its sleep.
 pub(crate) fn start() {
-    // SAFETY: no critical section is built on this interrupt being disabled, and its handler is in the vector table.
+    // SAFETY: no critical section is built on this interrupt being disabled, and its handler is in the vector
+    // table.
     unsafe { NVIC::unmask(MHU0_IRQ) };
 }
 
-/// The handler of MHU0, on either core. To end the WFI is enough; the executor finds what is woken by its bits.
+/// The handler of MHU0, on either core. To end the WFI is enough; the executor finds what is woken by its
+/// bits.
 pub(crate) fn on_awake() {
     AWAKE[cores::this()].answer();
 }

@@ -1,5 +1,5 @@
-//! The Arm MPS2 with the AN521 image (two Cortex-M33 at 20 MHz in an SSE-200 subsystem), as QEMU's machine `mps2-an521`
-//! has it.
+//! The Arm MPS2 with the AN521 image (two Cortex-M33 at 20 MHz in an SSE-200 subsystem), as QEMU's machine
+//! `mps2-an521` has it.
 //!
 //! | device | used for | priority |
 //! | --- | --- | --- |
@@ -12,13 +12,13 @@
 //! | SysTick | [`counter`] | no interrupt |
 //! | semihosting | the console and the exit status | |
 //!
-//! All of a program runs in the secure state, which the chip starts in. Both cores run the same image; core 1 waits for
-//! [`start_second_core`]. The critical section keeps the other core out as well. A stack that overflows, of either core, is a
-//! hard fault.
+//! All of a program runs in the secure state, which the chip starts in. Both cores run the same image; core 1
+//! waits for [`start_second_core`]. The critical section keeps the other core out as well. A stack that
+//! overflows, of either core, is a hard fault.
 //!
-//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike, whichever core executes
-//! it: while core 1 sleeps, [`counter`] counts core 0's instructions exactly. With `sleep=off` time spent idle costs the host
-//! nothing.
+//! With `-icount shift=7` each instruction takes 128 ns of the machine's time, on every run alike, whichever
+//! core executes it: while core 1 sleeps, [`counter`] counts core 0's instructions exactly. With `sleep=off`
+//! time spent idle costs the host nothing.
 
 #![no_std]
 
@@ -51,7 +51,8 @@ pub const RAM_KIB: usize = 4_096;
 /// The platform of the executor in thread mode of core 0.
 pub type Board = ThreadMode<time::Timers, Doorbell<0>>;
 
-/// The platform of an executor that pre-empts the one in thread mode of core 0, where [`Preemptive::start`] lets it run.
+/// The platform of an executor that pre-empts the one in thread mode of core 0, where [`Preemptive::start`]
+/// lets it run.
 pub type Preemptive = InterruptMode<Preempting>;
 
 /// The platform of the executor in thread mode of core 1.
@@ -77,7 +78,8 @@ pub mod counter {
     /// 2.56 ticks under `-icount shift=7`.
     const RATIO: PerInstruction = PerInstruction::new(crate::CLOCK_HZ, 128);
 
-    /// The instructions executed between two readings, exact up to 6.5 million. The second reading's own load counts.
+    /// The instructions executed between two readings, exact up to 6.5 million. The second reading's own load
+    /// counts.
     #[inline]
     pub const fn instructions(from: u32, to: u32) -> u32 {
         RATIO.instructions(elapsed_down(systick::BITS, from, to))

@@ -5,8 +5,9 @@ use trilane::sync::{AtomicU32, Ordering};
 
 use crate::cores;
 
-/// **Owner Invariant.** [`FREE`], or the number plus one of the core that is inside. Only that core makes it free again, and
-/// while it is inside its interrupts are masked: so a core that reads its own number here is nested in its own section.
+/// **Owner Invariant.** [`FREE`], or the number plus one of the core that is inside. Only that core makes it
+/// free again, and while it is inside its interrupts are masked: so a core that reads its own number here is
+/// nested in its own section.
 static OWNER: AtomicU32 = AtomicU32::new(FREE);
 
 const FREE: u32 = 0;
@@ -19,8 +20,9 @@ const NESTED: RawRestoreState = 2;
 struct BothCores;
 set_impl!(BothCores);
 
-// SAFETY: Owner Invariant: `acquire` returns when this core is the owner, with its interrupts masked. The exchange acquires
-// what the store has released, so that one section sees what those before it did, on whichever core.
+// SAFETY: Owner Invariant: `acquire` returns when this core is the owner, with its interrupts masked. The
+// exchange acquires what the store has released, so that one section sees what those before it did, on
+// whichever core.
 unsafe impl Impl for BothCores {
     #[inline]
     unsafe fn acquire() -> RawRestoreState {
@@ -53,7 +55,8 @@ unsafe impl Impl for BothCores {
     }
 }
 
-/// Waits until the other core is out, with interrupts as they were `before`: what it does inside must not delay this core's.
+/// Waits until the other core is out, with interrupts as they were `before`: what it does inside must not
+/// delay this core's.
 #[cold]
 #[inline(never)]
 fn wait(me: u32, before: RawRestoreState) -> RawRestoreState {

@@ -1,6 +1,7 @@
 //! The clock of both cores and an alarm for each, on the timers of the SSE-200.
 //!
-//! Each interrupt is enabled on one core, so that a timer's two halves, which share an interrupt, are core 0's both:
+//! Each interrupt is enabled on one core, so that a timer's two halves, which share an interrupt, are core
+//! 0's both:
 //!
 //! | timer | used for | interrupts |
 //! | --- | --- | --- |
@@ -8,7 +9,8 @@
 //! | TIMER0, one shot | core 0's alarm | core 0 |
 //! | TIMER1, one shot | core 1's alarm | core 1 |
 //!
-//! The period is a whole number of microseconds, so that 64-bit time is a shift and a division of 32 bits by a constant.
+//! The period is a whole number of microseconds, so that 64-bit time is a shift and a division of 32 bits by
+//! a constant.
 
 use cortex_m::peripheral::NVIC;
 pub use trilane_cortex_m::Clock;
@@ -98,8 +100,8 @@ fn micros() -> u32 {
 pub(crate) fn start() {
     CLOCK.run(LAST_TICK);
     ALARM.prepare();
-    // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are in the vector
-    // table.
+    // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are in the
+    // vector table.
     unsafe {
         NVIC::unmask(DUALTIMER_IRQ);
         NVIC::unmask(TIMER0_IRQ);

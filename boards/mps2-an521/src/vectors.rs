@@ -1,7 +1,8 @@
 //! The external interrupts' part of the vector table, which both cores use.
 //!
-//! Each core enables its own interrupts in its own NVIC. `device.x` gives each handler its default, the function of this
-//! file, so that an image can put its own in place by defining a function of the handler's name.
+//! Each core enables its own interrupts in its own NVIC. `device.x` gives each handler its default, the
+//! function of this file, so that an image can put its own in place by defining a function of the handler's
+//! name.
 
 use trilane_cortex_m::{Clock, Irq, Line};
 
@@ -47,7 +48,8 @@ static __INTERRUPTS: [unsafe extern "C" fn(); 124] = {
 
 #[unsafe(no_mangle)]
 extern "C" fn board_alarm() {
-    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the clock.
+    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the
+    // clock.
     if time::Timers::alarm().on_interrupt().interrupt {
         Preempting::pend();
     }

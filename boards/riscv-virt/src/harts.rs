@@ -75,7 +75,8 @@ pub fn enter(hart: usize, main: fn() -> !) -> ! {
 fn set_up<H: Hart>() {
     Timer::<H>::stop();
     crate::irq::set_up();
-    // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are linked in.
+    // SAFETY: no critical section is built on these interrupts being disabled, and their handlers are linked
+    // in.
     unsafe {
         mie::set_msoft();
         mie::set_mtimer();

@@ -1,10 +1,10 @@
 //! The handlers of interrupts.
 //!
-//! `device.x` gives each interrupt the function of this file, so that an image can put its own in place by defining one of
-//! the interrupt's name: a peer's time driver takes over `ALARM`, for one.
+//! `device.x` gives each interrupt the function of this file, so that an image can put its own in place by
+//! defining one of the interrupt's name: a peer's time driver takes over `ALARM`, for one.
 //!
-//! A trap masks interrupts, and they stay masked while a handler runs, but for the executor in hart 0's software
-//! interrupt.
+//! A trap masks interrupts, and they stay masked while a handler runs, but for the executor in hart 0's
+//! software interrupt.
 
 use trilane::exec::Platform;
 use trilane_riscv::{Hart, InterruptMode, current};
@@ -30,7 +30,8 @@ extern "C" fn board_alarm() {
 }
 
 fn on_alarm<H: Hart>() {
-    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the clock.
+    // For the executor in thread mode its work is to end the WFI. Each finds what is due by looking at the
+    // clock.
     if H::alarm().on_interrupt().interrupt {
         InterruptMode::<H>::new().pend();
     }

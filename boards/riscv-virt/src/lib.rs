@@ -9,17 +9,17 @@
 //! | `minstret` | [`counter`] |
 //! | semihosting | the console and the exit status |
 //!
-//! With `-icount shift=0` each instruction takes a nanosecond of the machine's time, on every run alike: [`counter`] counts
-//! instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
+//! With `-icount shift=0` each instruction takes a nanosecond of the machine's time, on every run alike:
+//! [`counter`] counts instructions exactly, and with `sleep=off` time spent idle costs the host nothing.
 //!
 //! # One hart or two
 //!
 //! An image is the same for both: hart 1, if QEMU has it (`-smp 2`), is parked until [`start_second_core`].
 //!
-//! With `-icount` QEMU runs the two by turns and counts their instructions together. QEMU 7.2 ends a turn at the next alarm
-//! or when the hart sleeps, and then the same hart may be next: a hart that spins until the other one has done something
-//! may spin for ever. Sleep instead, as executors do, or [`relax`] in the loop; [`spin`], [`start_second_core`] and the
-//! critical section do.
+//! With `-icount` QEMU runs the two by turns and counts their instructions together. QEMU 7.2 ends a turn at
+//! the next alarm or when the hart sleeps, and then the same hart may be next: a hart that spins until the
+//! other one has done something may spin for ever. Sleep instead, as executors do, or [`relax`] in the loop;
+//! [`spin`], [`start_second_core`] and the critical section do.
 
 #![no_std]
 

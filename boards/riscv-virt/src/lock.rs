@@ -20,13 +20,14 @@ const UNMASKED: u8 = 2;
 /// The bit of mstatus that unmasks interrupts.
 const MIE: usize = 1 << 3;
 
-// SAFETY: from `acquire` to `release` the hart's interrupts are masked, so nothing else runs on it, and it holds the lock,
-// so the other hart doesn't pass `acquire`. The lock's acquire and release order the memory between them.
+// SAFETY: from `acquire` to `release` the hart's interrupts are masked, so nothing else runs on it, and it
+// holds the lock, so the other hart doesn't pass `acquire`. The lock's acquire and release order the memory
+// between them.
 unsafe impl Impl for Section {
     unsafe fn acquire() -> RawRestoreState {
         let before: usize;
-        // SAFETY: masking interrupts breaks nothing. One instruction, where reading mstatus and masking would be four, and this
-        // is on each way through an executor.
+        // SAFETY: masking interrupts breaks nothing. One instruction, where reading mstatus and masking would
+        // be four, and this is on each way through an executor.
         unsafe { asm!("csrrci {}, mstatus, {MIE}", out(reg) before, MIE = const MIE) };
         let unmasked = before & MIE != 0;
         #[cfg(trilane_masked)]

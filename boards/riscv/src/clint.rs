@@ -48,7 +48,8 @@ impl Clint {
         self.register(4 * hart).write(1);
     }
 
-    /// Takes the software interrupt of `hart` down; then the hart sees what was written before the last pending.
+    /// Takes the software interrupt of `hart` down; then the hart sees what was written before the last
+    /// pending.
     #[inline]
     pub fn unpend(self, hart: usize) {
         riscv::asm::fence();

@@ -35,9 +35,10 @@ pub fn current() -> usize {
 
 /// Passes time in a loop that waits for another hart. The caller has interrupts masked.
 ///
-/// QEMU runs harts by turns under `-icount`, and 7.2 lets one that spins spin for ever, with the `pause` instruction or
-/// without; WFI ends the turn. To have something that ends WFI in turn, the hart pends an interrupt that it otherwise
-/// doesn't use, the supervisor's external one. On a chip this is a few instructions and no sleep.
+/// QEMU runs harts by turns under `-icount`, and 7.2 lets one that spins spin for ever, with the `pause`
+/// instruction or without; WFI ends the turn. To have something that ends WFI in turn, the hart pends an
+/// interrupt that it otherwise doesn't use, the supervisor's external one. On a chip this is a few
+/// instructions and no sleep.
 #[inline]
 pub fn relax() {
     // SAFETY: the interrupt is enabled while interrupts are masked only, so nothing handles it.

@@ -12,8 +12,8 @@ use trilane_chip::{Clock, Level};
 
 use crate::{Hart, Timer};
 
-/// What a hart's software interrupt is for. Another hart pends it to end the hart's sleep, and for that the interrupt has
-/// nothing to do; so the executor that runs in it has a flag besides.
+/// What a hart's software interrupt is for. Another hart pends it to end the hart's sleep, and for that the
+/// interrupt has nothing to do; so the executor that runs in it has a flag besides.
 ///
 /// **Bound Invariant.** The handler is written once, before `bound` is set, and never again.
 pub struct Soft {
@@ -52,8 +52,8 @@ impl<H: Hart> InterruptMode<H> {
         Self(PhantomData)
     }
 
-    /// Lets the interrupt drive the executor of `handler`, for ever. What was spawned or woken before runs now, if the caller
-    /// is in thread mode on the hart `H`.
+    /// Lets the interrupt drive the executor of `handler`, for ever. What was spawned or woken before runs
+    /// now, if the caller is in thread mode on the hart `H`.
     ///
     /// # Panics
     ///
@@ -83,11 +83,12 @@ impl<H: Hart> InterruptMode<H> {
         let Some(handler) = soft.handler.borrow(cs).get() else { return };
         // SAFETY: a CSR of the hart's own; what is left disabled is enabled again below.
         unsafe { mie::clear_msoft() };
-        // SAFETY: the caller is the interrupt's handler and in no critical section, and the interrupt is down and disabled.
+        // SAFETY: the caller is the interrupt's handler and in no critical section, and the interrupt is down
+        // and disabled.
         unsafe {
             riscv::interrupt::nested(|| {
-                // SAFETY: as the interrupt is disabled until this returns, it doesn't interrupt itself, and `start` took
-                // the handler by value: this is the runner's context (Executor Invariant 5).
+                // SAFETY: as the interrupt is disabled until this returns, it doesn't interrupt itself, and
+                // `start` took the handler by value: this is the runner's context (Executor Invariant 5).
                 handler.on_interrupt();
             });
         }

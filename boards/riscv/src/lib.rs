@@ -1,7 +1,7 @@
 //! What boards with a 32-bit RISC-V share whose harts run in machine mode and have a CLINT.
 //!
-//! A board says which harts it has; this crate makes of each the platforms of an executor in thread mode and of one that
-//! pre-empts it:
+//! A board says which harts it has; this crate makes of each the platforms of an executor in thread mode and
+//! of one that pre-empts it:
 //!
 //! | the board writes | and gets |
 //! | --- | --- |
@@ -12,9 +12,9 @@
 //!
 //! For tests and benches there is `SoftIrq`, another interrupt pended by software.
 //!
-//! The implementation of `critical-section` is the board's to choose, since only the board knows how many harts share its
-//! memory; [`SpinLock`] is what it needs beside a mask if there are several. The lock is tested on the host; the rest
-//! exists on RISC-V only.
+//! The implementation of `critical-section` is the board's to choose, since only the board knows how many
+//! harts share its memory; [`SpinLock`] is what it needs beside a mask if there are several. The lock is
+//! tested on the host; the rest exists on RISC-V only.
 
 #![no_std]
 

@@ -8,9 +8,9 @@ use critical_section::Mutex;
 
 use crate::{Clint, relax};
 
-// What riscv-rt asks each hart before it touches memory: whether it is the one that sets it up. A hart other than 0
-// answers when its software interrupt is pended, and by then hart 0 has done it. Interrupts are masked, so WFI ends
-// without a trap.
+// What riscv-rt asks each hart before it touches memory: whether it is the one that sets it up. A hart other
+// than 0 answers when its software interrupt is pended, and by then hart 0 has done it. Interrupts are
+// masked, so WFI ends without a trap.
 global_asm!(
     ".section .init.mp_hook, \"ax\"",
     ".balign 4",
@@ -58,7 +58,8 @@ impl SecondHart {
         });
         assert!(before.is_none(), "the second hart has been started before");
         loop {
-            // A CLINT has no bit for a hart that doesn't exist. One that does runs before it takes the bit down.
+            // A CLINT has no bit for a hart that doesn't exist. One that does runs before it takes the bit
+            // down.
             let exists = self.clint.is_pended(self.id);
             if self.runs.load(Ordering::Acquire) {
                 return;
@@ -68,11 +69,12 @@ impl SecondHart {
         }
     }
 
-    /// What the hart does when its software interrupt has been pended; called by it and once, with interrupts masked. `set_up`
-    /// sets its interrupts up.
+    /// What the hart does when its software interrupt has been pended; called by it and once, with interrupts
+    /// masked. `set_up` sets its interrupts up.
     pub fn run(&self, set_up: fn()) -> ! {
         let main = loop {
-            // Looks and takes the bit down in one section, as `start` pends in one: no start falls between the two.
+            // Looks and takes the bit down in one section, as `start` pends in one: no start falls between
+            // the two.
             let main = critical_section::with(|cs| {
                 let main = self.main.borrow(cs).get();
                 self.runs.store(main.is_some(), Ordering::Release);

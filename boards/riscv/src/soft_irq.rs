@@ -8,10 +8,11 @@ use riscv::register::mip;
 /// What the interrupt runs, if anything yet.
 type Handler = Option<fn()>;
 
-/// The supervisor's software interrupt, which a hart without a supervisor lends to tests and benches to pend at will.
+/// The supervisor's software interrupt, which a hart without a supervisor lends to tests and benches to pend
+/// at will.
 ///
-/// Each hart has its own, all with this handler. The board enables it (`mie.SSIE`) and makes [`SoftIrq::on_interrupt`] the
-/// handler of `SupervisorSoft`.
+/// Each hart has its own, all with this handler. The board enables it (`mie.SSIE`) and makes
+/// [`SoftIrq::on_interrupt`] the handler of `SupervisorSoft`.
 pub struct SoftIrq(Mutex<Cell<Handler>>);
 
 impl SoftIrq {
@@ -25,7 +26,8 @@ impl SoftIrq {
         critical_section::with(|cs| self.0.borrow(cs).set(Some(handler)));
     }
 
-    /// Pends the interrupt of the hart that calls. Unless it is masked, the handler has run when this returns.
+    /// Pends the interrupt of the hart that calls. Unless it is masked, the handler has run when this
+    /// returns.
     #[inline]
     pub fn trigger(&self) {
         // SAFETY: a CSR of the hart's own; a pending interrupt breaks nothing.

@@ -2,8 +2,9 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// The part of a critical section that keeps the other harts out. A hart masks its own interrupts first, and keeps them
-/// masked while it holds the lock; so the lock is held for a short time, and a hart never meets itself.
+/// The part of a critical section that keeps the other harts out. A hart masks its own interrupts first, and
+/// keeps them masked while it holds the lock; so the lock is held for a short time, and a hart never meets
+/// itself.
 ///
 /// Whoever holds it may enter again. Not fair: of several harts that wait, any may come next.
 pub struct SpinLock {
@@ -19,8 +20,8 @@ impl SpinLock {
         Self { owner: AtomicUsize::new(FREE) }
     }
 
-    /// Waits for the lock and takes it on behalf of `hart`, the one that calls; passes the time with `relax`. Returns false
-    /// if that one held it already: then it is not to be released.
+    /// Waits for the lock and takes it on behalf of `hart`, the one that calls; passes the time with `relax`.
+    /// Returns false if that one held it already: then it is not to be released.
     #[inline]
     pub fn lock(&self, hart: usize, relax: fn()) -> bool {
         let me = hart + 1;

@@ -8,12 +8,14 @@ use trilane_chip::{Clock, Level};
 
 use crate::{Hart, Timer, current};
 
-/// The platform of a thread-mode executor on the hart `H`: a function that never returns is its run loop, and each
-/// interrupt of the hart pre-empts it.
+/// The platform of a thread-mode executor on the hart `H`: a function that never returns is its run loop, and
+/// each interrupt of the hart pre-empts it.
 ///
-/// Tickless: between wakes the hart is in WFI, and the only interrupt that time causes is the alarm asked for.
+/// Tickless: between wakes the hart is in WFI, and the only interrupt that time causes is the alarm asked
+/// for.
 ///
-/// Takes no room; it is one per executor all the same, since [`Hart::alarm`] waits for one instant of [`Level::Thread`].
+/// Takes no room; it is one per executor all the same, since [`Hart::alarm`] waits for one instant of
+/// [`Level::Thread`].
 pub struct ThreadMode<H>(PhantomData<fn() -> H>);
 
 impl<H: Hart> ThreadMode<H> {
@@ -22,12 +24,13 @@ impl<H: Hart> ThreadMode<H> {
         Self(PhantomData)
     }
 
-    /// As [`idle`](Platform::idle); calls `awake` if it slept, before the handler of the interrupt that ended the sleep.
+    /// As [`idle`](Platform::idle); calls `awake` if it slept, before the handler of the interrupt that ended
+    /// the sleep.
     #[inline]
     pub fn sleep(&self, quiet: impl Fn() -> bool, awake: impl FnOnce()) {
-        // Interrupts are masked from the check to the sleep, so no wake falls between them. WFI ends on a pending
-        // interrupt even then; its handler runs when the mask is lifted. This mask is the hart's own, and not the critical
-        // section, which may be a lock that other harts wait for.
+        // Interrupts are masked from the check to the sleep, so no wake falls between them. WFI ends on a
+        // pending interrupt even then; its handler runs when the mask is lifted. This mask is the hart's own,
+        // and not the critical section, which may be a lock that other harts wait for.
         #[cfg(trilane_masked)]
         critical_section::with(|_| quiet()); // Measured in place of the one below, which is as long.
         riscv::interrupt::free(|| {
@@ -66,8 +69,8 @@ impl<H: Hart> Platform for ThreadMode<H> {
         true
     }
 
-    /// Two instructions on the hart itself, where whoever wakes a task while it sleeps is an interrupt, and an interrupt
-    /// ends WFI. From another hart, an interrupt that does nothing else.
+    /// Two instructions on the hart itself, where whoever wakes a task while it sleeps is an interrupt, and
+    /// an interrupt ends WFI. From another hart, an interrupt that does nothing else.
     #[inline]
     fn pend(&self) {
         if current() != H::ID {

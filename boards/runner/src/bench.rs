@@ -21,9 +21,9 @@ use crate::{
 /// Says what the column is.
 const MASKED: &str = "  masked = the longest stretch with interrupts masked, from another build\n";
 
-/// Runs the benches of the board `on`, else of all that have some, and prints the rows: those of one board beside
-/// its peers', those of several side by side. Returns the exit status.
-/// The host's are others: see [`peers`].
+/// Runs the benches of the board `on`, else of all that have some, and prints the rows: those of one board
+/// beside its peers', those of several side by side. Returns the exit status. The host's are others: see
+/// [`peers`].
 pub fn bench(session: &Session, on: Option<&str>, json: bool, gate: &Gate, how: How) -> Result<u8> {
     if let Some(host) = on.map(|on| session.workspace.board(on)).transpose()?.filter(|board| board.is_host())
     {

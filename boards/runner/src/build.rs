@@ -133,15 +133,15 @@ fn build_package(
     Ok(paths)
 }
 
-/// A setting for cargo by which an image doesn't depend on where the workspace and the sources of its dependencies
-/// are: a panic's message holds its file's path, so a longer name would take more flash. Cargo adds it to the flags
-/// in the board's own `.cargo/config.toml`.
+/// A setting for cargo by which an image doesn't depend on where the workspace and the sources of its
+/// dependencies are: a panic's message holds its file's path, so a longer name would take more flash. Cargo
+/// adds it to the flags in the board's own `.cargo/config.toml`.
 fn without_folder_names(board: &Board) -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     // `boards/NAME` lies two folders below the root.
     let root = board.dir.ancestors().nth(2).map(|root| (root.to_owned(), "."));
-    // A registry's folder is named after its host, which differs where a mirror is used. They are there already:
-    // this tool has dependencies too.
+    // A registry's folder is named after its host, which differs where a mirror is used. They are there
+    // already: this tool has dependencies too.
     let registries = home.iter().flat_map(|home| fs::read_dir(home.join("registry/src"))).flatten().flatten();
     let mut names: Vec<(PathBuf, &str)> = registries.map(|registry| (registry.path(), "registry")).collect();
     names.sort();
@@ -157,8 +157,8 @@ fn renaming(target: &str, names: &[(PathBuf, &str)]) -> String {
     flags(target, renamed.collect())
 }
 
-/// A setting for cargo that gives the compiler `flags`. A target with a dot in its name is not quoted: cargo looks for it as for
-/// a table in a table.
+/// A setting for cargo that gives the compiler `flags`. A target with a dot in its name is not quoted: cargo
+/// looks for it as for a table in a table.
 fn flags(target: &str, flags: Vec<toml::Value>) -> String {
     format!("target.{target}.rustflags={}", toml::Value::Array(flags))
 }

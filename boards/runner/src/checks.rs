@@ -1,8 +1,9 @@
-//! `miri` and `sanitize`: the tests with an interpreter that finds undefined behaviour, and with ThreadSanitizer, which finds
-//! data races.
+//! `miri` and `sanitize`: the tests with an interpreter that finds undefined behaviour, and with
+//! ThreadSanitizer, which finds data races.
 //!
-//! Both take rustup's nightly tool-chain: it has Miri, and the source of the standard library. Miri interprets that, and
-//! ThreadSanitizer has to see its locks: with a library that was compiled without it, it reports races where there are none.
+//! Both take rustup's nightly tool-chain: it has Miri, and the source of the standard library. Miri
+//! interprets that, and ThreadSanitizer has to see its locks: with a library that was compiled without it, it
+//! reports races where there are none.
 
 use std::{
     process::{Command, Stdio},

@@ -47,8 +47,8 @@ pub struct Cli {
 enum Command {
     /// Install what is missing for all boards, or for one
     ///
-    /// Tries `rustup target add` first, then Debian's packages. For all boards, it also sees to the nightly tool-chain that
-    /// `miri` and `sanitize` take. The other commands do this by themselves.
+    /// Tries `rustup target add` first, then Debian's packages. For all boards, it also sees to the nightly
+    /// tool-chain that `miri` and `sanitize` take. The other commands do this by themselves.
     #[command(
         after_help = "Examples:\n  cargo board setup\n  cargo board setup --on mps2-an385\n  cargo board setup --no-install"
     )]
@@ -123,10 +123,12 @@ enum Command {
     },
     /// Count instructions per operation, beside a peer's
     ///
-    /// Beside them the longest stretch with interrupts masked, for which the images are built and run a second time.
+    /// Beside them the longest stretch with interrupts masked, for which the images are built and run a
+    /// second time.
     ///
-    /// On the host, which is measured only when it is named, these are the router's benches, beside other load balancers:
-    /// time, allocations and instructions, in some minutes; and what two executors on two threads cost each other.
+    /// On the host, which is measured only when it is named, these are the router's benches, beside other
+    /// load balancers: time, allocations and instructions, in some minutes; and what two executors on two
+    /// threads cost each other.
     #[command(
         after_help = "Examples:\n  cargo board bench\n  cargo board bench --json\n  cargo board bench --check    (fails if a cost \
                             rose by more than 2 %)\n  cargo board bench --on host"
@@ -147,8 +149,9 @@ enum Command {
     },
     /// Show the flash and the RAM that examples take, by part
     ///
-    /// Boards with programs that a peer has too, printing the same, show both at two opt-levels, and what room for a task
-    /// costs; then the goals. With --check and --bless the programs are run to see that they print the same.
+    /// Boards with programs that a peer has too, printing the same, show both at two opt-levels, and what
+    /// room for a task costs; then the goals. With --check and --bless the programs are run to see that they
+    /// print the same.
     #[command(
         after_help = "Examples:\n  cargo board size\n  cargo board size quakes --on mps2-an385\n  cargo board size --check"
     )]
@@ -166,8 +169,8 @@ enum Command {
     },
     /// Check firmware with clippy and rustfmt
     ///
-    /// Firmware boards are workspaces of their own, so `cargo clippy` in the root does not see them. The libraries in
-    /// boards/ that they share are checked as well. Warnings fail.
+    /// Firmware boards are workspaces of their own, so `cargo clippy` in the root does not see them. The
+    /// libraries in boards/ that they share are checked as well. Warnings fail.
     #[command(after_help = "Examples:\n  cargo board lint\n  cargo board lint --on mps2-an385")]
     Lint {
         /// Only this board, with the libraries it uses

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use crate::{Error, Result, build, install::Needs, machine::Machine, session::Session, workspace::Board};
 
-/// Writes images to chips. It is not installed by this tool: it needs a debug probe and, mostly, the right to use it.
+/// Writes images to chips. It is not installed by this tool: it needs a debug probe and, mostly, the right to
+/// use it.
 const PROBE_RS: &str = "probe-rs";
 
-/// Builds `example` for `board`, writes it to the chip, starts it there and shows what it prints until it ends; with
-/// `detach` only starts it. A console that is a debugger's needs the debugger to stay: without one, the first print
-/// is a fault.
+/// Builds `example` for `board`, writes it to the chip, starts it there and shows what it prints until it
+/// ends; with `detach` only starts it. A console that is a debugger's needs the debugger to stay: without
+/// one, the first print is a fault.
 pub fn flash(session: &Session, board: &Board, example: &str, detach: bool) -> Result<()> {
     // Before the build, which takes longer than to say what is missing.
     let chip = ready(session.machine.as_ref(), board)?;

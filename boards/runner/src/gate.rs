@@ -14,8 +14,8 @@ use crate::{
 /// What to do with the costs that were measured.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Gate {
-    /// Fail if a cost is over the budget by more than 2 % [default FILE: boards/BOARD/budget-RUSTC_VERSION.toml if there
-    /// is one, else boards/BOARD/budget.toml]
+    /// Fail if a cost is over the budget by more than 2 % [default FILE:
+    /// boards/BOARD/budget-RUSTC_VERSION.toml if there is one, else boards/BOARD/budget.toml]
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = budget_file, conflicts_with = "bless")]
     check: Option<Option<PathBuf>>,
     /// Make these costs the budget [default FILE: boards/BOARD/budget.toml for Debian's compiler, else
@@ -33,7 +33,8 @@ fn budget_file(text: &str) -> Result<PathBuf, String> {
     Err("a budget is a .toml file (an example goes before --check and --bless)".into())
 }
 
-/// The budget for all compilers that have none of their own: Debian's compiler, which changes least, measures it.
+/// The budget for all compilers that have none of their own: Debian's compiler, which changes least, measures
+/// it.
 const FOR_ALL: &str = "budget.toml";
 
 /// The budget of a compiler alone, since another one makes other code.

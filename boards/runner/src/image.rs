@@ -10,8 +10,8 @@ use object::{Architecture, Object, ObjectSection, ObjectSymbol, SectionFlags, Se
 
 use crate::{Error, Result};
 
-/// What the names begin with that the compiler gives to constants and to variables it has put side by side. The
-/// variables have names of their own as well.
+/// What the names begin with that the compiler gives to constants and to variables it has put side by side.
+/// The variables have names of their own as well.
 const UNNAMED: &str = ".L";
 
 /// Where riscv-rt's linker script puts the stacks: in all that the variables leave of the RAM.

@@ -92,8 +92,8 @@ impl Installer<'_> {
     }
 
     /// Finds or installs as much of `needs` as is possible. Nothing is printed or installed when nothing is
-    /// missing. The order is: rustup, because it leaves the system alone, then apt for the rest; each is called
-    /// once for everything.
+    /// missing. The order is: rustup, because it leaves the system alone, then apt for the rest; each is
+    /// called once for everything.
     pub fn get(&self, needs: &Needs) -> (Ready, Missing) {
         let (ready, mut missing) = self.look(needs);
         if missing.is_empty() {

@@ -9,8 +9,9 @@
 //!   [`machine`] is all they see of the computer, so that the tests can put another in its place.
 //! - [`build`], [`child`] and [`emulate`]: from an example to its output and exit status; [`flash`]: to the
 //!   hardware.
-//! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`image`] and [`parts`]: what is checked and measured; [`gate`]
-//!   and [`budget`] hold the figures against the accepted ones. [`peers`]: the router beside others, on the host.
+//! - [`suite`] with [`golden`], [`mod@bench`], [`size`] with [`image`] and [`parts`]: what is checked and
+//!   measured; [`gate`] and [`budget`] hold the figures against the accepted ones. [`peers`]: the router
+//!   beside others, on the host.
 //! - [`lint`] and [`targets`]: what cargo can't check from the root. [`checks`]: Miri and ThreadSanitizer.
 
 pub mod bench;

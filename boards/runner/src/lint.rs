@@ -30,8 +30,8 @@ struct Dependency {
     path: Option<PathBuf>,
 }
 
-/// Checks all packages of the board `on`, else of all firmware boards, and the libraries in `boards/` that they
-/// share, printing one line for each check.
+/// Checks all packages of the board `on`, else of all firmware boards, and the libraries in `boards/` that
+/// they share, printing one line for each check.
 pub fn lint(session: &Session, on: Option<&str>) -> Result<Tally> {
     let boards = session.workspace.chosen(on, |board| !board.is_host())?;
     if let Some(host) = boards.iter().find(|board| board.is_host()) {
@@ -93,8 +93,8 @@ fn dependencies(boards: &Path, packages: &[Package]) -> BTreeSet<PathBuf> {
     paths.filter(|path| path.parent() == Some(boards)).collect()
 }
 
-/// Clippy for each package by a call of its own: within a call, cargo unifies the features of what the packages
-/// share.
+/// Clippy for each package by a call of its own: within a call, cargo unifies the features of what the
+/// packages share.
 fn check_for_target(tally: &mut Tally, folder: &Path, packages: &[Package], toolchain: &Toolchain) {
     for Package { name, .. } in packages {
         let mut command = toolchain.cargo_clippy(folder, &folder.join("target"));

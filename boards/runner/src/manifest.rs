@@ -175,8 +175,8 @@ pub struct Room {
     pub tasks: u32,
 }
 
-/// A bench image or one whose size is compared. One whose dependencies need other cargo features than the board's is in a
-/// package of its own, because features unify within one build.
+/// A bench image or one whose size is compared. One whose dependencies need other cargo features than the
+/// board's is in a package of its own, because features unify within one build.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "an image must be a binary's name, or { package = \"NAME\", bin = \"NAME\" }")]
 pub enum Binary {
@@ -218,7 +218,8 @@ pub struct Qemu {
     pub debian_package: String,
     /// Its arguments; the image's path is added at the end.
     pub args: Vec<String>,
-    /// By example or bench image, more arguments, which follow the image's path: QEMU lets the later of two win.
+    /// By example or bench image, more arguments, which follow the image's path: QEMU lets the later of two
+    /// win.
     #[serde(default)]
     pub args_for: BTreeMap<String, Vec<String>>,
 }

@@ -21,8 +21,8 @@ pub struct Crates<'a> {
 }
 
 impl Crates<'_> {
-    /// The part of the symbol, by the path it is [defined at](defined_at). What is inlined counts where it is inlined, and
-    /// generic code of `core` as core whatever it is made for.
+    /// The part of the symbol, by the path it is [defined at](defined_at). What is inlined counts where it is
+    /// inlined, and generic code of `core` as core whatever it is made for.
     pub fn part(&self, symbol: &str) -> &'static str {
         defined_at(symbol).map_or(OTHER, |path| self.part_of_path(&path))
     }
@@ -43,8 +43,8 @@ impl Crates<'_> {
     }
 }
 
-/// The path that the symbol is defined at, if it is Rust's: a method's is its type's, unless the type is a built-in one; then
-/// the trait's.
+/// The path that the symbol is defined at, if it is Rust's: a method's is its type's, unless the type is a
+/// built-in one; then the trait's.
 pub fn defined_at(symbol: &str) -> Option<String> {
     let name = format!("{:#}", rustc_demangle::try_demangle(symbol).ok()?);
     let paths = match name.strip_prefix('<') {

@@ -1,8 +1,9 @@
-//! `bench --on host`: the router beside other load balancers, and two executors beside each other, in time, allocations and
-//! instructions.
+//! `bench --on host`: the router beside other load balancers, and two executors beside each other, in time,
+//! allocations and instructions.
 //!
-//! The package `tests/peers` measures time and allocations, all sides in one process, and prints a row a line (see
-//! [`rows`]). Run again under callgrind, it counts instructions ([`callgrind`]). [`table`] puts both together.
+//! The package `tests/peers` measures time and allocations, all sides in one process, and prints a row a line
+//! (see [`rows`]). Run again under callgrind, it counts instructions ([`callgrind`]). [`table`] puts both
+//! together.
 
 pub mod callgrind;
 pub mod rows;
@@ -55,7 +56,8 @@ impl How {
 ///
 /// # Errors
 ///
-/// With `--quick` a row of trilane's that allocates: the benches say which, and end with a status other than 0.
+/// With `--quick` a row of trilane's that allocates: the benches say which, and end with a status other than
+/// 0.
 pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8> {
     let package = package(&session.workspace, host)?;
     let valgrind = if how.quick || how.no_callgrind || how.executors {

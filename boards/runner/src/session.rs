@@ -34,7 +34,8 @@ impl Session {
         self.installer().ensure(needs)
     }
 
-    /// Like [`prepare`](Self::prepare) for each board by itself, but all that is missing is installed in one go.
+    /// Like [`prepare`](Self::prepare) for each board by itself, but all that is missing is installed in one
+    /// go.
     pub fn prepare_each(&self, boards: &[&Board], run: bool) -> Vec<Result<Ready>> {
         let (ready, missing) = self.installer().get(&Needs::of(boards.iter().copied(), run));
         ready.announce();

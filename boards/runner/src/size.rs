@@ -1,7 +1,7 @@
 //! `size`: what an example takes of the flash and the RAM, and which part of it takes what.
 //!
-//! Beside that: programs and a peer's that print the same ([`compared`]), what room for a task costs ([`capacity`]), and
-//! what is in an image without being used ([`unused`]).
+//! Beside that: programs and a peer's that print the same ([`compared`]), what room for a task costs
+//! ([`capacity`]), and what is in an image without being used ([`unused`]).
 
 pub mod capacity;
 pub mod compared;
@@ -87,8 +87,8 @@ struct Measurement<'a> {
 }
 
 /// Builds and measures `example`, else all, on the board `on`, else on all firmware boards, and prints the
-/// sizes: those of one board by part, those of several side by side; then what is compared with a peer's. Returns the
-/// exit status.
+/// sizes: those of one board by part, those of several side by side; then what is compared with a peer's.
+/// Returns the exit status.
 pub fn size(
     session: &Session,
     on: Option<&str>,

@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// Runs `example`, else all, on the board `on`, else on the host and all emulated boards, printing one line
-/// for each run. Without a board named, it is a failure too if an example is on none of them, or a golden output
-/// is of no example: nothing would ever look at it. With `bless`, the first board that runs an example gives its
-/// golden output; the others are compared with that.
+/// for each run. Without a board named, it is a failure too if an example is on none of them, or a golden
+/// output is of no example: nothing would ever look at it. With `bless`, the first board that runs an example
+/// gives its golden output; the others are compared with that.
 pub fn test(session: &Session, on: Option<&str>, example: Option<&str>, bless: bool) -> Result<Tally> {
     let workspace = &session.workspace;
     let boards = workspace.chosen(on, Board::is_runnable)?;

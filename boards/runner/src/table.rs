@@ -23,8 +23,8 @@ pub fn render(rows: &[Vec<String>], left: usize) -> String {
 /// The rows of one board: what a row is of, and its figures.
 pub type Figures = Vec<(Vec<String>, Vec<String>)>;
 
-/// The figures of several boards side by side, a row once for all, empty where a board lacks it. `keys` and `names`
-/// head the columns: what a row is of, and each board's figures.
+/// The figures of several boards side by side, a row once for all, empty where a board lacks it. `keys` and
+/// `names` head the columns: what a row is of, and each board's figures.
 pub fn side_by_side(keys: &[&str], names: &[&str], boards: &[(&str, Figures)]) -> String {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let mut heads = [vec![String::new(); keys.len()], words(keys)];

@@ -21,14 +21,15 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     ///
     /// # Errors
     ///
-    /// [`OpenError`] when the table of [`with_regions`](Self::with_regions) is full, or the executor shuts down.
+    /// [`OpenError`] when the table of [`with_regions`](Self::with_regions) is full, or the executor shuts
+    /// down.
     pub fn open_region(&'static self, options: RegionOptions) -> Result<Region, OpenError> {
         let exec = self.exec();
         Ok(Region::new(exec, exec.open_region(Membership::Root, options)?))
     }
 
-    /// Asks a task to stop, for [`Reason::User`]. Any context; O(log N). The id is one of this executor's: those of two
-    /// executors may be equal. An [`AbortHandle`](super::AbortHandle) needs no such care.
+    /// Asks a task to stop, for [`Reason::User`]. Any context; O(log N). The id is one of this executor's:
+    /// those of two executors may be equal. An [`AbortHandle`](super::AbortHandle) needs no such care.
     ///
     /// # Errors
     ///
@@ -37,15 +38,15 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         self.exec().cancel(id, Reason::User)
     }
 
-    /// Asks every task to stop, for [`Reason::Shutdown`], and takes no new tasks and regions from now on, for ever. Any
-    /// context; O(capacity + table), one task or region per critical section; [`tasks`](Self::tasks) tells when all have
-    /// ended.
+    /// Asks every task to stop, for [`Reason::Shutdown`], and takes no new tasks and regions from now on, for
+    /// ever. Any context; O(capacity + table), one task or region per critical section;
+    /// [`tasks`](Self::tasks) tells when all have ended.
     pub fn shut_down(&'static self) {
         self.exec().shut_down();
     }
 
-    /// Changes a task's deadline; see [`Cx::set_deadline`](super::Cx::set_deadline). The id is one of this executor's: those of two executors may be
-    /// equal.
+    /// Changes a task's deadline; see [`Cx::set_deadline`](super::Cx::set_deadline). The id is one of this
+    /// executor's: those of two executors may be equal.
     ///
     /// # Errors
     ///
@@ -54,8 +55,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         self.exec().set_deadline(id, deadline)
     }
 
-    /// Changes a task's priority; see [`Cx::set_priority`](super::Cx::set_priority). The id is one of this executor's, as for
-    /// [`set_deadline`](Self::set_deadline).
+    /// Changes a task's priority; see [`Cx::set_priority`](super::Cx::set_priority). The id is one of this
+    /// executor's, as for [`set_deadline`](Self::set_deadline).
     ///
     /// # Errors
     ///
@@ -74,12 +75,14 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         task_info(task).filter(|info| info.id == id).ok_or(Stale)
     }
 
-    /// Every task there is, lowest slot first: a dump. Each line is true at some instant during the call. O(capacity).
+    /// Every task there is, lowest slot first: a dump. Each line is true at some instant during the call.
+    /// O(capacity).
     pub fn tasks(&'static self) -> impl Iterator<Item = TaskInfo> {
         self.exec().tasks().filter_map(task_info)
     }
 
-    /// Every region that is open or closing: a dump. Each line is true at some instant during the call. O(table).
+    /// Every region that is open or closing: a dump. Each line is true at some instant during the call.
+    /// O(table).
     pub fn regions(&'static self) -> impl Iterator<Item = RegionInfo> {
         let exec = self.exec();
         (0..exec.region_table().len()).filter_map(move |index| region_info(exec, index))

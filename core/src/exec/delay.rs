@@ -3,12 +3,13 @@
 use super::memory::cx::Cx;
 use crate::time::Duration;
 
-/// Delays for `embedded-hal-async` drivers; made by [`Cx::delay`]. Waits at least as long as asked, in whole microseconds.
+/// Delays for `embedded-hal-async` drivers; made by [`Cx::delay`]. Waits at least as long as asked, in whole
+/// microseconds.
 ///
 /// # Cancellation
 ///
-/// The trait has no way to say that a delay was cut short, and a driver relies on its length: so it waits its time out when
-/// the task is asked to stop, unless the clean-up time is over before.
+/// The trait has no way to say that a delay was cut short, and a driver relies on its length: so it waits its
+/// time out when the task is asked to stop, unless the clean-up time is over before.
 #[derive(Clone, Copy, Debug)]
 pub struct Delay {
     cx: Cx,

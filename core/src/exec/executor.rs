@@ -48,8 +48,8 @@ pub struct Executor<P: Platform, const BANKS: usize, const PER_BANK: usize = MAX
     pub(super) platform: P,
 }
 
-/// An executor but for its platform. All zeros at first, so that capacity takes no flash: what depends on the type is set by
-/// the first use.
+/// An executor but for its platform. All zeros at first, so that capacity takes no flash: what depends on the
+/// type is set by the first use.
 ///
 /// On hosts aligned to a pair of cache lines, so that two executors side by side share none.
 #[cfg_attr(not(target_os = "none"), repr(C, align(128)))]
@@ -60,8 +60,8 @@ struct Memory<const BANKS: usize, const PER_BANK: usize> {
     heap: [[Cell<u16>; PER_BANK]; BANKS],
 }
 
-// SAFETY: what is shared is atomic or under the executor's lock; the rest is the runner's, of which there is one
-// (Executor Invariant 3 and 5). The platform is `Sync` by its trait.
+// SAFETY: what is shared is atomic or under the executor's lock; the rest is the runner's, of which there is
+// one (Executor Invariant 3 and 5). The platform is `Sync` by its trait.
 unsafe impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Sync for Executor<P, BANKS, PER_BANK> {}
 
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
@@ -114,15 +114,16 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
     }
 
-    /// Gives the executor room for regions. Without it, [`open_region`](Self::open_region) says that it is full.
+    /// Gives the executor room for regions. Without it, [`open_region`](Self::open_region) says that it is
+    /// full.
     pub const fn with_regions<const N: usize>(mut self, regions: &'static Regions<N>) -> Self {
         self.memory.core.regions = Some(&regions.entries);
         self.memory.core.scope = Some(&SCOPE);
         self
     }
 
-    /// Calls `hook` when a task whose options say [`OnMiss::Call`](super::OnMiss::Call) misses a deadline: from the runner,
-    /// before the task is polled.
+    /// Calls `hook` when a task whose options say [`OnMiss::Call`](super::OnMiss::Call) misses a deadline:
+    /// from the runner, before the task is polled.
     pub const fn with_miss_hook(mut self, hook: fn(&Miss)) -> Self {
         self.memory.core.miss_hook = Some(hook);
         self

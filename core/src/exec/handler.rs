@@ -8,9 +8,10 @@ use super::runner::{AlreadyStarted, Runner};
 
 /// A started executor that an interrupt's handler drives; made by [`Executor::start_in_handler`].
 ///
-/// The platform's [`pend`](Platform::pend) pends the interrupt, so a wake leads to [`on_interrupt`](Self::on_interrupt); the
-/// executor's tasks then pre-empt whatever runs below the interrupt's priority, tasks of a thread-mode executor included. A
-/// board keeps the handler where its vector table finds it: it is two words, without the executor's type.
+/// The platform's [`pend`](Platform::pend) pends the interrupt, so a wake leads to
+/// [`on_interrupt`](Self::on_interrupt); the executor's tasks then pre-empt whatever runs below the
+/// interrupt's priority, tasks of a thread-mode executor included. A board keeps the handler where its vector
+/// table finds it: it is two words, without the executor's type.
 ///
 /// There is one for an executor, so whoever has it by value can bind it to one interrupt only.
 pub struct Handler {
@@ -18,22 +19,24 @@ pub struct Handler {
     executor: *const (),
 }
 
-// SAFETY: a handler leads to a static executor, which is `Sync`; what may only happen in one context is unsafe to call.
+// SAFETY: a handler leads to a static executor, which is `Sync`; what may only happen in one context is
+// unsafe to call.
 unsafe impl Send for Handler {}
 // SAFETY: the same.
 unsafe impl Sync for Handler {}
 
 impl Handler {
-    /// What the interrupt does: a pass over what is due and woken, then the alarm. If the pass ended at its bound, the
-    /// interrupt is pended again.
+    /// What the interrupt does: a pass over what is due and woken, then the alarm. If the pass ended at its
+    /// bound, the interrupt is pended again.
     ///
     /// # Safety
     ///
-    /// All calls are made from one context which isn't entered twice at once: the handler of one interrupt on one core. That
-    /// is the runner's context (Executor Invariant 5).
+    /// All calls are made from one context which isn't entered twice at once: the handler of one interrupt on
+    /// one core. That is the runner's context (Executor Invariant 5).
     #[inline]
     pub unsafe fn on_interrupt(&self) {
-        // SAFETY: `start_in_handler` put function and executor together, and the caller is the runner's context.
+        // SAFETY: `start_in_handler` put function and executor together, and the caller is the runner's
+        // context.
         unsafe { (self.drive)(self.executor) }
     }
 }
@@ -45,9 +48,9 @@ impl fmt::Debug for Handler {
 }
 
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
-    /// Starts the executor, for ever, as one that an interrupt's handler drives. Give the [`Handler`] to the board, which
-    /// binds it to the interrupt that the platform pends; tasks are spawned by [`spawn`](Self::spawn), from any context,
-    /// before or after.
+    /// Starts the executor, for ever, as one that an interrupt's handler drives. Give the [`Handler`] to the
+    /// board, which binds it to the interrupt that the platform pends; tasks are spawned by
+    /// [`spawn`](Self::spawn), from any context, before or after.
     ///
     /// # Errors
     ///

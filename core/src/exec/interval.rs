@@ -65,8 +65,8 @@ impl Interval {
         Ok(due)
     }
 
-    /// The period when a whole one has passed since `due`, else nothing: a tick is missed by a period, not by the time
-    /// it takes to dispatch its task.
+    /// The period when a whole one has passed since `due`, else nothing: a tick is missed by a period, not by
+    /// the time it takes to dispatch its task.
     fn period_if_late(&self, due: Instant) -> Duration {
         if self.cx.now() - due >= self.period { self.period } else { Duration::ZERO }
     }

@@ -1,10 +1,11 @@
 //! How tasks run: an executor over static memory.
 //!
-//! A firmware has a [`Platform`] (its clock, alarm and sleep), one or more [`TaskPool`]s (memory for futures) and an
-//! [`Executor`] (headers, lanes and timers for `BANKS * PER_BANK` tasks), all statics. [`Executor::start`] gives the one
-//! [`Runner`], which polls; tasks get a [`Cx`], by which they sleep, spawn and re-key; whoever spawned holds a
-//! [`JoinHandle`]. A [`Region`] owns tasks and ends them: a request to stop, time to clean up, then force ([`Cancelled`],
-//! [`Attributes`]). A chip may have several executors: in thread mode, in interrupts ([`Handler`]), on other cores.
+//! A firmware has a [`Platform`] (its clock, alarm and sleep), one or more [`TaskPool`]s (memory for futures)
+//! and an [`Executor`] (headers, lanes and timers for `BANKS * PER_BANK` tasks), all statics.
+//! [`Executor::start`] gives the one [`Runner`], which polls; tasks get a [`Cx`], by which they sleep, spawn
+//! and re-key; whoever spawned holds a [`JoinHandle`]. A [`Region`] owns tasks and ends them: a request to
+//! stop, time to clean up, then force ([`Cancelled`], [`Attributes`]). A chip may have several executors: in
+//! thread mode, in interrupts ([`Handler`]), on other cores.
 //!
 //! # Stopping tasks
 //!
@@ -12,7 +13,8 @@
 //!
 //! ```
 //! use trilane::exec::{
-//!     Attributes, Cancelled, Cx, Executor, Forced, JoinSet, Manual, Reason, RegionOptions, Regions, TaskOptions, TaskPool,
+//!     Attributes, Cancelled, Cx, Executor, Forced, JoinSet, Manual, Reason, RegionOptions, Regions,
+//!     TaskOptions, TaskPool,
 //! };
 //! use trilane::time::{Duration, Instant};
 //!
@@ -22,7 +24,8 @@
 //!
 //! // Attributes: what the task may take to clean up, and what is called if that wasn't enough.
 //! static RADIO: Attributes =
-//!     Attributes::named("radio").cleanup_polls(8).cleanup_time(Duration::from_millis(20)).finaliser(power_off);
+//!     Attributes::named("radio").cleanup_polls(8).cleanup_time(Duration::from_millis(20))
+//!         .finaliser(power_off);
 //!
 //! fn power_off(_: &Forced) {}
 //!
@@ -78,19 +81,21 @@
 //!
 //! Stated once, cited by the `SAFETY:` comments of this module:
 //!
-//! 1. An executor is `'static`: a pointer to its core, one of its banks or headers is valid for ever, and shared access to
-//!    their atomic fields always sound. Pointers to them are made from a pointer to the whole executor.
-//! 2. A header whose phase is *claimed* belongs to whoever claimed it: a spawner, until it publishes the phase *live*, or
-//!    whoever takes the result of a task that is over, until the slot is free.
-//! 3. While the phase is *live*, only the runner polls or drops the future and reads or writes the header's plain fields,
-//!    except the queue node, the joiner and the family, which belong to the holder of the critical section.
-//! 4. When the phase is *done*, storage holds the output (or nothing, if the task was ended by force), and it belongs to who
-//!    finds that phase under the critical section and sets it to *claimed*: the join handle, or the runner when the
-//!    task's region has closed. Without a handle the runner has it from the start.
-//! 5. There is one runner, it never leaves the context that started it, and it isn't entered twice: its methods take it by
-//!    `&mut`.
-//! 6. No reference to lanes, timers, regions or join nodes is held across user code: polling or dropping a future or an
-//!    output, waking, cloning or dropping a waker, calling a hook or a finaliser.
+//! 1. An executor is `'static`: a pointer to its core, one of its banks or headers is valid for ever, and
+//!    shared access to their atomic fields always sound. Pointers to them are made from a pointer to the
+//!    whole executor.
+//! 2. A header whose phase is *claimed* belongs to whoever claimed it: a spawner, until it publishes the
+//!    phase *live*, or whoever takes the result of a task that is over, until the slot is free.
+//! 3. While the phase is *live*, only the runner polls or drops the future and reads or writes the header's
+//!    plain fields, except the queue node, the joiner and the family, which belong to the holder of the
+//!    critical section.
+//! 4. When the phase is *done*, storage holds the output (or nothing, if the task was ended by force), and it
+//!    belongs to who finds that phase under the critical section and sets it to *claimed*: the join handle,
+//!    or the runner when the task's region has closed. Without a handle the runner has it from the start.
+//! 5. There is one runner, it never leaves the context that started it, and it isn't entered twice: its
+//!    methods take it by `&mut`.
+//! 6. No reference to lanes, timers, regions or join nodes is held across user code: polling or dropping a
+//!    future or an output, waking, cloning or dropping a waker, calling a hook or a finaliser.
 //!
 //! What "the lock" or "the critical section" is, and that no two are held at once, says
 //! [`Domain`](crate::sync::Domain): each executor and each pool has its own.

@@ -60,7 +60,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
 }
 
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PER_BANK> {
-    /// The most polls of one pass: the capacity, but at least 128, so that reading the clock once a pass costs little.
+    /// The most polls of one pass: the capacity, but at least 128, so that reading the clock once a pass
+    /// costs little.
     pub const POLLS_PER_PASS: u32 = {
         let capacity = (BANKS * PER_BANK) as u32;
         if capacity > 128 { capacity } else { 128 }
@@ -88,11 +89,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     /// One pass: wakes whose sleep is over at `now`, then polls what is woken until nothing is,
     /// [`POLLS_PER_PASS`](Self::POLLS_PER_PASS) have been made, or the platform says that its alarm is due.
     ///
-    /// Plain tasks are polled in rounds, in which each woken one has one poll; special ones (with a priority, deadline or
-    /// quota, or asked to stop) go by the lanes, before each poll. A task that keeps waking itself neither holds up its equals
-    /// nor the pass. A `now` before that of an earlier pass is counted and taken as that one.
+    /// Plain tasks are polled in rounds, in which each woken one has one poll; special ones (with a priority,
+    /// deadline or quota, or asked to stop) go by the lanes, before each poll. A task that keeps waking
+    /// itself neither holds up its equals nor the pass. A `now` before that of an earlier pass is counted and
+    /// taken as that one.
     ///
-    /// Cost beside the polls: O(log n) a due sleep, O(1) a poll in a round, one lane operation a poll of a special task.
+    /// Cost beside the polls: O(log n) a due sleep, O(1) a poll in a round, one lane operation a poll of a
+    /// special task.
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
         pass::poll_pending(self.exec(), now, Self::POLLS_PER_PASS)
     }
@@ -139,10 +142,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
         }
     }
 
-    /// One round for an owner that returns instead of sleeping: a pass, then the platform's alarm. If something is runnable
-    /// still, the platform is pended, so that the owner is called again.
+    /// One round for an owner that returns instead of sleeping: a pass, then the platform's alarm. If
+    /// something is runnable still, the platform is pended, so that the owner is called again.
     ///
-    /// This is what an interrupt's handler does ([`Handler`](super::Handler)), or a thread with an event loop of its own.
+    /// This is what an interrupt's handler does ([`Handler`](super::Handler)), or a thread with an event loop
+    /// of its own.
     pub fn drive(&mut self) {
         let mut more = self.pass_promptly().more;
         if !more {

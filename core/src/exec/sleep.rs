@@ -1,8 +1,8 @@
 //! Waiting for time to pass.
 //!
-//! A sleep's node lives in the future itself, linked into the executor's timer heap while it waits: arming is O(log n) in the
-//! number of armed sleeps, there is no table that could be full, and because every sleep keeps its own waker, none is lost inside
-//! `select`, `join` or `FuturesUnordered`.
+//! A sleep's node lives in the future itself, linked into the executor's timer heap while it waits: arming is
+//! O(log n) in the number of armed sleeps, there is no table that could be full, and because every sleep
+//! keeps its own waker, none is lost inside `select`, `join` or `FuturesUnordered`.
 //!
 //! Sleeps may be polled and dropped from any context: the heap is under the executor's lock.
 
@@ -21,8 +21,8 @@ use crate::time::{Duration, Instant};
 ///
 /// # Cancellation
 ///
-/// When the task that awaits it is asked to stop, it is ready at once, with [`Cancelled`]. Dropping it disarms it: O(log n),
-/// nothing is left behind.
+/// When the task that awaits it is asked to stop, it is ready at once, with [`Cancelled`]. Dropping it
+/// disarms it: O(log n), nothing is left behind.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     exec: ExecRef,
@@ -51,9 +51,9 @@ impl Sleep {
         self.due
     }
 
-    /// Starts again for `due`. One that has been polled is armed again at once and wakes whoever polled it last, unless it
-    /// has fired for a waker that isn't a task's own (inside `FuturesUnordered`, say): that was used up, and the next poll arms
-    /// it. O(log n).
+    /// Starts again for `due`. One that has been polled is armed again at once and wakes whoever polled it
+    /// last, unless it has fired for a waker that isn't a task's own (inside `FuturesUnordered`, say): that
+    /// was used up, and the next poll arms it. O(log n).
     pub fn reset(self: Pin<&mut Self>, due: Instant) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };

@@ -15,12 +15,13 @@ use super::task::pool::TaskPool;
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
     /// Spawns a task with default options, from any context, interrupts included.
     ///
-    /// `build` is called with the task's [`Cx`] once there is room, and makes the future in the caller's context; an
-    /// `async fn(Cx)` is such a function. O(banks), and one wake.
+    /// `build` is called with the task's [`Cx`] once there is room, and makes the future in the caller's
+    /// context; an `async fn(Cx)` is such a function. O(banks), and one wake.
     ///
     /// # Errors
     ///
-    /// [`SpawnError`] when the pool or the executor is full, or the executor shuts down; `build` comes back uncalled.
+    /// [`SpawnError`] when the pool or the executor is full, or the executor shuts down; `build` comes back
+    /// uncalled.
     ///
     /// A future that doesn't fit the pool is an error when the program is built.
     pub fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
@@ -41,8 +42,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     ///
     /// # Errors
     ///
-    /// As for [`spawn`](Self::spawn); and when the deadline has passed, or the region of the options is closing or has used
-    /// up its quota.
+    /// As for [`spawn`](Self::spawn); and when the deadline has passed, or the region of the options is
+    /// closing or has used up its quota.
     pub fn spawn_with<B, F, const BYTES: usize, const SLOTS: usize>(
         &'static self,
         options: TaskOptions,
@@ -63,8 +64,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
 
 /// Spawns tasks whose futures stay in the runner's context, so they need not be `Send`.
 ///
-/// It never leaves that context itself: [`Runner::spawner`](super::Runner::spawner) gives it, and local tasks may capture
-/// copies.
+/// It never leaves that context itself: [`Runner::spawner`](super::Runner::spawner) gives it, and local tasks
+/// may capture copies.
 pub struct LocalSpawner<P: Platform, const BANKS: usize, const PER_BANK: usize> {
     executor: &'static Executor<P, BANKS, PER_BANK>,
     _not_send: PhantomData<*const ()>,
@@ -104,7 +105,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
         F::Output: 'static,
     {
         let exec = self.executor.exec();
-        // SAFETY: the spawner is in the runner's context (it is not `Send`), so the future is built, polled and dropped there.
+        // SAFETY: the spawner is in the runner's context (it is not `Send`), so the future is built, polled
+        // and dropped there.
         unsafe { spawn(exec, Membership::Root, None, pool, build) }
     }
 
@@ -131,11 +133,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
 }
 
 impl Cx {
-    /// Spawns a task on the same executor, in the task's own region; see [`Executor::spawn`](super::Executor::spawn).
+    /// Spawns a task on the same executor, in the task's own region; see
+    /// [`Executor::spawn`](super::Executor::spawn).
     ///
     /// # Errors
     ///
-    /// As for [`Executor::spawn`](super::Executor::spawn); and when the task has ended, or its region is closing.
+    /// As for [`Executor::spawn`](super::Executor::spawn); and when the task has ended, or its region is
+    /// closing.
     pub fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
         &self,
         pool: &'static TaskPool<BYTES, SLOTS>,

@@ -37,8 +37,8 @@ impl core::error::Error for TimeoutError {}
 ///
 /// # Cancellation
 ///
-/// When its task is asked to stop, it gives the future up, of whatever kind that is. Dropping it drops the future and disarms
-/// the timer. A future that was given up is dropped with the `Timeout`, not before.
+/// When its task is asked to stop, it gives the future up, of whatever kind that is. Dropping it drops the
+/// future and disarms the timer. A future that was given up is dropped with the `Timeout`, not before.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Timeout<F> {
     sleep: Sleep,
@@ -76,8 +76,8 @@ impl Cx {
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the end of the task for `span`, then asks it to stop, for [`Reason::Deadline`], and waits on: so a result
-    /// that it still gives is not lost, and it is over when this returns.
+    /// Waits for the end of the task for `span`, then asks it to stop, for [`Reason::Deadline`], and waits
+    /// on: so a result that it still gives is not lost, and it is over when this returns.
     ///
     /// # Errors
     ///

@@ -16,12 +16,13 @@ use crate::time::{Duration, Instant};
 
 /// Up to `BANKS * PER_BANK` endpoints, and the rule `S` by which one of them is chosen.
 ///
-/// A `static` of atomics: every function takes `&self`, from any thread and any interrupt. Selecting goes through a
-/// [`Selector`](super::Selector), of which there may be `STRIPES`, one a worker or interrupt; each counts on cache lines of
-/// its own.
+/// A `static` of atomics: every function takes `&self`, from any thread and any interrupt. Selecting goes
+/// through a [`Selector`](super::Selector), of which there may be `STRIPES`, one a worker or interrupt; each
+/// counts on cache lines of its own.
 ///
-/// Members, weights, health and the state of breakers change inside the critical section. Leases and selects don't need it,
-/// but for a probe, and for a select that meets a change of the members half made by another core: it waits for the end.
+/// Members, weights, health and the state of breakers change inside the critical section. Leases and selects
+/// don't need it, but for a probe, and for a select that meets a change of the members half made by another
+/// core: it waits for the end.
 ///
 /// # Examples
 ///
@@ -49,7 +50,8 @@ pub struct Balancer<S, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK,
     pub(super) strategy: S,
 }
 
-/// How an endpoint does, as of now. Read without stopping traffic: each number is true, but not all of the same instant.
+/// How an endpoint does, as of now. Read without stopping traffic: each number is true, but not all of the
+/// same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EndpointStats {
@@ -99,8 +101,8 @@ pub struct Totals {
     pub refills: usize,
 }
 
-/// About so many build steps a select does when a table is to be built. The same everywhere: who is picked beside a build
-/// depends on it.
+/// About so many build steps a select does when a table is to be built. The same everywhere: who is picked
+/// beside a build depends on it.
 const STEPS: u32 = 128;
 
 impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
@@ -140,8 +142,9 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.endpoints.describe(slot)))
     }
 
-    /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context, O(1), a short
-    /// critical section. A select that begins after this goes by it, whatever other contexts are at.
+    /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context,
+    /// O(1), a short critical section. A select that begins after this goes by it, whatever other contexts
+    /// are at.
     ///
     /// With slow start, one begins when an endpoint that its health kept out is let in.
     ///
@@ -162,8 +165,9 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.endpoints.report(id, metrics, now)
     }
 
-    /// The last report of an endpoint, coherent; `None` before the first. Any context; an interrupt that comes in the
-    /// middle of a report on another core tries a few times, then takes the critical section once.
+    /// The last report of an endpoint, coherent; `None` before the first. Any context; an interrupt that
+    /// comes in the middle of a report on another core tries a few times, then takes the critical section
+    /// once.
     ///
     /// # Errors
     ///
@@ -243,8 +247,8 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balance
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    /// A selector of this balancer, with its own stripe and room for `CLASSES` filters ([`Filter::ANY`](super::Filter::ANY)
-    /// is one); see [`Selector::new`].
+    /// A selector of this balancer, with its own stripe and room for `CLASSES` filters
+    /// ([`Filter::ANY`](super::Filter::ANY) is one); see [`Selector::new`].
     ///
     /// # Errors
     ///
@@ -267,8 +271,8 @@ where
         Ok(id)
     }
 
-    /// Changes an endpoint's weight, tier, zone, tags, cap, or whether it is enabled. Health, breaker, counts, latency and
-    /// reports stay. O(1).
+    /// Changes an endpoint's weight, tier, zone, tags, cap, or whether it is enabled. Health, breaker,
+    /// counts, latency and reports stay. O(1).
     ///
     /// With slow start, one begins when an endpoint that was switched off, or of weight 0, is let in.
     ///
@@ -284,8 +288,8 @@ where
         Ok(())
     }
 
-    /// Removes an endpoint; returns how many of its leases are still out. They may end as ever; the slot is used again
-    /// when the last has. O(1).
+    /// Removes an endpoint; returns how many of its leases are still out. They may end as ever; the slot is
+    /// used again when the last has. O(1).
     ///
     /// # Errors
     ///
@@ -296,17 +300,18 @@ where
         Ok(out)
     }
 
-    /// Makes what is due by `now` so: half-open breakers, slow start, stale reports, and a slice of a table's build.
-    /// Selects do the same; an idle balancer needs neither. Bounded: one bank and some 128 build steps a call.
+    /// Makes what is due by `now` so: half-open breakers, slow start, stale reports, and a slice of a table's
+    /// build. Selects do the same; an idle balancer needs neither. Bounded: one bank and some 128 build steps
+    /// a call.
     pub fn tick(&self, now: Instant) {
         if self.endpoints.is_due(now) {
             self.advance(now);
         }
     }
 
-    /// Builds the strategy's table to its end, at once, instead of slice by slice beside the selects; also one that would
-    /// be built [on demand](super::Needs::on_demand). Returns whether it is up to date: not when another context is building
-    /// it right now.
+    /// Builds the strategy's table to its end, at once, instead of slice by slice beside the selects; also
+    /// one that would be built [on demand](super::Needs::on_demand). Returns whether it is up to date: not
+    /// when another context is building it right now.
     pub fn finish_build(&self) -> bool {
         let builds = &self.endpoints.builds;
         if self.strategy.needs().builds && builds.is_outdated() {
@@ -347,8 +352,8 @@ where
         }
     }
 
-    /// Builds on, unless another context does. Where it only begins, that is all: the select that finds a change has its
-    /// classes to look at.
+    /// Builds on, unless another context does. Where it only begins, that is all: the select that finds a
+    /// change has its classes to look at.
     fn build(&self, steps: u32) -> bool {
         let build = |begins| {
             if begins {
@@ -409,8 +414,8 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balance
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    /// A lease is no longer in flight. What an endpoint that has gone did says nothing of the one that has its slot now:
-    /// the caller looks for the endpoint after this.
+    /// A lease is no longer in flight. What an endpoint that has gone did says nothing of the one that has
+    /// its slot now: the caller looks for the endpoint after this.
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
         self.endpoints.stripe(ticket.stripe()).end(ticket.slot(), verdict);

@@ -12,13 +12,14 @@
 //!                               6 nobody has heard of it for a probe window, or another probe is to follow
 //! ```
 //!
-//! 1 [`Endpoints::trip`], 2 and 6 [`Endpoints::advance_breaker`], 3 and 4 [`Endpoints::judge`], 5 [`Endpoints::claim`].
-//! The pattern is Nygard's ("Release It!", 2007).
+//! 1 [`Endpoints::trip`], 2 and 6 [`Endpoints::advance_breaker`], 3 and 4 [`Endpoints::judge`], 5
+//! [`Endpoints::claim`]. The pattern is Nygard's ("Release It!", 2007).
 //!
 //! # Breaker Invariant
 //!
-//! A breaker's word changes inside the critical section only. Its term advances with each change, and a probe's lease
-//! carries the term of its claim: so no other lease can decide, and a probe that was given up can't either.
+//! A breaker's word changes inside the critical section only. Its term advances with each change, and a
+//! probe's lease carries the term of its claim: so no other lease can decide, and a probe that was given up
+//! can't either.
 
 use super::EndpointId;
 use super::endpoints::Endpoints;
@@ -160,7 +161,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     /// Counts an outcome in the window; whether the share of failures is too great.
     ///
-    /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for each.
+    /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for
+    /// each.
     fn count_rate(&self, slot: u16, rate: &FailureRate, failed: bool, now: Instant) -> bool {
         const COUNT: u32 = 0xffff;
         if self.rates.get(slot) == 0 {

@@ -1,23 +1,24 @@
 //! Who builds a strategy's table, when, and because of whom.
 //!
-//! A table is built in slices beside the selects, by whichever context gets there first. What it takes a while to build is
-//! of little use if it is begun again at each change and makes everything anew: so the slots whose members have changed are
-//! remembered, and a table that can do so sees to these alone.
+//! A table is built in slices beside the selects, by whichever context gets there first. What it takes a
+//! while to build is of little use if it is begun again at each change and makes everything anew: so the
+//! slots whose members have changed are remembered, and a table that can do so sees to these alone.
 //!
 //! # Build Invariant
 //!
-//! Whoever changes a member notes its slot and then says that the table is outdated, both inside the critical section and
-//! whether or not the present strategy looks at the table, then that a build is wanted. The last two are swaps, as the builder's
-//! are, so that they have one order in which the later acquires the earlier. The builder takes back `outdated` before it
-//! takes the slots, and `wanted` after its last slice; if the table has become outdated since, it wants another build.
-//! So no change is left behind while nobody wants a build, unless the strategy builds on demand: then the next select that
-//! needs the table finds it outdated.
+//! Whoever changes a member notes its slot and then says that the table is outdated, both inside the critical
+//! section and whether or not the present strategy looks at the table, then that a build is wanted. The last
+//! two are swaps, as the builder's are, so that they have one order in which the later acquires the earlier.
+//! The builder takes back `outdated` before it takes the slots, and `wanted` after its last slice; if the
+//! table has become outdated since, it wants another build. So no change is left behind while nobody wants a
+//! build, unless the strategy builds on demand: then the next select that needs the table finds it outdated.
 //!
-//! Whoever says that a build is wanted then hastens it, the builder too: for as long as none was, a select may have put off
-//! the next look until something else is due.
+//! Whoever says that a build is wanted then hastens it, the builder too: for as long as none was, a select
+//! may have put off the next look until something else is due.
 //!
-//! A table may find no room for a change of which it wasn't told, and give up its slice. Since a change and its note are one
-//! critical section, which no interrupt divides and another core soon leaves, a slice that follows is told.
+//! A table may find no room for a change of which it wasn't told, and give up its slice. Since a change and
+//! its note are one critical section, which no interrupt divides and another core soon leaves, a slice that
+//! follows is told.
 //!
 //! The slots that were taken are those of the build until it is done, also over builds that were begun anew.
 
@@ -52,8 +53,8 @@ impl<const BANKS: usize> Builds<BANKS> {
     }
     }
 
-    /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the critical section
-    /// in which that was done.
+    /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
+    /// critical section in which that was done.
     pub(super) fn note(&self, slot: u16) {
         self.noted.insert(slot);
         self.outdated.swap(true, Ordering::AcqRel);
@@ -73,9 +74,9 @@ impl<const BANKS: usize> Builds<BANKS> {
         self.wanted.load(Ordering::Acquire)
     }
 
-    /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says whether it is
-    /// done. `again`: members have changed since, another build is wanted, and somebody may have found that there was nothing
-    /// to do before it was.
+    /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says
+    /// whether it is done. `again`: members have changed since, another build is wanted, and somebody may
+    /// have found that there was nothing to do before it was.
     pub(super) fn work(&self, build: impl FnOnce(bool) -> bool, again: impl FnOnce()) -> bool {
         if self.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
@@ -90,8 +91,9 @@ impl<const BANKS: usize> Builds<BANKS> {
         }
         if build(begins) {
             self.changed.iter().for_each(|changed| changed.store(0, Ordering::Relaxed));
-            // What has become outdated since the swap above must be seen. Its context has changed `outdated`, then `wanted`:
-            // either that comes after this swap, or this swap has seen to it that the load sees it.
+            // What has become outdated since the swap above must be seen. Its context has changed `outdated`,
+            // then `wanted`: either that comes after this swap, or this swap has seen to it that the load
+            // sees it.
             self.wanted.swap(false, Ordering::AcqRel);
             if self.is_outdated() {
                 self.want();
@@ -104,8 +106,9 @@ impl<const BANKS: usize> Builds<BANKS> {
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
-    /// The slots of a bank in which there is another member than when the last build was done, or one of another weight, a
-    /// bit each: what [`Members::changed`](super::Members::changed) asks for. For [`Strategy::build`](super::Strategy::build).
+    /// The slots of a bank in which there is another member than when the last build was done, or one of
+    /// another weight, a bit each: what [`Members::changed`](super::Members::changed) asks for. For
+    /// [`Strategy::build`](super::Strategy::build).
     pub fn changed_since_build(&self, bank: usize) -> u32 {
         self.builds.changed.get(bank).map_or(0, |changed| changed.load(Ordering::Relaxed))
     }

@@ -2,11 +2,12 @@
 
 use crate::bitmap::{Bits, slot};
 
-/// A set of slots in three forms: one bit each, where each bank's begin in the list, and the list, lowest first.
+/// A set of slots in three forms: one bit each, where each bank's begin in the list, and the list, lowest
+/// first.
 ///
-/// Finding out whether a slot is a candidate, and the k-th candidate, take O(1). Making it anew takes O(banks)
-/// when nothing has changed, and O(banks + candidates) in the worst case: when one bank has changed, the list before it
-/// stays, and what follows is moved as a block.
+/// Finding out whether a slot is a candidate, and the k-th candidate, take O(1). Making it anew takes
+/// O(banks) when nothing has changed, and O(banks + candidates) in the worst case: when one bank has changed,
+/// the list before it stays, and what follows is moved as a block.
 pub struct Candidates<const BANKS: usize, const PER_BANK: usize> {
     words: [u32; BANKS],
     starts: [u16; BANKS],
@@ -67,8 +68,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Candidates<BANKS, PER_BANK> {
         }
     }
 
-    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed. Unless it is `listed`,
-    /// the list is not kept.
+    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed. Unless it
+    /// is `listed`, the list is not kept.
     pub(super) fn refill(&mut self, mut bits: impl FnMut(usize) -> u32, listed: bool) -> bool {
         let (mut changed, mut first, mut before) = (0, 0, 0);
         for bank in 0..BANKS {

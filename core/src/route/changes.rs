@@ -1,15 +1,17 @@
 //! What has changed lately: an epoch, and a log of a few entries that says where.
 //!
-//! There are two. One is of the bits that classes of requests are made of; its entries are banks. The other is of ranks,
-//! for strategies that keep endpoints in an order: a reported load, a latency, being at the cap; its entries are slots. A
-//! selector that comes by often enough finds in the log what to look at, and one that doesn't looks at everything.
+//! There are two. One is of the bits that classes of requests are made of; its entries are banks. The other
+//! is of ranks, for strategies that keep endpoints in an order: a reported load, a latency, being at the cap;
+//! its entries are slots. A selector that comes by often enough finds in the log what to look at, and one
+//! that doesn't looks at everything.
 //!
 //! # Change Invariant
 //!
-//! A context makes its change first, then advances the epoch (release), then writes the entry of the epoch that it ended. A
-//! selector that has seen an epoch (acquire) has seen all changes up to it: these advances are one release sequence, or each
-//! is inside the critical section, after those before. An entry tells where one is if it is of the epoch asked for. If it
-//! isn't yet, or no longer, nothing is lost: the selector looks everywhere.
+//! A context makes its change first, then advances the epoch (release), then writes the entry of the epoch
+//! that it ended. A selector that has seen an epoch (acquire) has seen all changes up to it: these advances
+//! are one release sequence, or each is inside the critical section, after those before. An entry tells where
+//! one is if it is of the epoch asked for. If it isn't yet, or no longer, nothing is lost: the selector looks
+//! everywhere.
 
 use super::endpoints::Endpoints;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
@@ -33,8 +35,8 @@ impl<const KEPT: usize> Log<KEPT> {
     }
     }
 
-    /// What `value` stands for has changed. Any context; one atomic addition and one store. It acquires what the contexts
-    /// that have noted changes before had written.
+    /// What `value` stands for has changed. Any context; one atomic addition and one store. It acquires what
+    /// the contexts that have noted changes before had written.
     #[inline(always)]
     pub fn note(&self, value: u16) {
         let epoch = self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -42,8 +44,8 @@ impl<const KEPT: usize> Log<KEPT> {
         self.entries[epoch as usize % KEPT].store(epoch << VALUE_BITS | u32::from(value), Ordering::Relaxed);
     }
 
-    /// The same, in a log of which all changes are noted inside the critical section: the caller is in it. A load and two
-    /// stores; what the contexts before had written is acquired with the section.
+    /// The same, in a log of which all changes are noted inside the critical section: the caller is in it. A
+    /// load and two stores; what the contexts before had written is acquired with the section.
     #[inline(always)]
     pub fn note_inside(&self, value: u16) {
         let epoch = self.peek();
@@ -64,8 +66,8 @@ impl<const KEPT: usize> Log<KEPT> {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Hands the values of the changes from epoch `from` to `to` to `each`; `None` if not all are known, or if one is
-    /// everywhere. O(`KEPT`).
+    /// Hands the values of the changes from epoch `from` to `to` to `each`; `None` if not all are known, or
+    /// if one is everywhere. O(`KEPT`).
     pub fn since(&self, from: u32, to: u32, mut each: impl FnMut(u16)) -> Option<()> {
         let count = to.wrapping_sub(from);
         if count as usize > KEPT {
@@ -108,8 +110,8 @@ impl Dirt {
         self.banks == 0 && self.seen == endpoints.ranks.0.peek()
     }
 
-    /// Takes note that all will be seen to: hands the slots whose ranks have changed to `each`, then returns the banks, a
-    /// bit each, that are to be looked at as a whole. At most 32 slots.
+    /// Takes note that all will be seen to: hands the slots whose ranks have changed to `each`, then returns
+    /// the banks, a bit each, that are to be looked at as a whole. At most 32 slots.
     pub fn take<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &mut self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,

@@ -27,7 +27,8 @@ pub struct CheckOptions {
 }
 
 impl CheckOptions {
-    /// Every 10 s and up to 1 s more, with 1 s of time to answer; 3 bad outcomes make unhealthy, 2 good ones healthy.
+    /// Every 10 s and up to 1 s more, with 1 s of time to answer; 3 bad outcomes make unhealthy, 2 good ones
+    /// healthy.
     pub const fn new() -> Self {
         Self {
             interval: Duration::from_secs(10),
@@ -60,8 +61,8 @@ impl CheckOptions {
         self
     }
 
-    /// Up to so much is added to each interval, and is the wait before the first check: checkers that start together
-    /// don't all probe together. More than 71 minutes (2^32 us) count as that.
+    /// Up to so much is added to each interval, and is the wait before the first check: checkers that start
+    /// together don't all probe together. More than 71 minutes (2^32 us) count as that.
     #[must_use]
     pub const fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;

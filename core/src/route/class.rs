@@ -1,9 +1,11 @@
-//! What a selector keeps of a class of requests: the candidates, and how traffic is split between two groups of them.
+//! What a selector keeps of a class of requests: the candidates, and how traffic is split between two groups
+//! of them.
 //!
-//! A filter makes a row of *steps*, in order of preference: each tier, within it each preferred zone, then the other
-//! zones. The first step that has a routable endpoint is the *primary* group. When too few of that step's endpoints are
-//! routable, or the zone reports too much load, a share goes to the *other* group, a step after it: see
-//! [`spill`](super::spill). When all of both groups is at capacity, the steps after the primary one serve, one by one.
+//! A filter makes a row of *steps*, in order of preference: each tier, within it each preferred zone, then
+//! the other zones. The first step that has a routable endpoint is the *primary* group. When too few of that
+//! step's endpoints are routable, or the zone reports too much load, a share goes to the *other* group, a
+//! step after it: see [`spill`](super::spill). When all of both groups is at capacity, the steps after the
+//! primary one serve, one by one.
 
 use super::candidates::Candidates;
 use super::changes::Dirt;
@@ -165,8 +167,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 
     // === Making it anew ===
 
-    /// Looks at what has changed: at the banks in which something has, if that is known and the groups stay what they are;
-    /// else at everything. O(32) for one change, which is the usual case.
+    /// Looks at what has changed: at the banks in which something has, if that is known and the groups stay
+    /// what they are; else at everything. O(32) for one change, which is the usual case.
     #[cold]
     pub fn refresh<S, const STRIPES: usize>(
         &mut self,
@@ -205,9 +207,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         }
     }
 
-    /// All bits have been read. Whoever has seen one that was changed after the class's epoch sees a later epoch too, when it
-    /// looks at that again; while members change, which have no later epoch yet, the class takes on a past one, so that
-    /// the selector looks at whom it picks as if it were outdated.
+    /// All bits have been read. Whoever has seen one that was changed after the class's epoch sees a later
+    /// epoch too, when it looks at that again; while members change, which have no later epoch yet, the class
+    /// takes on a past one, so that the selector looks at whom it picks as if it were outdated.
     pub(super) fn doubt<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
         fence(Ordering::Acquire);
         if endpoints.is_changing() {
@@ -250,8 +252,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         true
     }
 
-    /// Looks at everything anew. O(banks + candidates) for a filter without zones where there is one tier; each further
-    /// step costs O(banks).
+    /// Looks at everything anew. O(banks + candidates) for a filter without zones where there is one tier;
+    /// each further step costs O(banks).
     fn refill<const STRIPES: usize>(
         &mut self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,

@@ -21,8 +21,8 @@ pub(super) const fn within(index: usize, end: usize) -> usize {
 ///
 /// # Slot Invariant
 ///
-/// Slots come from the balancer's own bitmaps, whose bits are set for existing slots alone. A slot that doesn't exist
-/// reaches some other slot's value; it is never out of bounds.
+/// Slots come from the balancer's own bitmaps, whose bits are set for existing slots alone. A slot that
+/// doesn't exist reaches some other slot's value; it is never out of bounds.
 pub(super) struct Column<T, const BANKS: usize, const PER_BANK: usize>([[T; PER_BANK]; BANKS]);
 
 impl<T, const BANKS: usize, const PER_BANK: usize> Column<T, BANKS, PER_BANK> {
@@ -91,8 +91,8 @@ impl<T, const BANKS: usize, const PER_BANK: usize> Column<T, BANKS, PER_BANK> {
 
 /// A set of slots that any context changes and any reads: a word a bank.
 ///
-/// Each change acquires what the changes before it released, so a context that changes a bit and then looks at what the
-/// bit stands for sees what the contexts before it had seen to.
+/// Each change acquires what the changes before it released, so a context that changes a bit and then looks
+/// at what the bit stands for sees what the contexts before it had seen to.
 pub(super) struct Set<const BANKS: usize>([Bank; BANKS]);
 
 impl<const BANKS: usize> Set<BANKS> {
@@ -127,8 +127,8 @@ impl<const BANKS: usize> Set<BANKS> {
         }
     }
 
-    /// The same for a set that the holder of the critical section alone changes: no atomic operation, which on the host
-    /// takes 3 ns.
+    /// The same for a set that the holder of the critical section alone changes: no atomic operation, which
+    /// on the host takes 3 ns.
     #[inline(always)]
     pub fn write(&self, slot: u16, member: bool) {
         let (bank, index) = split(slot);

@@ -1,18 +1,19 @@
 //! Whether an endpoint is routable: switched on, healthy, and let through by its breaker.
 //!
-//! The three are kept apart, and the bit that stands for all of them is changed by whoever changes one, so that no select
-//! computes it.
+//! The three are kept apart, and the bit that stands for all of them is changed by whoever changes one, so
+//! that no select computes it.
 //!
 //! # Settled Invariant
 //!
-//! Outside of the critical section, a slot's bits in `routable` and `half_open` are what its health, its breaker and its
-//! bit in `enabled` say, and the factor of an endpoint that gets anything is what its health and its slow start say: they
-//! change inside it only, and whoever changes one of them [settles](Endpoints::settle) the slot before it leaves. So
-//! when the call that has shut an endpoint out returns, no other call that is under way lets it in again, not
-//! for a moment. `half_open` alone may lack a bit: who takes the token takes it before it goes in.
+//! Outside of the critical section, a slot's bits in `routable` and `half_open` are what its health, its
+//! breaker and its bit in `enabled` say, and the factor of an endpoint that gets anything is what its health
+//! and its slow start say: they change inside it only, and whoever changes one of them
+//! [settles](Endpoints::settle) the slot before it leaves. So when the call that has shut an endpoint out
+//! returns, no other call that is under way lets it in again, not for a moment. `half_open` alone may lack a
+//! bit: who takes the token takes it before it goes in.
 //!
-//! Without the section, a context that has looked at the conditions and is interrupted would write what it saw over what
-//! was settled meanwhile, and its bit would be wrong until it runs again.
+//! Without the section, a context that has looked at the conditions and is interrupted would write what it
+//! saw over what was settled meanwhile, and its bit would be wrong until it runs again.
 
 use super::endpoints::{Endpoints, FULL};
 use super::options::tick;
@@ -38,8 +39,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// Brings the bits to what the conditions say, and tells the classes; the caller is in the critical section, and has
-    /// changed something of the slot: Settled Invariant.
+    /// Brings the bits to what the conditions say, and tells the classes; the caller is in the critical
+    /// section, and has changed something of the slot: Settled Invariant.
     pub(super) fn settle(&self, slot: u16) {
         let may = self.enabled.contains(slot) && self.is_healthy(slot);
         let breaker = breaker::State::of(self.breakers.get(slot));
@@ -72,7 +73,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     // === Weight ===
 
-    /// Slow start begins, if there is one; the caller is in the critical section, and settles the slot after this.
+    /// Slow start begins, if there is one; the caller is in the critical section, and settles the slot after
+    /// this.
     pub(super) fn begin_ramp(&self, slot: u16, now: Instant) {
         if self.options.slow_start_ticks != 0 {
             self.schedule(slot, now, self.ramp_step());
@@ -111,7 +113,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         steps.map(|steps| from.wrapping_add(steps * self.ramp_step()))
     }
 
-    /// Recomputes what is left of the weight; the caller is in the critical section, and settles the slot after this.
+    /// Recomputes what is left of the weight; the caller is in the critical section, and settles the slot
+    /// after this.
     pub(super) fn weigh(&self, slot: u16) {
         let ramp = self.ramp_from.get(slot) != 0;
         let seen = self.seen_low.load(Ordering::Relaxed);
@@ -121,14 +124,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         );
     }
 
-    /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. The caller is in the critical
-    /// section.
+    /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. The caller is in
+    /// the critical section.
     fn is_weighed(&self, slot: u16) -> bool {
         let quarters = Health::from_bits(self.health.get(slot)).quarters();
         quarters == 0 || self.ramp_from.get(slot) == 0 && self.factors.get(slot) == quarters * RAMP_STEPS
     }
 
-    /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the slot after this.
+    /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the
+    /// slot after this.
     fn put_factor(&self, slot: u16, steps: u32) {
         let factor = steps * Health::from_bits(self.health.get(slot)).quarters();
         self.factors.set(slot, factor);
@@ -141,16 +145,17 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Sets the cap, 0 for none; the caller is in the critical section.
     pub(super) fn set_cap(&self, slot: u16, cap: u32) {
         self.caps.set(slot, cap);
-        // Changes nothing, but gives the new cap its place among the leases that begin and end meanwhile: those after it
-        // see the cap, those before it are seen here.
+        // Changes nothing, but gives the new cap its place among the leases that begin and end meanwhile:
+        // those after it see the cap, those before it are seen here.
         self.exact.at(slot).0.fetch_add(0, Ordering::AcqRel);
         self.settle_full(slot);
     }
 
-    /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap. Any context.
+    /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap. Any
+    /// context.
     ///
-    /// The cap may be set meanwhile, also with the slot's next endpoint: whoever doesn't know that the endpoint is still the
-    /// one that was picked asks [`is_within_cap`](Self::is_within_cap) besides.
+    /// The cap may be set meanwhile, also with the slot's next endpoint: whoever doesn't know that the
+    /// endpoint is still the one that was picked asks [`is_within_cap`](Self::is_within_cap) besides.
     #[inline]
     pub(super) fn reserve(&self, slot: u16) -> Option<u32> {
         let cap = self.caps.get(slot);
@@ -185,7 +190,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// An exactly counted lease has ended; returns how many there were with it. Any context.
     #[inline]
     pub(super) fn unreserve(&self, slot: u16) -> u32 {
-        // Of the one order that strategies go by who look at their own words after it; it costs what AcqRel costs.
+        // Of the one order that strategies go by who look at their own words after it; it costs what AcqRel
+        // costs.
         let before = self.exact.at(slot).0.fetch_sub(1, Ordering::SeqCst);
         if before == self.caps.get(slot) {
             self.settle_full(slot);
@@ -195,10 +201,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     /// Brings the bit in `full` to what cap and count say.
     ///
-    /// Any context, and several at once: each has changed the count or the cap first, then changes the bit, then looks at the
-    /// two again. The changes of that one word have an order, and each acquires the ones before: so the last of them has
-    /// seen what all contexts had written. Meanwhile the bit may be wrong, which no lease relies on: [`reserve`](Self::reserve)
-    /// decides.
+    /// Any context, and several at once: each has changed the count or the cap first, then changes the bit,
+    /// then looks at the two again. The changes of that one word have an order, and each acquires the ones
+    /// before: so the last of them has seen what all contexts had written. Meanwhile the bit may be wrong,
+    /// which no lease relies on: [`reserve`](Self::reserve) decides.
     #[cold]
     fn settle_full(&self, slot: u16) {
         loop {

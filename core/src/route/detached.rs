@@ -38,11 +38,11 @@ struct Entry<B: Deref<Target: Leasing>> {
 
 /// Up to `BANKS * PER_BANK` leases without an owner.
 ///
-/// For requests whose answer comes in another context, by a number on the wire say: the number is a [`DetachedId`]. One
-/// that is never answered expires, and then counts as released without a verdict.
+/// For requests whose answer comes in another context, by a number on the wire say: the number is a
+/// [`DetachedId`]. One that is never answered expires, and then counts as released without a verdict.
 ///
-/// Each operation takes the critical section once; what it releases, it releases outside. When the table is dropped, so are
-/// its leases.
+/// Each operation takes the critical section once; what it releases, it releases outside. When the table is
+/// dropped, so are its leases.
 ///
 /// # Examples
 ///
@@ -76,8 +76,8 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Arena<Entry<B>, BANKS, PER_BANK>) -> T) -> T {
-        // SAFETY: Guarded Invariant: the callers below only move entries in and out and look at their times; no entry is
-        // dropped inside, so no code of others comes back here.
+        // SAFETY: Guarded Invariant: the callers below only move entries in and out and look at their times;
+        // no entry is dropped inside, so no code of others comes back here.
         with_lock(|cs| unsafe { self.entries.with(cs, f) })
     }
 }
@@ -125,8 +125,8 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
         self.take(id).map(drop)
     }
 
-    /// Releases those whose time is over at `now`; returns how many. O(entries); each entry is looked at and taken in a
-    /// critical section of its own.
+    /// Releases those whose time is over at `now`; returns how many. O(entries); each entry is looked at and
+    /// taken in a critical section of its own.
     pub fn expire(&self, now: Instant) -> usize {
         (0..BANKS as u16 * MAX_PER_BANK as u16)
             .filter(|&slot| {

@@ -10,7 +10,8 @@ use crate::sync::{Ordering, fence, with_lock};
 use crate::time::{Duration, Instant};
 
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
-    /// The handle of the slot's endpoint if it may serve a request of this class at an instant during this call.
+    /// The handle of the slot's endpoint if it may serve a request of this class at an instant during this
+    /// call.
     ///
     /// `probe`: its breaker need not be closed, since this request is the probe that has set it to this word.
     pub fn eligible<const STRIPES: usize>(
@@ -47,8 +48,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         (bits >> index & 1 == 1).then_some(id)
     }
 
-    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups' last, or in `all`
-    /// of them.
+    /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups'
+    /// last, or in `all` of them.
     pub fn next_probe<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
@@ -75,8 +76,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         })
     }
 
-    /// Why nobody can be had, at an instant during this call; `None` if somebody can by now. O(banks), and O(open breakers) if
-    /// it is they, or O(endpoints that are full or were tried).
+    /// Why nobody can be had, at an instant during this call; `None` if somebody can by now. O(banks), and
+    /// O(open breakers) if it is they, or O(endpoints that are full or were tried).
     pub fn diagnose<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
@@ -110,7 +111,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         if !any(&here) {
             return Some(SelectError::NoZoneMatch);
         }
-        // Those that are half-open could serve too: as the probe that this request may not be, or that they have no room for.
+        // Those that are half-open could serve too: as the probe that this request may not be, or that they
+        // have no room for.
         let may = |bank| {
             let condition =
                 if self.panic { endpoints.enabled.bits(bank) } else { endpoints.routable.bits(bank) };
@@ -143,7 +145,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     }
 }
 
-/// What `read` reads of several sets, as it stood together: a few tries, the last one inside the critical section.
+/// What `read` reads of several sets, as it stood together: a few tries, the last one inside the critical
+/// section.
 #[inline]
 fn together<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
     endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,

@@ -13,8 +13,9 @@ pub const TIERS: usize = 8;
 
 /// A member of a balancer: slot and generation.
 ///
-/// It goes stale when the endpoint is removed; a stale handle is an error ([`Stale`](crate::arena::Stale)), never another
-/// endpoint that got the slot later. The slot also serves as an index into tables of the caller's own.
+/// It goes stale when the endpoint is removed; a stale handle is an error ([`Stale`](crate::arena::Stale)),
+/// never another endpoint that got the slot later. The slot also serves as an index into tables of the
+/// caller's own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EndpointId(pub(crate) Key);
@@ -97,8 +98,8 @@ macro_rules! small_number {
 }
 
 small_number! {
-    /// Something an endpoint has and a request may ask for: a version, a role, a feature. Strings are interned to numbers
-    /// outside.
+    /// Something an endpoint has and a request may ask for: a version, a role, a feature. Strings are
+    /// interned to numbers outside.
     Tag, TAGS, "tag"
 }
 small_number! {
@@ -232,8 +233,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint with the caller's number for it (an address, a hash of a name), weight 1, in zone 0 and tier 0, without
-    /// tags or a cap, enabled and healthy.
+    /// An endpoint with the caller's number for it (an address, a hash of a name), weight 1, in zone 0 and
+    /// tier 0, without tags or a cap, enabled and healthy.
     pub const fn new(id: u64) -> Self {
         Self {
             id,

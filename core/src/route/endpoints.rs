@@ -11,7 +11,8 @@ use crate::arena::{Key, Stale};
 use crate::bitmap::Bits;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
 
-/// A word with a cache line of its own where there are caches, so that two endpoints' counts don't slow each other.
+/// A word with a cache line of its own where there are caches, so that two endpoints' counts don't slow each
+/// other.
 #[cfg_attr(target_has_atomic = "64", repr(align(64)))]
 pub(super) struct Padded(pub AtomicU32);
 
@@ -30,9 +31,9 @@ pub(super) struct Signals {
 ///
 /// # Membership Invariant
 ///
-/// `members`, `draining`, the generations, numbers, places, tags and caps change inside the critical section only, by
-/// whoever holds it. The membership version is odd while one of them changes, and advances by two in all; so a reader
-/// outside who sees the same even version before and after has read one state.
+/// `members`, `draining`, the generations, numbers, places, tags and caps change inside the critical section
+/// only, by whoever holds it. The membership version is odd while one of them changes, and advances by two in
+/// all; so a reader outside who sees the same even version before and after has read one state.
 pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
     pub(super) signals: Signals,
     pub(super) ranks: Ranks,
@@ -106,7 +107,8 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) stripes: [Stripe<BANKS, PER_BANK>; STRIPES],
 
     // What few selects read comes last: a Cortex-M reaches the first 4 KB of a structure in one instruction.
-    /// The tick of the first time-driven change of all: `next_change`, unless that is earlier for the sake of a build.
+    /// The tick of the first time-driven change of all: `next_change`, unless that is earlier for the sake of
+    /// a build.
     pub(super) next_timed: AtomicU32,
     pub(super) builds: Builds<BANKS>,
 }
@@ -187,8 +189,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.factors.get(slot)
     }
 
-    /// What is left of the weight, with the weight: their product. Sequentially consistent, for those who have told others
-    /// of something that depends on it, and then look at it again.
+    /// What is left of the weight, with the weight: their product. Sequentially consistent, for those who
+    /// have told others of something that depends on it, and then look at it again.
     #[inline(always)]
     pub(super) fn weight_left(&self, slot: u16) -> u32 {
         let place = self.places.at(slot).load(Ordering::SeqCst);
@@ -201,14 +203,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.partial.bits(bank)
     }
 
-    /// A number that differs when a weight or a factor in the bank has changed. What is read of them after it is not older
-    /// than it.
+    /// A number that differs when a weight or a factor in the bank has changed. What is read of them after it
+    /// is not older than it.
     #[inline(always)]
     pub fn weight_version(&self, bank: usize) -> u32 {
         self.weight_versions.get(bank).map_or(0, |version| version.load(Ordering::Acquire))
     }
 
-    /// How many leases the endpoint has, counted exactly; 0 if neither its cap nor the strategy asks for that.
+    /// How many leases the endpoint has, counted exactly; 0 if neither its cap nor the strategy asks for
+    /// that.
     #[inline(always)]
     pub fn exact_count(&self, slot: u16) -> u32 {
         self.exact.at(slot).0.load(Ordering::Relaxed)
@@ -231,7 +234,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         (self.ids_high.get(slot) as u64) << 32 | self.ids_low.get(slot) as u64
     }
 
-    /// The peak-sensitive average of the latencies that its leases reported, in microseconds; 0 before the first.
+    /// The peak-sensitive average of the latencies that its leases reported, in microseconds; 0 before the
+    /// first.
     #[inline(always)]
     pub fn latency(&self, slot: u16) -> u32 {
         self.latencies.at(slot).get()
@@ -284,9 +288,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         if cap == 0 { endpoint } else { endpoint.cap(cap) }
     }
 
-    /// Whether a membership change may be under way: then the sets are of before in part, and in part of after, and the epoch
-    /// doesn't tell yet. Asked after an acquire fence, it is about all that was read before; if it says no and the epoch
-    /// is what it was, asked after this, what was read stood together.
+    /// Whether a membership change may be under way: then the sets are of before in part, and in part of
+    /// after, and the epoch doesn't tell yet. Asked after an acquire fence, it is about all that was read
+    /// before; if it says no and the epoch is what it was, asked after this, what was read stood together.
     #[inline(always)]
     pub(super) fn is_changing(&self) -> bool {
         self.membership.load(Ordering::Acquire) & 1 == 1
@@ -341,7 +345,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.signals.changes.note_inside(EVERYWHERE);
     }
 
-    /// The banks, a bit each, in which anything has changed from epoch `from` to `to`; `None` if that isn't known.
+    /// The banks, a bit each, in which anything has changed from epoch `from` to `to`; `None` if that isn't
+    /// known.
     pub(super) fn changes(&self, from: u32, to: u32) -> Option<u32> {
         let mut banks = 0;
         self.signals.changes.since(from, to, |bank| banks |= 1 << bank)?;

@@ -48,8 +48,8 @@ impl Filter {
         Self { tier: Some(tier), ..self }
     }
 
-    /// Rather those in `zone`; after the zones named before it. When none of the zones can serve, or when they have too
-    /// much load, any other does. A zone that was named before stays where it is.
+    /// Rather those in `zone`; after the zones named before it. When none of the zones can serve, or when
+    /// they have too much load, any other does. A zone that was named before stays where it is.
     ///
     /// # Errors
     ///

@@ -1,10 +1,11 @@
 //! Active health checks: who is to be probed when, and what the outcomes say.
 //!
-//! [`HealthChecker`] does no input or output and reads no clock. Whoever drives it asks what is due, sends the probes,
-//! as many at once as it likes, and reports how they went. [`HealthChecker::run`] is such a driver, for any executor.
+//! [`HealthChecker`] does no input or output and reads no clock. Whoever drives it asks what is due, sends
+//! the probes, as many at once as it likes, and reports how they went. [`HealthChecker::run`] is such a
+//! driver, for any executor.
 //!
-//! An endpoint's first outcome decides at once what it is. From then on `fall` bad outcomes in a row make it unhealthy and
-//! `rise` good ones healthy again. A probe that nobody reports on in time is a bad outcome.
+//! An endpoint's first outcome decides at once what it is. From then on `fall` bad outcomes in a row make it
+//! unhealthy and `rise` good ones healthy again. A probe that nobody reports on in time is a bad outcome.
 
 use core::fmt;
 
@@ -213,7 +214,8 @@ impl<H: Copy + PartialEq, const N: usize> HealthChecker<H, N> {
     ///
     /// # Errors
     ///
-    /// [`Stale`] when the probe has timed out or was reported on before, or the endpoint isn't watched any more.
+    /// [`Stale`] when the probe has timed out or was reported on before, or the endpoint isn't watched any
+    /// more.
     pub fn report(&mut self, check: Check<H>, good: bool, now: Instant) -> Result<Option<Change<H>>, Stale> {
         self.check_out(&check)?;
         Ok(self.conclude(check.entry, good, now))

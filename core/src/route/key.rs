@@ -1,12 +1,14 @@
 //! What an event is routed by, when events that belong together are to meet the same endpoint.
 //!
-//! A [`RoutingKey`] is a 64-bit hash of whatever the caller means by "the same": XXH3-64 of its bytes, so that equal bytes
-//! have equal keys on every target and in every other program that knows XXH3. The tables want 32 bits, evenly spread:
-//! [`RoutingKey::place`]. Where the endpoint found there can't take the event, [`rehash`] says where to look next.
+//! A [`RoutingKey`] is a 64-bit hash of whatever the caller means by "the same": XXH3-64 of its bytes, so
+//! that equal bytes have equal keys on every target and in every other program that knows XXH3. The tables
+//! want 32 bits, evenly spread: [`RoutingKey::place`]. Where the endpoint found there can't take the event,
+//! [`rehash`] says where to look next.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The fractional part of the golden ratio in 32 bits, to the nearest odd number. Multiples of it lie far apart.
+/// The fractional part of the golden ratio in 32 bits, to the nearest odd number. Multiples of it lie far
+/// apart.
 const GOLDEN: u32 = 0x9E37_79B9;
 
 /// The hash by which an event is placed on a hash table.
@@ -25,17 +27,18 @@ const GOLDEN: u32 = 0x9E37_79B9;
 pub struct RoutingKey(u64);
 
 impl RoutingKey {
-    /// The key of `bytes`: their XXH3-64 with seed 0 (Collet, <https://github.com/Cyan4973/xxHash>). O(length).
+    /// The key of `bytes`: their XXH3-64 with seed 0 (Collet, <https://github.com/Cyan4973/xxHash>).
+    /// O(length).
     ///
-    /// The code for all lengths takes 5.7 KB of a Cortex-M3's flash, and 174 to 287 instructions for 4 to 64 bytes;
-    /// [`from_id`](Self::from_id) takes 180 bytes and 55 instructions, with [`place`](Self::place).
+    /// The code for all lengths takes 5.7 KB of a Cortex-M3's flash, and 174 to 287 instructions for 4 to 64
+    /// bytes; [`from_id`](Self::from_id) takes 180 bytes and 55 instructions, with [`place`](Self::place).
     #[inline]
     pub fn new(bytes: &[u8]) -> Self {
         Self(xxh3_64(bytes))
     }
 
-    /// The key of a number, such as the id of a user or a device: XXH3-64 of its eight bytes, little end first. This is
-    /// the same key as [`new`](Self::new) of those bytes, and links no code for longer input.
+    /// The key of a number, such as the id of a user or a device: XXH3-64 of its eight bytes, little end
+    /// first. This is the same key as [`new`](Self::new) of those bytes, and links no code for longer input.
     #[inline]
     pub fn from_id(id: u64) -> Self {
         Self(xxh3_64(&id.to_le_bytes()))
@@ -43,8 +46,8 @@ impl RoutingKey {
 
     /// The key of something that is hashed already.
     ///
-    /// Equal hashes are equal keys. Two hashes which differ anywhere are placed apart, a poor hash or a plain counter
-    /// included, unless they share the 32 bits of [`place`](Self::place), as one pair in 2^32 does.
+    /// Equal hashes are equal keys. Two hashes which differ anywhere are placed apart, a poor hash or a plain
+    /// counter included, unless they share the 32 bits of [`place`](Self::place), as one pair in 2^32 does.
     #[inline]
     pub const fn from_hash(hash: u64) -> Self {
         Self(hash)
@@ -56,7 +59,8 @@ impl RoutingKey {
         self.0
     }
 
-    /// Where the key lies on a table: all 64 bits folded to 32 and mixed, so that counters spread as well as hashes.
+    /// Where the key lies on a table: all 64 bits folded to 32 and mixed, so that counters spread as well as
+    /// hashes.
     #[inline]
     pub const fn place(self) -> u32 {
         mix((self.0 as u32).wrapping_add(((self.0 >> 32) as u32).wrapping_mul(GOLDEN)))
@@ -104,11 +108,12 @@ impl From<RoutingKey> for Keys {
     }
 }
 
-/// The place to look at in try number `attempt`, when the endpoints found at `place` and in the tries before can't be had.
+/// The place to look at in try number `attempt`, when the endpoints found at `place` and in the tries before
+/// can't be had.
 ///
-/// The keys of an endpoint that is out are so spread over all the others, and come back when it does; its neighbour alone
-/// does not get them all. For each `attempt` this is a bijection of the 32-bit numbers: places that differ stay apart.
-/// Two multiplications and no 64-bit arithmetic, which a Cortex-M0 has not.
+/// The keys of an endpoint that is out are so spread over all the others, and come back when it does; its
+/// neighbour alone does not get them all. For each `attempt` this is a bijection of the 32-bit numbers:
+/// places that differ stay apart. Two multiplications and no 64-bit arithmetic, which a Cortex-M0 has not.
 ///
 /// # Examples
 ///
@@ -123,8 +128,8 @@ pub const fn rehash(place: u32, attempt: u32) -> u32 {
     mix(place.wrapping_add(attempt.wrapping_mul(GOLDEN)))
 }
 
-/// lowbias32, the finaliser that Wellons' search for low avalanche bias found ("Prospecting for Hash Functions", 2018,
-/// <https://nullprogram.com/blog/2018/07/31/>). A bijection with 0 at 0.
+/// lowbias32, the finaliser that Wellons' search for low avalanche bias found ("Prospecting for Hash
+/// Functions", 2018, <https://nullprogram.com/blog/2018/07/31/>). A bijection with 0 at 0.
 #[inline]
 const fn mix(mut x: u32) -> u32 {
     x ^= x >> 16;

@@ -1,19 +1,21 @@
 //! How slow an endpoint has been lately, with a bias for bad news.
 //!
-//! The "peak EWMA" of Finagle, which linkerd and tower took over (`com.twitter.finagle.loadbalancer.PeakEwma`, 2015): a
-//! sample above the average takes its place at once; one below moves it down by a share that grows with the time since the
-//! last move, `average * w + sample * (1 - w)` with `w = exp(-dt / tau)`. So one slow answer is felt by the next select,
+//! The "peak EWMA" of Finagle, which linkerd and tower took over
+//! (`com.twitter.finagle.loadbalancer.PeakEwma`, 2015): a sample above the average takes its place at once;
+//! one below moves it down by a share that grows with the time since the last move,
+//! `average * w + sample * (1 - w)` with `w = exp(-dt / tau)`. So one slow answer is felt by the next select,
 //! and trust comes back over seconds.
 //!
 //! # In integers
 //!
-//! * Time fades by half-lives instead of `tau`, and a half-life is a power of two in ticks: `w = 2^(-dt / half-life)`, the same
-//!   curve with `tau = half-life / ln 2`. The whole half-lives are a shift; for the rest a cubic in 16-bit fractions stands
-//!   for `2^-x`. `w` is off by less than 0.0002, and in a move `1 - w` by less than 0.6 % of itself. The
-//!   simpler `tau / (tau + dt)` is off by up to 0.2. No division, no loop; the widest operation is 32 x 32 to 64 bits.
-//! * The average has four bits after the point, and moves down at most 256 times a half-life: lower samples that come sooner
-//!   after the last move are passed over, peaks never. Without that, one tick's share of a long half-life rounds to
-//!   nothing, and an endpoint that answers often would never be forgiven.
+//! * Time fades by half-lives instead of `tau`, and a half-life is a power of two in ticks:
+//!   `w = 2^(-dt / half-life)`, the same curve with `tau = half-life / ln 2`. The whole half-lives are a
+//!   shift; for the rest a cubic in 16-bit fractions stands for `2^-x`. `w` is off by less than 0.0002, and
+//!   in a move `1 - w` by less than 0.6 % of itself. The simpler `tau / (tau + dt)` is off by up to 0.2. No
+//!   division, no loop; the widest operation is 32 x 32 to 64 bits.
+//! * The average has four bits after the point, and moves down at most 256 times a half-life: lower samples
+//!   that come sooner after the last move are passed over, peaks never. Without that, one tick's share of a
+//!   long half-life rounds to nothing, and an endpoint that answers often would never be forgiven.
 
 use crate::sync::{AtomicU32, Ordering, const_fn};
 
@@ -22,17 +24,18 @@ const POINT: u32 = 4;
 /// log2 of how often the average may move down in a half-life.
 const LOG2_MOVES: u32 = 8;
 
-/// The peak-sensitive moving average of one endpoint's latency; half-life 2^`LOG2_HALF_LIFE` ticks of 1.024 ms.
+/// The peak-sensitive moving average of one endpoint's latency; half-life 2^`LOG2_HALF_LIFE` ticks of 1.024
+/// ms.
 ///
 /// The default is 8.4 s (a `tau` of 12.1 s; Finagle's is 10 s). Latencies are in microseconds, 1 to
 /// [`MAX`](Self::MAX) (268 s; more counts as that); 0 stands for "never measured". 8 bytes.
 ///
 /// # Shared use
 ///
-/// Any context may record, and no operation waits. Two records at the same time each compute a new average from the one they
-/// found, and the first to store it stays: the other sample is lost, a peak too, as if its request had not been made.
-/// So an average only ever changes from what a record found to what it computed of that, and whoever tells others of
-/// changes misses none.
+/// Any context may record, and no operation waits. Two records at the same time each compute a new average
+/// from the one they found, and the first to store it stays: the other sample is lost, a peak too, as if its
+/// request had not been made. So an average only ever changes from what a record found to what it computed of
+/// that, and whoever tells others of changes misses none.
 ///
 /// # Examples
 ///
@@ -69,8 +72,8 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         }
     }
 
-    /// Takes in that a request took `sample_us` (0 counts as 1) and ended at `now_tick`; the new average in microseconds,
-    /// rounded up. O(1).
+    /// Takes in that a request took `sample_us` (0 counts as 1) and ended at `now_tick`; the new average in
+    /// microseconds, rounded up. O(1).
     ///
     /// Ticks wrap. A clock that went backwards fades nothing, and time counts from there.
     pub fn record(&self, sample_us: u32, now_tick: u32) -> u32 {
@@ -96,11 +99,12 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         (before, self.put(average, average - less, now_tick))
     }
 
-    /// Takes in that a request failed `sample_us` after it was sent, at `now_tick`; the new average in microseconds. O(1).
+    /// Takes in that a request failed `sample_us` after it was sent, at `now_tick`; the new average in
+    /// microseconds. O(1).
     ///
-    /// A failure makes an endpoint look slower, never faster: above the average it counts as any peak, else the average
-    /// stays, and doesn't fade for that time. An endpoint that has never succeeded stays unmeasured, however it
-    /// fails: the first sample would else be how fast it can refuse.
+    /// A failure makes an endpoint look slower, never faster: above the average it counts as any peak, else
+    /// the average stays, and doesn't fade for that time. An endpoint that has never succeeded stays
+    /// unmeasured, however it fails: the first sample would else be how fast it can refuse.
     pub fn record_failure(&self, sample_us: u32, now_tick: u32) -> u32 {
         let sample = sample_us.clamp(1, Self::MAX) << POINT;
         let average = self.average.load(Ordering::Relaxed);
@@ -116,8 +120,8 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         micros(self.average.load(Ordering::Relaxed))
     }
 
-    /// What the average has faded to at `now_tick` when nothing was recorded since, in microseconds; at least 1, or
-    /// 0: never measured. O(1), changes nothing.
+    /// What the average has faded to at `now_tick` when nothing was recorded since, in microseconds; at least
+    /// 1, or 0: never measured. O(1), changes nothing.
     ///
     /// By this an endpoint that was slow once, and that nobody has asked since, comes into the choice again.
     #[inline]

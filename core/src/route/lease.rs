@@ -9,7 +9,8 @@ use crate::time::{Duration, Instant};
 
 /// What a lease needs of its balancer. Implemented by [`Balancer`](super::Balancer) alone.
 ///
-/// A function for each way to end, so that the most frequent ones are a few instructions where the lease ends.
+/// A function for each way to end, so that the most frequent ones are a few instructions where the lease
+/// ends.
 pub trait Leasing: sealed::Sealed {
     #[doc(hidden)]
     fn release(&self, ticket: Ticket);
@@ -25,8 +26,8 @@ pub(super) mod sealed {
 
 /// What a lease is of, without its balancer.
 ///
-/// Three words, and no `bool`: the compiler would keep in a `bool`'s unused values whether there is a lease at all, and
-/// copy an `Option` of a lease in four pieces.
+/// Three words, and no `bool`: the compiler would keep in a `bool`'s unused values whether there is a lease
+/// at all, and copy an `Option` of a lease in four pieces.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
@@ -74,12 +75,13 @@ impl Ticket {
 /// One request's place at an endpoint.
 ///
 /// The endpoint counts it as in flight until it ends, in one of three ways: [`succeed`](Self::succeed),
-/// [`fail`](Self::fail), or dropped, which releases the place and says nothing of how the endpoint did. It ends once: the
-/// type leaves no second time. It may be moved to any context. `B` is `&'static Balancer` on a chip; on the host also an
-/// `Arc`, whose count each lease then changes twice (a scoped reference or a leaked box doesn't).
+/// [`fail`](Self::fail), or dropped, which releases the place and says nothing of how the endpoint did. It
+/// ends once: the type leaves no second time. It may be moved to any context. `B` is `&'static Balancer` on a
+/// chip; on the host also an `Arc`, whose count each lease then changes twice (a scoped reference or a leaked
+/// box doesn't).
 ///
-/// A lease that is leaked (`mem::forget`) stays in flight; to keep one beyond its owner, with an end that is sure, see
-/// [`detach`](Self::detach).
+/// A lease that is leaked (`mem::forget`) stays in flight; to keep one beyond its owner, with an end that is
+/// sure, see [`detach`](Self::detach).
 #[must_use = "dropping a lease releases it: the endpoint then counts nothing as in flight"]
 pub struct Lease<B: Deref<Target: Leasing>> {
     balancer: B,

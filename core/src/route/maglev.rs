@@ -1,24 +1,28 @@
-//! Consistent hashing with a table that endpoints take turns to fill: one load a look-up, and the evenest shares.
+//! Consistent hashing with a table that endpoints take turns to fill: one load a look-up, and the evenest
+//! shares.
 //!
-//! Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4. Each endpoint has
-//! a preference list, a permutation of the table's entries that follows from its id alone, and when its turn comes takes
-//! the first entry on its list that is free.
+//! Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4.
+//! Each endpoint has a preference list, a permutation of the table's entries that follows from its id alone,
+//! and when its turn comes takes the first entry on its list that is free.
 //!
 //! # Preferences and turns
 //!
-//! With XXH3-64 (seed 0) of the id's eight bytes, little end first, its high 32 bits scaled to `0..SIZE` are the first entry
-//! on the list, and its low 32 bits scaled to `1..SIZE` are the step from one to the next. Scaling is `bits * range >> 32`,
-//! where the paper takes a remainder. `SIZE` is prime, so that every step makes a permutation.
+//! With XXH3-64 (seed 0) of the id's eight bytes, little end first, its high 32 bits scaled to `0..SIZE` are
+//! the first entry on the list, and its low 32 bits scaled to `1..SIZE` are the step from one to the next.
+//! Scaling is `bits * range >> 32`, where the paper takes a remainder. `SIZE` is prime, so that every step
+//! makes a permutation.
 //!
-//! An endpoint's quota of entries is `SIZE × weight / sum of weights`, to an integer in this way: the quotas of the first *n*
-//! endpoints, by slot, add up to what is due to the sum of their weights, rounded up. So shares are exact to one entry,
-//! whatever the weights, and a share below one entry may get none. There are `⌈SIZE / endpoints⌉` rounds; by the end of
-//! round *t* of *R* an endpoint has taken `⌈quota × t / R⌉` turns. With equal weights these are the paper's: one each round.
+//! An endpoint's quota of entries is `SIZE × weight / sum of weights`, to an integer in this way: the quotas
+//! of the first *n* endpoints, by slot, add up to what is due to the sum of their weights, rounded up. So
+//! shares are exact to one entry, whatever the weights, and a share below one entry may get none. There are
+//! `⌈SIZE / endpoints⌉` rounds; by the end of round *t* of *R* an endpoint has taken `⌈quota × t / R⌉` turns.
+//! With equal weights these are the paper's: one each round.
 //!
 //! # When an endpoint goes
 //!
-//! Its keys move, evenly to all others, and so do a few keys of others. Of those, with equal weights, at the most (the
-//! worst of five endpoints, `cargo test -p trilane-tests --test route_tables few_keys`; the paper's own turns move as many):
+//! Its keys move, evenly to all others, and so do a few keys of others. Of those, with equal weights, at the
+//! most (the worst of five endpoints, `cargo test -p trilane-tests --test route_tables few_keys`; the paper's
+//! own turns move as many):
 //!
 //! | endpoints | `SIZE` | entries of each | moved |
 //! | --- | --- | --- | --- |
@@ -31,11 +35,12 @@
 //!
 //! # Memory and time
 //!
-//! `4 × SIZE + 12 × SLOTS` bytes: both halves of the table share words. A look-up is a multiplication and one load. A build
-//! takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each entry that is looked at. Entries
-//! fill up at random, so that while *n* are free a turn looks at `SIZE / n` of them: `SIZE × ln SIZE` in all. Therefore the
-//! last `SIZE / 512` turns look at the free entries instead, and choose the one that comes first on the list: entry *e* is on
-//! place `(e - first) / step mod SIZE`. With 65,521 entries that spares two fifths of all looks.
+//! `4 × SIZE + 12 × SLOTS` bytes: both halves of the table share words. A look-up is a multiplication and one
+//! load. A build takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each
+//! entry that is looked at. Entries fill up at random, so that while *n* are free a turn looks at `SIZE / n`
+//! of them: `SIZE × ln SIZE` in all. Therefore the last `SIZE / 512` turns look at the free entries instead,
+//! and choose the one that comes first on the list: entry *e* is on place `(e - first) / step mod SIZE`. With
+//! 65,521 entries that spares two fifths of all looks.
 
 mod build;
 
@@ -47,8 +52,8 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
 /// A table of `SIZE` entries, a prime below 2^16, for endpoints in slots below `SLOTS`.
 ///
-/// A size of a hundred times the endpoints keeps shares within 1 % of what weights say. Primes to choose from: 251, 509,
-/// 1021, 2039, 4093, 8191, 16381, 32749, 65521.
+/// A size of a hundred times the endpoints keeps shares within 1 % of what weights say. Primes to choose
+/// from: 251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521.
 ///
 /// # Examples
 ///
@@ -66,16 +71,17 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 /// ```
 pub struct Maglev<const SIZE: usize, const SLOTS: usize> {
     version: Version,
-    /// An entry of half 0 in the low 16 bits, of half 1 in the high 16: 0 if there is none, else the slot and 1. The
-    /// builder stores a word with the active half's bits as they were.
+    /// An entry of half 0 in the low 16 bits, of half 1 in the high 16: 0 if there is none, else the slot and
+    /// 1. The builder stores a word with the active half's bits as they were.
     entries: [AtomicU32; SIZE],
     /// The endpoints that take turns, without gaps, for the builder.
     queue: [Place; SLOTS],
     build: Registers<10>,
 }
 
-/// An endpoint in the queue: where on its list it is and the step from one entry to the next, 16 bits each; its quota and
-/// its slot; what it has taken in advance, in parts of a turn, of which a turn has as many as there are rounds.
+/// An endpoint in the queue: where on its list it is and the step from one entry to the next, 16 bits each;
+/// its quota and its slot; what it has taken in advance, in parts of a turn, of which a turn has as many as
+/// there are rounds.
 type Place = [AtomicU32; 3];
 
 impl<const SIZE: usize, const SLOTS: usize> Maglev<SIZE, SLOTS> {

@@ -16,7 +16,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             return Err(AddError::ZeroCap);
         }
         loop {
-            // The search takes O(N), so it is done outside of the critical section, and again if members have changed.
+            // The search takes O(N), so it is done outside of the critical section, and again if members have
+            // changed.
             let version = self.membership.load(Ordering::Acquire);
             if let Some(slot) = self.search(endpoint.id) {
                 let id = self.handle(slot);
@@ -89,8 +90,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             self.change(|| {
                 self.members.remove(slot);
                 self.enabled.remove(slot);
-                // Before the generation, whose new value says that the epoch has advanced: a select that takes it for its handle
-                // looks at the epoch after that, and so gives no handle of an endpoint that isn't there yet.
+                // Before the generation, whose new value says that the epoch has advanced: a select that
+                // takes it for its handle looks at the epoch after that, and so gives no handle of an
+                // endpoint that isn't there yet.
                 self.touch_all();
                 let generation = self.generations.get(slot);
                 self.health.set(slot, Health::Unhealthy as u32);
@@ -113,8 +115,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         })
     }
 
-    /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a draining slot; one
-    /// bank in each critical section.
+    /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a
+    /// draining slot; one bank in each critical section.
     fn sweep(&self) {
         for bank in (0..BANKS).filter(|&bank| self.draining.bits(bank) != 0) {
             with_lock(|_| {
@@ -173,8 +175,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// Puts the slot into these tags, zone and tier alone. Sets that it stays in aren't touched, and it comes into the new
-    /// ones before it leaves the old: who looks meanwhile doesn't miss it.
+    /// Puts the slot into these tags, zone and tier alone. Sets that it stays in aren't touched, and it comes
+    /// into the new ones before it leaves the old: who looks meanwhile doesn't miss it.
     fn place(&self, slot: u16, tags: Tags, place: Option<(Zone, Tier)>) {
         for (tag, set) in self.tags.iter().enumerate() {
             let member = tags.bits() >> tag & 1 == 1;

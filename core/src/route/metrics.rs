@@ -1,29 +1,32 @@
 //! What an endpoint reports of itself, and the cell that keeps the latest report.
 //!
-//! A report is five numbers that are read together, by selectors and interrupts, while somebody else writes the next one.
-//! No atomic here is wider than 32 bits, so [`Gauges`] is a seqlock: a version, odd while a write is under way, around
-//! plain words. Readers write nothing, so they don't disturb each other, and one try is bounded.
+//! A report is five numbers that are read together, by selectors and interrupts, while somebody else writes
+//! the next one. No atomic here is wider than 32 bits, so [`Gauges`] is a seqlock: a version, odd while a
+//! write is under way, around plain words. Readers write nothing, so they don't disturb each other, and one
+//! try is bounded.
 //!
 //! # Version Invariant
 //!
-//! What a reader returns was written by one write. Writers exclude each other by the critical section, so versions and words
-//! change in one order, and a write goes: odd version, release fence, words, even version (release).
+//! What a reader returns was written by one write. Writers exclude each other by the critical section, so
+//! versions and words change in one order, and a write goes: odd version, release fence, words, even version
+//! (release).
 //!
-//! * A reader that loads a word of write *n* before its acquire fence has synchronised with the release fence before
-//!   that word. Its second load of the version comes after, and so sees the odd version of *n* or something later: it can't
-//!   accept a word that is too new.
-//! * A reader whose first load (acquire) gives the even version of *n* has synchronised with the store of it, which comes
-//!   after all words of *n*: it can't accept a word that is too old.
+//! * A reader that loads a word of write *n* before its acquire fence has synchronised with the release fence
+//!   before that word. Its second load of the version comes after, and so sees the odd version of *n* or
+//!   something later: it can't accept a word that is too new.
+//! * A reader whose first load (acquire) gives the even version of *n* has synchronised with the store of it,
+//!   which comes after all words of *n*: it can't accept a word that is too old.
 //!
-//! The words are relaxed atomics, because they may be read while they are written (H. Boehm, "Can seqlocks get along with
-//! programming language memory models?", MSPC 2012). Versions come round after 2^31 - 1 writes; a reader that is held up
-//! between its two loads for exactly as many would be fooled.
+//! The words are relaxed atomics, because they may be read while they are written (H. Boehm, "Can seqlocks
+//! get along with programming language memory models?", MSPC 2012). Versions come round after 2^31 - 1
+//! writes; a reader that is held up between its two loads for exactly as many would be fooled.
 
 use core::fmt;
 
 use crate::sync::{AtomicU32, CriticalSection, Ordering, const_fn, fence, with_lock};
 
-/// What an endpoint says of itself: loads and error rate in permille, connections, response time in milliseconds.
+/// What an endpoint says of itself: loads and error rate in permille, connections, response time in
+/// milliseconds.
 ///
 /// # Examples
 ///
@@ -77,7 +80,8 @@ impl fmt::Display for MetricsError {
 impl core::error::Error for MetricsError {}
 
 impl Metrics {
-    /// A report in integers: processor load, memory load and error rate in permille, response time in milliseconds.
+    /// A report in integers: processor load, memory load and error rate in permille, response time in
+    /// milliseconds.
     ///
     /// # Errors
     ///
@@ -151,8 +155,8 @@ impl Metrics {
 
     /// How loaded the endpoint is, 0 (idle) to 1,000 (as loaded as counts).
     ///
-    /// 0.3 cpu + 0.2 memory + 0.2 min(connections / 10,000, 1) + 0.15 min(response / 1 s, 1) + 0.15 errors, computed
-    /// without loss and then rounded to the nearest permille, halves up.
+    /// 0.3 cpu + 0.2 memory + 0.2 min(connections / 10,000, 1) + 0.15 min(response / 1 s, 1) + 0.15 errors,
+    /// computed without loss and then rounded to the nearest permille, halves up.
     pub const fn score(&self) -> u16 {
         let connections = if self.connections < 10_000 { self.connections } else { 10_000 };
         let response = if self.response_ms < 1_000 { self.response_ms } else { 1_000 };
@@ -225,7 +229,8 @@ impl Gauges {
 
     /// Puts `report` in place of the one before; `at_tick` is when it was made. O(1), from any context.
     ///
-    /// The critical section keeps other writers out, and is why a chip with one core never shows a half-written report.
+    /// The critical section keeps other writers out, and is why a chip with one core never shows a
+    /// half-written report.
     pub fn write(&self, _cs: CriticalSection<'_>, report: Metrics, at_tick: u32) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version | 1, Ordering::Relaxed);
@@ -244,7 +249,8 @@ impl Gauges {
 
     /// Forgets the report: the slot gets another endpoint. O(1), from any context.
     ///
-    /// It counts as a write: were the version to begin anew, a slow reader could take two endpoints' reports for one.
+    /// It counts as a write: were the version to begin anew, a slow reader could take two endpoints' reports
+    /// for one.
     pub fn clear(&self, _cs: CriticalSection<'_>) {
         let version = self.version.load(Ordering::Relaxed);
         if version != 0 {
@@ -257,7 +263,8 @@ impl Gauges {
 
     /// The latest report and its tick, in one try: what an interrupt uses. O(1), never waits.
     ///
-    /// `None` while nothing was reported, or when another core is writing right now ([`score`](Self::score) tells which).
+    /// `None` while nothing was reported, or when another core is writing right now ([`score`](Self::score)
+    /// tells which).
     pub fn try_read(&self) -> Option<(Metrics, u32)> {
         let before = self.version.load(Ordering::Acquire);
         if before == 0 || before & 1 != 0 {
@@ -271,8 +278,8 @@ impl Gauges {
 
     /// The latest report and its tick; `None` while nothing was reported.
     ///
-    /// A few tries; if writers get in between each time, it reads once more with writers kept out. So it ends, and may
-    /// wait for the lock once: an interrupt rather uses [`try_read`](Self::try_read).
+    /// A few tries; if writers get in between each time, it reads once more with writers kept out. So it
+    /// ends, and may wait for the lock once: an interrupt rather uses [`try_read`](Self::try_read).
     pub fn read(&self) -> Option<(Metrics, u32)> {
         for _ in 0..TRIES {
             self.score()?;

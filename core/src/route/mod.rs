@@ -1,8 +1,8 @@
 //! The router: picks one of up to 1,024 endpoints for an event, without a walk and without an allocation.
 //!
-//! A [`Balancer`] is a static of atomics that knows its [`Endpoint`]s: weight, tier, zone, tags, cap, health, breaker,
-//! latency, reported load. A [`Selector`], one a worker or interrupt, asks it for a [`Lease`] by a rule, the
-//! [`Strategy`]; the lease's end tells how the endpoint did.
+//! A [`Balancer`] is a static of atomics that knows its [`Endpoint`]s: weight, tier, zone, tags, cap, health,
+//! breaker, latency, reported load. A [`Selector`], one a worker or interrupt, asks it for a [`Lease`] by a
+//! rule, the [`Strategy`]; the lease's end tells how the endpoint did.
 //!
 //! ```
 //! use trilane::route::*;
@@ -52,9 +52,10 @@
 //!
 //! # Reading the code
 //!
-//! `endpoints.rs` is the state; `membership.rs`, `condition.rs`, `breaker.rs`, `report.rs` and `timed.rs` change it, each
-//! with the invariant by which several contexts may; `builds.rs` says who builds a table. `class.rs` and `candidates.rs`
-//! are what a selector keeps of it, `steps.rs` and `spill.rs` the order of tiers and zones; `selector.rs` is the select.
+//! `endpoints.rs` is the state; `membership.rs`, `condition.rs`, `breaker.rs`, `report.rs` and `timed.rs`
+//! change it, each with the invariant by which several contexts may; `builds.rs` says who builds a table.
+//! `class.rs` and `candidates.rs` are what a selector keeps of it, `steps.rs` and `spill.rs` the order of
+//! tiers and zones; `selector.rs` is the select.
 
 mod balancer;
 mod breaker;

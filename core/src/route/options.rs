@@ -15,7 +15,8 @@ pub(super) const PERMILLE: u32 = 1_000;
 /// use trilane::route::Options;
 /// use trilane::time::Duration;
 ///
-/// const OPTIONS: Options = Options::new().failures(3).open_for(Duration::from_secs(5)).slow_start(Duration::from_secs(60));
+/// const OPTIONS: Options =
+///     Options::new().failures(3).open_for(Duration::from_secs(5)).slow_start(Duration::from_secs(60));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -47,10 +48,10 @@ pub struct FailureRate {
 }
 
 impl Options {
-    /// A breaker opens after 5 failures in a row, for 30 s; then one probe decides, and one that isn't heard of within 30 s
-    /// is given up. At most half of the endpoints are kept out by breakers. Tiers and zones are taken for full up to 1.4
-    /// times what they have; a zone spills from a load of 800 ‰ on. Endpoints of unknown health get nothing. No panic
-    /// mode, no slow start, reports don't go stale.
+    /// A breaker opens after 5 failures in a row, for 30 s; then one probe decides, and one that isn't heard
+    /// of within 30 s is given up. At most half of the endpoints are kept out by breakers. Tiers and zones
+    /// are taken for full up to 1.4 times what they have; a zone spills from a load of 800 ‰ on. Endpoints of
+    /// unknown health get nothing. No panic mode, no slow start, reports don't go stale.
     pub const fn new() -> Self {
         Self {
             failures: 5,
@@ -93,31 +94,32 @@ impl Options {
         Self { probes: if probes == 0 { 1 } else { probes }, ..self }
     }
 
-    /// The greatest share of members that breakers may keep out, in permille. One is always allowed, unless the share is 0.
+    /// The greatest share of members that breakers may keep out, in permille. One is always allowed, unless
+    /// the share is 0.
     pub const fn max_ejected(self, permille: u16) -> Self {
         Self { max_ejected: permille, ..self }
     }
 
-    /// Panic mode: when less than this share of the endpoints that match is routable, health and breakers are ignored, so
-    /// that the few are not overrun. In permille; 0: never.
+    /// Panic mode: when less than this share of the endpoints that match is routable, health and breakers are
+    /// ignored, so that the few are not overrun. In permille; 0: never.
     pub const fn panic_below(self, permille: u16) -> Self {
         Self { panic_below: permille, ..self }
     }
 
-    /// A tier (or a preferred zone) keeps all of its traffic while its routable share times this is 1 or more; below, the
-    /// rest goes to the next. In permille; 1,400: with 5 of 7 it is still full.
+    /// A tier (or a preferred zone) keeps all of its traffic while its routable share times this is 1 or
+    /// more; below, the rest goes to the next. In permille; 1,400: with 5 of 7 it is still full.
     pub const fn overprovisioning(self, permille: u16) -> Self {
         Self { overprovisioning: permille, ..self }
     }
 
-    /// From which mean load on (as reported, in permille) a preferred zone gives part of its traffic to the next: none at
-    /// this load, all at 1,000. 1,000 or more: never.
+    /// From which mean load on (as reported, in permille) a preferred zone gives part of its traffic to the
+    /// next: none at this load, all at 1,000. 1,000 or more: never.
     pub const fn spill_from(self, permille: u16) -> Self {
         Self { spill_from: permille, ..self }
     }
 
-    /// Over which span an endpoint's weight rises from a sixteenth to all of it: after it is added, after it recovers, and
-    /// after it is switched on again.
+    /// Over which span an endpoint's weight rises from a sixteenth to all of it: after it is added, after it
+    /// recovers, and after it is switched on again.
     pub const fn slow_start(self, span: Duration) -> Self {
         Self { slow_start_ticks: ticks(span), ..self }
     }
@@ -154,7 +156,8 @@ pub(super) const fn tick(now: Instant) -> u32 {
     (now.as_micros() >> 10) as u32
 }
 
-/// The number of the span of `MAX_TICKS` that `now` lies in: it is another one whenever more than that has passed.
+/// The number of the span of `MAX_TICKS` that `now` lies in: it is another one whenever more than that has
+/// passed.
 #[inline(always)]
 pub(super) const fn era(now: Instant) -> u32 {
     (now.as_micros() >> 40) as u32

@@ -14,8 +14,8 @@ enum Waited<C> {
     Stopped(C),
 }
 
-/// A check that is out. Unless it is ended, dropping it takes the check back: a probe that was given up from outside says
-/// nothing of its endpoint.
+/// A check that is out. Unless it is ended, dropping it takes the check back: a probe that was given up from
+/// outside says nothing of its endpoint.
 struct Probing<'a, H: Copy + PartialEq, const N: usize> {
     checker: &'a mut HealthChecker<H, N>,
     check: Check<H>,
@@ -36,22 +36,23 @@ impl<H: Copy + PartialEq, const N: usize> Drop for Probing<'_, H, N> {
 }
 
 impl<H: Copy + PartialEq, const N: usize> HealthChecker<H, N> {
-    /// Checks for ever, one probe after the other, and calls `apply` with each change; returns what `sleep_until`
-    /// fails with.
+    /// Checks for ever, one probe after the other, and calls `apply` with each change; returns what
+    /// `sleep_until` fails with.
     ///
-    /// `probe` is given up when it isn't done in time, which is a bad outcome; one that is done when the time is up, but wasn't
-    /// polled before, is done. `now` reads the clock that `sleep_until` waits for. Each poll of this future begins at
-    /// most one probe, however many are due.
+    /// `probe` is given up when it isn't done in time, which is a bad outcome; one that is done when the time
+    /// is up, but wasn't polled before, is done. `now` reads the clock that `sleep_until` waits for. Each
+    /// poll of this future begins at most one probe, however many are due.
     ///
-    /// With many endpoints and long timeouts, one probe at a time may fall behind: use several checkers with a part of the
-    /// endpoints each, or drive [`due`](Self::due) and [`report`](Self::report) yourself.
+    /// With many endpoints and long timeouts, one probe at a time may fall behind: use several checkers with
+    /// a part of the endpoints each, or drive [`due`](Self::due) and [`report`](Self::report) yourself.
     ///
     /// # Cancellation
     ///
-    /// It may be dropped at any time and called again: all that it knows is in the checker, and a probe that is dropped with it
-    /// is due again at once. So this is how to change who is watched: drop it (`select` it with whatever announces the
-    /// change), [`watch`](Self::watch) or [`unwatch`](Self::unwatch), call it again. When the task is asked to stop,
-    /// `sleep_until` says so, whether a probe is out or not, and it returns.
+    /// It may be dropped at any time and called again: all that it knows is in the checker, and a probe that
+    /// is dropped with it is due again at once. So this is how to change who is watched: drop it (`select` it
+    /// with whatever announces the change), [`watch`](Self::watch) or [`unwatch`](Self::unwatch), call it
+    /// again. When the task is asked to stop, `sleep_until` says so, whether a probe is out or not, and it
+    /// returns.
     ///
     /// # Examples
     ///

@@ -1,9 +1,10 @@
 //! The generator that a selector draws from.
 //!
-//! xoroshiro64**, by David Blackman and Sebastiano Vigna ("Scrambled linear pseudorandom number generators", ACM TOMS
-//! 47(4), 2021; <https://prng.di.unimi.it/xoroshiro64starstar.c>): 32-bit words, 8 bytes of state, period 2^64 - 1, no
-//! weak low bits. A seed becomes a state by splitmix64 (Steele, Lea, Flood, OOPSLA 2014), so near seeds give unrelated
-//! sequences: selectors may be seeded 0, 1, 2 without all picking the same endpoint first.
+//! xoroshiro64**, by David Blackman and Sebastiano Vigna ("Scrambled linear pseudorandom number generators",
+//! ACM TOMS 47(4), 2021; <https://prng.di.unimi.it/xoroshiro64starstar.c>): 32-bit words, 8 bytes of state,
+//! period 2^64 - 1, no weak low bits. A seed becomes a state by splitmix64 (Steele, Lea, Flood, OOPSLA 2014),
+//! so near seeds give unrelated sequences: selectors may be seeded 0, 1, 2 without all picking the same
+//! endpoint first.
 //!
 //! It is for spreading load. Whoever sees a few outputs can compute the rest: don't make secrets with it.
 
@@ -29,7 +30,8 @@ pub struct Random {
 impl Random {
     /// The sequence of `seed`; every seed works, 0 too.
     pub const fn new(seed: u64) -> Self {
-        // splitmix64 is a bijection, so one seed meets the state that must not be; it gets the sequence of another.
+        // splitmix64 is a bijection, so one seed meets the state that must not be; it gets the sequence of
+        // another.
         let state = match splitmix64(seed) {
             0 => splitmix64(0),
             state => state,
@@ -52,8 +54,9 @@ impl Random {
 
     /// A number below `bound`; 0 for a bound of 0. O(1): one draw and one multiplication, no division.
     ///
-    /// Of the 2^32 draws, each result gets either the whole part of 2^32 / `bound` or one more: the chance of a result is
-    /// off by less than 1 / 2^32, and so by less than `bound` / 2^32 of itself (1 in 4 million for 1,024 endpoints).
+    /// Of the 2^32 draws, each result gets either the whole part of 2^32 / `bound` or one more: the chance of
+    /// a result is off by less than 1 / 2^32, and so by less than `bound` / 2^32 of itself (1 in 4 million
+    /// for 1,024 endpoints).
     #[inline(always)]
     pub const fn below(&mut self, bound: u32) -> u32 {
         product(self.next(), bound).0
@@ -62,9 +65,9 @@ impl Random {
 
 /// The words of a product, the high one first.
 ///
-/// A Cortex-M0 multiplies words to words: 64 bits are a call of 43 instructions. There, a `b` below 2^16 (every number of
-/// endpoints) takes multiplications of halves. The targets without compare-and-swap are those without the longer product,
-/// or near enough.
+/// A Cortex-M0 multiplies words to words: 64 bits are a call of 43 instructions. There, a `b` below 2^16
+/// (every number of endpoints) takes multiplications of halves. The targets without compare-and-swap are
+/// those without the longer product, or near enough.
 #[inline(always)]
 pub(super) const fn product(a: u32, b: u32) -> (u32, u32) {
     if cfg!(target_has_atomic = "32") || b >> 16 != 0 {

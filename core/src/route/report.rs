@@ -80,7 +80,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// A lease has ended badly. How soon is not asked: failing fast is not being fast, so the average stays as it is.
+    /// A lease has ended badly. How soon is not asked: failing fast is not being fast, so the average stays
+    /// as it is.
     pub(super) fn record_failure(&self, slot: u16, now_tick: u32) {
         self.latencies.at(slot).record_failure(0, now_tick);
     }

@@ -1,17 +1,19 @@
 //! What keeps retries from making things worse: not the same endpoint twice, and not too many in all.
 //!
-//! [`Tried`] remembers where one request has been. [`RetryBudget`] bounds the retries of all requests together, as
-//! Finagle's does (`com.twitter.finagle.service.RetryBudget`, 2016): a share of the recent requests, and a few a second
-//! besides, so that a failing service sees a little more than its usual load and not a multiple of it.
+//! [`Tried`] remembers where one request has been. [`RetryBudget`] bounds the retries of all requests
+//! together, as Finagle's does (`com.twitter.finagle.service.RetryBudget`, 2016): a share of the recent
+//! requests, and a few a second besides, so that a failing service sees a little more than its usual load and
+//! not a multiple of it.
 //!
 //! # Withdrawn Invariant
 //!
-//! The word `withdrawn` holds the number of retries in the window, and changes whenever the window moves. A withdrawal reads it,
-//! then counts the deposits, then puts in one more by compare-and-swap. So when that succeeds, no other withdrawal and no
-//! expiry came between, and the deposits that were counted were still in the window: the budget is never overdrawn.
+//! The word `withdrawn` holds the number of retries in the window, and changes whenever the window moves. A
+//! withdrawal reads it, then counts the deposits, then puts in one more by compare-and-swap. So when that
+//! succeeds, no other withdrawal and no expiry came between, and the deposits that were counted were still in
+//! the window: the budget is never overdrawn.
 //!
-//! The number is never less than the sum of `retries`, from which it is lowered when they expire: a withdrawal raises the number
-//! first and its bucket after (release, met by the acquire of the expiry).
+//! The number is never less than the sum of `retries`, from which it is lowered when they expire: a
+//! withdrawal raises the number first and its bucket after (release, met by the acquire of the expiry).
 
 use core::fmt;
 
@@ -20,8 +22,8 @@ use crate::arena::Key;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, with_lock};
 use crate::time::Instant;
 
-/// The endpoints that one request has been sent to: at most `N`. [`Request::excluding`](super::Request::excluding) takes
-/// its [`as_slice`](Self::as_slice).
+/// The endpoints that one request has been sent to: at most `N`.
+/// [`Request::excluding`](super::Request::excluding) takes its [`as_slice`](Self::as_slice).
 ///
 /// # Examples
 ///
@@ -120,11 +122,12 @@ const COUNT: u32 = (1 << 24) - 1;
 
 /// How many retries all requests together may still make; shared by all who send. 88 bytes.
 ///
-/// In any window of about 10 s there are at most `share` permille of the window's requests, and 10 times `per_second`, as retries
-/// (and never more than 2^24 - 1). A request that isn't retried counts for the window only; nothing is saved up beyond it.
+/// In any window of about 10 s there are at most `share` permille of the window's requests, and 10 times
+/// `per_second`, as retries (and never more than 2^24 - 1). A request that isn't retried counts for the
+/// window only; nothing is saved up beyond it.
 ///
-/// A clock that goes back by less than the window counts as standing still. One that jumps further than the window, in either
-/// direction, empties it: requests and retries both.
+/// A clock that goes back by less than the window counts as standing still. One that jumps further than the
+/// window, in either direction, empties it: requests and retries both.
 ///
 /// # Examples
 ///
@@ -167,7 +170,8 @@ impl core::error::Error for BudgetSpent {}
 
 impl RetryBudget {
     const_fn! {
-        /// A budget of `share` permille of the requests and `per_second` retries a second; Finagle's default is 200 and 10.
+        /// A budget of `share` permille of the requests and `per_second` retries a second; Finagle's default
+        /// is 200 and 10.
         pub const fn new(share: u16, per_second: u16) -> Self {
             Self {
                 share,
@@ -243,7 +247,8 @@ impl RetryBudget {
         present as usize % BUCKETS
     }
 
-    /// Expires what is no longer in the window; inside the lock, so that nobody withdraws at `wanted` before it is done.
+    /// Expires what is no longer in the window; inside the lock, so that nobody withdraws at `wanted` before
+    /// it is done.
     #[cold]
     fn move_to(&self, wanted: u32) -> u32 {
         let present = self.present.load(Ordering::Relaxed);
@@ -257,7 +262,8 @@ impl RetryBudget {
             self.requests[bucket].store(0, Ordering::Relaxed);
             expired += self.retries[bucket].swap(0, Ordering::Acquire);
         }
-        // Withdrawn Invariant: the requests went before the word changes, and the number is at least what has expired.
+        // Withdrawn Invariant: the requests went before the word changes, and the number is at least what has
+        // expired.
         let less =
             |withdrawn: u32| Some((withdrawn | COUNT).wrapping_add(1) | ((withdrawn & COUNT) - expired));
         let _always = self.withdrawn.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
@@ -266,7 +272,8 @@ impl RetryBudget {
     }
 }
 
-/// Whether the window has to move from bucket `present` to bucket `wanted`: not for a clock that is a little behind.
+/// Whether the window has to move from bucket `present` to bucket `wanted`: not for a clock that is a little
+/// behind.
 const fn is_ahead(wanted: u32, present: u32) -> bool {
     let behind = present.wrapping_sub(wanted);
     behind >= BUCKETS as u32

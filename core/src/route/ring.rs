@@ -1,35 +1,39 @@
-//! Consistent hashing on a ring: each endpoint has points on a circle of 2^32 places, a key goes to the next point.
+//! Consistent hashing on a ring: each endpoint has points on a circle of 2^32 places, a key goes to the next
+//! point.
 //!
-//! Karger et al., "Consistent Hashing and Random Trees", STOC 1997; the points of an endpoint follow from its id alone. So
-//! when an endpoint goes, its keys move and no others do. [`Maglev`](super::Maglev) spreads keys more evenly and is looked
-//! up faster, but moves a few keys of others.
+//! Karger et al., "Consistent Hashing and Random Trees", STOC 1997; the points of an endpoint follow from its
+//! id alone. So when an endpoint goes, its keys move and no others do. [`Maglev`](super::Maglev) spreads keys
+//! more evenly and is looked up faster, but moves a few keys of others.
 //!
 //! # Points
 //!
-//! Point *r* of endpoint *id* lies at the high 32 bits of XXH3-64 (seed 0) of the id's eight bytes followed by the four of
-//! *r*, each little end first. An endpoint of weight *w* has *w × points* of them, `points` being 160 unless said
-//! otherwise. Where the sum of these exceeds the ring's capacity, every endpoint has half as many, or a quarter, and so on,
-//! until they fit, but one at least. Should even one each not fit, the highest slots have none.
+//! Point *r* of endpoint *id* lies at the high 32 bits of XXH3-64 (seed 0) of the id's eight bytes followed
+//! by the four of *r*, each little end first. An endpoint of weight *w* has *w × points* of them, `points`
+//! being 160 unless said otherwise. Where the sum of these exceeds the ring's capacity, every endpoint has
+//! half as many, or a quarter, and so on, until they fit, but one at least. Should even one each not fit, the
+//! highest slots have none.
 //!
-//! Shares follow weights as far as chance allows: with *p* points each, the standard deviation of a share is about
-//! 1/√*p* of it: 8 % at 160.
+//! Shares follow weights as far as chance allows: with *p* points each, the standard deviation of a share is
+//! about 1/√*p* of it: 8 % at 160.
 //!
-//! Removing an endpoint moves the keys of others only if the points are no longer halved as often. It never does when
-//! the capacity is at least `points` times the greatest sum of weights there will be.
+//! Removing an endpoint moves the keys of others only if the points are no longer halved as often. It never
+//! does when the capacity is at least `points` times the greatest sum of weights there will be.
 //!
 //! # Memory and time
 //!
-//! `8 × POINTS + 8 × DIRECTORY` bytes. A look-up takes two loads of the directory, by the topmost bits of the hash, and then
-//! a binary search of the points which share those bits: O(log `POINTS`) at worst, constant when `DIRECTORY` is `POINTS / 4`
-//! or so. Besides its slot, a point keeps the 22 bits of its hash that follow those of the directory. Places that differ
-//! only below are one, and the lowest slot there has it.
+//! `8 × POINTS + 8 × DIRECTORY` bytes. A look-up takes two loads of the directory, by the topmost bits of the
+//! hash, and then a binary search of the points which share those bits: O(log `POINTS`) at worst, constant
+//! when `DIRECTORY` is `POINTS / 4` or so. Besides its slot, a point keeps the 22 bits of its hash that
+//! follow those of the directory. Places that differ only below are one, and the lowest slot there has it.
 //!
-//! A build takes 16 steps for each slot and halving and as many again, two for each point, three for each entry of the
-//! directory, and the exchanges of an insertion sort within the entries: `POINTS × POINTS / DIRECTORY / 4` for ids that
-//! weren't chosen to collide, `POINTS` squared at the very worst.
+//! A build takes 16 steps for each slot and halving and as many again, two for each point, three for each
+//! entry of the directory, and the exchanges of an insertion sort within the entries:
+//! `POINTS × POINTS / DIRECTORY / 4` for ids that weren't chosen to collide, `POINTS` squared at the very
+//! worst.
 //!
-//! Where the points of a few endpoints change, at most a quarter of all, and they are halved as often as before, the others
-//! are copied in their order: one step for each point, two for each entry, and all of the above for the new points alone.
+//! Where the points of a few endpoints change, at most a quarter of all, and they are halved as often as
+//! before, the others are copied in their order: one step for each point, two for each entry, and all of the
+//! above for the new points alone.
 
 mod build;
 
@@ -41,7 +45,8 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 /// The bits of a point's word that hold its slot; the others hold its hash.
 const SLOT_MASK: u32 = (MAX_BANKS * MAX_PER_BANK - 1) as u32;
 
-/// The points of an endpoint of weight 1, unless said otherwise: as many as most implementations of the Ketama ring have.
+/// The points of an endpoint of weight 1, unless said otherwise: as many as most implementations of the
+/// Ketama ring have.
 const USUAL_POINTS: u16 = 160;
 
 /// The most points for each unit of weight. Times [`MAX_WEIGHT`](super::MAX_WEIGHT), this fits 32 bits.
@@ -65,8 +70,8 @@ const MOST_POINTS: u16 = 1023;
 /// ```
 pub struct Ring<const POINTS: usize, const DIRECTORY: usize> {
     version: Version,
-    /// Of each half: where in `points` the points end whose topmost bits are the index. During a build also how many
-    /// these are, and then where the next of them goes.
+    /// Of each half: where in `points` the points end whose topmost bits are the index. During a build also
+    /// how many these are, and then where the next of them goes.
     directory: [[AtomicU32; DIRECTORY]; 2],
     /// Of each half: hash bits and slot, in the order of hashes.
     points: [[AtomicU32; POINTS]; 2],
@@ -96,7 +101,8 @@ impl<const POINTS: usize, const DIRECTORY: usize> Ring<POINTS, DIRECTORY> {
     }
 
     const_fn! {
-        /// A ring without members, with `points` points for each unit of weight. 0 counts as 1, and more than 1,023 as that.
+        /// A ring without members, with `points` points for each unit of weight. 0 counts as 1, and more than
+        /// 1,023 as that.
         pub const fn with_points(points: u16) -> Self {
             const {
                 assert!(DIRECTORY.is_power_of_two(), "a directory's size is a power of two");

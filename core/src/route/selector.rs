@@ -28,15 +28,15 @@ enum From {
 
 /// What one worker, or one interrupt, selects with.
 ///
-/// It keeps the candidates of up to `CLASSES` filters, valid while the balancer's epoch stands, which is one load: a
-/// select then costs one step of the strategy. The first select of a class after a change makes them anew, O(banks +
-/// candidates).
+/// It keeps the candidates of up to `CLASSES` filters, valid while the balancer's epoch stands, which is one
+/// load: a select then costs one step of the strategy. The first select of a class after a change makes them
+/// anew, O(banks + candidates).
 ///
-/// `R` is what the balancer is reached by, and each lease gets a copy: `&'static` or a scoped reference costs nothing, an
-/// `Arc` two atomic operations a lease.
+/// `R` is what the balancer is reached by, and each lease gets a copy: `&'static` or a scoped reference costs
+/// nothing, an `Arc` two atomic operations a lease.
 ///
-/// Not shared: each context has its own, with its own stripe of the balancer's counts and its own generator. Same seed,
-/// same calls: same decisions, on every target.
+/// Not shared: each context has its own, with its own stripe of the balancer's counts and its own generator.
+/// Same seed, same calls: same decisions, on every target.
 pub struct Selector<
     R,
     S,
@@ -61,8 +61,8 @@ where
     R: Deref<Target = Balancer<S, BANKS, PER_BANK, STRIPES>> + Clone,
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    /// A selector of the balancer, with its own stripe; it gives the stripe back when it is dropped. Selectors that start
-    /// together should have different seeds, or they make the same choices.
+    /// A selector of the balancer, with its own stripe; it gives the stripe back when it is dropped.
+    /// Selectors that start together should have different seeds, or they make the same choices.
     ///
     /// # Errors
     ///
@@ -102,11 +102,12 @@ where
         &self.balancer
     }
 
-    /// One endpoint for the request. O(1) beside the strategy's step while nothing changes; see the type for what a
-    /// change costs.
+    /// One endpoint for the request. O(1) beside the strategy's step while nothing changes; see the type for
+    /// what a change costs.
     ///
-    /// When an endpoint is half-open, the first select whose class it belongs to gets it, as its probe. A class of another
-    /// selector stands for whatever filter has its number here, or for any of the classes here.
+    /// When an endpoint is half-open, the first select whose class it belongs to gets it, as its probe. A
+    /// class of another selector stands for whatever filter has its number here, or for any of the classes
+    /// here.
     ///
     /// # Errors
     ///
@@ -138,8 +139,8 @@ where
         };
         let exact = needs.exact_counts || class.is_capped(endpoints, slot);
         if !exact || balancer.reserve(slot).is_some() {
-            // The handle's generation is loaded before the epoch, which it acquires: were the slot another endpoint's by
-            // now, the epoch would have advanced before.
+            // The handle's generation is loaded before the epoch, which it acquires: were the slot another
+            // endpoint's by now, the epoch would have advanced before.
             let endpoint = endpoints.handle(slot);
             if endpoints.signals.changes.peek() == class.epoch {
                 endpoints.stripe(self.stripe).take(slot);
@@ -153,8 +154,8 @@ where
         self.select_again(index, request, now, From::Picked(slot))
     }
 
-    /// Everything that isn't the common case: probes, endpoints at their cap or tried before, traffic that spills, changes
-    /// that come in the middle, errors.
+    /// Everything that isn't the common case: probes, endpoints at their cap or tried before, traffic that
+    /// spills, changes that come in the middle, errors.
     #[cold]
     fn select_again(
         &mut self,
@@ -241,7 +242,8 @@ where
         Err(error)
     }
 
-    /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe, wherever one waits.
+    /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
+    /// wherever one waits.
     fn look(&mut self, index: usize, spilled: bool, request: &Request<'_>, now: Instant) -> Option<Lease<R>> {
         for other in [true, false].into_iter().skip(!spilled as usize) {
             let words = *self.classes[index].words(other);
@@ -271,7 +273,8 @@ where
         let exact = self.balancer.strategy.needs().exact_counts || endpoints.capped.contains(slot);
         let before = if exact { Some(self.balancer.reserve(slot)?) } else { None };
         let handle = self.classes[index].eligible(endpoints, slot, probe);
-        // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too many.
+        // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too
+        // many.
         let counts = || match before {
             Some(before) => endpoints.is_within_cap(slot, before),
             None => !endpoints.capped.contains(slot),

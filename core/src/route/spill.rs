@@ -1,17 +1,18 @@
-//! What share of a class's traffic goes past its primary group, and how that is split among the steps after it.
+//! What share of a class's traffic goes past its primary group, and how that is split among the steps after
+//! it.
 //!
 //! The rule is that of Envoy's priority levels
-//! (<https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/priority>). A step of whose
-//! endpoints the part *h* is routable can take min(1, 1.4 *h*) of the traffic. The primary group takes what it can, the
-//! next step takes what it can of the rest, and so on, until nothing is left. Where all steps together can't take
-//! everything, each gets in proportion to what it can. A primary group whose zone reports too much load gives a share away
-//! too; the greater of both shares counts.
+//! (<https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/priority>). A
+//! step of whose endpoints the part *h* is routable can take min(1, 1.4 *h*) of the traffic. The primary
+//! group takes what it can, the next step takes what it can of the rest, and so on, until nothing is left.
+//! Where all steps together can't take everything, each gets in proportion to what it can. A primary group
+//! whose zone reports too much load gives a share away too; the greater of both shares counts.
 //!
-//! Mostly one step can take the rest, and is the other group. Where it takes several, the other group is each of them by
-//! turns: for [`RUN`] selects that go there, then the next one's. So no class has candidates of more than two groups, and no
-//! select but one of those makes them anew. Whose turn it is follows from a sequence that visits all parts of the
-//! traffic evenly (Weyl's: multiples of an irrational number, here nearly the golden ratio), so shares are close to the
-//! rule's after a few turns.
+//! Mostly one step can take the rest, and is the other group. Where it takes several, the other group is each
+//! of them by turns: for [`RUN`] selects that go there, then the next one's. So no class has candidates of
+//! more than two groups, and no select but one of those makes them anew. Whose turn it is follows from a
+//! sequence that visits all parts of the traffic evenly (Weyl's: multiples of an irrational number, here
+//! nearly the golden ratio), so shares are close to the rule's after a few turns.
 
 use super::changes::Dirt;
 use super::class::{ClassCache, capacity, count};
@@ -23,7 +24,8 @@ use super::{Random, Strategy};
 
 /// Selects in a row that go to the same one of several steps.
 const RUN: u8 = 8;
-/// What a turn is ahead of the one before it, in permille of the traffic; it has no divisor in common with 1,000.
+/// What a turn is ahead of the one before it, in permille of the traffic; it has no divisor in common with
+/// 1,000.
 const AHEAD: u32 = 617;
 
 /// How a class's traffic is split; shares in permille.
@@ -66,8 +68,8 @@ impl Spill {
         *self = Self { position: self.position, ..Self::NONE };
     }
 
-    /// The primary group can take `taken`. The steps after it get the rest if they can take it: that is seen when the first
-    /// select goes there.
+    /// The primary group can take `taken`. The steps after it get the rest if they can take it: that is seen
+    /// when the first select goes there.
     pub fn begin(&mut self, taken: u32) {
         self.taken = taken as u16;
         self.share = (PERMILLE - taken) as u16;
@@ -120,8 +122,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 
     // === Making it anew ===
 
-    /// Fills the other group, for `share` permille of the traffic: with the step after the primary one if it can take that,
-    /// else with the one whose turn it is, of as many as it takes.
+    /// Fills the other group, for `share` permille of the traffic: with the step after the primary one if it
+    /// can take that, else with the one whose turn it is, of as many as it takes.
     #[cold]
     pub(super) fn fill_other<S, const STRIPES: usize>(
         &mut self,
@@ -205,7 +207,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         bank: usize,
         listed: bool,
     ) -> bool {
-        // It stays only if it is the step after the primary one, and is enough. Else it may take more or fewer.
+        // It stays only if it is the step after the primary one, and is enough. Else it may take more or
+        // fewer.
         self.spill.ready &= self.spill.last == self.step + 1;
         if !self.spill.ready {
             return true;

@@ -62,8 +62,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 
 /// The sets whose intersection a step is.
 ///
-/// The usual ones stand in an array of fixed length, in which `enabled` fills the empty places: a bank's word is then a
-/// few loads in a row without a branch.
+/// The usual ones stand in an array of fixed length, in which `enabled` fills the empty places: a bank's word
+/// is then a few loads in a row without a branch.
 pub(super) struct Mask<'a, const BANKS: usize> {
     sets: [&'a Set<BANKS>; 5],
     /// The tags that found no place.

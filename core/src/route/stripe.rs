@@ -3,8 +3,9 @@
 use super::column::Column;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, array_of, const_fn};
 
-/// The counts of an endpoint in one stripe. They only ever rise, and wrap; so what is in flight is their difference, and
-/// nothing is lost when an endpoint is removed and its slot has another while leases of the first are out.
+/// The counts of an endpoint in one stripe. They only ever rise, and wrap; so what is in flight is their
+/// difference, and nothing is lost when an endpoint is removed and its slot has another while leases of the
+/// first are out.
 pub(super) struct Counts {
     /// Leases taken: written by the stripe's selector alone.
     taken: AtomicUsize,
@@ -25,7 +26,8 @@ pub(super) enum Verdict {
 ///
 /// # Stripe Invariant
 ///
-/// `claimed` is set exactly while a selector has the stripe; that selector alone writes `taken`, hence by load and store.
+/// `claimed` is set exactly while a selector has the stripe; that selector alone writes `taken`, hence by
+/// load and store.
 #[cfg_attr(target_has_atomic = "64", repr(align(64)))]
 pub(super) struct Stripe<const BANKS: usize, const PER_BANK: usize> {
     counts: Column<Counts, BANKS, PER_BANK>,
@@ -81,7 +83,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Stripe<BANKS, PER_BANK> {
         counts.taken.load(Ordering::Relaxed).wrapping_sub(ended) as u32
     }
 
-    /// The same for the stripe's selector itself, which takes no lease meanwhile: so nothing has to come first.
+    /// The same for the stripe's selector itself, which takes no lease meanwhile: so nothing has to come
+    /// first.
     #[inline(always)]
     pub fn own_in_flight(&self, slot: u16) -> u32 {
         let counts = self.counts.at(slot);

@@ -1,20 +1,22 @@
-//! What changes by itself when time passes: breakers that become half-open, weights that rise, reports that go stale.
+//! What changes by itself when time passes: breakers that become half-open, weights that rise, reports that
+//! go stale.
 //!
-//! Each slot with such a change ahead has a bit in `timed`. One word, `next_change`, holds the tick of the first; a select
-//! compares it with its own tick, and only when that has passed does it look further.
+//! Each slot with such a change ahead has a bit in `timed`. One word, `next_change`, holds the tick of the
+//! first; a select compares it with its own tick, and only when that has passed does it look further.
 //!
 //! # Due Invariant
 //!
-//! `next_change` is never later than any change ahead, and no change ahead, nor `next_change`, is more than `MAX_TICKS`
-//! after the latest time seen. `next_timed` is the same without a build. All of it changes inside the critical section only.
+//! `next_change` is never later than any change ahead, and no change ahead, nor `next_change`, is more than
+//! `MAX_TICKS` after the latest time seen. `next_timed` is the same without a build. All of it changes inside
+//! the critical section only.
 //!
 //! # Clocks that jump
 //!
-//! Ticks are compared by wrapping difference, which is good for half their range, 25 days. So the time that was seen last
-//! is kept in full. When it differs from the present by more than `MAX_TICKS` (12 days), whether the clock went forward or
-//! back, everything ahead is due at once. A clock that goes back by less delays what lies ahead until it has come there
-//! again. The number of the span of 12 days that it is, the era, is part of what each select compares: a jump of any length
-//! is seen by the first select after it.
+//! Ticks are compared by wrapping difference, which is good for half their range, 25 days. So the time that
+//! was seen last is kept in full. When it differs from the present by more than `MAX_TICKS` (12 days),
+//! whether the clock went forward or back, everything ahead is due at once. A clock that goes back by less
+//! delays what lies ahead until it has come there again. The number of the span of 12 days that it is, the
+//! era, is part of what each select compares: a jump of any length is seen by the first select after it.
 
 use super::endpoints::Endpoints;
 use super::options::{MAX_TICKS, era, tick};
@@ -36,9 +38,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
     }
 
-    /// Makes what is due so: one bank a call, that which has been due for longest, O(banks + 32), inside one critical
-    /// section. What else is due stays due, and the next select goes on with it. In a new era all banks at once, so that
-    /// nothing stays due for as long as half the range of ticks.
+    /// Makes what is due so: one bank a call, that which has been due for longest, O(banks + 32), inside one
+    /// critical section. What else is due stays due, and the next select goes on with it. In a new era all
+    /// banks at once, so that nothing stays due for as long as half the range of ticks.
     #[cold]
     pub(super) fn advance(&self, now: Instant) {
         with_lock(|_| self.advance_locked(now));
@@ -52,7 +54,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
             self.timed.bits(bank) != 0 && (late || all_due)
         };
-        // That which has been due for longest: one in which something is due at each call must not hold up the others.
+        // That which has been due for longest: one in which something is due at each call must not hold up
+        // the others.
         let longest = |a, b| {
             if (self.bank_due(b).wrapping_sub(self.bank_due(a)) as i32) < 0 { b } else { a }
         };
@@ -84,7 +87,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         era(now) != self.signals.era.load(Ordering::Relaxed)
     }
 
-    /// Remembers the time; returns whether it is so far from the last that ticks can't tell any more, so that all is due.
+    /// Remembers the time; returns whether it is so far from the last that ticks can't tell any more, so that
+    /// all is due.
     fn see(&self, now: Instant) -> bool {
         let seen = (self.seen_high.load(Ordering::Relaxed) as u64) << 32
             | self.seen_low.load(Ordering::Relaxed) as u64;
@@ -121,8 +125,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// A change of the slot lies ahead, `span` ticks after `now`; returns its tick. The caller is in the critical section,
-    /// and writes what it is afterwards: if the clock has jumped, what was ahead before becomes due first, of this slot too.
+    /// A change of the slot lies ahead, `span` ticks after `now`; returns its tick. The caller is in the
+    /// critical section, and writes what it is afterwards: if the clock has jumped, what was ahead before
+    /// becomes due first, of this slot too.
     pub(super) fn schedule(&self, slot: u16, now: Instant, span: u32) -> u32 {
         if self.is_new_era(now) {
             self.advance_locked(now);

@@ -5,15 +5,15 @@ use crate::sync::Cell;
 
 /// A heap of slots: earliest deadline first, then higher priority, then arrival.
 ///
-/// The heap is an array of slot numbers, which lies with the nodes ([`Nodes::heap`]); the keys and each slot's position are
-/// in its node, so re-keying and removal are in place, O(log N), with no tombstones. Capacity is that of the nodes: it can't
-/// overflow as long as each slot is pushed once.
+/// The heap is an array of slot numbers, which lies with the nodes ([`Nodes::heap`]); the keys and each
+/// slot's position are in its node, so re-keying and removal are in place, O(log N), with no tombstones.
+/// Capacity is that of the nodes: it can't overflow as long as each slot is pushed once.
 ///
-/// EDF is optimal on one processor for independent pre-emptible jobs (Liu and Layland, 1973); polls here are not pre-empted
-/// within an executor, so a job is late by at most the longest poll of another task.
+/// EDF is optimal on one processor for independent pre-emptible jobs (Liu and Layland, 1973); polls here are
+/// not pre-empted within an executor, so a job is late by at most the longest poll of another task.
 ///
-/// Arrival order among equal keys is a 16-bit stamp: it holds for a slot that has waited through at most 32,767 later
-/// arrivals.
+/// Arrival order among equal keys is a 16-bit stamp: it holds for a slot that has waited through at most
+/// 32,767 later arrivals.
 pub struct Edf {
     len: u16,
     arrivals: u16,
@@ -62,8 +62,8 @@ impl Edf {
         Some(first)
     }
 
-    /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one walk; the heap isn't empty. O(log N), O(1)
-    /// when `slot` comes first.
+    /// The same as [`push`](Self::push) and then [`pop`](Self::pop), in one walk; the heap isn't empty. O(log
+    /// N), O(1) when `slot` comes first.
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> u16 {
         let node = nodes.node(slot);
         self.stamp(node);
@@ -85,7 +85,8 @@ impl Edf {
         }
     }
 
-    /// Restores the order after the keys of `slot`, which is queued here, changed. It keeps its arrival. O(log N).
+    /// Restores the order after the keys of `slot`, which is queued here, changed. It keeps its arrival.
+    /// O(log N).
     pub fn rekey<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) {
         let hole = usize::from(nodes.node(slot).next.get());
         settle(nodes, self.cells(nodes), hole, slot);

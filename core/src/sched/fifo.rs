@@ -4,8 +4,8 @@ use super::node::{Nodes, Priority};
 
 /// A queue of slots: highest priority first, arrival order within.
 ///
-/// Each priority is a ring of slots linked both ways through their nodes; only the ring's tail is kept here, since the
-/// tail's successor is the head. A word says which rings have members. Every operation is O(1).
+/// Each priority is a ring of slots linked both ways through their nodes; only the ring's tail is kept here,
+/// since the tail's successor is the head. A word says which rings have members. Every operation is O(1).
 pub struct Fifo {
     occupied: u32,
     tails: [u16; 32],

@@ -8,16 +8,18 @@ use super::node::{Lane, Node, Nodes, Priority};
 ///
 /// # The bound
 ///
-/// Count dispatches while a lane's head waits. With `c` = `cancel_streak` and `t` = `timed_streak`, both non-zero: some task
-/// of the timed or ready lane is dispatched within any `c + 1` dispatches, and one of the ready lane within any
-/// `(c + 1) * (t + 1)`. Within a lane its own order holds: a low priority may still wait for as long as higher ones are
-/// always runnable. [Others](Lanes::next) who are runnable beside the lanes count as one slot of the ready lane.
+/// Count dispatches while a lane's head waits. With `c` = `cancel_streak` and `t` = `timed_streak`, both
+/// non-zero: some task of the timed or ready lane is dispatched within any `c + 1` dispatches, and one of the
+/// ready lane within any `(c + 1) * (t + 1)`. Within a lane its own order holds: a low priority may still
+/// wait for as long as higher ones are always runnable. [Others](Lanes::next) who are runnable beside the
+/// lanes count as one slot of the ready lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fairness {
     /// Dispatches in a row from the cancel lane while the timed or the ready lane waits.
     pub cancel_streak: u8,
-    /// Dispatches in a row from the timed lane, cancel dispatches in between not counted, while the ready lane waits.
+    /// Dispatches in a row from the timed lane, cancel dispatches in between not counted, while the ready
+    /// lane waits.
     pub timed_streak: u8,
 }
 
@@ -43,8 +45,8 @@ pub enum Turn {
 
 /// The three lanes.
 ///
-/// A slot is in at most one lane, once: [`push`](Self::push) of a queued slot does nothing. Promotion, re-keying and removal
-/// are in place.
+/// A slot is in at most one lane, once: [`push`](Self::push) of a queued slot does nothing. Promotion,
+/// re-keying and removal are in place.
 ///
 /// # Examples
 ///
@@ -124,8 +126,8 @@ impl Lanes {
         usize::from(self.deepest)
     }
 
-    /// Queues `slot` in its home lane: timed with a deadline, else ready. Returns whether it was newly queued: nothing happens
-    /// when it is queued already. O(log N) in the timed lane, else O(1).
+    /// Queues `slot` in its home lane: timed with a deadline, else ready. Returns whether it was newly
+    /// queued: nothing happens when it is queued already. O(log N) in the timed lane, else O(1).
     pub fn push<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
         let node = nodes.node(slot);
         let new = node.lane().is_none();
@@ -135,8 +137,8 @@ impl Lanes {
         new
     }
 
-    /// The same as [`push`](Self::push) and then [`next`](Self::next), for a slot that is in no lane; in one step when it is
-    /// alone, or only timed slots are runnable. O(log N).
+    /// The same as [`push`](Self::push) and then [`next`](Self::next), for a slot that is in no lane; in one
+    /// step when it is alone, or only timed slots are runnable. O(log N).
     #[inline(always)]
     pub fn push_next<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, others: bool) -> Option<Turn> {
         let node = nodes.node(slot);
@@ -157,9 +159,9 @@ impl Lanes {
         self.next(nodes, others)
     }
 
-    /// Whether a slot with this node, in no lane, would be popped at once if it were pushed now, seen at a glance: nothing is
-    /// queued, or only timed slots with later deadlines, and no streak is to be ended. May say no when it would. The caller
-    /// dispatches it if so. O(1).
+    /// Whether a slot with this node, in no lane, would be popped at once if it were pushed now, seen at a
+    /// glance: nothing is queued, or only timed slots with later deadlines, and no streak is to be ended. May
+    /// say no when it would. The caller dispatches it if so. O(1).
     #[inline(always)]
     pub(crate) fn passes<N: Nodes + ?Sized>(&self, nodes: &N, node: &Node) -> bool {
         if self.has_streak() {
@@ -174,8 +176,8 @@ impl Lanes {
         }
     }
 
-    /// Moves `slot` to the cancel lane from wherever it is; it is queued there if it was nowhere. Returns whether it was not
-    /// there before. O(log N) from the timed lane, else O(1).
+    /// Moves `slot` to the cancel lane from wherever it is; it is queued there if it was nowhere. Returns
+    /// whether it was not there before. O(log N) from the timed lane, else O(1).
     pub fn promote<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> bool {
         let new = nodes.node(slot).lane() != Some(Lane::Cancel);
         if new {
@@ -199,8 +201,8 @@ impl Lanes {
         true
     }
 
-    /// Changes the deadline, in microseconds. A queued slot moves within the timed lane in place, or between the ready and
-    /// the timed lane; in the cancel lane it stays where it is. O(log N).
+    /// Changes the deadline, in microseconds. A queued slot moves within the timed lane in place, or between
+    /// the ready and the timed lane; in the cancel lane it stays where it is. O(log N).
     pub fn set_deadline<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, deadline: Option<u64>) {
         let node = nodes.node(slot);
         let old = node.home();
@@ -215,8 +217,9 @@ impl Lanes {
         }
     }
 
-    /// Changes the priority. A queued slot goes behind the slots of its new priority; in the timed lane it keeps its
-    /// arrival. Nothing happens when the priority is the same. O(log N) in the timed lane, else O(1).
+    /// Changes the priority. A queued slot goes behind the slots of its new priority; in the timed lane it
+    /// keeps its arrival. Nothing happens when the priority is the same. O(log N) in the timed lane, else
+    /// O(1).
     pub fn set_priority<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, priority: Priority) {
         let node = nodes.node(slot);
         if node.priority() == priority {
@@ -244,9 +247,9 @@ impl Lanes {
         }
     }
 
-    /// Takes out the slot that is to run next, unless it is the turn of others: with `others`, somebody is runnable who isn't
-    /// queued here, without deadline and of the lowest priority. They take turns with the slots of the ready lane that are
-    /// like them. As [`pop`](Self::pop) otherwise.
+    /// Takes out the slot that is to run next, unless it is the turn of others: with `others`, somebody is
+    /// runnable who isn't queued here, without deadline and of the lowest priority. They take turns with the
+    /// slots of the ready lane that are like them. As [`pop`](Self::pop) otherwise.
     pub fn next<N: Nodes + ?Sized>(&mut self, nodes: &N, others: bool) -> Option<Turn> {
         let lane = self.choose(others)?;
         let slot = match lane {

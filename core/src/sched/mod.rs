@@ -1,8 +1,8 @@
 //! What runs next, as pure data.
 //!
-//! Nothing here knows futures, wakers or clocks: slots go in, slots come out. A slot's place in a queue is kept in its own
-//! [`Node`], wherever the caller stores that ([`Nodes`]), so a queue can't overflow, a slot is in at most one place, and
-//! moving it is in place.
+//! Nothing here knows futures, wakers or clocks: slots go in, slots come out. A slot's place in a queue is
+//! kept in its own [`Node`], wherever the caller stores that ([`Nodes`]), so a queue can't overflow, a slot
+//! is in at most one place, and moving it is in place.
 //!
 //! | structure | order | push | pop | remove or re-key |
 //! | --- | --- | --- | --- | --- |
@@ -11,8 +11,9 @@
 //! | [`Lanes`] | cancel, timed, ready, with bounded streaks | as above | as above | as above |
 //! | [`Timers`] | due time | O(log n) | O(log n) | O(log n) |
 //!
-//! There is **no priority inheritance**: a task that waits for something a lower task holds waits as long as the lower task
-//! does. Give both the same priority, or let the holder raise itself with `set_priority` while it holds.
+//! There is **no priority inheritance**: a task that waits for something a lower task holds waits as long as
+//! the lower task does. Give both the same priority, or let the holder raise itself with `set_priority` while
+//! it holds.
 
 mod edf;
 mod fifo;

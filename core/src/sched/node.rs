@@ -97,14 +97,14 @@ impl Lane {
 
 /// Where a slot is queued and by which keys: 16 bytes, inside whatever the caller keeps per slot.
 ///
-/// Only the lane structures write it. `Cell`s, because several slots' nodes change together; the caller's synchronisation
-/// decides who may.
+/// Only the lane structures write it. `Cell`s, because several slots' nodes change together; the caller's
+/// synchronisation decides who may.
 ///
 /// A new node is all zeros, so that a static of nodes takes no flash.
 #[repr(C)]
 pub struct Node {
-    // Two words, so that a node needs four-byte alignment only and no padding stands beside it. Kept inverted, so that
-    // "no deadline", the latest of all, is zero.
+    // Two words, so that a node needs four-byte alignment only and no padding stands beside it. Kept
+    // inverted, so that "no deadline", the latest of all, is zero.
     deadline: Cell<[u32; 2]>,
     /// In a FIFO: the next slot. In the heap: the position.
     pub(super) next: Cell<u16>,
@@ -112,7 +112,8 @@ pub struct Node {
     pub(super) prev: Cell<u16>,
     /// Bits 0 to 4: priority; 5 and 6: the lane it is queued in; 7: it has a deadline.
     place: Cell<u8>,
-    /// Three bytes for whoever embeds the node, which alignment would waste otherwise; the queues don't look at them.
+    /// Three bytes for whoever embeds the node, which alignment would waste otherwise; the queues don't look
+    /// at them.
     pub(crate) embedder_index: Cell<u8>,
     pub(crate) embedder_word: Cell<u16>,
 }
@@ -218,7 +219,8 @@ impl Default for Node {
 
 /// Where the nodes are, and the array that the timed lane's heap fills.
 ///
-/// `node(slot)` is called with slots that the caller pushed, and always gives the same node for the same slot.
+/// `node(slot)` is called with slots that the caller pushed, and always gives the same node for the same
+/// slot.
 pub trait Nodes {
     /// The node of `slot`.
     fn node(&self, slot: u16) -> &Node;

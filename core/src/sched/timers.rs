@@ -1,9 +1,9 @@
 //! Who is due when: an intrusive leftist heap.
 //!
-//! A timer's node lives in whatever waits for it (a pinned future), so there is no table to run out of and a task costs
-//! nothing here beside its sleeps. A leftist heap (Crane, 1972; Knuth, TAOCP vol. 3, 5.2.3) keeps the shorter right spine at
-//! most log2(n + 1) long, and every operation walks right spines or climbs while ranks change: O(log n) worst case, where n is
-//! the number of armed timers.
+//! A timer's node lives in whatever waits for it (a pinned future), so there is no table to run out of and a
+//! task costs nothing here beside its sleeps. A leftist heap (Crane, 1972; Knuth, TAOCP vol. 3, 5.2.3) keeps
+//! the shorter right spine at most log2(n + 1) long, and every operation walks right spines or climbs while
+//! ranks change: O(log n) worst case, where n is the number of armed timers.
 
 use core::cell::Cell;
 use core::marker::PhantomPinned;
@@ -13,8 +13,8 @@ use core::ptr;
 ///
 /// # Timer Node Invariant
 ///
-/// A node whose rank is not 0 is linked into exactly one heap, and from then until it is taken out it is neither moved nor
-/// freed, and touched only by whoever may touch the heap.
+/// A node whose rank is not 0 is linked into exactly one heap, and from then until it is taken out it is
+/// neither moved nor freed, and touched only by whoever may touch the heap.
 pub struct TimerNode {
     due: Cell<u64>,
     parent: Cell<*const TimerNode>,
@@ -60,8 +60,8 @@ pub struct Timers {
     root: Cell<*const TimerNode>,
 }
 
-// SAFETY: the pointers lead to nodes that only the holder of the heap touches (Timer Node Invariant), so whoever has the
-// heap to itself may use it from any context.
+// SAFETY: the pointers lead to nodes that only the holder of the heap touches (Timer Node Invariant), so
+// whoever has the heap to itself may use it from any context.
 unsafe impl Send for Timers {}
 
 impl Timers {
@@ -88,8 +88,8 @@ impl Timers {
     ///
     /// # Safety
     ///
-    /// The caller upholds the Timer Node Invariant for `node`: pinned and alive until [`remove`](Self::remove) or
-    /// [`pop_due`](Self::pop_due) has taken it out.
+    /// The caller upholds the Timer Node Invariant for `node`: pinned and alive until
+    /// [`remove`](Self::remove) or [`pop_due`](Self::pop_due) has taken it out.
     pub unsafe fn insert(&mut self, node: *const TimerNode, due: u64) {
         // SAFETY: the caller's promise: `node` is alive, and linked nodes are by the invariant.
         unsafe {
@@ -192,7 +192,8 @@ unsafe fn merge(mut a: *const TimerNode, mut b: *const TimerNode) -> *const Time
             (a, b) = (b, a);
         }
         let root = a;
-        // `a` is always the end of the merged right spine, and `b` the heap that is still to be hung below it.
+        // `a` is always the end of the merged right spine, and `b` the heap that is still to be hung below
+        // it.
         loop {
             let below = (*a).right.get();
             if below.is_null() {
@@ -239,8 +240,8 @@ unsafe fn restore_spine(mut node: *const TimerNode) {
     }
 }
 
-/// Restores rank and leftness upwards for as long as ranks change: they rise by at least one a level on such a path, so
-/// there are O(log n) steps.
+/// Restores rank and leftness upwards for as long as ranks change: they rise by at least one a level on such
+/// a path, so there are O(log n) steps.
 ///
 /// # Safety
 ///
@@ -253,7 +254,8 @@ unsafe fn restore_ranks(mut node: *const TimerNode) {
     }
 }
 
-/// Recomputes one node's rank from its children, swaps them if the right one is longer, and says whether the rank changed.
+/// Recomputes one node's rank from its children, swaps them if the right one is longer, and says whether the
+/// rank changed.
 ///
 /// # Safety
 ///

@@ -4,14 +4,15 @@ use core::marker::PhantomData;
 
 /// The lock of one executor or of one pool.
 ///
-/// On a chip it is the critical section, takes no room and masks interrupts: keep it short. On a host it is a lock of its
-/// own, so that executors on two threads don't meet in it; its sections are short, no interrupt takes it, and so it spins.
-/// Under the model checker it is the checker's.
+/// On a chip it is the critical section, takes no room and masks interrupts: keep it short. On a host it is a
+/// lock of its own, so that executors on two threads don't meet in it; its sections are short, no interrupt
+/// takes it, and so it spins. Under the model checker it is the checker's.
 ///
 /// # Domain Invariant
 ///
-/// No context holds two domains at once, nor one twice. The program's own critical section may be entered before one, never
-/// inside. Inside one no user code runs: no poll, no drop of a future or an output, no waker, no hook.
+/// No context holds two domains at once, nor one twice. The program's own critical section may be entered
+/// before one, never inside. Inside one no user code runs: no poll, no drop of a future or an output, no
+/// waker, no hook.
 #[derive(Default)]
 pub struct Domain(imp::Lock);
 
@@ -58,7 +59,8 @@ impl Domain {
 
 /// Runs `f` with every other context of the program kept out that asks for the same.
 ///
-/// Keep it short: on a chip this masks interrupts. The longest section in this crate is one heap operation, O(log N) steps.
+/// Keep it short: on a chip this masks interrupts. The longest section in this crate is one heap operation,
+/// O(log N) steps.
 #[inline(always)]
 pub fn with_lock<R>(f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
     critical_section::with(|_| f(CriticalSection::of(core::ptr::null::<()>())))

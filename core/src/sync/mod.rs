@@ -1,15 +1,15 @@
 //! The one door to atomics and locks.
 //!
-//! Everything in this crate that is shared between contexts goes through these names, so that a target without
-//! compare-and-swap, a multi-core chip and a model checker each need a change in one place only.
+//! Everything in this crate that is shared between contexts goes through these names, so that a target
+//! without compare-and-swap, a multi-core chip and a model checker each need a change in one place only.
 //!
 //! * Atomics are `portable-atomic`'s: native where the target has them, a critical section where it has not.
-//! * [`Domain`] is the lock of one executor or one pool, and [`with_lock`] that of the whole program. On a chip both are the
-//!   `critical-section` crate: the board or the HAL supplies the implementation, because only they know how many cores there
-//!   are. On a host a domain is a small lock of its own.
+//! * [`Domain`] is the lock of one executor or one pool, and [`with_lock`] that of the whole program. On a
+//!   chip both are the `critical-section` crate: the board or the HAL supplies the implementation, because
+//!   only they know how many cores there are. On a host a domain is a small lock of its own.
 //! * [`Guarded`] is data that is touched inside a lock only.
-//! * `--cfg trilane_loom` puts the model checker's types in the place of all these. They can't be made in const contexts,
-//!   hence `const_fn!` and `array_of!`.
+//! * `--cfg trilane_loom` puts the model checker's types in the place of all these. They can't be made in
+//!   const contexts, hence `const_fn!` and `array_of!`.
 
 #[cfg(trilane_loom)]
 #[path = "model.rs"]
@@ -63,12 +63,12 @@ pub(crate) use {array_of, const_fn};
 ///
 /// # Guarded Invariant
 ///
-/// A `&mut T` made from a `Guarded<T>` never outlives the closure of [`Guarded::with`], and no code that could enter
-/// `with` again (a future, a waker, a hook: user code) runs inside it.
+/// A `&mut T` made from a `Guarded<T>` never outlives the closure of [`Guarded::with`], and no code that
+/// could enter `with` again (a future, a waker, a hook: user code) runs inside it.
 pub struct Guarded<T>(UnsafeCell<T>);
 
-// SAFETY: the Guarded Invariant: the value is reached inside the critical section only, which admits one context at a
-// time, so sharing the cell moves `T` between contexts but never lets two of them in together.
+// SAFETY: the Guarded Invariant: the value is reached inside the critical section only, which admits one
+// context at a time, so sharing the cell moves `T` between contexts but never lets two of them in together.
 unsafe impl<T: Send> Sync for Guarded<T> {}
 
 impl<T> Guarded<T> {
@@ -99,8 +99,8 @@ impl<T> Guarded<T> {
     /// `f` upholds the Guarded Invariant: it doesn't reach this same cell again.
     #[inline(always)]
     pub unsafe fn with<R>(&self, _cs: CriticalSection<'_>, f: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: the critical section keeps other contexts out, and the caller promises that this one doesn't come
-        // back in (Guarded Invariant).
+        // SAFETY: the critical section keeps other contexts out, and the caller promises that this one
+        // doesn't come back in (Guarded Invariant).
         #[cfg(not(trilane_loom))]
         return f(unsafe { &mut *self.0.get() });
         // SAFETY: the same, and here it is checked.

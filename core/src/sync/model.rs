@@ -1,5 +1,5 @@
-//! Where the door leads under `--cfg trilane_loom`: to types that loom, the model checker, watches. Only the package
-//! `tests/loom` is built so.
+//! Where the door leads under `--cfg trilane_loom`: to types that loom, the model checker, watches. Only the
+//! package `tests/loom` is built so.
 
 use core::marker::PhantomData;
 

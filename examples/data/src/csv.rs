@@ -1,7 +1,7 @@
 //! The rules for a row of `quakes.csv`, and the parser that holds them.
 //!
-//! The build script compiles this file. Numbers are decimals in fixed point, never floats: `4.7` is 470 hundredths,
-//! exactly. What can't be kept exactly is refused.
+//! The build script compiles this file. Numbers are decimals in fixed point, never floats: `4.7` is 470
+//! hundredths, exactly. What can't be kept exactly is refused.
 //!
 //! | column | rule |
 //! | --- | --- |

@@ -1,5 +1,5 @@
-//! The values that a column of the table can hold. The build script compiles this file too, so the parser and the
-//! table share one definition.
+//! The values that a column of the table can hold. The build script compiles this file too, so the parser and
+//! the table share one definition.
 
 use core::fmt;
 

@@ -1,13 +1,15 @@
-//! One week of earthquakes as a static table: an input for examples that is real, fits into flash, and is the same on
-//! every target.
+//! One week of earthquakes as a static table: an input for examples that is real, fits into flash, and is the
+//! same on every target.
 //!
-//! The source is the public feed of the U.S. Geological Survey, <https://earthquake.usgs.gov/earthquakes/feed/>: one
-//! week of its catalogue, cut down to the columns used here. It is in the public domain.
+//! The source is the public feed of the U.S. Geological Survey,
+//! <https://earthquake.usgs.gov/earthquakes/feed/>: one week of its catalogue, cut down to the columns used
+//! here. It is in the public domain.
 //!
-//! `quakes.csv` holds one event a row, with the columns `t_ms,net,mag,lat,lon,depth_km,kind`; times count from the
-//! first event. The build script checks each row (`src/csv.rs` states the rules) and fails the build, naming the line,
-//! rather than leave one out. The table is constant data: 12 bytes an event in flash, no RAM, no start-up work, and no
-//! floating point. Position is kept as the cell of the 1-degree grid; depth is checked and then left out.
+//! `quakes.csv` holds one event a row, with the columns `t_ms,net,mag,lat,lon,depth_km,kind`; times count
+//! from the first event. The build script checks each row (`src/csv.rs` states the rules) and fails the
+//! build, naming the line, rather than leave one out. The table is constant data: 12 bytes an event in flash,
+//! no RAM, no start-up work, and no floating point. Position is kept as the cell of the 1-degree grid; depth
+//! is checked and then left out.
 //!
 //! # Examples
 //!
@@ -46,8 +48,8 @@ pub struct Event {
 const _: () = assert!(size_of::<Event>() <= 12);
 
 impl Event {
-    /// The code of the reporting network, such as `us`; `?` for an index that [`NETWORKS`] does not have, which no
-    /// event of the table holds.
+    /// The code of the reporting network, such as `us`; `?` for an index that [`NETWORKS`] does not have,
+    /// which no event of the table holds.
     pub fn network(&self) -> &'static str {
         NETWORKS.get(usize::from(self.net)).copied().unwrap_or("?")
     }

@@ -18,7 +18,8 @@ use super::play::{PATIENCE, play, wait_for};
 use super::scenes::{Dice, Exec, Pool};
 use super::{ROUNDS, Table, leak};
 
-/// The platform of an executor without a thread of its own: whoever has the runner waits here until it is needed.
+/// The platform of an executor without a thread of its own: whoever has the runner waits here until it is
+/// needed.
 struct Roaming {
     clock: Clock,
     call: Mutex<Call>,
@@ -86,10 +87,11 @@ impl Platform for Roaming {
 /// 2. It is in no pass when it moves, and whoever gets it sees all that was done by whoever gave it.
 struct MovingRunner(Runner<Roaming, 3, 6>);
 
-// SAFETY: Moving Runner Invariant. 1: the field is private to this module, which calls `drive` and `executor` alone, and
-// `Executor` and `Cx` spawn what is `Send` only. 2: `drive` borrows it for the whole pass, and what moves a value to another
-// thread in safe code also synchronises the two. The core keeps nothing by thread: what the runner alone touches lies in
-// the executor's static memory, in plain cells and in counters that are loaded and stored, and is handed on with the rest.
+// SAFETY: Moving Runner Invariant. 1: the field is private to this module, which calls `drive` and `executor`
+// alone, and `Executor` and `Cx` spawn what is `Send` only. 2: `drive` borrows it for the whole pass, and
+// what moves a value to another thread in safe code also synchronises the two. The core keeps nothing by
+// thread: what the runner alone touches lies in the executor's static memory, in plain cells and in counters
+// that are loaded and stored, and is handed on with the rest.
 unsafe impl Send for MovingRunner {}
 
 impl MovingRunner {

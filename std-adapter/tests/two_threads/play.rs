@@ -14,7 +14,8 @@ use super::scenes::{Dice, Exec, Pool, SLOTS, World, begin};
 /// How long something may take that a lost wake would keep from ever happening.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits for `future` on a thread that runs no executor; `None` when that takes longer than a wake that isn't lost.
+/// Waits for `future` on a thread that runs no executor; `None` when that takes longer than a wake that isn't
+/// lost.
 pub fn wait_for<F: Future>(future: F) -> Option<F::Output> {
     struct Unpark(thread::Thread);
 
@@ -47,7 +48,8 @@ fn stuck<P: Platform>(executors: [&'static Exec<P>; 2]) -> ! {
     panic!("a wake was lost, see above who waits for it");
 }
 
-/// Has many scenes played, four at a time, while others drive the executors; then looks whether all is as before.
+/// Has many scenes played, four at a time, while others drive the executors; then looks whether all is as
+/// before.
 pub fn play<P: Platform>(executors: [&'static Exec<P>; 2], pool: &'static Pool, rounds: u32, seed: u64) {
     let (third, asked) = mpsc::channel::<AbortHandle>();
     let saboteur = thread::spawn(move || {

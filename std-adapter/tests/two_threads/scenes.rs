@@ -1,4 +1,5 @@
-//! What tasks of two executors do to each other: each scene is a task of one of them, in random order and with random timing.
+//! What tasks of two executors do to each other: each scene is a task of one of them, in random order and
+//! with random timing.
 
 use std::future::{pending, poll_fn};
 use std::panic::resume_unwind;
@@ -306,7 +307,8 @@ async fn region<P: Platform>(
     Ok(())
 }
 
-/// A region inside another one is cancelled and dropped by this thread, in the midst of its life; the outer one is closed.
+/// A region inside another one is cancelled and dropped by this thread, in the midst of its life; the outer
+/// one is closed.
 async fn abandoned_region<P: Platform>(
     cx: Cx,
     world: Arc<World<P>>,

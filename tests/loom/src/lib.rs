@@ -1,6 +1,8 @@
-//! What the models share: the lock, a platform whose sleep the checker knows, a strategy, and how a model is run.
+//! What the models share: the lock, a platform whose sleep the checker knows, a strategy, and how a model is
+//! run.
 //!
-//! The executor under test is the real one: `--cfg trilane_loom` exchanges the types behind `trilane::sync`, nothing else.
+//! The executor under test is the real one: `--cfg trilane_loom` exchanges the types behind `trilane::sync`,
+//! nothing else.
 
 #[cfg(not(trilane_loom))]
 compile_error!("the models need the checker's types: RUSTFLAGS=\"--cfg trilane_loom\" cargo test --release");

@@ -17,7 +17,8 @@ struct OneLock;
 
 critical_section::set_impl!(OneLock);
 
-// SAFETY: the outermost section of a thread holds the one lock until it ends; the state says whether a section is an inner one.
+// SAFETY: the outermost section of a thread holds the one lock until it ends; the state says whether a
+// section is an inner one.
 unsafe impl critical_section::Impl for OneLock {
     unsafe fn acquire() -> bool {
         if HELD.with(|held| held.borrow().is_some()) {

@@ -7,7 +7,8 @@ use trilane::route::{Endpoints, Needs, Pool, Strategy, Turn};
 
 use crate::Plain;
 
-/// Picks the lowest candidate that isn't barred, without a list or a cursor: as few steps as a select can have.
+/// Picks the lowest candidate that isn't barred, without a list or a cursor: as few steps as a select can
+/// have.
 ///
 /// What it saw last is kept in atomics that the checker doesn't know, so that watching orders nothing.
 pub struct Lowest {
@@ -38,8 +39,8 @@ impl Lowest {
         }
     }
 
-    /// The next pick is made, then this happens, then the selector gets to know the pick: so that what a model has to happen
-    /// between the two needs no order of the threads to be found.
+    /// The next pick is made, then this happens, then the selector gets to know the pick: so that what a
+    /// model has to happen between the two needs no order of the threads to be found.
     pub fn meanwhile(&self, event: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock().unwrap() = Some(Box::new(event));
     }

@@ -4,7 +4,8 @@ use loom::sync::{Condvar, Mutex};
 use trilane::exec::Platform;
 use trilane::time::Instant;
 
-/// Sleeps until it is pended or, if an alarm is set, until that: then the time is the alarm's. Otherwise time stands still.
+/// Sleeps until it is pended or, if an alarm is set, until that: then the time is the alarm's. Otherwise time
+/// stands still.
 pub struct Sleeper {
     pended: Mutex<bool>,
     woken: Condvar,

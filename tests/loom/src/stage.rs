@@ -12,14 +12,14 @@ use crate::Sleeper;
 
 /// How often the checker takes the processor away from a thread that could go on.
 ///
-/// Without a bound, an executor's pass has too many steps to try all orders. Two are enough for each of some thirty faults
-/// that were put into the core to see the models fail (a weaker ordering, a lock left out, two lines exchanged): one thread
-/// comes in between two steps of another and is interrupted itself. With three, the models of tasks that are asked to stop
-/// take half an hour.
+/// Without a bound, an executor's pass has too many steps to try all orders. Two are enough for each of some
+/// thirty faults that were put into the core to see the models fail (a weaker ordering, a lock left out, two
+/// lines exchanged): one thread comes in between two steps of another and is interrupted itself. With three,
+/// the models of tasks that are asked to stop take half an hour.
 const PREEMPTIONS: usize = 2;
 
-/// Runs `model` in every order of its threads' steps with up to two preemptions, and with every value that the orderings of
-/// its loads allow.
+/// Runs `model` in every order of its threads' steps with up to two preemptions, and with every value that
+/// the orderings of its loads allow.
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
     check_with(PREEMPTIONS, model);
 }
@@ -41,7 +41,8 @@ pub fn check_with(preemptions: usize, model: impl Fn() + Send + Sync + 'static) 
     println!("{} runs in {:.1?}", runs.load(Ordering::Relaxed), began.elapsed());
 }
 
-/// An executor, with room for two regions, and a pool, for one run of a model; they are leaked, to be reached as statics are.
+/// An executor, with room for two regions, and a pool, for one run of a model; they are leaked, to be reached
+/// as statics are.
 #[derive(Clone, Copy)]
 pub struct Stage<const BANKS: usize, const PER_BANK: usize> {
     /// The executor.
@@ -67,7 +68,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {
         self.executor.spawn(self.pool, |_cx| poll_fn(poll)).unwrap()
     }
 
-    /// Spawns a task that waits already: its first poll, made here, shows its waker; the later ones call `poll`.
+    /// Spawns a task that waits already: its first poll, made here, shows its waker; the later ones call
+    /// `poll`.
     pub fn spawn_asleep<T: Send + 'static>(
         self,
         runner: &mut Runner<Sleeper, BANKS, PER_BANK>,

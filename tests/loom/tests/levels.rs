@@ -17,7 +17,8 @@ fn pick<const BANKS: usize>(chooser: &mut Chooser<BANKS>) -> Held<BANKS> {
     chooser.select(&Request::ANY, Instant::ZERO).unwrap()
 }
 
-/// Two selectors that know their candidates, and one endpoint, in the last bank, at level 2 with `leases` out, of 3.
+/// Two selectors that know their candidates, and one endpoint, in the last bank, at level 2 with `leases`
+/// out, of 3.
 fn least<const BANKS: usize>(leases: usize) -> (Arc<Least<BANKS>>, [Chooser<BANKS>; 2], Vec<Held<BANKS>>) {
     let balancer = Arc::new(Least::new(LeastConnections::new(), Options::new()));
     for number in 0..BANKS as u64 {

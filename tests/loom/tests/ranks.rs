@@ -63,8 +63,8 @@ fn two_changes_of_rank_are_both_seen() {
     });
 }
 
-/// What leaves an average as it is, or fails, stores it too: over a change that came meanwhile, which then isn't there although
-/// a select has seen it.
+/// What leaves an average as it is, or fails, stores it too: over a change that came meanwhile, which then
+/// isn't there although a select has seen it.
 #[test]
 fn an_average_that_is_stored_over_a_change_is_not_ranked_by_it() {
     for fails in [false, true] {

@@ -68,8 +68,8 @@ fn a_change_beside_a_select_that_builds_is_built_by_the_selects_that_follow() {
     });
 }
 
-/// The end of a build takes back that one is wanted, then finds that members have changed. Whoever looks in between finds
-/// nothing to do until the next timed event.
+/// The end of a build takes back that one is wanted, then finds that members have changed. Whoever looks in
+/// between finds nothing to do until the next timed event.
 #[test]
 fn a_build_that_is_wanted_anew_when_one_ends_is_begun_by_whoever_comes_next() {
     check_with(2, || {

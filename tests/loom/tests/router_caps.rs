@@ -64,8 +64,9 @@ fn two_selectors_never_both_have_the_lease_of_an_endpoint_with_room_for_one() {
     });
 }
 
-/// How a selector reaches the balancer, and how often it has done so since its pick. All orders are tried for as long as
-/// that is up to [`TRIED`] times; what it does after that, when the pick wasn't to be had, takes minutes to try.
+/// How a selector reaches the balancer, and how often it has done so since its pick. All orders are tried for
+/// as long as that is up to [`TRIED`] times; what it does after that, when the pick wasn't to be had, takes
+/// minutes to try.
 #[derive(Clone)]
 struct Reach {
     balancer: Shared,
@@ -141,7 +142,8 @@ fn the_full_bit_is_right_when_a_lease_has_ended_beside_a_select() {
 #[test]
 fn the_full_bit_is_right_when_the_cap_was_set_beside_the_end_of_a_lease() {
     check(|| {
-        // Every lease is counted, as by a strategy that asks for it, so that a cap that comes later counts them too.
+        // Every lease is counted, as by a strategy that asks for it, so that a cap that comes later counts
+        // them too.
         let needs = Needs { exact_counts: true, ..Needs::default() };
         let (balancer, id) = balancer(needs, &Endpoint::new(1));
         let lease = select(&mut selector(&balancer)).unwrap();

@@ -1,4 +1,5 @@
-//! Selects, leases and reports against the removal of an endpoint and the next one in its slot; stripes against each other.
+//! Selects, leases and reports against the removal of an endpoint and the next one in its slot; stripes
+//! against each other.
 #![cfg(trilane_loom)]
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Look-ups in a hash table against its rebuilds, each half written once more while readers may still be in it.
+//! Look-ups in a hash table against its rebuilds, each half written once more while readers may still be in
+//! it.
 #![cfg(trilane_loom)]
 
 use std::sync::Arc;
@@ -18,8 +19,9 @@ fn build(table: &impl HashTable, slot: u16) {
     finish(table, slot);
 }
 
-/// Slot 0 is built before, slots 1 and 2 while another thread looks twice. What it finds never goes back, which it would if
-/// a look-up saw a half that is being written, or one older than its version. Two exchanges leave it one of its four tries.
+/// Slot 0 is built before, slots 1 and 2 while another thread looks twice. What it finds never goes back,
+/// which it would if a look-up saw a half that is being written, or one older than its version. Two exchanges
+/// leave it one of its four tries.
 fn a_reader_sees_one_build_after_the_other<T>(build_two: impl Fn(&Arc<T>) + Sync + Send + 'static)
 where
     T: HashTable + Default + Send + Sync + 'static,

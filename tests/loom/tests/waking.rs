@@ -121,7 +121,8 @@ fn two_tasks_with_a_writer_each(options: [TaskOptions; 2]) {
     });
 }
 
-/// Two tasks that were woken before, so that one is in a lane while the other runs, and a third that is woken meanwhile.
+/// Two tasks that were woken before, so that one is in a lane while the other runs, and a third that is woken
+/// meanwhile.
 fn a_writer_while_two_others_run(options: TaskOptions) {
     check(move || {
         let (stage, mut runner) = Stage::<1, 3>::set();

@@ -1,12 +1,16 @@
 //! Two executors, each with a pool and a thread of its own: what their neighbour costs them.
 //!
-//! They share nothing that a program has given them. A row compares two situations, measured in turn in one run:
+//! They share nothing that a program has given them. A row compares two situations, measured in turn in one
+//! run:
 //!
-//! - `…-2t`: what each of two takes on two threads at the same time, their memory far apart, and what one takes alone;
-//! - `…-beside`: the same two threads, with the executors and the pools side by side in memory, and far apart.
+//! - `…-2t`: what each of two takes on two threads at the same time, their memory far apart, and what one
+//!   takes alone;
+//! - `…-beside`: the same two threads, with the executors and the pools side by side in memory, and far
+//!   apart.
 //!
-//! Of two threads only the time counts in which both were at work: who has done its share goes on until the other has, too,
-//! and a run that one of them began late, or in which another program took a processor, doesn't count.
+//! Of two threads only the time counts in which both were at work: who has done its share goes on until the
+//! other has, too, and a run that one of them began late, or in which another program took a processor,
+//! doesn't count.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -136,8 +140,8 @@ fn beside() -> [Place; 2] {
     [0, 1].map(|which| place(&executors[which], &pools[which]))
 }
 
-/// Two side by side, the end of the first and the beginning of the second in one line of the cache, unless their type's
-/// alignment keeps them from it.
+/// Two side by side, the end of the first and the beginning of the second in one line of the cache, unless
+/// their type's alignment keeps them from it.
 fn neighbours<T>(mut value: impl FnMut() -> T) -> &'static [T; 2] {
     #[repr(C)]
     struct Shifted<T, const BYTES: usize>([u8; BYTES], [T; 2]);
@@ -252,7 +256,8 @@ impl Meeting {
         }
     }
 
-    /// Both call it, each as `which` of the two. What `worker` took for `wanted` operations while the other was at work.
+    /// Both call it, each as `which` of the two. What `worker` took for `wanted` operations while the other
+    /// was at work.
     fn together(&self, which: usize, worker: &mut Worker, wanted: u64) -> Shared {
         let both = |count: &AtomicU64, idle: &mut dyn FnMut()| {
             let target = count.fetch_add(1, Ordering::AcqRel) / 2 * 2 + 2;
@@ -281,15 +286,16 @@ impl Meeting {
     }
 }
 
-/// How often this thread has had to give its processor to another program; 0 where the system doesn't say. To wait for a lock
-/// is not that.
+/// How often this thread has had to give its processor to another program; 0 where the system doesn't say. To
+/// wait for a lock is not that.
 fn preemptions() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
     line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The share of a run in which only one thread was at work, 1 and more if one was interrupted, and what the run took.
+/// The share of a run in which only one thread was at work, 1 and more if one was interrupted, and what the
+/// run took.
 type Shared = (f64, Sample);
 
 /// All samples that one thread took, by situation.
@@ -364,8 +370,8 @@ pub fn is_wanted(plan: &Plan) -> bool {
     COMPARISONS.iter().flat_map(|(end, _)| names(end)).any(|row| plan.wants(&row))
 }
 
-/// Measures the rows that are wanted. `print` is given the row's name, who it is about, what that took, and what is to be
-/// said of it.
+/// Measures the rows that are wanted. `print` is given the row's name, who it is about, what that took, and
+/// what is to be said of it.
 pub fn run(plan: &Plan, mut print: impl FnMut(&str, &str, &Figures, &[&str])) {
     for op in Op::ALL {
         if !COMPARISONS.iter().any(|(end, _)| plan.wants(&row(op, end))) {

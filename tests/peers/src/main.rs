@@ -1,13 +1,16 @@
-//! The router's benches, beside other load balancers and designs, and two executors beside each other, in one process.
+//! The router's benches, beside other load balancers and designs, and two executors beside each other, in one
+//! process.
 //!
 //! `cargo board bench --on host` runs this and makes a table of what it prints. Read in this order:
 //!
 //! - [`world`]: the endpoints and the filter. [`contender`]: what a load balancer does to be measured.
-//! - [`rows`]: what is measured, and the goals. [`side`]: how each operation is measured; [`measure`]: the clock.
+//! - [`rows`]: what is measured, and the goals. [`side`]: how each operation is measured; [`measure`]: the
+//!   clock.
 //! - [`contenders`]: the load balancers. [`executors`]: rows of their own.
 //!
-//! Printed are one JSON object a row, such as `{"op":"rr-select","n":16,"who":"trilane","ns":7.2,"allocations":0}`, then the
-//! goals. Lines that don't begin with `{` are for the reader.
+//! Printed are one JSON object a row, such as
+//! `{"op":"rr-select","n":16,"who":"trilane","ns":7.2,"allocations":0}`, then the goals. Lines that don't
+//! begin with `{` are for the reader.
 
 mod allocator;
 mod contender;

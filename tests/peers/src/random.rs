@@ -18,7 +18,8 @@ impl Xorshift {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// One of 0 to `end - 1`, by the high bits (Lemire's reduction without its rejection: the bias is below 2^-48 here).
+    /// One of 0 to `end - 1`, by the high bits (Lemire's reduction without its rejection: the bias is below
+    /// 2^-48 here).
     pub fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }

@@ -15,9 +15,11 @@ use crate::world::World;
 
 /// How often each side is measured in turn.
 const ROUNDS: usize = 75;
-/// How long one of these takes: less than other programs are kept waiting, so that most of them are not interrupted.
+/// How long one of these takes: less than other programs are kept waiting, so that most of them are not
+/// interrupted.
 pub const TARGET: Duration = Duration::from_micros(800);
-/// A side that takes longer is measured less often, so as not to take more than this in all; but [`SLOW_ROUNDS`] times.
+/// A side that takes longer is measured less often, so as not to take more than this in all; but
+/// [`SLOW_ROUNDS`] times.
 const PATIENCE: Duration = Duration::from_millis(150);
 const SLOW_ROUNDS: usize = 3;
 /// By how much callgrind slows a program down, about.
@@ -189,7 +191,8 @@ fn measure(plan: &Plan, op: Op, sides: &mut [&mut Box<dyn Side>]) -> Vec<Figures
     samples.into_iter().map(Figures::of).collect()
 }
 
-/// How long the operations take. The least of three times: another program that comes in between says nothing of them.
+/// How long the operations take. The least of three times: another program that comes in between says nothing
+/// of them.
 fn warm_up(side: &mut dyn Side, op: Op, operations: u64) -> Duration {
     let mut run = || {
         let start = Instant::now();
@@ -200,8 +203,8 @@ fn warm_up(side: &mut dyn Side, op: Op, operations: u64) -> Duration {
     if first > PATIENCE / 8 { first } else { first.min(run()).min(run()) }
 }
 
-/// Runs the row twice, the second time with more operations; the difference of the instructions belongs to them alone. Once,
-/// if it has so many that nothing else counts.
+/// Runs the row twice, the second time with more operations; the difference of the instructions belongs to
+/// them alone. Once, if it has so many that nothing else counts.
 fn count_instructions(plan: &Plan, stage: &Stage, op: Op, side: &mut dyn Side) {
     // What threads do at a time is no matter of instructions, and a weighted mean has no sum.
     if op == Op::Threads || (op == Op::Headline && side.is_slow()) {

@@ -29,8 +29,8 @@ pub trait Side {
     /// Runs `operations`, a multiple of the operation's quantum. The world is as before afterwards.
     fn run(&mut self, op: Op, operations: u64) -> Sample;
 
-    /// Panics if a select gives what isn't a candidate. On the way it sees whether the side is slow; under an emulator that
-    /// makes everything `slower` by so much, it takes that into account.
+    /// Panics if a select gives what isn't a candidate. On the way it sees whether the side is slow; under an
+    /// emulator that makes everything `slower` by so much, it takes that into account.
     fn check(&mut self, slower: f64);
 
     /// Whether it is too slow for the headline as it is meant.
@@ -206,8 +206,9 @@ impl<C: Contender> Of<C> {
         clock.sample(operations)
     }
 
-    /// Two threads at a time, and really so: a run in which one of them had to wait for a processor says nothing of what they
-    /// do to each other, so the run is repeated, up to [`ATTEMPTS`] times. The one that overlapped most counts.
+    /// Two threads at a time, and really so: a run in which one of them had to wait for a processor says
+    /// nothing of what they do to each other, so the run is repeated, up to [`ATTEMPTS`] times. The one that
+    /// overlapped most counts.
     fn threads(&mut self, operations: u64) -> Sample {
         let mut best = (0.0, Sample::default());
         for _ in 0..ATTEMPTS {

@@ -38,11 +38,13 @@ pub struct World {
 }
 
 impl World {
-    /// `n` endpoints. Unfiltered, all of them are up and match. Filtered, the fractions are those of [`Traits`], independent
-    /// of each other: 1/2 up, 1/2 in the zone, 3/4 and 3/4 with the tags; 9 of 64 endpoints are candidates.
+    /// `n` endpoints. Unfiltered, all of them are up and match. Filtered, the fractions are those of
+    /// [`Traits`], independent of each other: 1/2 up, 1/2 in the zone, 3/4 and 3/4 with the tags; 9 of 64
+    /// endpoints are candidates.
     pub fn new(n: usize, filtered: bool, weighted: bool, caps: bool) -> Self {
         let mut random = Xorshift::new(0x7472_696c_616e_6521);
-        // Digits of the rank, so that the fractions are exact and independent; shuffled, so that no slot has a pattern.
+        // Digits of the rank, so that the fractions are exact and independent; shuffled, so that no slot has
+        // a pattern.
         let mut ranks: Vec<usize> = (0..n).collect();
         for end in (2..=n).rev() {
             ranks.swap(end - 1, random.below(end));

@@ -94,7 +94,8 @@ pub struct NaiveExecutor {
     slots: BTreeSet<u16>,
     used: BTreeSet<u16>,
     woken: BTreeSet<u16>,
-    /// Banks of which something was woken since their turns were last given out, and those whose turn is still to come.
+    /// Banks of which something was woken since their turns were last given out, and those whose turn is
+    /// still to come.
     summary: BTreeSet<u16>,
     turns: BTreeSet<u16>,
     /// What is left of the round of the bank whose turn it is.
@@ -217,8 +218,8 @@ impl NaiveExecutor {
         }
     }
 
-    /// Queues the special tasks that were woken, and begins a round if none is under way: of the plain tasks of one bank that
-    /// are woken now, in the order of their slots; each bank that has any has one in turn.
+    /// Queues the special tasks that were woken, and begins a round if none is under way: of the plain tasks
+    /// of one bank that are woken now, in the order of their slots; each bank that has any has one in turn.
     fn drain(&mut self) {
         let twice: Vec<u16> = self.woken.intersection(&self.round).copied().collect();
         for slot in twice {

@@ -1,4 +1,5 @@
-//! Whether a pick was right while everything changed: what was said of each endpoint, and between which two instants.
+//! Whether a pick was right while everything changed: what was said of each endpoint, and between which two
+//! instants.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
@@ -55,13 +56,13 @@ pub enum Pick {
 
 /// The history of a balancer's endpoints.
 ///
-/// A change takes effect at some instant between the beginning and the end of its call, and a pick is *eligible* if there is
-/// an instant between the beginning and the end of the select at which, for some choice of those instants, the endpoint was
-/// a member, not switched off, of the place that was asked for, healthy, and not known to be kept out by its breaker (a
-/// probe may be).
+/// A change takes effect at some instant between the beginning and the end of its call, and a pick is
+/// *eligible* if there is an instant between the beginning and the end of the select at which, for some
+/// choice of those instants, the endpoint was a member, not switched off, of the place that was asked for,
+/// healthy, and not known to be kept out by its breaker (a probe may be).
 ///
-/// Breakers open and close by themselves; what is known is that one which was seen not closed stays so until a probe
-/// succeeds.
+/// Breakers open and close by themselves; what is known is that one which was seen not closed stays so until
+/// a probe succeeds.
 ///
 /// Nothing here allocates once it is made.
 #[derive(Debug)]
@@ -95,11 +96,12 @@ impl<T: Copy> Line<T> {
         });
     }
 
-    /// Calls `each` with every value that the endpoint of `generation` may have had between the two instants, and when it
-    /// may have had it. Returns whether all of it is known.
+    /// Calls `each` with every value that the endpoint of `generation` may have had between the two instants,
+    /// and when it may have had it. Returns whether all of it is known.
     fn between(&self, generation: u32, from: u64, to: u64, mut each: impl FnMut(T, u64, u64)) -> bool {
         self.with(|said| {
-            // From the last one back: what is before one that was over before `from` can't have been any more.
+            // From the last one back: what is before one that was over before `from` can't have been any
+            // more.
             let mut until = NOT_YET;
             for at in (said.count.saturating_sub(KEPT)..said.count).rev() {
                 let Some(entry) = said.entries[at % KEPT].filter(|entry| entry.generation == generation)
@@ -151,8 +153,8 @@ impl History {
         self.places[slot].push(generation, place, began, ended);
     }
 
-    /// Does `change`, after which the endpoint is so; `None`: it is removed or switched off. One context at a time for each
-    /// endpoint.
+    /// Does `change`, after which the endpoint is so; `None`: it is removed or switched off. One context at a
+    /// time for each endpoint.
     pub fn placing<R>(&self, id: EndpointId, place: Option<Site>, change: impl FnOnce() -> R) -> R {
         changing(self, &self.places[usize::from(id.slot())], id, place, change)
     }
@@ -167,8 +169,8 @@ impl History {
         changing(self, &self.closed[usize::from(id.slot())], id, true, success)
     }
 
-    /// The breaker was seen not closed in a call that began then, in the critical section: one that is just being opened
-    /// outside of it keeps nobody out yet.
+    /// The breaker was seen not closed in a call that began then, in the critical section: one that is just
+    /// being opened outside of it keeps nobody out yet.
     pub fn seen_open(&self, id: EndpointId, began: u64) {
         let (generation, ended) = (id.key().generation(), self.now());
         self.closed[usize::from(id.slot())].with(|said| {

@@ -118,7 +118,8 @@ impl NaiveLanes {
         }
     }
 
-    /// The same, unless others who wait count as one slot of the ready lane, of the lowest priority, and it is their turn.
+    /// The same, unless others who wait count as one slot of the ready lane, of the lowest priority, and it
+    /// is their turn.
     pub fn next(&mut self, others: bool) -> Option<Turn> {
         let lane = self.choose(others)?;
         let of_lane: Vec<u16> =

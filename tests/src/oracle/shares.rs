@@ -1,5 +1,5 @@
-//! Which share of a class's traffic each endpoint gets, by the rules of tiers, zones, overprovisioning and load: Envoy's
-//! priority levels, with permille for percent.
+//! Which share of a class's traffic each endpoint gets, by the rules of tiers, zones, overprovisioning and
+//! load: Envoy's priority levels, with permille for percent.
 
 /// An endpoint as the rules see it.
 #[derive(Clone, Copy, Debug)]
@@ -100,8 +100,8 @@ pub fn shares(all: &[Placed], rules: &ShareRules) -> Vec<f64> {
         left -= can;
     }
     let more = wanted - left;
-    // Who can't take all that is wanted takes in proportion to what it can, with the primary one, or of what is to go
-    // because of load.
+    // Who can't take all that is wanted takes in proportion to what it can, with the primary one, or of what
+    // is to go because of load.
     let share =
         if left == 0 { wanted } else { by_load.max((more * 1_000).checked_div(taken + more).unwrap_or(0)) };
     if more == 0 && share > 0 {

@@ -1,8 +1,8 @@
-//! D13: preferred zones, priorities, staleness and the interval of health checks were accepted and never read. Here whatever
-//! options, filters and endpoints accept has an effect.
+//! D13: preferred zones, priorities, staleness and the interval of health checks were accepted and never
+//! read. Here whatever options, filters and endpoints accept has an effect.
 //!
-//! One storm, in which everything happens that anything could matter to, is run with and without each setting: the logs
-//! differ. That no setting is forgotten is read from the names of the fields.
+//! One storm, in which everything happens that anything could matter to, is run with and without each
+//! setting: the logs differ. That no setting is forgotten is read from the names of the fields.
 
 use std::fmt::{Debug, Write};
 
@@ -39,8 +39,8 @@ struct Setting {
 
 const USUAL: Setting = Setting { options: Options::new(), filter: Filter::ANY, first: Endpoint::new(0) };
 
-/// Eight endpoints: four in tier 0, of zones 0 and 1, two of them tagged; two in tier 1; two in zone 2, one of which
-/// nothing is known of.
+/// Eight endpoints: four in tier 0, of zones 0 and 1, two of them tagged; two in tier 1; two in zone 2, one
+/// of which nothing is known of.
 fn endpoints(first: Endpoint) -> [Endpoint; 8] {
     let tier_1 = Tier::of::<1>();
     [
@@ -288,7 +288,8 @@ fn d13_every_part_of_an_endpoint_has_an_effect() {
     assert_eq!(without_effect(&first_endpoints(), |setting| log(*setting)), [""; 0]);
 }
 
-/// When an endpoint is checked that is well, then out, then well, and never answers for a while; and what is concluded.
+/// When an endpoint is checked that is well, then out, then well, and never answers for a while; and what is
+/// concluded.
 fn checks(options: &CheckOptions) -> String {
     let mut checker: HealthChecker<u8, 2> = HealthChecker::new(*options, 3).unwrap();
     checker.watch(1, Instant::ZERO).unwrap();

@@ -1,4 +1,5 @@
-//! D16: every error of a select collapsed into one. Here each cause has its own, and an open breaker says when to retry.
+//! D16: every error of a select collapsed into one. Here each cause has its own, and an open breaker says
+//! when to retry.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! D17: to change an endpoint's weight or tags it had to be added again, which reset its breaker and counts. Here a change
-//! keeps them, and adding again is an error that changes nothing.
+//! D17: to change an endpoint's weight or tags it had to be added again, which reset its breaker and counts.
+//! Here a change keeps them, and adding again is an error that changes nothing.
 
 use std::collections::HashMap;
 use std::sync::Barrier;
@@ -137,7 +137,8 @@ fn d17_adding_again_is_an_error_and_changes_nothing() {
 
 #[test]
 fn d17_a_change_beside_selects_is_never_seen_half_done() {
-    // It has the tag, and is in the zone and the tier, before and after each change: so every select must find it.
+    // It has the tag, and is in the zone and the tier, before and after each change: so every select must
+    // find it.
     let first = Endpoint::new(9).zone(Zone::of::<2>()).tier(Tier::of::<1>());
     let (asked, more) = (Tags::NONE.with(Tag::of::<3>()), Tag::of::<8>());
     let changes = [

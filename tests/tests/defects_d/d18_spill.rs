@@ -1,4 +1,5 @@
-//! D18: an endpoint in the client's zone hid all others, however loaded it was. Here a zone gives away what it can't take.
+//! D18: an endpoint in the client's zone hid all others, however loaded it was. Here a zone gives away what
+//! it can't take.
 
 use trilane::route::{Class, Endpoint, Filter, Metrics, Options, Request, RoundRobin, Zone};
 use trilane::time::Instant;

@@ -1,6 +1,6 @@
-//! D1: routing an event through a group took a connection that nothing released: three members with room for 10,000 served
-//! exactly 30,000 events, then none for ever, while all of them read healthy. Here the lease is the connection, and it ends
-//! with the event, however that ends.
+//! D1: routing an event through a group took a connection that nothing released: three members with room for
+//! 10,000 served exactly 30,000 events, then none for ever, while all of them read healthy. Here the lease is
+//! the connection, and it ends with the event, however that ends.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,6 @@
-//! D2: where a strategy fell back on taking turns (adaptive, a hash without a key, power of two with one candidate), the
-//! counter stepped twice: of two equal endpoints one got everything. Here a select is one step, whatever its path.
+//! D2: where a strategy fell back on taking turns (adaptive, a hash without a key, power of two with one
+//! candidate), the counter stepped twice: of two equal endpoints one got everything. Here a select is one
+//! step, whatever its path.
 
 use trilane::route::{
     Adaptive, ConsistentHash, Endpoint, Filter, HashTable, Maglev, Metrics, Options, PowerOfTwo, Request,
@@ -65,8 +66,8 @@ fn d2_adaptive_under_load_is_fair() {
     assert!(off(|| routes.pick(&Request::ANY, NOW)) <= BY_CHANCE);
 }
 
-/// How far requests that two endpoints may serve are from half each, when between any two of them there is one that a single
-/// endpoint may serve.
+/// How far requests that two endpoints may serve are from half each, when between any two of them there is
+/// one that a single endpoint may serve.
 fn off_beside_a_class_of_one<S: Strategy<1, 16, 4> + 'static>(strategy: S) -> u64 {
     let tags = Tags::NONE.with(Tag::of::<0>());
     let mut routes = Routes::new(strategy, Options::new(), [Endpoint::new(0).tags(tags), Endpoint::new(1)]);
@@ -86,7 +87,8 @@ fn d2_a_class_with_one_candidate_takes_no_turns_of_others() {
     assert_eq!(off_beside_a_class_of_one(adaptive()), 0);
 }
 
-/// Two of the same seed, one of which holds endpoint 0's only place: whoever's turn isn't that endpoint's has it in both.
+/// Two of the same seed, one of which holds endpoint 0's only place: whoever's turn isn't that endpoint's has
+/// it in both.
 fn steps_once_when_it_looks_again<S: Strategy<1, 16, 4> + 'static>(strategy: impl Fn() -> S) {
     let routes = || {
         let endpoints = [Endpoint::new(0).cap(1), Endpoint::new(1), Endpoint::new(2), Endpoint::new(3)];

@@ -1,5 +1,5 @@
-//! D3: weighted round robin was exact only where the lesser weight divides the greater: 3:2 gave 2:1, 100:99 gave 2:1. Here
-//! each cycle is exact, for any weights in any order.
+//! D3: weighted round robin was exact only where the lesser weight divides the greater: 3:2 gave 2:1, 100:99
+//! gave 2:1. Here each cycle is exact, for any weights in any order.
 
 use trilane::route::{
     Adaptive, ConsistentHash, Endpoint, Maglev, Options, Request, Strategy, WeightedRoundRobin,

@@ -1,5 +1,5 @@
-//! D4: FNV-1a without a finaliser leaves sequential keys side by side: of 2,000 on four nodes, one had 1,010 and another 90.
-//! Here keys and points are XXH3, and shares are as even as the tables promise.
+//! D4: FNV-1a without a finaliser leaves sequential keys side by side: of 2,000 on four nodes, one had 1,010
+//! and another 90. Here keys and points are XXH3, and shares are as even as the tables promise.
 
 use std::collections::BTreeMap;
 

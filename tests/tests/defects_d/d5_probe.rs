@@ -1,4 +1,5 @@
-//! D5: any completion while a probe was out counted as the probe's outcome. Here only the probe's own lease decides.
+//! D5: any completion while a probe was out counted as the probe's outcome. Here only the probe's own lease
+//! decides.
 
 use trilane::route::{BreakerState, Lease, Options, Request, RoundRobin};
 use trilane::time::{Duration, Instant};

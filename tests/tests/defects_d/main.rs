@@ -1,4 +1,5 @@
-//! One module for each defect of event routing that is known of the analysed system: there it happens, here it must not.
+//! One module for each defect of event routing that is known of the analysed system: there it happens, here
+//! it must not.
 
 mod d11_counted_errors;
 mod d13_what_is_accepted;

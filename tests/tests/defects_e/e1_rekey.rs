@@ -13,8 +13,8 @@ enum Change {
 }
 use Change::{Deadline, Priority as Level};
 
-/// The order of the tasks 1 to `keys.len()`, which have these deadlines and priorities until task 0, which runs first,
-/// changes them.
+/// The order of the tasks 1 to `keys.len()`, which have these deadlines and priorities until task 0, which
+/// runs first, changes them.
 fn order(keys: &[(Option<u64>, u8)], changes: Vec<Change>) -> Vec<usize> {
     let executor = leak(Executor::<_, 1, 16>::new(Manual::new()));
     let pool = pool::<16>();

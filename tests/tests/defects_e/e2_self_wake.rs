@@ -77,7 +77,8 @@ fn a_self_waking_task_does_not_hold_up_one_that_is_woken_meanwhile() {
         }
     }));
     runner.poll_pending(us(0));
-    // Both are woken when the fifth poll returns, and tasks woken between two polls arrive in the order of their slots.
+    // Both are woken when the fifth poll returns, and tasks woken between two polls arrive in the order of
+    // their slots.
     assert_eq!(String::from_iter(log.take()), "aaaaaabaaaa");
 }
 

@@ -1,4 +1,5 @@
-//! E5: an idle pass did exclusive loads, which set the core's event flag; idle span at 1.1 million passes a second.
+//! E5: an idle pass did exclusive loads, which set the core's event flag; idle span at 1.1 million passes a
+//! second.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -55,8 +56,8 @@ fn a_sleeping_task_costs_one_idle_a_sleep() {
     assert_eq!(executor.counters().polls, SLEEPS + 1);
     assert_eq!(machine.busy_idles.load(SeqCst), 0);
     assert_eq!(machine.quiet_idles.load(SeqCst), SLEEPS + 1, "one for each sleep, one at rest");
-    // The spawn pends. To arm a sleep in a pass doesn't, for the pass sets the alarm when it ends; nor does its end, for that
-    // is seen to by the runner itself.
+    // The spawn pends. To arm a sleep in a pass doesn't, for the pass sets the alarm when it ends; nor does
+    // its end, for that is seen to by the runner itself.
     assert_eq!(machine.pends.load(SeqCst), 1);
 }
 
@@ -76,8 +77,8 @@ fn idle_is_told_when_something_was_woken_just_before() {
     assert_eq!(executor.platform().busy_idles.load(SeqCst), 0);
 }
 
-/// The alarm goes off once, as a compare register's does. A wait for the very instant that has just gone off must set it
-/// again, or not need it.
+/// The alarm goes off once, as a compare register's does. A wait for the very instant that has just gone off
+/// must set it again, or not need it.
 fn waits_thrice_for_the_same_instant<const PENDS: bool>(machine: Machine<PENDS>) {
     let executor = leak(Executor::<_, 1, 8>::new(machine));
     let mut runner = executor.start().unwrap();

@@ -11,8 +11,8 @@ use trilane_tests::us;
 /// More rounds than any test here needs.
 const ENDLESS: u32 = 10_000;
 
-/// The clock moves when the test says so, when a task computes, or when the executor waits: then to its alarm, which goes
-/// off once, `early` microseconds too soon for the next `early_times` times.
+/// The clock moves when the test says so, when a task computes, or when the executor waits: then to its
+/// alarm, which goes off once, `early` microseconds too soon for the next `early_times` times.
 #[derive(Debug, Default)]
 pub struct Bench {
     clock: AtomicU64,

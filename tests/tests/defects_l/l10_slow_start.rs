@@ -1,5 +1,5 @@
-//! L10 (envoy #23946): slow start was for new hosts alone, and not where zones are weighed. Here it begins again with each
-//! recovery, by health or by breaker, and within a zone too.
+//! L10 (envoy #23946): slow start was for new hosts alone, and not where zones are weighed. Here it begins
+//! again with each recovery, by health or by breaker, and within a zone too.
 
 use trilane::route::{
     Class, Endpoint, Filter, Health, Options, Request, WeightedRandom, WeightedRoundRobin, Zone,

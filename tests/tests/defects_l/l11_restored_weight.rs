@@ -1,5 +1,5 @@
-//! L11 (traefik #2986): a server that came back from being unhealthy had weight 1 instead of its own. Here its weight is what
-//! was last said of it, whatever happened meanwhile.
+//! L11 (traefik #2986): a server that came back from being unhealthy had weight 1 instead of its own. Here
+//! its weight is what was last said of it, whatever happened meanwhile.
 
 use trilane::route::{Endpoint, Health, Options, Request, WeightedRoundRobin};
 use trilane::time::{Duration, Instant};

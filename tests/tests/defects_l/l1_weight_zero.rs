@@ -1,5 +1,6 @@
-//! L1 (pingora #1006): an endpoint of weight 0 made the updater panic, and with it all later updates were lost. Here weight
-//! 0 drains: the endpoint gets nothing new, keeps what it has, and may have its weight again.
+//! L1 (pingora #1006): an endpoint of weight 0 made the updater panic, and with it all later updates were
+//! lost. Here weight 0 drains: the endpoint gets nothing new, keeps what it has, and may have its weight
+//! again.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +45,8 @@ fn drains<S: Strategy<1, 16, 4> + 'static>(name: &str, strategy: S) {
     }
     with_weights(&routes, &[3, 1, 65_535]);
     let all = counts(&mut routes);
-    // By weight the small ones are rare, and so are they where nobody has reported yet; not where none is weighed.
+    // By weight the small ones are rare, and so are they where nobody has reported yet; not where none is
+    // weighed.
     assert!(all[2] > 0 && all.iter().sum::<u64>() == 600, "{name}: {all:?}");
     with_weights(&routes, &[1, 1, 1]);
     assert!(counts(&mut routes).iter().all(|&count| count > 0), "{name}");

@@ -1,5 +1,6 @@
-//! L2 (pingora #144): the counts of requests in flight began anew with each change of members, so least connections went by
-//! nothing. Here a member's count is its leases, whatever becomes of others, and it ends with them.
+//! L2 (pingora #144): the counts of requests in flight began anew with each change of members, so least
+//! connections went by nothing. Here a member's count is its leases, whatever becomes of others, and it ends
+//! with them.
 
 use trilane::route::{Endpoint, LeastConnections, Options, PowerOfTwo, Request, Strategy, Tag, Tags, Zone};
 use trilane::time::Instant;

@@ -1,4 +1,5 @@
-//! L3 (envoy #31378): balancers that were started together all picked the first host first. Here the first pick is anyone.
+//! L3 (envoy #31378): balancers that were started together all picked the first host first. Here the first
+//! pick is anyone.
 
 use trilane::route::{Options, Request, Strategy};
 use trilane::time::Instant;

@@ -1,5 +1,5 @@
-//! L4 (envoy #4481): a full scan for the fewest requests took the first of equals, so an idle set of hosts was one host. Here
-//! equals are drawn.
+//! L4 (envoy #4481): a full scan for the fewest requests took the first of equals, so an idle set of hosts
+//! was one host. Here equals are drawn.
 
 use trilane::route::{LeastConnections, Options, Request, Strategy, WeightedLeastConnections};
 use trilane::time::Instant;

@@ -1,5 +1,6 @@
-//! L5 (envoy #38525): affinity by hash and preference for a locality excluded each other, and a key stayed with a host that
-//! was out. Here a key stays where it is as long as that host may serve, in the zone as long as the zone may, and comes back.
+//! L5 (envoy #38525): affinity by hash and preference for a locality excluded each other, and a key stayed
+//! with a host that was out. Here a key stays where it is as long as that host may serve, in the zone as long
+//! as the zone may, and comes back.
 
 use trilane::route::{
     Class, ConsistentHash, Endpoint, Filter, HashTable, Health, Maglev, Options, Request, Ring, RoutingKey,
@@ -27,15 +28,16 @@ fn homes<T: HashTable>((routes, class): &mut Placed<T>, now: Instant) -> Vec<usi
     (0..KEYS).map(|key| routes.pick(&Request::new(*class).key(RoutingKey::from_id(key)), now)).collect()
 }
 
-/// Which share of the keys whose home is not among `out` is elsewhere, in permille; panics if a key is on one of these.
+/// Which share of the keys whose home is not among `out` is elsewhere, in permille; panics if a key is on one
+/// of these.
 fn moved(before: &[usize], after: &[usize], out: &[usize]) -> usize {
     assert!(after.iter().all(|home| !out.contains(home)), "a key is on one that is out");
     let stay = || before.iter().zip(after).filter(|(home, _)| !out.contains(home));
     stay().filter(|(home, now)| home != now).count() * 1_000 / stay().count()
 }
 
-/// What moves of others, at most, when the first of four is out, and then the second of three: for a class to which half of
-/// the members belong, a key is looked up in the table less often, the fewer of them serve.
+/// What moves of others, at most, when the first of four is out, and then the second of three: for a class to
+/// which half of the members belong, a key is looked up in the table less often, the fewer of them serve.
 const FEW: [usize; 2] = [60, 150];
 
 #[test]

@@ -1,5 +1,5 @@
-//! L6 (linkerd2-proxy #4537): an endpoint that refused at once had the least latency, and so got everything. Here failing fast
-//! is not being fast.
+//! L6 (linkerd2-proxy #4537): an endpoint that refused at once had the least latency, and so got everything.
+//! Here failing fast is not being fast.
 
 use trilane::route::{BreakerState, LeastLatency, Options, Request};
 use trilane::time::{Duration, Instant};
@@ -12,7 +12,8 @@ fn ms(span: u64) -> Duration {
     Duration::from_millis(span)
 }
 
-/// How many of the selects go to the one that answered in 50 ms and then refuses at once, beside two that answer in 20 ms.
+/// How many of the selects go to the one that answered in 50 ms and then refuses at once, beside two that
+/// answer in 20 ms.
 fn refused(mut select: impl FnMut(Instant) -> usize) -> usize {
     (0..SELECTS as u64).filter(|&number| select(Instant::ZERO + ms(10 * number)) == REFUSES).count()
 }

@@ -1,5 +1,5 @@
-//! L7 (tower #134): an endpoint that nothing is known of yet was never chosen, and so nothing ever was. Here a new endpoint
-//! gets traffic, with every strategy.
+//! L7 (tower #134): an endpoint that nothing is known of yet was never chosen, and so nothing ever was. Here
+//! a new endpoint gets traffic, with every strategy.
 
 use trilane::route::{
     ConsistentHash, Endpoint, LeastLatency, LeastLoad, Maglev, Metrics, Options, Request, RoutingKey,

@@ -1,5 +1,5 @@
-//! L8 (tower #856): an index that was held across a removal meant another endpoint, or a panic. Here a handle of what was
-//! removed is an error, everywhere and for ever.
+//! L8 (tower #856): an index that was held across a removal meant another endpoint, or a panic. Here a handle
+//! of what was removed is an error, everywhere and for ever.
 
 use trilane::arena::{Key, Stale};
 use trilane::route::{

@@ -1,5 +1,5 @@
-//! L9 (smallrye #319): a half-open breaker let more requests through than were configured when they came at once. Here there
-//! is one probe at a time, and as many as are configured in all, from however many threads.
+//! L9 (smallrye #319): a half-open breaker let more requests through than were configured when they came at
+//! once. Here there is one probe at a time, and as many as are configured in all, from however many threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -28,7 +28,8 @@ fn l9_the_check_catches_a_breaker_that_looks_before_it_acts() {
     assert_eq!(admitted(look, || half_open.store(false, Ordering::SeqCst)), THREADS);
 }
 
-/// Lets `THREADS` selectors select at the same time, at `first` and then whenever `round` says, which gets their leases.
+/// Lets `THREADS` selectors select at the same time, at `first` and then whenever `round` says, which gets
+/// their leases.
 fn at_once(
     balancer: &'static Router<RoundRobin>,
     first: Instant,
@@ -122,7 +123,8 @@ fn l9_while_a_probe_is_out_there_is_no_other() {
             }
             Some(out) => {
                 assert!(leases.is_empty(), "{leases:?} beside {out:?}");
-                // By turns it fails, or nobody hears of it: one more is admitted after the breaker's time, or the probe's.
+                // By turns it fails, or nobody hears of it: one more is admitted after the breaker's time, or
+                // the probe's.
                 let after = if rounds % 4 == 0 {
                     out.fail(now);
                     BreakerState::Open

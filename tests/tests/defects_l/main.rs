@@ -1,4 +1,5 @@
-//! One module for each defect that users of other load balancers have reported: there it happens, here it must not.
+//! One module for each defect that users of other load balancers have reported: there it happens, here it
+//! must not.
 
 mod l10_slow_start;
 mod l11_restored_weight;

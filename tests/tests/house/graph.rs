@@ -56,8 +56,8 @@ impl Crate {
         })
     }
 
-    /// Who uses whom. A file that only declares modules and hands out what they have is no node: whoever names something of
-    /// it uses the file where that is.
+    /// Who uses whom. A file that only declares modules and hands out what they have is no node: whoever
+    /// names something of it uses the file where that is.
     pub fn graph(&self) -> Graph {
         let mut graph = BTreeMap::new();
         for file in self.0.values() {
@@ -68,7 +68,8 @@ impl Crate {
             let mut used = BTreeSet::new();
             // A folder's module that hands something out does not use it.
             for one in file.imports.uses.iter().filter(|one| !(has_children && one.is_public)) {
-                // A folder that was brought in by its name: the paths that begin with it say what is used of it.
+                // A folder that was brought in by its name: the paths that begin with it say what is used of
+                // it.
                 if !(one.name.is_some() && self.is_folder(&one.path)) {
                     self.resolve(&one.path, &mut BTreeSet::new(), &mut used);
                 }

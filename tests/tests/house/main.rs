@@ -1,7 +1,8 @@
-//! The rules of the house that a machine can check: which file of the core may use which, and that no files use each other in
-//! a circle.
+//! The rules of the house that a machine can check: which file of the core may use which, and that no files
+//! use each other in a circle.
 //!
-//! `cargo test -p trilane-tests --test house -- --nocapture` prints how large the scheduler is, and the shortest circle.
+//! `cargo test -p trilane-tests --test house -- --nocapture` prints how large the scheduler is, and the
+//! shortest circle.
 
 mod graph;
 mod imports;
@@ -12,8 +13,8 @@ use std::path::Path;
 
 use graph::{Crate, Graph};
 
-/// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` stands for the files
-/// that are in none of its folders, which are on top.
+/// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` stands for the
+/// files that are in none of its folders, which are on top.
 const LAYERS: [&str; 14] = [
     "sync/",
     "time.rs",
@@ -100,4 +101,35 @@ fn files_use_each_other_in_no_circle() {
         largest.len(),
         largest.join(", "),
     );
+}
+
+/// What can't be broken: tables, code, and a word that is longer than a line.
+fn is_one_piece(text: &str) -> bool {
+    text.starts_with(['|', '#', '[']) || !text.contains(' ')
+}
+
+#[test]
+fn comments_of_the_core_end_at_column_110() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src");
+    let mut folders = vec![folder];
+    let mut wrong = Vec::new();
+    let mut lines = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            for (number, line) in (1..).zip(fs::read_to_string(&path).unwrap().lines()) {
+                let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+                lines += 1;
+                if line.chars().count() > 110 && !is_one_piece(comment.trim_start_matches(['/', '!', ' '])) {
+                    wrong.push(format!("{}:{number}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(lines > 1_000, "it has read {lines} lines of comment");
+    assert!(wrong.is_empty(), "longer than 110 columns:\n{}", wrong.join("\n"));
 }

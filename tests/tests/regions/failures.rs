@@ -72,7 +72,8 @@ fn the_siblings_of_a_failure_have_their_whole_time_to_clean_up() {
         panic!("as asked");
     });
     runner.drive();
-    // The executor sleeps for long; then an interrupt wakes one task, which is polled before the clock is read.
+    // The executor sleeps for long; then an interrupt wakes one task, which is polled before the clock is
+    // read.
     executor.platform().pass_begins(us(1_000_000));
     bell.ring();
     catch_unwind(AssertUnwindSafe(|| runner.drive())).expect_err("nothing has panicked");

@@ -47,8 +47,8 @@ impl<const BANKS: usize, const PER_BANK: usize> World<BANKS, PER_BANK> {
     /// What a task does, one thing after the other, until it has enough.
     async fn play(self: Arc<Self>, cx: Cx) -> Option<Box<Luggage>> {
         self.live(cx).await;
-        // What it takes along must not keep it, or nobody could ever let go of it: a region that ends with its own, or is about
-        // to end; a handle whose task ends with its region.
+        // What it takes along must not keep it, or nobody could ever let go of it: a region that ends with
+        // its own, or is about to end; a handle whose task ends with its region.
         let region = cx.region().map(|id| pages(&self.book).region_by_id(id));
         let what = self.draw(6);
         let held = (what < 2).then(|| self.some_region()).flatten().and_then(|held| {

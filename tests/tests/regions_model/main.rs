@@ -1,8 +1,10 @@
-//! Random trees of regions, with everything that can happen to their tasks, against a book that is kept beside.
+//! Random trees of regions, with everything that can happen to their tasks, against a book that is kept
+//! beside.
 //!
-//! Tasks draw what they do next, as does whoever drives them, from one generator; so a run of one thread is repeated by its
-//! seed. The book knows of each task whether its future and its output are alive, when it was asked to stop and what became
-//! of it; of each region, where it belongs and whether it closes. After each round it is compared with the executor's dumps.
+//! Tasks draw what they do next, as does whoever drives them, from one generator; so a run of one thread is
+//! repeated by its seed. The book knows of each task whether its future and its output are alive, when it was
+//! asked to stop and what became of it; of each region, where it belongs and whether it closes. After each
+//! round it is compared with the executor's dumps.
 
 mod world;
 
@@ -275,7 +277,8 @@ impl Drop for Life {
 /// What some outputs take along.
 type Luggage = (Option<Held>, Option<Handle>);
 
-/// What tasks return. Some hand on what they hold: who drops the output closes a region, or lets go of another task.
+/// What tasks return. Some hand on what they hold: who drops the output closes a region, or lets go of
+/// another task.
 struct Output {
     life: Life,
     _luggage: Option<Box<Luggage>>,

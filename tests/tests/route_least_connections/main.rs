@@ -25,7 +25,8 @@ trait Least<const BANKS: usize, const PER_BANK: usize>: Strategy<BANKS, PER_BANK
     /// The level of a count at a weight in 64ths.
     fn naive(count: u32, weight: u32) -> u32;
 
-    /// Whether the first, a count at a weight in 64ths, is less loaded than the second by more than what may be equal.
+    /// Whether the first, a count at a weight in 64ths, is less loaded than the second by more than what may
+    /// be equal.
     fn is_less(one: (u32, u32), other: (u32, u32)) -> bool {
         Self::naive(one.0, one.1) < Self::naive(other.0, other.1)
     }
@@ -75,7 +76,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Least<BANKS, PER_BANK> for Weigh
         1 + (octaves.max(0.0) / 4.0).floor().min(94.0) as u32
     }
 
-    /// By levels, or to within 1 in 256 among few: some pairs are in one order by these, and in the other by those.
+    /// By levels, or to within 1 in 256 among few: some pairs are in one order by these, and in the other by
+    /// those.
     fn is_less(one: (u32, u32), other: (u32, u32)) -> bool {
         let load = |(count, weight): (u32, u32)| count as f64 / weight as f64;
         <Self as Least<BANKS, PER_BANK>>::naive(one.0, one.1)

@@ -178,7 +178,8 @@ impl<S: Least<2, 13>> Model<S> {
         }
     }
 
-    /// The levels of all that may be looked at. A weight changes where an endpoint stands with the next select.
+    /// The levels of all that may be looked at. A weight changes where an endpoint stands with the next
+    /// select.
     fn check(&mut self) {
         self.selectors.iter_mut().for_each(|(selector, _)| drop(selector.select(&Request::ANY, NOW)));
         let loads =

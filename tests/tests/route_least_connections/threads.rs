@@ -19,7 +19,8 @@ fn cap(slot: u16) -> Option<u32> {
     Some(slot as u32 % 5).filter(|&cap| cap != 0)
 }
 
-/// Each slot's leases, as the threads count them: one more after it was had, one less before it is given back.
+/// Each slot's leases, as the threads count them: one more after it was had, one less before it is given
+/// back.
 type Out = [AtomicU32; 64];
 
 fn work<S: Least<2, 32> + Sync>(

@@ -21,7 +21,8 @@ fn fill<S: Least<BANKS, PER_BANK>, const BANKS: usize, const PER_BANK: usize>(
 
 #[test]
 fn ties_are_broken_at_random() {
-    // The last one is alone in its bank: choosing a bank first, or going on from a random place, would favour it.
+    // The last one is alone in its bank: choosing a bank first, or going on from a random place, would favour
+    // it.
     let balancer = balancer::<LeastConnections<2>, 2, 32>();
     let ids = fill(balancer, 33);
     let mut selector = select(balancer, 1);

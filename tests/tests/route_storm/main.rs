@@ -1,7 +1,8 @@
-//! Ten million selects, over all strategies, on two threads, while a third changes the members: no lease is lost, none goes
-//! where it must not, and nothing allocates.
+//! Ten million selects, over all strategies, on two threads, while a third changes the members: no lease is
+//! lost, none goes where it must not, and nothing allocates.
 //!
-//! What a pick must be is said at [`History`], which knows of each change when its call began and when it had returned.
+//! What a pick must be is said at [`History`], which knows of each change when its call began and when it had
+//! returned.
 //!
 //! What comes in the middle of a select on the same core, as from an interrupt, is in `route_interrupts.rs`.
 

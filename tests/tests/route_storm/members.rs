@@ -78,7 +78,8 @@ impl<S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'_, S> {
                     let number = numbers[slot];
                     let (endpoint, place) =
                         if slot == 0 { self.anchor(random) } else { self.draw(number, random) };
-                    // A handle that is stale already is of nobody's history: what it says then isn't taken for said.
+                    // A handle that is stale already is of nobody's history: what it says then isn't taken
+                    // for said.
                     if self.balancer.stats(id).is_ok() {
                         let updated = || self.balancer.update(id, &endpoint, self.now());
                         self.history.placing(id, place, updated).unwrap();

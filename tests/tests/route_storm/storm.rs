@@ -74,7 +74,8 @@ pub fn asked() -> [Asked; 6] {
     ]
 }
 
-/// The endpoint in slot 0: always a member, healthy and routable, with a tag; what it is given always succeeds.
+/// The endpoint in slot 0: always a member, healthy and routable, with a tag; what it is given always
+/// succeeds.
 pub const ANCHOR: u64 = 1_000_000;
 
 impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
@@ -130,7 +131,8 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
             assert_eq!(balancer.remove(id, self.now()), Ok(0));
         }
         assert_eq!((balancer.totals().members, balancer.totals().ejected), (0, 0));
-        // All slots come back, those that were draining too, and their exact counts are 0: a cap of one admits just one.
+        // All slots come back, those that were draining too, and their exact counts are 0: a cap of one
+        // admits just one.
         for number in 0..SLOTS as u64 {
             balancer.add(&Endpoint::new(number).cap(1), self.now()).unwrap();
         }

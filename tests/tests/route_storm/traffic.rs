@@ -122,8 +122,8 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
         own.into_iter().flatten().for_each(|lease| self.end(lease, &mut random));
     }
 
-    /// Waits for the thread that changes the members if it is behind: on a busy machine it may not run for long. Not for
-    /// ever, so that its panic ends the test.
+    /// Waits for the thread that changes the members if it is behind: on a busy machine it may not run for
+    /// long. Not for ever, so that its panic ends the test.
     fn let_members_change(&self, turn: u32) {
         for _ in 0..100_000 {
             // Two workers, and a change for each 1,000 selects at the least.

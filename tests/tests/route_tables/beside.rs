@@ -74,8 +74,8 @@ fn readers_beside_rebuilds_of_maglev_find_what_one_whole_table_says() {
     answers_are_of_a_whole_table(&*maglev::<31, 32>(), &*maglev::<31, 32>());
 }
 
-/// A table for each turn, of one member, in a slot that follows from the turn. What a reader finds is of a turn that was
-/// active meanwhile, and never goes back.
+/// A table for each turn, of one member, in a slot that follows from the turn. What a reader finds is of a
+/// turn that was active meanwhile, and never goes back.
 fn answers_never_go_back(table: &(impl HashTable + Sync), slots: u16) {
     let [begun, active] = [0, 0].map(AtomicU32::new);
     let slot_of = |turn: u32| (turn % u32::from(slots)) as u16;

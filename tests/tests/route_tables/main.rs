@@ -1,5 +1,5 @@
-//! `Ring` and `Maglev` against naive oracles, and what both promise: shares, little disruption, any slicing, small changes, readers
-//! beside the builder, the same answers on every target.
+//! `Ring` and `Maglev` against naive oracles, and what both promise: shares, little disruption, any slicing,
+//! small changes, readers beside the builder, the same answers on every target.
 
 mod beside;
 mod changes;
@@ -29,7 +29,8 @@ fn in_slot(members: &Members) -> impl Fn(u16) -> Option<Member> {
     move |slot| members.iter().find(|(of, _)| *of == slot).map(|(_, member)| *member)
 }
 
-/// Builds the table of `members` in slices of `slice` steps, and returns how many steps it took, to the next full slice.
+/// Builds the table of `members` in slices of `slice` steps, and returns how many steps it took, to the next
+/// full slice.
 fn build_in_slices(table: &dyn HashTable, members: &Members, slice: u32) -> u64 {
     let mut of = vec![None; 1024];
     members.iter().for_each(|(slot, member)| of[usize::from(*slot)] = Some(*member));

@@ -75,7 +75,8 @@ fn readers_have_the_old_table_until_the_last_step() {
 fn answers_that_contradict_each_other_give_a_table_of_those_who_were_members_at_some_time() {
     each_kind(|table| {
         for at in 0..200 {
-            // The answers change after so many of them: from slots 0 to 7 to slots 4 to 11, with other weights.
+            // The answers change after so many of them: from slots 0 to 7 to slots 4 to 11, with other
+            // weights.
             let asked = Cell::new(0);
             let changing = |slot| {
                 asked.set(asked.get() + 1);
@@ -112,8 +113,8 @@ fn a_build_takes_the_steps_that_the_docs_say() {
     let steps = build_in_slices(&*maglev::<65521, 1000>(), &equals(1000), 1);
     println!("Maglev of 1,000: {steps} steps");
     assert!(steps <= 2 * 1_000 + 65_521 + 2 * 65_521 + 65_521 * 8, "{steps}");
-    // One member among many slots is not a walk over the slots for each entry. Entries are cleared, taken at the first look,
-    // and looked through for those that are left to the list.
+    // One member among many slots is not a walk over the slots for each entry. Entries are cleared, taken at
+    // the first look, and looked through for those that are left to the list.
     let lone = vec![(1023, Member { id: 1, weight: 1 })];
     let steps = build_in_slices(&*maglev::<65521, 1024>(), &lone, 1);
     assert!(steps <= 2 * 1_024 + 4 * 65_521 + 65_521, "{steps}");

@@ -1,5 +1,6 @@
-//! The same answers on every target and in every other program that follows the rules: 500 look-ups folded to one number,
-//! computed by a program of a few lines in Python with its `xxhash` package (XXH3 by the C library).
+//! The same answers on every target and in every other program that follows the rules: 500 look-ups folded to
+//! one number, computed by a program of a few lines in Python with its `xxhash` package (XXH3 by the C
+//! library).
 
 use trilane::route::{HashTable, Member, RoutingKey};
 

@@ -1,9 +1,9 @@
 //! Instructions an operation, counted by callgrind.
 //!
-//! The benches run under it once. Collection is on only inside the function that the clock also measures, and each part
-//! ends with a function at whose end callgrind writes a profile. A part is a row run with some number of operations; the
-//! next part is the same row with more, so that the difference is the operations' alone. A row of many instructions has
-//! only one.
+//! The benches run under it once. Collection is on only inside the function that the clock also measures, and
+//! each part ends with a function at whose end callgrind writes a profile. A part is a row run with some
+//! number of operations; the next part is the same row with more, so that the difference is the operations'
+//! alone. A row of many instructions has only one.
 
 use std::{
     fs,
@@ -91,7 +91,8 @@ fn totals(profile: &str) -> Option<u64> {
     profile.lines().find_map(|line| line.strip_prefix("totals:"))?.trim().parse().ok()
 }
 
-/// Instructions an operation, of the parts with the same row, two or one. `totals` gives a part's, counted from 1.
+/// Instructions an operation, of the parts with the same row, two or one. `totals` gives a part's, counted
+/// from 1.
 #[expect(clippy::cast_precision_loss, reason = "a count of instructions is far below 2^52")]
 fn differences(
     parts: &[Part],

@@ -1,9 +1,10 @@
 //! The rows that the benches beside peers print.
 //!
-//! A row is `{"op":"rr-select","n":16,"who":"trilane","ns":7.2,"allocations":0.0,"notes":[]}`: an operation over `n` endpoints,
-//! nanoseconds and allocations each, and what is different from what the operation says. A goal is
-//! `{"goal":"select","ns":20,"ops":["rr-select"]}`, or in multiples of what the fastest other takes
-//! `{"goal":"two threads","times":1.1,"ops":["yield-2t"]}`. Lines that don't begin with `{` are for the reader.
+//! A row is `{"op":"rr-select","n":16,"who":"trilane","ns":7.2,"allocations":0.0,"notes":[]}`: an operation
+//! over `n` endpoints, nanoseconds and allocations each, and what is different from what the operation says.
+//! A goal is `{"goal":"select","ns":20,"ops":["rr-select"]}`, or in multiples of what the fastest other takes
+//! `{"goal":"two threads","times":1.1,"ops":["yield-2t"]}`. Lines that don't begin with `{` are for the
+//! reader.
 
 use serde::Deserialize;
 

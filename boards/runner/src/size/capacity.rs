@@ -28,7 +28,8 @@ pub struct Row {
     pub many: u32,
     /// Its flash.
     pub many_flash: u64,
-    /// The difference a task, rounded: code that differs in some bytes, since another number is in it, is not a task's.
+    /// The difference a task, rounded: code that differs in some bytes, since another number is in it, is not
+    /// a task's.
     pub flash_a_task: u64,
 }
 

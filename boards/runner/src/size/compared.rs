@@ -1,4 +1,5 @@
-//! Programs beside a peer's that print the same: flash, RAM, and what of the flash is the executor's, at two opt-levels.
+//! Programs beside a peer's that print the same: flash, RAM, and what of the flash is the executor's, at two
+//! opt-levels.
 
 use std::collections::BTreeMap;
 
@@ -71,8 +72,8 @@ pub fn levels(board: &Board) -> Vec<&str> {
     levels
 }
 
-/// Measures the programs of `board` that have a peer's; only `program`, if one is named. With `run`, it is an error if one of
-/// them prints something else than the peer's.
+/// Measures the programs of `board` that have a peer's; only `program`, if one is named. With `run`, it is an
+/// error if one of them prints something else than the peer's.
 pub fn measure(
     session: &Session,
     board: &Board,
@@ -131,8 +132,8 @@ fn measure_one(
     })
 }
 
-/// Whether the symbol is of a crate whose name begins with `crates`, or of such a module: a peer's time driver is one of the
-/// program, with the timer queue inlined.
+/// Whether the symbol is of a crate whose name begins with `crates`, or of such a module: a peer's time
+/// driver is one of the program, with the timer queue inlined.
 fn is_peers(symbol: &str, crates: &str) -> bool {
     defined_at(symbol).is_some_and(|path| path.split("::").any(|name| name.starts_with(crates)))
 }

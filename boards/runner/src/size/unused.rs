@@ -1,7 +1,7 @@
 //! What an image has of parts of trilane that it doesn't use: by the functions in it, part by part.
 //!
-//! What is inlined into another function is that one's. So a part may be used by less than is seen here, and the flash of
-//! the whole image is gated beside.
+//! What is inlined into another function is that one's. So a part may be used by less than is seen here, and
+//! the flash of the whole image is gated beside.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ pub struct Part {
     pub modules: &'static [&'static str],
     /// Why these are nobody else's.
     pub why: &'static str,
-    /// An example that uses it: it must have functions of each module, or [`PLAIN`] lacking them would prove nothing.
+    /// An example that uses it: it must have functions of each module, or [`PLAIN`] lacking them would prove
+    /// nothing.
     pub used_by: &'static str,
     /// Whether it is an error if [`PLAIN`] has any of its functions, whatever the budget says.
     pub strict: bool,
@@ -106,8 +107,8 @@ impl Row {
     }
 }
 
-/// Measures [`PLAIN`], at both opt-levels where the board compares it with a peer's; nothing if another example is named or the
-/// board lacks it.
+/// Measures [`PLAIN`], at both opt-levels where the board compares it with a peer's; nothing if another
+/// example is named or the board lacks it.
 pub fn measure(board: &Board, ready: &Ready, example: Option<&str>) -> Result<Vec<Row>> {
     if !board.has(PLAIN) || example.is_some_and(|example| example != PLAIN) {
         return Ok(Vec::new());
@@ -129,8 +130,8 @@ pub fn measure(board: &Board, ready: &Ready, example: Option<&str>) -> Result<Ve
     Ok(rows)
 }
 
-/// Fails if [`PLAIN`] has functions of a part that is strictly absent, or if an example lacks those of a part that it uses.
-/// Without `example` all are looked at, else that one alone.
+/// Fails if [`PLAIN`] has functions of a part that is strictly absent, or if an example lacks those of a part
+/// that it uses. Without `example` all are looked at, else that one alone.
 pub fn check(board: &Board, ready: &Ready, rows: &[Row], example: Option<&str>) -> Result<()> {
     let mut wrong = Vec::new();
     for row in rows {
@@ -179,8 +180,9 @@ fn functions(image: &Image, modules: &[&str]) -> Vec<Function> {
     functions
 }
 
-/// Whether trilane's `module` defines the symbol. A method may be in another module than its type, and the path of Rust's newer
-/// names has only the type's; the symbol begins with the method's, unless that is a trait's in an older name.
+/// Whether trilane's `module` defines the symbol. A method may be in another module than its type, and the
+/// path of Rust's newer names has only the type's; the symbol begins with the method's, unless that is a
+/// trait's in an older name.
 fn is_of(symbol: &str, module: &str) -> bool {
     let Some(path) = defined_at(symbol) else { return false };
     let Some(path) = path.strip_prefix("trilane::") else { return false };

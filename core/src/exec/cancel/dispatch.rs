@@ -1,5 +1,6 @@
-//! The way of a pass when tasks are special: woken ones that aren't plain go into the lanes, and the lanes give the first.
-//! Plain tasks stay in their rounds; for the lanes they are [others](crate::sched::Lanes::next) of the ready lane.
+//! The way of a pass when tasks are special: woken ones that aren't plain go into the lanes, and the lanes
+//! give the first. Plain tasks stay in their rounds; for the lanes they are
+//! [others](crate::sched::Lanes::next) of the ready lane.
 
 use super::force::{after_counted_poll, force_due};
 use super::limits::check_limits;
@@ -41,8 +42,8 @@ fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
     left
 }
 
-/// Polls a task that was just polled for as long as it is woken again, alone, and goes before what is queued: then nothing
-/// else is to be looked up.
+/// Polls a task that was just polled for as long as it is woken again, alone, and goes before what is queued:
+/// then nothing else is to be looked up.
 #[inline(never)]
 fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, now: &Instant, several: bool) -> u32 {
     let (bank, index, bit) = (task.bank(), task.index(), task.bit());
@@ -86,8 +87,8 @@ fn is_other_bank_woken(exec: ExecRef, bank: Bank) -> bool {
     !exec.turns.is_empty() || exec.summary.bits() != 1 << bank.number.get()
 }
 
-/// Queues `alone`, the one special task that was woken if it was one, and polls who goes first, unless its limits speak against
-/// it.
+/// Queues `alone`, the one special task that was woken if it was one, and polls who goes first, unless its
+/// limits speak against it.
 #[inline(never)]
 fn poll_first(
     exec: ExecRef,
@@ -135,7 +136,8 @@ fn poll_first(
     }
     left -= budget::ONE;
     let slot = if several { task.slot() } else { index as u16 };
-    // SAFETY: this is the runner, in no poll, and what came out of a lane or a round is live: only the runner ends it.
+    // SAFETY: this is the runner, in no poll, and what came out of a lane or a round is live: only the runner
+    // ends it.
     unsafe { poll_task::<true>(exec, bank, index, slot, left) };
     if looks {
         after_counted_poll(task);
@@ -154,8 +156,8 @@ fn is_special_woken(exec: ExecRef, first: Bank, several: bool) -> bool {
     (first.woken.bits() | first.rest.bits()) & !first.plain.bits() != 0
 }
 
-/// Takes the special tasks of a bank that were woken, and begins a round if none is under way. Queues them, or returns the one
-/// there is; and whether a round is under way.
+/// Takes the special tasks of a bank that were woken, and begins a round if none is under way. Queues them,
+/// or returns the one there is; and whether a round is under way.
 #[inline(always)]
 fn drain_bank(exec: ExecRef, bank: Bank) -> (Option<TaskRef>, bool) {
     exec.look.take(AlarmDue::SPECIAL);
@@ -223,7 +225,8 @@ fn drain_banks(exec: ExecRef) -> (Option<TaskRef>, bool) {
     }
 }
 
-/// Takes the wakes of a bank's special tasks, those that a round had taken included, and the second wakes of its round.
+/// Takes the wakes of a bank's special tasks, those that a round had taken included, and the second wakes of
+/// its round.
 #[inline(always)]
 fn take_special(exec: ExecRef, bank: Bank) -> u32 {
     let (rest, plain) = (bank.rest.bits(), bank.plain.bits());
@@ -245,7 +248,8 @@ fn enqueue_all(exec: ExecRef, bank: Bank, special: u32) {
     }
 }
 
-/// Queues a woken task: in the cancel lane if it was asked to stop. A wake that came too late is counted and forgotten.
+/// Queues a woken task: in the cancel lane if it was asked to stop. A wake that came too late is counted and
+/// forgotten.
 #[inline(never)]
 fn enqueue(exec: ExecRef, cs: CriticalSection<'_>, task: TaskRef) {
     let state = task.state.load_acquire();

@@ -12,8 +12,8 @@ use crate::exec::task::reason::Reason;
 use crate::exec::task::state::Ending;
 use crate::time::Instant;
 
-/// Drops the future of a draining task, calls its finaliser, and ends the task. The runner only, in no poll; the task is in
-/// no lane.
+/// Drops the future of a draining task, calls its finaliser, and ends the task. The runner only, in no poll;
+/// the task is in no lane.
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn force(task: TaskRef) {
@@ -36,8 +36,8 @@ pub(in crate::exec) fn force(task: TaskRef) {
     }
 }
 
-/// After a poll of a task whose polls are counted: ends it if it is draining and was the last one it may have. If it waits,
-/// the alarm is to be set for the end of its clean-up, unless it comes before.
+/// After a poll of a task whose polls are counted: ends it if it is draining and was the last one it may
+/// have. If it waits, the alarm is to be set for the end of its clean-up, unless it comes before.
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn after_counted_poll(task: TaskRef) {
@@ -61,14 +61,14 @@ pub(in crate::exec) fn after_counted_poll(task: TaskRef) {
     }
 }
 
-/// Ends the draining tasks whose clean-up time is over at `now`, in the order of their ends, and finds out when the next
-/// one's will be. O(draining tasks) each, one bank per critical section, beside the drops.
+/// Ends the draining tasks whose clean-up time is over at `now`, in the order of their ends, and finds out
+/// when the next one's will be. O(draining tasks) each, one bank per critical section, beside the drops.
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
     loop {
-        // What comes while this looks is noted from here on; until a look has found nothing due, a drop that unwinds leaves
-        // the rest to the next pass.
+        // What comes while this looks is noted from here on; until a look has found nothing due, a drop that
+        // unwinds leaves the rest to the next pass.
         exec.locked(|cs| exec.with_clock(cs, |clock| clock.clean_up = None));
         let first = exec.banks().filter_map(|bank| first_of(exec, bank)).min_by_key(|&(end, _)| end);
         let Some((end, task)) = first else { return };

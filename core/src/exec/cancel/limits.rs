@@ -9,7 +9,8 @@ use crate::exec::task::reason::Reason;
 use crate::exec::task::state::State;
 use crate::time::Instant;
 
-/// Checks the limits of a live task that is in no lane, and counts its poll. Returns whether to poll it. The runner only.
+/// Checks the limits of a live task that is in no lane, and counts its poll. Returns whether to poll it. The
+/// runner only.
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant) -> bool {
@@ -43,7 +44,8 @@ pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant) -> bool {
 /// Notes a deadline that has passed. Returns whether to go on with the task.
 fn is_in_time(task: TaskRef, state: State, now: Instant) -> bool {
     let exec = task.exec();
-    // The deadline is read, and marked as noted, under the lock, so that it is neither torn nor exchanged in between.
+    // The deadline is read, and marked as noted, under the lock, so that it is neither torn nor exchanged in
+    // between.
     let missed = exec.locked(|_| {
         let due = task.node.deadline().filter(|&due| due < now.as_micros());
         if due.is_some() {

@@ -37,19 +37,19 @@ impl fmt::Display for DeadlineError {
 impl core::error::Error for DeadlineError {}
 
 impl Cx {
-    /// Changes the task's deadline; `None` moves it to the ready lane. A queued task is moved in place, at once, from any
-    /// context. O(log N).
+    /// Changes the task's deadline; `None` moves it to the ready lane. A queued task is moved in place, at
+    /// once, from any context. O(log N).
     ///
     /// # Errors
     ///
-    /// [`DeadlineError`] when the task has ended or was asked to stop, or `deadline` lies before the executor's latest pass;
-    /// nothing changes.
+    /// [`DeadlineError`] when the task has ended or was asked to stop, or `deadline` lies before the
+    /// executor's latest pass; nothing changes.
     pub fn set_deadline(&self, deadline: Option<Instant>) -> Result<(), DeadlineError> {
         set_deadline(self.task, self.generation, deadline)
     }
 
-    /// Changes the task's priority. A queued task is moved in place, at once, from any context. O(1), in the timed lane
-    /// O(log N).
+    /// Changes the task's priority. A queued task is moved in place, at once, from any context. O(1), in the
+    /// timed lane O(log N).
     ///
     /// # Errors
     ///
@@ -111,7 +111,8 @@ fn set_priority(task: TaskRef, generation: u32, priority: Priority) -> Result<()
     })
 }
 
-/// Notes whether a live task is plain after its keys changed. One that is queued stays special until it leaves its lane.
+/// Notes whether a live task is plain after its keys changed. One that is queued stays special until it
+/// leaves its lane.
 fn settle(task: TaskRef) {
     if !task.node.is_plain() {
         task.set_special();

@@ -6,10 +6,11 @@ use crate::exec::task::state::Requested;
 use crate::sync::CriticalSection;
 use crate::time::Instant;
 
-/// Asks the task in the slot, if there is one that has not ended, to stop, or notes a more severe reason. O(log N).
+/// Asks the task in the slot, if there is one that has not ended, to stop, or notes a more severe reason.
+/// O(log N).
 ///
-/// The woken bit is set here, under the lock, and not after it: a task that was taken out of its lane is woken all the time,
-/// even if the caller is pre-empted. The caller pends the platform after the lock.
+/// The woken bit is set here, under the lock, and not after it: a task that was taken out of its lane is
+/// woken all the time, even if the caller is pre-empted. The caller pends the platform after the lock.
 #[inline(never)]
 pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reason, now: Instant) {
     let attributes = task.attributes();

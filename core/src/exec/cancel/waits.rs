@@ -8,15 +8,16 @@ use crate::exec::memory::cx::Cx;
 use crate::exec::memory::waker::polled;
 use crate::exec::task::reason::{Cancelled, Reason};
 
-/// Why the task of `cx`, or the one that is polled with `context`, was asked to stop: they differ if a task has the `Cx` of
-/// another.
+/// Why the task of `cx`, or the one that is polled with `context`, was asked to stop: they differ if a task
+/// has the `Cx` of another.
 fn asked(cx: Cx, context: &Context<'_>) -> Option<Reason> {
     cx.cancelled_for().or_else(|| polled(context).and_then(|task| task.state.heard()))
 }
 
 /// Waits until the task that polls it is asked to stop; made by [`Cx::cancelled`].
 ///
-/// By the `Cx` of another task it is ready after a request to either, but only a request to the task that polls it wakes that.
+/// By the `Cx` of another task it is ready after a request to either, but only a request to the task that
+/// polls it wakes that.
 ///
 /// # Cancellation
 ///
@@ -34,13 +35,13 @@ impl Future for WhenCancelled {
     }
 }
 
-/// Gives a future up when its task is asked to stop; made by [`Cx::run_until_cancelled`]. By the `Cx` of another task, as
-/// [`WhenCancelled`] has it.
+/// Gives a future up when its task is asked to stop; made by [`Cx::run_until_cancelled`]. By the `Cx` of
+/// another task, as [`WhenCancelled`] has it.
 ///
 /// # Cancellation
 ///
-/// The future is polled first: one that becomes ready in the poll that brings the request counts as ready. Otherwise it is
-/// dropped with the `UntilCancelled`, not before.
+/// The future is polled first: one that becomes ready in the poll that brings the request counts as ready.
+/// Otherwise it is dropped with the `UntilCancelled`, not before.
 #[must_use = "futures do nothing unless awaited"]
 pub struct UntilCancelled<F> {
     cx: Cx,
@@ -66,8 +67,9 @@ impl<F: Future> Future for UntilCancelled<F> {
 
 /// Keeps a request from a future for as long as that runs; made by [`Cx::shield`].
 ///
-/// Inside, [`Cx::is_cancelled`] is false and waits go on waiting. What runs beside it in the same task (the other arm of a
-/// `join`) is not shielded. The clean-up's polls and time run on: a shield delays the request, never the force.
+/// Inside, [`Cx::is_cancelled`] is false and waits go on waiting. What runs beside it in the same task (the
+/// other arm of a `join`) is not shielded. The clean-up's polls and time run on: a shield delays the request,
+/// never the force.
 ///
 /// # Cancellation
 ///
@@ -87,8 +89,8 @@ impl<F: Future> Future for Shield<F> {
             let this = self.get_unchecked_mut();
             (this.cx, Pin::new_unchecked(&mut this.future))
         };
-        // Only the task itself may raise its shield, and an inner shield leaves it to the outer one to take it down, also if
-        // the poll unwinds.
+        // Only the task itself may raise its shield, and an inner shield leaves it to the outer one to take
+        // it down, also if the poll unwinds.
         let own = polled(context).filter(|&task| cx.task == task && cx.is_live());
         let _raised = own
             .filter(|task| task.state.raise_shield())
@@ -112,8 +114,8 @@ impl Cx {
         UntilCancelled { cx: *self, future }
     }
 
-    /// Runs `future` as if the task had not been asked to stop: for what must not be torn, and for clean-up that itself
-    /// waits; see [`Shield`].
+    /// Runs `future` as if the task had not been asked to stop: for what must not be torn, and for clean-up
+    /// that itself waits; see [`Shield`].
     pub fn shield<F: Future>(&self, future: F) -> Shield<F> {
         Shield { cx: *self, future }
     }

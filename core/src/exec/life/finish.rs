@@ -19,13 +19,14 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
     if ending == Ending::Completed {
         add(&exec.tally.completions, 1);
     } else if ending.is_failure() && exec.scope.is_some() {
-        // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and it may not have
-        // made a reading yet.
+        // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and
+        // it may not have made a reading yet.
         let read = exec.read_clock();
         exec.locked(|cs| exec.with_clock(cs, |clock| clock.now = clock.now.max(read)));
     }
     let handed_on = exec.locked(|cs| {
-        // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is over.
+        // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
+        // over.
         task.set_plain(false);
         let draining = &task.bank().draining;
         if draining.bits() & task.bit() != 0 {
@@ -37,7 +38,8 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
                 }
             });
         }
-        // Without a handle it is over, though its output is still to be dropped: that may call anything, by its own `Cx` too.
+        // Without a handle it is over, though its output is still to be dropped: that may call anything, by
+        // its own `Cx` too.
         task.state.finish(ending).then(|| {
             let watcher = match exec.scope {
                 Some(scope) if task.family.region() != 0 => (scope.leave)(task, cs, ending.is_failure()),
@@ -73,12 +75,13 @@ pub(in crate::exec) unsafe fn drop_output(task: TaskRef) {
     }
 }
 
-/// Gives storage and slot back: transition 8. A slot whose generations are used up is retired. `leaves`: its region counts it
-/// still.
+/// Gives storage and slot back: transition 8. A slot whose generations are used up is retired. `leaves`: its
+/// region counts it still.
 ///
 /// # Safety
 ///
-/// The caller owns the slot (claimed, or done and taken, or finished as the runner), storage is empty, and no lock is held.
+/// The caller owns the slot (claimed, or done and taken, or finished as the runner), storage is empty, and no
+/// lock is held.
 #[inline(never)]
 pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
     if let Some(vtable) = task.vtable() {
@@ -86,7 +89,8 @@ pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
         unsafe { (vtable.release)(task.storage.get(), task.node.embedder_word.get()) };
     }
     let exec = task.exec();
-    // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends with the task.
+    // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends
+    // with the task.
     let watcher = exec.locked(|cs| {
         let mut watcher = None;
         if let Some(scope) = exec.scope

@@ -40,15 +40,15 @@ impl<F: Future, const BYTES: usize, const SLOTS: usize> Task<F, BYTES, SLOTS> {
         );
     };
 
-    /// The waker and the context are made here and not by the runner, so that the compiler sees through them once the future
-    /// is inlined.
+    /// The waker and the context are made here and not by the runner, so that the compiler sees through them
+    /// once the future is inlined.
     ///
     /// # Safety
     ///
     /// `storage` holds an `F`, `word` is that of its task, and the caller is its executor's runner.
     unsafe fn poll(storage: *mut (), word: *const ()) -> bool {
-        // SAFETY: the caller's promise (Storage Invariant). The future stays in place until it is dropped, here or by
-        // `drop_future`; then the output takes its place, in which it fits (FITS).
+        // SAFETY: the caller's promise (Storage Invariant). The future stays in place until it is dropped,
+        // here or by `drop_future`; then the output takes its place, in which it fits (FITS).
         unsafe {
             let empty = OnDrop::new(|| ptr::drop_in_place(storage.cast::<F>()));
             let waker = waker(word);
@@ -77,8 +77,8 @@ impl<F: Future, const BYTES: usize, const SLOTS: usize> Task<F, BYTES, SLOTS> {
     }
 }
 
-/// A future that is ready at its second poll, having woken its task at the first: everybody else who is runnable and goes
-/// before it gets a turn.
+/// A future that is ready at its second poll, having woken its task at the first: everybody else who is
+/// runnable and goes before it gets a turn.
 ///
 /// # Cancellation
 ///
@@ -115,7 +115,8 @@ impl Future for YieldNow {
     }
 }
 
-/// An async function whose first argument is the task's [`Cx`]; implemented for those with up to seven arguments more.
+/// An async function whose first argument is the task's [`Cx`]; implemented for those with up to seven
+/// arguments more.
 pub trait AsyncTask<Args> {
     /// What the function returns when called.
     type Future: Future;
@@ -142,8 +143,8 @@ async_task!(A B C D E);
 async_task!(A B C D E G);
 async_task!(A B C D E G H);
 
-/// The bytes that a task of the async function `function` takes in a pool: its future or its output, whichever is larger.
-/// For `const` contexts: `TaskPool<{ future_size(&sensor) }, 4>`.
+/// The bytes that a task of the async function `function` takes in a pool: its future or its output,
+/// whichever is larger. For `const` contexts: `TaskPool<{ future_size(&sensor) }, 4>`.
 pub const fn future_size<F, Args>(_function: &F) -> usize
 where
     F: AsyncTask<Args>,

@@ -19,9 +19,9 @@ use crate::sync::Ordering;
 
 /// The one claim to a task's result.
 ///
-/// Await it, or [`join`](Self::join) it by reference, or look with [`try_join`](Self::try_join). Dropping it detaches: the
-/// task goes on, its output is dropped when it ends. A finished task keeps its slot until the handle is joined or dropped, or
-/// the task's region has closed.
+/// Await it, or [`join`](Self::join) it by reference, or look with [`try_join`](Self::try_join). Dropping it
+/// detaches: the task goes on, its output is dropped when it ends. A finished task keeps its slot until the
+/// handle is joined or dropped, or the task's region has closed.
 ///
 /// It may be sent to another context when `T` may.
 pub struct JoinHandle<T> {
@@ -32,8 +32,8 @@ pub struct JoinHandle<T> {
     _output: PhantomData<T>,
 }
 
-// SAFETY: the handle owns the output (Executor Invariant 4), which may be sent; what it shares with the runner is atomic or
-// under the critical section.
+// SAFETY: the handle owns the output (Executor Invariant 4), which may be sent; what it shares with the
+// runner is atomic or under the critical section.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: by shared reference the handle tells its id and whether the task is over, both atomic.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
@@ -53,10 +53,11 @@ pub enum JoinError {
     Taken,
     /// The task's region has closed, and nobody was waiting for the result.
     Reclaimed,
-    /// The task that waits was asked to stop itself. The one that it waits for goes on, unless the handle goes too.
+    /// The task that waits was asked to stop itself. The one that it waits for goes on, unless the handle
+    /// goes too.
     Interrupted(Reason),
-    /// The task that waits would wait for itself: it has its own handle, or is in the set whose next result it asks for.
-    /// Nothing has changed.
+    /// The task that waits would wait for itself: it has its own handle, or is in the set whose next result
+    /// it asks for. Nothing has changed.
     Inside,
 }
 
@@ -130,7 +131,8 @@ impl<T> JoinHandle<T> {
             Taken::Stale => return Some(Err(JoinError::Reclaimed)),
             Taken::Done(ending) => (self.task, ending),
         };
-        // SAFETY: what was taken is ours (Executor Invariant 4); the output is read once, and the slot goes back after it.
+        // SAFETY: what was taken is ours (Executor Invariant 4); the output is read once, and the slot goes
+        // back after it.
         unsafe {
             let result = match ending {
                 Ending::Completed => Ok(task.storage.get().cast::<T>().read()),
@@ -142,11 +144,13 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Waits for the end of the task and takes its result; the handle stays, so that the wait can be given up.
+    /// Waits for the end of the task and takes its result; the handle stays, so that the wait can be given
+    /// up.
     ///
     /// # Errors
     ///
-    /// [`JoinError`] when the task has no result, or it isn't there any more, or the task that waits is asked to stop.
+    /// [`JoinError`] when the task has no result, or it isn't there any more, or the task that waits is asked
+    /// to stop.
     ///
     /// # Cancellation
     ///
@@ -172,7 +176,8 @@ impl<T> Drop for JoinHandle<T> {
             taken
         });
         if let Taken::Done(ending) = taken {
-            // SAFETY: what was taken is ours (Executor Invariant 4); storage is empty, or being emptied, when this is called.
+            // SAFETY: what was taken is ours (Executor Invariant 4); storage is empty, or being emptied, when
+            // this is called.
             let _release = OnDrop::new(|| unsafe { release(task, false) });
             if ending == Ending::Completed {
                 // SAFETY: the output is there, and is dropped once.
@@ -201,8 +206,9 @@ impl<T> IntoFuture for JoinHandle<T> {
 ///
 /// # Cancellation
 ///
-/// When the task that awaits it is asked to stop, it is ready at once, with [`JoinError::Interrupted`]. Dropping it before it
-/// is ready takes no result. If it owns the handle, that is dropped with it, which detaches the task.
+/// When the task that awaits it is asked to stop, it is ready at once, with [`JoinError::Interrupted`].
+/// Dropping it before it is ready takes no result. If it owns the handle, that is dropped with it, which
+/// detaches the task.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<H: BorrowMut<JoinHandle<T>>, T> {
     handle: H,
@@ -225,7 +231,8 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: nothing is moved out of the pinned value; the node stays where it is, the handle is not pinned.
+        // SAFETY: nothing is moved out of the pinned value; the node stays where it is, the handle is not
+        // pinned.
         let this = unsafe { self.get_unchecked_mut() };
         let handle = this.handle.borrow_mut();
         if handle.taken {
@@ -263,8 +270,8 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Drop for Join<H, T> {
         let handle = self.handle.borrow_mut();
         if !handle.taken {
             let task = handle.task;
-            // Join Node Invariant: cleared under the lock before the node goes. As long as the slot is this handle's, the joiner
-            // can be nobody else's.
+            // Join Node Invariant: cleared under the lock before the node goes. As long as the slot is this
+            // handle's, the joiner can be nobody else's.
             task.exec().locked(|_| {
                 if task.generation.load(Ordering::Relaxed) == handle.generation {
                     task.joiner.set(ptr::null());

@@ -98,7 +98,8 @@ pub(in crate::exec) struct Wishes {
     pub special: &'static Special,
 }
 
-/// Spawns from any context: claims storage, slot and membership, or none; builds the future in place; publishes; wakes.
+/// Spawns from any context: claims storage, slot and membership, or none; builds the future in place;
+/// publishes; wakes.
 ///
 /// # Safety
 ///
@@ -138,7 +139,8 @@ where
     let unwound = OnDrop::new(|| unclaim(task));
     let future = build(cx);
     unwound.defuse();
-    // SAFETY: the slot is claimed, hence its storage ours (Executor Invariant 2); the caller answers for `Send`.
+    // SAFETY: the slot is claimed, hence its storage ours (Executor Invariant 2); the caller answers for
+    // `Send`.
     unsafe {
         storage.cast::<F>().write(future);
         match &wishes {
@@ -218,8 +220,8 @@ fn publish(task: TaskRef) {
     if exec.ops().trace.is_some() {
         trace_spawn(task, None);
     }
-    // Under the lock, because a stale id may be re-keying the node right now, a region asking its members to stop, and a dump
-    // reading.
+    // Under the lock, because a stale id may be re-keying the node right now, a region asking its members to
+    // stop, and a dump reading.
     let (asked, coalesced) = exec.locked(|_| {
         add(&exec.tally.spawns, 1);
         task.attributes.set(None);
@@ -279,7 +281,8 @@ fn announce(task: TaskRef, asked: Option<(Reason, u32)>, coalesced: bool) {
 fn request_late(task: TaskRef, why: Reason, generation: u32) {
     let exec = task.exec();
     let Some(special) = exec.special() else { return };
-    // As of now: the latest pass may be long ago. The task may have run, ended and been taken back since it was published.
+    // As of now: the latest pass may be long ago. The task may have run, ended and been taken back since it
+    // was published.
     let read = exec.read_clock();
     exec.locked(|cs| {
         if task.is_live(generation) {

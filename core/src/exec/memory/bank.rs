@@ -13,8 +13,8 @@ pub(in crate::exec) struct BankHead {
     pub woken: bitmap::Bank,
     /// What a wake must do beside setting its bit: [`SUMMARY`](Self::SUMMARY), [`PEND`](Self::PEND).
     pub announce: Fixed<u32>,
-    /// Slots whose task is live, in no lane, of the lowest priority, without deadline and quota, and was not asked to stop.
-    /// Changed under the lock.
+    /// Slots whose task is live, in no lane, of the lowest priority, without deadline and quota, and was not
+    /// asked to stop. Changed under the lock.
     pub plain: bitmap::Bank,
     /// Slots that were taken from `woken` and not polled yet: the rest of a round. The runner's.
     pub rest: bitmap::Bank,
@@ -42,7 +42,8 @@ pub(in crate::exec) struct Bank<const PER_BANK: usize> {
     pub headers: [Header; PER_BANK],
 }
 
-/// Where the headers begin in a bank; the same for every size, because the head's size is a multiple of their alignment.
+/// Where the headers begin in a bank; the same for every size, because the head's size is a multiple of their
+/// alignment.
 pub(in crate::exec) const HEADERS: usize = offset_of!(Bank<1>, headers);
 
 impl<const PER_BANK: usize> Bank<PER_BANK> {

@@ -19,8 +19,8 @@ use crate::sync::{
 };
 use crate::time::Instant;
 
-/// What an executor is to code that doesn't know its size: its first field. All zeros at first, but for what a builder adds;
-/// `ops`, the banks' places and `heap` are set by its first use.
+/// What an executor is to code that doesn't know its size: its first field. All zeros at first, but for what
+/// a builder adds; `ops`, the banks' places and `heap` are set by its first use.
 #[repr(C)]
 pub(in crate::exec) struct Core {
     /// Null: the executor has not been used.
@@ -59,19 +59,21 @@ pub(in crate::exec) struct Core {
 
 /// An executor that has been used: a pointer to its core, with the provenance of the whole.
 ///
-/// Whoever has one may rely on it (Executor Invariant 1): the executor is static, its core's `ops` and its banks' places are
-/// set.
+/// Whoever has one may rely on it (Executor Invariant 1): the executor is static, its core's `ops` and its
+/// banks' places are set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::exec) struct ExecRef(pub(super) *const Core);
 
-/// A slot of an executor: the address of its bank and, in the five low bits, its index there. This is the word in a waker.
+/// A slot of an executor: the address of its bank and, in the five low bits, its index there. This is the
+/// word in a waker.
 ///
-/// So a wake finds the bank's word and its bit without a load. The header is found by arithmetic, the executor by one load.
-/// Whoever has one may rely on it: the slot is one of an executor that has been used.
+/// So a wake finds the bank's word and its bit without a load. The header is found by arithmetic, the
+/// executor by one load. Whoever has one may rely on it: the slot is one of an executor that has been used.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::exec) struct TaskRef(pub(super) *const BankHead);
 
-/// What [`Core::running`] holds during a poll: the slot, a bit that is always set, and how many polls of the pass are left.
+/// What [`Core::running`] holds during a poll: the slot, a bit that is always set, and how many polls of the
+/// pass are left.
 #[inline(always)]
 pub(in crate::exec) const fn place(slot: u16, budget: u32) -> u32 {
     slot as u32 | budget
@@ -103,7 +105,8 @@ pub(in crate::exec) struct Clock {
     pub now: Instant,
     /// What the platform's alarm was last set to.
     pub alarm: Option<Instant>,
-    /// When the first clean-up time ends, or before: a task may have ended since. `None` when no task is draining.
+    /// When the first clean-up time ends, or before: a task may have ended since. `None` when no task is
+    /// draining.
     pub clean_up: Option<u64>,
     /// How many tasks are draining.
     pub draining: u16,
@@ -135,8 +138,8 @@ pub(in crate::exec) struct Ops {
     pub announce: u32,
 }
 
-/// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It comes with the
-/// first such task; an image in which nothing asks for one has no part of it.
+/// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It
+/// comes with the first such task; an image in which nothing asks for one has no part of it.
 pub(in crate::exec) struct Special {
     /// Goes on with a pass; see [`poll_special`](crate::exec::cancel).
     pub poll: fn(ExecRef, u32, Instant) -> u32,
@@ -150,7 +153,8 @@ pub(in crate::exec) struct Special {
 pub(in crate::exec) struct Scope {
     /// Makes a claimed slot a member of the region, or says why not.
     pub admit: fn(TaskRef, CriticalSection<'_>, Membership) -> Result<(), Refusal>,
-    /// A member has ended; `failed`: as its region's options mean it. Gives the waker of whoever waits for each.
+    /// A member has ended; `failed`: as its region's options mean it. Gives the waker of whoever waits for
+    /// each.
     pub leave: fn(TaskRef, CriticalSection<'_>, bool) -> Option<Waker>,
     /// Takes a slot out of its region's list.
     pub unlink: fn(TaskRef, CriticalSection<'_>),

@@ -8,10 +8,11 @@ use crate::exec::task::reason::Reason;
 use crate::sync::Ordering;
 use crate::time::Instant;
 
-/// What a task knows of where it runs: passed to it when it is spawned, two words, free to copy and to send anywhere.
+/// What a task knows of where it runs: passed to it when it is spawned, two words, free to copy and to send
+/// anywhere.
 ///
-/// It stays valid when the task has ended, because the executor is static: changing, spawning and opening regions then
-/// report that it is stale, sleeps and the clock go on working.
+/// It stays valid when the task has ended, because the executor is static: changing, spawning and opening
+/// regions then report that it is stale, sleeps and the clock go on working.
 #[derive(Clone, Copy)]
 pub struct Cx {
     pub(in crate::exec) task: TaskRef,
@@ -29,13 +30,14 @@ impl Cx {
         TaskId { slot: self.task.slot(), generation: self.generation }
     }
 
-    /// The platform's time now, or that of the executor's latest pass if that is later: it never goes back behind that.
+    /// The platform's time now, or that of the executor's latest pass if that is later: it never goes back
+    /// behind that.
     pub fn now(&self) -> Instant {
         self.exec().now()
     }
 
-    /// Whether the task was asked to stop; false inside a [`shield`](Self::shield). From the request on, the waits of this
-    /// crate return errors at once: clean up and return.
+    /// Whether the task was asked to stop; false inside a [`shield`](Self::shield). From the request on, the
+    /// waits of this crate return errors at once: clean up and return.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled_for().is_some()
     }

@@ -11,10 +11,11 @@ impl AlarmDue {
     pub(in crate::exec) const DUE: u32 = 1 << 0;
     /// Regions wait for the runner.
     pub(in crate::exec) const WORK: u32 = 1 << 1;
-    /// A task that isn't plain may have been woken, or a task that was taken into a round isn't plain any more.
+    /// A task that isn't plain may have been woken, or a task that was taken into a round isn't plain any
+    /// more.
     pub(in crate::exec) const SPECIAL: u32 = 1 << 2;
-    /// A timer was armed that is due before all others: the alarm is to be set, since tasks that are runnable may compute
-    /// beyond it.
+    /// A timer was armed that is due before all others: the alarm is to be set, since tasks that are runnable
+    /// may compute beyond it.
     pub(in crate::exec) const SOONER: u32 = 1 << 3;
     /// What ends a pass or is done before its next poll, whatever else is runnable.
     pub(in crate::exec) const NOW: u32 = Self::DUE | Self::WORK | Self::SOONER;
@@ -26,10 +27,12 @@ impl AlarmDue {
     }
     }
 
-    /// Tells the executor that its alarm has gone off, or that its time has come to an instant at which it would have: the
-    /// runner ends its pass after the poll under way, if there is one, and reads the clock. Any context; one atomic OR.
+    /// Tells the executor that its alarm has gone off, or that its time has come to an instant at which it
+    /// would have: the runner ends its pass after the poll under way, if there is one, and reads the clock.
+    /// Any context; one atomic OR.
     ///
-    /// Whoever calls this from another context than the runner's still has to end the sleep of a runner that sleeps.
+    /// Whoever calls this from another context than the runner's still has to end the sleep of a runner that
+    /// sleeps.
     pub fn raise(&self) {
         self.set(Self::DUE);
     }

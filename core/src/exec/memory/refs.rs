@@ -27,8 +27,8 @@ impl Deref for ExecRef {
 impl ExecRef {
     /// # Safety
     ///
-    /// `core` points to the core of a static executor, with the provenance of the whole executor, whose `ops` and banks are
-    /// set.
+    /// `core` points to the core of a static executor, with the provenance of the whole executor, whose `ops`
+    /// and banks are set.
     #[inline(always)]
     pub const unsafe fn new(core: *const Core) -> Self {
         Self(core)
@@ -152,8 +152,8 @@ impl ExecRef {
         self.locked(|cs| self.with_clock(cs, |clock| clock.now))
     }
 
-    /// The time now: the platform's, unless the latest pass was later. A clock that has gone back counts as one that stands
-    /// still.
+    /// The time now: the platform's, unless the latest pass was later. A clock that has gone back counts as
+    /// one that stands still.
     pub fn now(self) -> Instant {
         let read = self.read_clock();
         self.locked(|cs| self.not_before_pass(cs, read))
@@ -165,8 +165,8 @@ impl ExecRef {
         (self.ops().now)(self)
     }
 
-    /// `read`, or the time of the latest pass if that is later: the clock may have gone back, or the caller have been
-    /// interrupted since it read it.
+    /// `read`, or the time of the latest pass if that is later: the clock may have gone back, or the caller
+    /// have been interrupted since it read it.
     #[inline(always)]
     pub fn not_before_pass(self, cs: CriticalSection<'_>, read: Instant) -> Instant {
         self.with_clock(cs, |clock| clock.now.max(read))
@@ -318,11 +318,11 @@ impl TaskRef {
 
     // === waking ===
 
-    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of them. Any
-    /// context. O(1).
+    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of
+    /// them. Any context. O(1).
     ///
-    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when the bit was set
-    /// already: the waker that set it may have been pre-empted before it could pend.
+    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when
+    /// the bit was set already: the waker that set it may have been pre-empted before it could pend.
     #[inline(always)]
     pub fn wake(self) {
         let bank = self.bank();
@@ -348,8 +348,8 @@ impl TaskRef {
         }
     }
 
-    /// [`wake`](Self::wake) without pending the platform, by its runner or whoever pends it later. Returns whether the task had
-    /// been woken already.
+    /// [`wake`](Self::wake) without pending the platform, by its runner or whoever pends it later. Returns
+    /// whether the task had been woken already.
     #[inline(always)]
     pub fn mark(self) -> bool {
         let bank = self.bank();
@@ -381,7 +381,8 @@ impl TaskRef {
         self.bank().plain.write(self.index(), plain);
     }
 
-    /// Notes under the lock that the task isn't plain any more, or not yet; the runner may have it in a round.
+    /// Notes under the lock that the task isn't plain any more, or not yet; the runner may have it in a
+    /// round.
     pub fn set_special(self) {
         let bank = self.bank();
         if bank.plain.bits() & self.bit() != 0 {
@@ -393,8 +394,8 @@ impl TaskRef {
     }
 }
 
-// SAFETY: both lead to a static executor, whose shared fields are atomic or under its lock; what is its runner's alone is
-// reached through the runner.
+// SAFETY: both lead to a static executor, whose shared fields are atomic or under its lock; what is its
+// runner's alone is reached through the runner.
 unsafe impl Send for ExecRef {}
 // SAFETY: the same.
 unsafe impl Sync for ExecRef {}

@@ -2,7 +2,8 @@
 
 use crate::exec::task::id::TaskId;
 
-/// Something that happened to a task. The id carries the slot's generation, so two tasks of one slot don't mix.
+/// Something that happened to a task. The id carries the slot's generation, so two tasks of one slot don't
+/// mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -1,7 +1,8 @@
 //! Wakers: one word and one static table.
 //!
-//! A waker leads to a task's slot, which is static. Cloning copies it, dropping does nothing, nothing is counted, and a waker
-//! may outlive its task: a late wake sets a bit, which is discarded or costs the slot's next task one poll.
+//! A waker leads to a task's slot, which is static. Cloning copies it, dropping does nothing, nothing is
+//! counted, and a waker may outlive its task: a late wake sets a bit, which is discarded or costs the slot's
+//! next task one poll.
 
 use ::core::mem::ManuallyDrop;
 use ::core::ptr;
@@ -9,7 +10,8 @@ use ::core::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::core::TaskRef;
 
-/// The one table. It has no type parameter, since everything that depends on an executor's size is reached by arithmetic.
+/// The one table. It has no type parameter, since everything that depends on an executor's size is reached by
+/// arithmetic.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
 
 /// The waker of the task whose word this is, not to be dropped: there is nothing to drop.
@@ -19,7 +21,8 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
 /// `word` comes from [`TaskRef::into_raw`].
 #[inline(always)]
 pub(in crate::exec) unsafe fn waker(word: *const ()) -> ManuallyDrop<Waker> {
-    // SAFETY: the functions of the table uphold the waker contract for any task: it is a slot of a static executor.
+    // SAFETY: the functions of the table uphold the waker contract for any task: it is a slot of a static
+    // executor.
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(word, &VTABLE)) })
 }
 
@@ -30,7 +33,8 @@ pub(in crate::exec) fn task_of(waker: &Waker) -> Option<TaskRef> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| unsafe { TaskRef::from_raw(waker.data()) })
 }
 
-/// The task that is polled with `cx`, unless something between has put a waker of its own in place of the task's.
+/// The task that is polled with `cx`, unless something between has put a waker of its own in place of the
+/// task's.
 #[inline(always)]
 pub(in crate::exec) fn polled(cx: &Context<'_>) -> Option<TaskRef> {
     task_of(cx.waker())

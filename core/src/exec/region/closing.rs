@@ -1,4 +1,5 @@
-//! What the runner does about regions that close: asks their tasks, clears up after them, tells whoever waits.
+//! What the runner does about regions that close: asks their tasks, clears up after them, tells whoever
+//! waits.
 
 use super::members::{member, unlink};
 use super::table::{ASK, CLOSING, ENDED, ENDING, HANDLE, KEPT, LISTED};
@@ -13,8 +14,8 @@ use crate::exec::task::state::{Ending, Phase, Taken};
 use crate::sync::CriticalSection;
 use crate::time::Instant;
 
-/// Does what listed regions wait for. The runner only, in no poll. O(members) of the regions that close, a bounded number of
-/// steps per critical section.
+/// Does what listed regions wait for. The runner only, in no poll. O(members) of the regions that close, a
+/// bounded number of steps per critical section.
 pub(in crate::exec) fn serve(exec: ExecRef) {
     while let Some(region) = exec.locked(|cs| take_listed(exec, cs)) {
         serve_region(exec, region);
@@ -104,8 +105,8 @@ fn advance(exec: ExecRef, cs: CriticalSection<'_>, region: u16) -> Option<TaskRe
     })
 }
 
-/// Takes back what nobody has come for: results whose handles were forgotten, or will come too late. A result that is being
-/// awaited or taken, or kept by a join set, leaves the region instead.
+/// Takes back what nobody has come for: results whose handles were forgotten, or will come too late. A result
+/// that is being awaited or taken, or kept by a join set, leaves the region instead.
 fn reclaim_members(exec: ExecRef, region: u16) {
     while let Some(reclaimed) = exec.locked(|cs| {
         let (first, kept) = exec.with_region(cs, region, |links| (links.first, links.has(KEPT)));
@@ -122,7 +123,8 @@ fn reclaim_members(exec: ExecRef, region: u16) {
         Some(None)
     }) {
         if let Some((member, ending)) = reclaimed {
-            // SAFETY: what was taken is ours (Executor Invariant 4); its storage is empty, or being emptied, then.
+            // SAFETY: what was taken is ours (Executor Invariant 4); its storage is empty, or being emptied,
+            // then.
             let _release = OnDrop::new(|| unsafe { release(member, false) });
             if ending == Ending::Completed {
                 // SAFETY: the same.

@@ -18,12 +18,14 @@ use crate::exec::task::reason::Reason;
 
 /// A scope that owns tasks and further regions: nothing in it outlives it.
 ///
-/// Opened by [`Cx::open_region`] (inside the task's own region), [`Executor::open_region`](crate::exec::Executor::open_region) or
-/// [`open_region`](Self::open_region) of another; kept in the executor's [`Regions`](crate::exec::Regions) table. What a member
-/// spawns by its [`Cx`] is a member too.
+/// Opened by [`Cx::open_region`] (inside the task's own region),
+/// [`Executor::open_region`](crate::exec::Executor::open_region) or [`open_region`](Self::open_region) of
+/// another; kept in the executor's [`Regions`](crate::exec::Regions) table. What a member spawns by its
+/// [`Cx`] is a member too.
 ///
-/// [`close`](Self::close) asks all of it to stop and waits until it has; [`join_all`](Self::join_all) waits without asking.
-/// Dropping an open region asks too, and doesn't wait: the region around it does, when it is closed.
+/// [`close`](Self::close) asks all of it to stop and waits until it has; [`join_all`](Self::join_all) waits
+/// without asking. Dropping an open region asks too, and doesn't wait: the region around it does, when it is
+/// closed.
 ///
 /// When a region has closed, results of its tasks that nobody is waiting for are dropped, so a forgotten
 /// [`JoinHandle`] keeps no slot: take what you want before.
@@ -130,8 +132,8 @@ impl Region {
         Ok(Self::new(self.exec, self.exec.open_region(Membership::In(self.id), options)?))
     }
 
-    /// Asks everything in the region to stop, for [`Reason::User`], and closes it to new tasks; doesn't wait. O(1) here, and
-    /// O(members) for the runner. Any context.
+    /// Asks everything in the region to stop, for [`Reason::User`], and closes it to new tasks; doesn't wait.
+    /// O(1) here, and O(members) for the runner. Any context.
     ///
     /// # Errors
     ///
@@ -140,24 +142,25 @@ impl Region {
         if self.exec.close_region(self.id, Reason::User) { Ok(()) } else { Err(Stale) }
     }
 
-    /// Asks everything in the region to stop and waits until it has: then no task of it is alive, in it or below it. Bounded
-    /// by the longest clean-up time of its tasks, and one poll per level. The first poll is O(depth) of the task that waits,
-    /// the runner's work O(members).
+    /// Asks everything in the region to stop and waits until it has: then no task of it is alive, in it or
+    /// below it. Bounded by the longest clean-up time of its tasks, and one poll per level. The first poll is
+    /// O(depth) of the task that waits, the runner's work O(members).
     ///
     /// # Errors
     ///
-    /// [`CloseError`](crate::exec::CloseError) when it was closed before, when the task that waits is in the region itself (then nothing has
-    /// changed), or when that task is asked to stop itself.
+    /// [`CloseError`](crate::exec::CloseError) when it was closed before, when the task that waits is in the
+    /// region itself (then nothing has changed), or when that task is asked to stop itself.
     ///
     /// # Cancellation
     ///
-    /// Nothing happens before the first poll. Dropping the future after it leaves the region closing: close again to wait
-    /// for the rest. To wait for it in a task that was asked to stop, use a shield.
+    /// Nothing happens before the first poll. Dropping the future after it leaves the region closing: close
+    /// again to wait for the rest. To wait for it in a task that was asked to stop, use a shield.
     pub fn close(&mut self) -> Close<'_> {
         Close::new(self.wait())
     }
 
-    /// Waits until no task of the region, or below it, is alive, and asks none to stop. The region stays open.
+    /// Waits until no task of the region, or below it, is alive, and asks none to stop. The region stays
+    /// open.
     ///
     /// # Errors
     ///

@@ -49,7 +49,8 @@ pub struct JoinSet<T, const N: usize> {
 }
 
 impl<T, const N: usize> JoinSet<T, N> {
-    /// An empty set, whose tasks will live in `region`. From now on that takes no results back when it closes.
+    /// An empty set, whose tasks will live in `region`. From now on that takes no results back when it
+    /// closes.
     pub fn new(region: Region) -> Self {
         region.keep_results();
         Self { handles: [const { None }; N], region }
@@ -123,7 +124,8 @@ impl<T, const N: usize> JoinSet<T, N> {
         }
     }
 
-    /// Waits for a task to end and gives its result; `None` when the set is empty. O(N) a poll, and one poll for each end.
+    /// Waits for a task to end and gives its result; `None` when the set is empty. O(N) a poll, and one poll
+    /// for each end.
     ///
     /// # Errors
     ///
@@ -147,7 +149,8 @@ impl<T, const N: usize> JoinSet<T, N> {
         self.region.cancel()
     }
 
-    /// Asks the tasks to stop and waits until they have; see [`Region::close`]. Their results can still be taken.
+    /// Asks the tasks to stop and waits until they have; see [`Region::close`]. Their results can still be
+    /// taken.
     ///
     /// # Errors
     ///
@@ -171,8 +174,8 @@ impl<T, const N: usize> fmt::Debug for JoinSet<T, N> {
 ///
 /// # Cancellation
 ///
-/// When the task that awaits it is asked to stop, it is ready at once, with [`JoinError::Interrupted`]. Dropping it loses no
-/// result.
+/// When the task that awaits it is asked to stop, it is ready at once, with [`JoinError::Interrupted`].
+/// Dropping it loses no result.
 #[must_use = "futures do nothing unless awaited"]
 pub struct JoinNext<'a, T, const N: usize> {
     handles: &'a mut [Option<JoinHandle<T>>; N],

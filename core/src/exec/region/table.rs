@@ -52,8 +52,8 @@ pub(in crate::exec) const LISTED: u16 = 1 << 4;
 pub(in crate::exec) const FAIL_FAST: u16 = 1 << 5;
 /// Whoever waits wants to know of each member that ends.
 pub(in crate::exec) const EACH: u16 = 1 << 6;
-/// Nobody in it is alive, and the runner clears up. It isn't on the list of work, and isn't put there any more: from here on
-/// its entry may be freed.
+/// Nobody in it is alive, and the runner clears up. It isn't on the list of work, and isn't put there any
+/// more: from here on its entry may be freed.
 pub(in crate::exec) const ENDING: u16 = 1 << 7;
 /// A join set keeps its members' results, also when it has closed.
 pub(in crate::exec) const KEPT: u16 = 1 << 8;
@@ -91,8 +91,8 @@ impl ExecRef {
             ptr::eq(entry.owner.load(Ordering::Relaxed), self.as_ptr()),
             "another executor's region"
         );
-        // SAFETY: no closure given here reaches an entry again (Guarded Invariant), and all entries of this executor's
-        // regions are under its lock.
+        // SAFETY: no closure given here reaches an entry again (Guarded Invariant), and all entries of this
+        // executor's regions are under its lock.
         unsafe { entry.links.with(cs, f) }
     }
 

@@ -43,8 +43,8 @@ impl RegionOptions {
         self
     }
 
-    /// Closes the region for [`Reason::SiblingFailed`] as soon as a member fails: panics, or has to be stopped for
-    /// a missed deadline or a used-up quota and is ended by force.
+    /// Closes the region for [`Reason::SiblingFailed`] as soon as a member fails: panics, or has to be
+    /// stopped for a missed deadline or a used-up quota and is ended by force.
     pub const fn fail_fast(mut self) -> Self {
         self.fail_fast = true;
         self
@@ -234,8 +234,8 @@ impl ExecRef {
         self.locked(|cs| self.with_place(cs, id, |links| links.flags |= KEPT));
     }
 
-    /// Whether the task, which is being polled, is in the region or in one below it. O(depth), one level per critical section:
-    /// regions above a task that is alive stay where they are.
+    /// Whether the task, which is being polled, is in the region or in one below it. O(depth), one level per
+    /// critical section: regions above a task that is alive stay where they are.
     pub fn is_inside(self, id: RegionId, task: TaskRef) -> bool {
         if task.exec() != self {
             return false;
@@ -247,7 +247,8 @@ impl ExecRef {
         region != 0
     }
 
-    /// Asks every task and region of the executor to end, and takes no more. O(capacity), one task per critical section.
+    /// Asks every task and region of the executor to end, and takes no more. O(capacity), one task per
+    /// critical section.
     pub fn shut_down(self) {
         self.see_to_special(&SPECIAL);
         let read = self.read_clock();

@@ -83,8 +83,8 @@ impl Drop for Wait<'_> {
 ///
 /// # Cancellation
 ///
-/// When the task that awaits it is asked to stop, it is ready at once, with [`CloseError::Cancelled`]. Dropping it after its
-/// first poll leaves the region closing.
+/// When the task that awaits it is asked to stop, it is ready at once, with [`CloseError::Cancelled`].
+/// Dropping it after its first poll leaves the region closing.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Close<'a> {
     wait: Wait<'a>,

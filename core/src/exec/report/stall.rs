@@ -17,7 +17,8 @@ pub struct Stall {
 
 /// Watches one executor from outside: from a timer interrupt, a watchdog, another thread.
 ///
-/// A cooperative executor can't end a poll that never returns; this tells which task it is, at no cost to the run loop.
+/// A cooperative executor can't end a poll that never returns; this tells which task it is, at no cost to the
+/// run loop.
 ///
 /// # Examples
 ///
@@ -36,7 +37,8 @@ pub struct Stall {
 pub struct StallWatch {
     exec: ExecRef,
     limit: Duration,
-    /// What the executor showed when the poll was first seen: the polls of earlier passes, and slot and place in the pass.
+    /// What the executor showed when the poll was first seen: the polls of earlier passes, and slot and place
+    /// in the pass.
     seen: (u32, u32),
     since: Option<Instant>,
     reported: bool,

@@ -15,7 +15,8 @@ use crate::time::Instant;
 pub struct Pass {
     /// Tasks polled.
     pub polls: u32,
-    /// Whether something is runnable still: the pass ended at its bound or for a due alarm, or a wake came as it ended.
+    /// Whether something is runnable still: the pass ended at its bound or for a due alarm, or a wake came as
+    /// it ended.
     pub more: bool,
 }
 
@@ -26,8 +27,8 @@ pub(in crate::exec) fn poll_pending(exec: ExecRef, now: Instant, polls: u32) -> 
     Pass { polls, more: is_runnable(exec) }
 }
 
-/// A pass that first polls a plain task that was woken, if nothing goes before it, and then reads the clock: for the way from
-/// an interrupt to its task.
+/// A pass that first polls a plain task that was woken, if nothing goes before it, and then reads the clock:
+/// for the way from an interrupt to its task.
 #[inline(always)]
 pub(in crate::exec) fn poll_promptly(
     exec: ExecRef,
@@ -77,8 +78,8 @@ pub(in crate::exec) fn next_due(exec: ExecRef, cs: CriticalSection<'_>) -> Optio
     }
 }
 
-/// Sets the platform's alarm for what is due next, unless the platform is known to have it so: otherwise it may have gone off
-/// early.
+/// Sets the platform's alarm for what is due next, unless the platform is known to have it so: otherwise it
+/// may have gone off early.
 pub(in crate::exec) fn set_alarm(exec: ExecRef) {
     exec.look.take(AlarmDue::SOONER);
     let (before, next) = exec.locked(|cs| {
@@ -91,8 +92,9 @@ pub(in crate::exec) fn set_alarm(exec: ExecRef) {
     }
 }
 
-/// Whether the platform's alarm is the one that is needed and still to come: another context may have armed an earlier timer
-/// since it was set, whose pend is forgotten by now, or it may have been spent, and won't end a sleep that begins now.
+/// Whether the platform's alarm is the one that is needed and still to come: another context may have armed
+/// an earlier timer since it was set, whose pend is forgotten by now, or it may have been spent, and won't
+/// end a sleep that begins now.
 pub(in crate::exec) fn will_alarm_end_sleep(exec: ExecRef) -> bool {
     let (next, alarm) = exec.locked(|cs| {
         let next = next_due(exec, cs).map(Instant::from_micros);
@@ -129,7 +131,8 @@ fn begin(exec: ExecRef, now: Instant) -> Instant {
     latest
 }
 
-/// Polls what is woken and queued until nothing is, `left` is spent or the alarm is due. Returns what is left.
+/// Polls what is woken and queued until nothing is, `left` is spent or the alarm is due. Returns what is
+/// left.
 fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
     loop {
         if exec.look.has(AlarmDue::NOW) {

@@ -1,13 +1,13 @@
 //! Rounds: how plain tasks are polled.
 //!
-//! A plain task has the lowest priority, no deadline, no quota and no request to stop; most tasks of a firmware are plain.
-//! Nothing decides among them but fairness, so they need no queue: the runner exchanges a bank's woken word for zero once and
-//! polls its bits in the order of the slots. Whoever is woken meanwhile, a task that wakes itself included, has a bit in the
-//! next round. So each waits for at most one poll of each other plain task of its bank and, with several banks, for one round
-//! of each other bank.
+//! A plain task has the lowest priority, no deadline, no quota and no request to stop; most tasks of a
+//! firmware are plain. Nothing decides among them but fairness, so they need no queue: the runner exchanges a
+//! bank's woken word for zero once and polls its bits in the order of the slots. Whoever is woken meanwhile,
+//! a task that wakes itself included, has a bit in the next round. So each waits for at most one poll of each
+//! other plain task of its bank and, with several banks, for one round of each other bank.
 //!
-//! Between two polls the runner looks whether something came that goes first: a special task's wake, a region's work, a due
-//! alarm. It costs three loads.
+//! Between two polls the runner looks whether something came that goes first: a special task's wake, a
+//! region's work, a due alarm. It costs three loads.
 
 use crate::exec::life::finish::finish;
 use crate::exec::life::on_drop::OnDrop;
@@ -22,8 +22,8 @@ use crate::sync::Ordering;
 ///
 /// # Safety
 ///
-/// The caller is the runner, in no poll; the task of this index is live and in no lane, `slot` is its slot. `left` are the
-/// polls that are left after this one.
+/// The caller is the runner, in no poll; the task of this index is live and in no lane, `slot` is its slot.
+/// `left` are the polls that are left after this one.
 #[inline(always)]
 pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     exec: ExecRef,
@@ -34,9 +34,9 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
 ) {
     let (task, header) = (bank.task(index), bank.header(index));
     exec.running.store(place(slot, left), Ordering::Relaxed);
-    // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its future, because a
-    // task whose poll was done or unwound is live no more. No lock is held across the poll (Executor Invariant 6).
-    // SAFETY: the poll has unwound, so storage is empty.
+    // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
+    // future, because a task whose poll was done or unwound is live no more. No lock is held across the poll
+    // (Executor Invariant 6). SAFETY: the poll has unwound, so storage is empty.
     let unwound = OnDrop::new(|| unsafe { finish(task, Ending::Panicked) });
     // SAFETY: as said above.
     let done = unsafe {
@@ -53,7 +53,8 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     }
 }
 
-/// Polls plain tasks, until `left` is spent, nothing is woken, or something is to be seen to first. Returns what is left.
+/// Polls plain tasks, until `left` is spent, nothing is woken, or something is to be seen to first. Returns
+/// what is left.
 ///
 /// # Safety
 ///
@@ -152,8 +153,8 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(exec: ExecRef, mu
     }
 }
 
-/// Takes the wakes of tasks whose turn in this round is still to come; their polls see to them. Returns whether a task was
-/// woken that isn't plain.
+/// Takes the wakes of tasks whose turn in this round is still to come; their polls see to them. Returns
+/// whether a task was woken that isn't plain.
 #[cold]
 #[inline(never)]
 fn is_special_next(exec: ExecRef, bank: Bank, rest: u32) -> bool {

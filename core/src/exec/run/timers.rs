@@ -1,4 +1,5 @@
-//! The timers of sleeps: nodes in the sleeping futures themselves, linked into their executor's heap while they wait.
+//! The timers of sleeps: nodes in the sleeping futures themselves, linked into their executor's heap while
+//! they wait.
 
 use core::cell::UnsafeCell;
 use core::task::{Context, Waker};
@@ -12,8 +13,8 @@ use crate::time::Instant;
 
 /// What the timer heap links.
 ///
-/// The Timer Node Invariant holds for `node`: it is armed through a pinned future only, whose drop disarms it. The waker
-/// belongs to the holder of the executor's lock.
+/// The Timer Node Invariant holds for `node`: it is armed through a pinned future only, whose drop disarms
+/// it. The waker belongs to the holder of the executor's lock.
 #[repr(C)]
 pub(in crate::exec) struct Entry {
     // First, so that a pointer to the node is a pointer to the entry.
@@ -36,8 +37,8 @@ impl Entry {
         self.fired.load(Ordering::Acquire)
     }
 
-    /// Registers the waker of `cx` and arms the timer for `due`, unless it is armed or has fired. Returns whether it has fired.
-    /// O(log n) in the number of armed timers.
+    /// Registers the waker of `cx` and arms the timer for `due`, unless it is armed or has fired. Returns
+    /// whether it has fired. O(log n) in the number of armed timers.
     ///
     /// # Safety
     ///
@@ -64,8 +65,9 @@ impl Entry {
         fired
     }
 
-    /// Moves a timer that was armed, and may have fired since, to `due`: it stays armed, or is armed again, and keeps its
-    /// waker. O(log n). A foreign waker is used up when the timer fires; without a waker it is armed by the next poll.
+    /// Moves a timer that was armed, and may have fired since, to `due`: it stays armed, or is armed again,
+    /// and keeps its waker. O(log n). A foreign waker is used up when the timer fires; without a waker it is
+    /// armed by the next poll.
     ///
     /// # Safety
     ///
@@ -115,12 +117,13 @@ unsafe fn insert(exec: ExecRef, cs: CriticalSection<'_>, entry: *const Entry, du
     })
 }
 
-/// After a timer was armed for `due`, `first` of all: the alarm is to be set anew, unless it comes before. In a poll the runner
-/// looks after it whether it must do so at once. Otherwise it is pended, if need be. (Who sees it in a pass after the timer was
-/// armed under the lock has armed it before the owner takes the lock at the end of that pass.)
+/// After a timer was armed for `due`, `first` of all: the alarm is to be set anew, unless it comes before. In
+/// a poll the runner looks after it whether it must do so at once. Otherwise it is pended, if need be. (Who
+/// sees it in a pass after the timer was armed under the lock has armed it before the owner takes the lock at
+/// the end of that pass.)
 ///
-/// Outside of a poll it is the alarm that counts, not the earliest timer: whoever armed that may have been pre-empted before it
-/// came here.
+/// Outside of a poll it is the alarm that counts, not the earliest timer: whoever armed that may have been
+/// pre-empted before it came here.
 #[inline(always)]
 fn renew_alarm(exec: ExecRef, due: Instant, first: bool) {
     if exec.running.load(Ordering::Relaxed) == 0 {
@@ -139,19 +142,23 @@ fn pend_for_alarm(exec: ExecRef, due: Instant) {
     }
 }
 
-/// Wakes whoever sleeps until `now` or before. O(log n) each, at most eight in one critical section. The runner only.
+/// Wakes whoever sleeps until `now` or before. O(log n) each, at most eight in one critical section. The
+/// runner only.
 #[inline(never)]
 pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
     loop {
-        // `None`: all that were due have fired. Otherwise a foreign waker, if one is to be called, and there may be more.
+        // `None`: all that were due have fired. Otherwise a foreign waker, if one is to be called, and there
+        // may be more.
         let foreign = exec.locked(|cs| {
             exec.with_timers(cs, |timers| {
                 for _ in 0..AT_ONCE {
                     let entry = timers.pop_due(now.as_micros())?.cast::<Entry>();
-                    // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the lock.
+                    // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the
+                    // lock.
                     let waker = unsafe { &mut *(*entry).waker.get() };
                     match waker.as_ref().and_then(task_of) {
-                        // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed again.
+                        // This is its runner: the bit is all it takes. The waker stays, for a timer that is
+                        // armed again.
                         Some(task) if task.exec() == exec => {
                             if task.mark() {
                                 exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);

@@ -2,8 +2,8 @@
 
 use crate::sync::{Cell, const_fn};
 
-/// One word: the region's index plus one (10 bits; 0: the root, which keeps no list), the member before and the one after
-/// (11 bits each, a slot plus one; 0: none). Belongs to the holder of the executor's lock.
+/// One word: the region's index plus one (10 bits; 0: the root, which keeps no list), the member before and
+/// the one after (11 bits each, a slot plus one; 0: none). Belongs to the holder of the executor's lock.
 pub(in crate::exec) struct Family(Cell<u32>);
 
 impl Family {

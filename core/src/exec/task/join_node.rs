@@ -8,9 +8,10 @@ use core::task::Waker;
 ///
 /// # Join Node Invariant
 ///
-/// A header's `joiner` and a region's `waiter`, while not null, point to the node of a pinned, live future; they are set,
-/// cleared and followed under the executor's lock, and cleared before the future goes. (In a header whose phase is *claimed* a
-/// node may stay behind: nobody follows it there, and the slot's release clears it.)
+/// A header's `joiner` and a region's `waiter`, while not null, point to the node of a pinned, live future;
+/// they are set, cleared and followed under the executor's lock, and cleared before the future goes. (In a
+/// header whose phase is *claimed* a node may stay behind: nobody follows it there, and the slot's release
+/// clears it.)
 pub(in crate::exec) struct JoinNode {
     waker: UnsafeCell<Option<Waker>>,
     _pinned: PhantomPinned,

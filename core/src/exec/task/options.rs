@@ -45,15 +45,15 @@ impl TaskOptions {
         }
     }
 
-    /// What the task shares with others of its kind: name, clean-up, finaliser. In a function body, make them with
-    /// `const { &Attributes::named("reporter") }`.
+    /// What the task shares with others of its kind: name, clean-up, finaliser. In a function body, make them
+    /// with `const { &Attributes::named("reporter") }`.
     pub const fn attributes(mut self, attributes: &'static Attributes) -> Self {
         self.attributes = Some(attributes);
         self
     }
 
-    /// The region that owns the task, in place of the spawner's own ([`Cx::spawn`](crate::exec::Cx::spawn)) or none
-    /// ([`Executor::spawn`](crate::exec::Executor::spawn)).
+    /// The region that owns the task, in place of the spawner's own ([`Cx::spawn`](crate::exec::Cx::spawn))
+    /// or none ([`Executor::spawn`](crate::exec::Executor::spawn)).
     pub const fn region(mut self, region: RegionId) -> Self {
         self.region = Some(region);
         self
@@ -65,7 +65,8 @@ impl TaskOptions {
         self
     }
 
-    /// Puts the task in the timed lane, by this deadline, until it changes it by [`Cx::set_deadline`](crate::exec::Cx::set_deadline).
+    /// Puts the task in the timed lane, by this deadline, until it changes it by
+    /// [`Cx::set_deadline`](crate::exec::Cx::set_deadline).
     pub const fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self
@@ -113,15 +114,16 @@ impl Attributes {
         Self { name: None, cleanup_polls: 64, cleanup_time: Duration::from_millis(100), finaliser: None }
     }
 
-    /// As [`DEFAULT`](Self::DEFAULT), with a name for dumps and traces. Without one, they show the type name of the future.
+    /// As [`DEFAULT`](Self::DEFAULT), with a name for dumps and traces. Without one, they show the type name
+    /// of the future.
     pub const fn named(name: &'static str) -> Self {
         let mut attributes = Self::new();
         attributes.name = Some(name);
         attributes
     }
 
-    /// How often the task is polled, at most, after it was asked to stop. With 0 its future is dropped without another
-    /// poll.
+    /// How often the task is polled, at most, after it was asked to stop. With 0 its future is dropped
+    /// without another poll.
     pub const fn cleanup_polls(mut self, polls: u16) -> Self {
         self.cleanup_polls = polls;
         self
@@ -133,8 +135,8 @@ impl Attributes {
         self
     }
 
-    /// Called by the runner when the task was ended by force, after its future was dropped and before whoever joins it
-    /// is woken.
+    /// Called by the runner when the task was ended by force, after its future was dropped and before whoever
+    /// joins it is woken.
     pub const fn finaliser(mut self, finaliser: fn(&Forced)) -> Self {
         self.finaliser = Some(finaliser);
         self
@@ -159,8 +161,8 @@ pub struct Forced {
 
 /// What a missed deadline does.
 ///
-/// A deadline is missed when the task is dispatched in a pass whose time lies after it. Each deadline is missed at most
-/// once; a new one counts afresh.
+/// A deadline is missed when the task is dispatched in a pass whose time lies after it. Each deadline is
+/// missed at most once; a new one counts afresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -170,8 +172,8 @@ pub enum OnMiss {
     Count = 0,
     /// Counts it and asks the task to stop, for [`Reason::Deadline`].
     Cancel = 1,
-    /// Counts it, calls the executor's hook ([`Executor::with_miss_hook`](crate::exec::Executor::with_miss_hook)), and polls the
-    /// task.
+    /// Counts it, calls the executor's hook
+    /// ([`Executor::with_miss_hook`](crate::exec::Executor::with_miss_hook)), and polls the task.
     Call = 2,
 }
 

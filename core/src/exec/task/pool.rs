@@ -7,8 +7,9 @@ use crate::sync::{Domain, Guarded, const_fn};
 
 /// Room for `SLOTS` futures of up to `BYTES` bytes each, aligned to 8.
 ///
-/// A pool lends storage and knows nothing of tasks; several executors may share one. A future, or its output, that doesn't
-/// fit is an error when the program is built. [`future_size`](crate::exec::future_size) sizes a pool exactly.
+/// A pool lends storage and knows nothing of tasks; several executors may share one. A future, or its output,
+/// that doesn't fit is an error when the program is built. [`future_size`](crate::exec::future_size) sizes a
+/// pool exactly.
 ///
 /// # Examples
 ///
@@ -30,9 +31,10 @@ pub struct TaskPool<const BYTES: usize, const SLOTS: usize> {
 
 /// # Free List Invariant
 ///
-/// A cell is free when its number is at least `fresh`, or when it is on the list that `first` begins; a cell on the list holds
-/// the link to the next in its first two bytes. A link is a number plus one, 0 ends the list: so an untouched pool is all
-/// zeros and takes no flash. All other cells belong to whoever claimed them.
+/// A cell is free when its number is at least `fresh`, or when it is on the list that `first` begins; a cell
+/// on the list holds the link to the next in its first two bytes. A link is a number plus one, 0 ends the
+/// list: so an untouched pool is all zeros and takes no flash. All other cells belong to whoever claimed
+/// them.
 struct FreeList {
     first: u16,
     fresh: u16,
@@ -68,8 +70,8 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
     /// Claims a cell. Any context. O(1).
     pub(in crate::exec) fn claim(&'static self) -> Option<(*mut (), u16)> {
         self.lock.with(|cs| {
-            // SAFETY: Guarded Invariant: nothing is called but `cell`; the list's cells are free, hence ours to read under
-            // the lock (Free List Invariant).
+            // SAFETY: Guarded Invariant: nothing is called but `cell`; the list's cells are free, hence ours
+            // to read under the lock (Free List Invariant).
             unsafe {
                 self.free.with(cs, |free| {
                     let number = if free.first != 0 {
@@ -92,11 +94,12 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
     ///
     /// # Safety
     ///
-    /// `storage` and `number` come from [`claim`](Self::claim) of a pool of this very type, and nobody uses the cell.
+    /// `storage` and `number` come from [`claim`](Self::claim) of a pool of this very type, and nobody uses
+    /// the cell.
     #[inline(never)]
     pub(in crate::exec) unsafe fn release(storage: *mut (), number: u16) {
-        // SAFETY: by the caller's promise, stepping back over `number` cells and the fields before them gives the pool; the
-        // pointer may do so, because `claim` derived it from the whole pool.
+        // SAFETY: by the caller's promise, stepping back over `number` cells and the fields before them gives
+        // the pool; the pointer may do so, because `claim` derived it from the whole pool.
         unsafe {
             let pool = storage
                 .byte_sub(usize::from(number) * size_of::<Cell<BYTES>>() + offset_of!(Self, cells))

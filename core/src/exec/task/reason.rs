@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Why a task was asked to stop. Of several reasons the most severe is kept; the later variant is the more severe one.
+/// Why a task was asked to stop. Of several reasons the most severe is kept; the later variant is the more
+/// severe one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -29,18 +29,19 @@ use crate::sync::{AtomicU32, Ordering, const_fn, fence};
 /// 4. The runner. Which task is running is one field of the core, not a state to store here.
 /// 5. The poll returns that it is not done. A wake during the poll has left its bit.
 /// 6. [`StateCell::finish`], by the runner: the poll was done or has unwound, or the task is ended by force.
-/// 7. [`StateCell::take`], by whoever joins or drops the handle, in any context, or by the runner once the task's region has
-///    closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns what is there.
+/// 7. [`StateCell::take`], by whoever joins or drops the handle, in any context, or by the runner once the
+///    task's region has closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns
+///    what is there.
 /// 8. [`StateCell::release`]: the slot's generation advances, its bit in `used` is cleared.
 ///
-/// All transitions but those of the shield and of counted polls are made under the executor's lock. Transition 1 may be undone
-/// by 8, when the region refuses the task or the build of the future unwinds.
+/// All transitions but those of the shield and of counted polls are made under the executor's lock.
+/// Transition 1 may be undone by 8, when the region refuses the task or the build of the future unwinds.
 ///
-/// A *draining* task is a live one that was asked to stop. When it is woken it is queued in the cancel lane; the end of its
-/// clean-up time stands where its deadline stood.
+/// A *draining* task is a live one that was asked to stop. When it is woken it is queued in the cancel lane;
+/// the end of its clean-up time stands where its deadline stood.
 ///
-/// A woken bit may be set on a slot in any phase (wakers outlive tasks): taken on a slot that isn't live, it is discarded; on
-/// the slot's next task, it costs one poll.
+/// A woken bit may be set on a slot in any phase (wakers outlive tasks): taken on a slot that isn't live, it
+/// is discarded; on the slot's next task, it costs one poll.
 pub(in crate::exec) struct StateCell(AtomicU32);
 
 /// The state word as it was loaded.
@@ -183,7 +184,8 @@ impl State {
 }
 
 impl Ending {
-    /// Whether a region that ends with its first failure ends with a task that ended so: a panic, or a limit of its own.
+    /// Whether a region that ends with its first failure ends with a task that ended so: a panic, or a limit
+    /// of its own.
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Panicked | Self::Forced(Reason::Deadline | Reason::PollQuota))
     }
@@ -262,7 +264,8 @@ impl StateCell {
         self.0.store(0, Ordering::Release);
     }
 
-    /// Asks for an end, or notes a more severe reason. `polls`: what a live task may take to clean up, in place of its quota.
+    /// Asks for an end, or notes a more severe reason. `polls`: what a live task may take to clean up, in
+    /// place of its quota.
     pub fn request(&self, why: Reason, polls: u16) -> Requested {
         let bits = (why as u32) << REASON;
         let mut now = self.load();
@@ -293,8 +296,8 @@ impl StateCell {
         }
     }
 
-    /// Counts a poll of a task that was seen with `seen`. A request that came since counts its own polls: this one is not
-    /// among them.
+    /// Counts a poll of a task that was seen with `seen`. A request that came since counts its own polls:
+    /// this one is not among them.
     pub fn count_poll(&self, seen: State) {
         let count = |now| ((now ^ seen.0) & REQUESTED == 0).then(|| now - (1 << QUOTA));
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);

@@ -4,10 +4,11 @@
 ///
 /// # Storage Invariant
 ///
-/// Storage holds a future from the spawn on; once its poll has returned that it is done, its output; after a poll has
-/// unwound, or after a drop or a read of what it held, nothing.
+/// Storage holds a future from the spawn on; once its poll has returned that it is done, its output; after a
+/// poll has unwound, or after a drop or a read of what it held, nothing.
 pub(in crate::exec) struct Vtable {
-    /// Polls the future in the storage, with a waker of the task whose word this is, and returns whether it is done.
+    /// Polls the future in the storage, with a waker of the task whose word this is, and returns whether it
+    /// is done.
     pub poll: unsafe fn(*mut (), *const ()) -> bool,
     pub drop_future: unsafe fn(*mut ()),
     pub drop_output: unsafe fn(*mut ()),

@@ -21,8 +21,9 @@ const LIST: u32 = 5;
 /// Rounds of turns with that list.
 const CHOOSE: u32 = 6;
 
-/// How many entries are left to the list, as a shift of their number. A turn without it looks at `SIZE / free` entries, one
-/// with it at all that are free, each of which takes about four times as long, and divides once: measured, 512 is best.
+/// How many entries are left to the list, as a shift of their number. A turn without it looks at
+/// `SIZE / free` entries, one with it at all that are free, each of which takes about four times as long, and
+/// divides once: measured, 512 is best.
 const LISTED: u32 = 9;
 /// A division modulo `SIZE` in steps.
 const INVERSE_STEPS: u32 = 32;
@@ -99,7 +100,8 @@ pub(super) struct Slice<'a> {
 }
 
 impl Slice<'_> {
-    /// Does so many steps, or until the build is done; returns whether the spare half is to become the active one.
+    /// Does so many steps, or until the build is done; returns whether the spare half is to become the active
+    /// one.
     pub(super) fn run(&self, build: &mut Build, mut steps: u32) -> bool {
         while steps > 0 {
             let phase = build.phase;
@@ -339,10 +341,12 @@ const fn following(position: u32, step: u32, size: u32) -> u32 {
     if sum >= size { sum - size } else { sum }
 }
 
-/// By what `step`, 1 to `size - 1`, is to be multiplied to give 1 modulo `size`, a prime below 2^16: Euclid's algorithm.
+/// By what `step`, 1 to `size - 1`, is to be multiplied to give 1 modulo `size`, a prime below 2^16: Euclid's
+/// algorithm.
 const fn inverse(step: u32, size: u32) -> u32 {
     let (mut larger, mut smaller) = (size, step);
-    // What times `step` gives these; of changing signs, so that sums of magnitudes will do. All are at most `size`.
+    // What times `step` gives these; of changing signs, so that sums of magnitudes will do. All are at most
+    // `size`.
     let (mut of_larger, mut of_smaller) = (0, 1);
     let mut negative = false;
     while smaller > 1 {

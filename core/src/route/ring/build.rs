@@ -42,7 +42,8 @@ pub(super) struct Build {
     copies: u32,
     /// The slot, the directory's entry or the point that is next.
     next: u32,
-    /// Which point of the slot is next, where the point is that is copied next, or the one that is being sorted in.
+    /// Which point of the slot is next, where the point is that is copied next, or the one that is being
+    /// sorted in.
     within: u32,
     /// The points so far; while sorting, which point is being sorted in.
     sum: u32,
@@ -112,7 +113,8 @@ pub(super) struct Slice<'a> {
 }
 
 impl Slice<'_> {
-    /// Does so many steps, or until the build is done; returns whether the spare half is to become the active one.
+    /// Does so many steps, or until the build is done; returns whether the spare half is to become the active
+    /// one.
     pub(super) fn run(&mut self, build: &mut Build, mut steps: u32) -> bool {
         while steps > 0 {
             let taken = match build.phase {
@@ -280,8 +282,8 @@ impl Slice<'_> {
         1
     }
 
-    /// Copies points that stay, and leaves room for the new ones behind those of each entry. What has changed is looked up
-    /// in an array, of which a slice makes one.
+    /// Copies points that stay, and leaves room for the new ones behind those of each entry. What has changed
+    /// is looked up in an array, of which a slice makes one.
     fn copy(&self, build: &mut Build, steps: u32) -> u32 {
         let changed: [u32; MAX_BANKS] = core::array::from_fn(|bank| self.members.changed(bank));
         let Half { directory, points } = self.spare;
@@ -330,8 +332,8 @@ impl Slice<'_> {
         }
     }
 
-    /// Exchanges point `within` with the one before it if they are in the wrong order, and if that is one of those from
-    /// `start` on. Equal hashes are in the order of their slots, since these are the low bits.
+    /// Exchanges point `within` with the one before it if they are in the wrong order, and if that is one of
+    /// those from `start` on. Equal hashes are in the order of their slots, since these are the low bits.
     fn sift(&self, within: u32, start: u32) -> bool {
         let within = within as usize;
         if within > start as usize

@@ -12,17 +12,17 @@ const BUSY: u32 = 700;
 
 /// Adaptive: by what the moment asks for.
 ///
-/// 1. While the mean of the members' reported [scores](crate::route::Metrics::score) is above 700 ‰: the fewest leases out
-///    ([`LeastConnections`]), so that nobody is pushed over the edge.
+/// 1. While the mean of the members' reported [scores](crate::route::Metrics::score) is above 700 ‰: the
+///    fewest leases out ([`LeastConnections`]), so that nobody is pushed over the edge.
 /// 2. Else, for a request with a key: the endpoint that the key belongs to ([`ConsistentHash`]).
 /// 3. Else: in proportion to weights ([`WeightedRoundRobin`]).
 ///
-/// Each select takes one step of one of the three, whose turns go on where they were when it is used again; the further
-/// attempts of a select are the same one's. The mean is one load. It is over all members that have reported, in whatever
-/// zone or tier they are and however long ago it was; without reports it is 0.
+/// Each select takes one step of one of the three, whose turns go on where they were when it is used again;
+/// the further attempts of a select are the same one's. The mean is one load. It is over all members that
+/// have reported, in whatever zone or tier they are and however long ago it was; without reports it is 0.
 ///
-/// After a change of members the table is built anew when the next request with a key is placed by it, not before: where
-/// there are none, it costs nothing.
+/// After a change of members the table is built anew when the next request with a key is placed by it, not
+/// before: where there are none, it costs nothing.
 ///
 /// # Examples
 ///
@@ -52,7 +52,8 @@ pub struct Adaptive<T, const BANKS: usize> {
     pub(super) hash: ConsistentHash<T>,
 }
 
-/// What a class keeps for [`Adaptive`]: what its three parts keep, and which of them the select under way is for.
+/// What a class keeps for [`Adaptive`]: what its three parts keep, and which of them the select under way is
+/// for.
 pub struct Parts<L, H, W> {
     least: L,
     hash: H,

@@ -12,15 +12,18 @@ use crate::time::Instant;
 
 /// Any of the eleven strategies, chosen when it is made and exchanged by [`Balancer::set_kind`].
 ///
-/// An exchange takes effect with the next select of each selector, or the next attempt of one under way. The new strategy begins anew: at a random candidate, where it takes turns. What it goes by is there
-/// already, since the balancer keeps for this strategy whatever any of the eleven needs, all the time:
+/// An exchange takes effect with the next select of each selector, or the next attempt of one under way. The
+/// new strategy begins anew: at a random candidate, where it takes turns. What it goes by is there already,
+/// since the balancer keeps for this strategy whatever any of the eleven needs, all the time:
 ///
-/// * The leases of each endpoint are counted exactly, whatever the strategy is when they are taken and when they end. So
-///   least connections is right from its first select on. This costs two atomic operations a lease, on a word that all
-///   selectors share: with a strategy that is chosen once and for all, and that doesn't need them, there are none.
+/// * The leases of each endpoint are counted exactly, whatever the strategy is when they are taken and when
+///   they end. So least connections is right from its first select on. This costs two atomic operations a
+///   lease, on a word that all selectors share: with a strategy that is chosen once and for all, and that
+///   doesn't need them, there are none.
 /// * Latencies are averaged, reports are ranked.
-/// * The hash table is the exception: it is built while consistent hash or adaptive is chosen, and brought up to date when
-///   one of them is chosen again. Until that is done keys go where they belonged when the table was built last.
+/// * The hash table is the exception: it is built while consistent hash or adaptive is chosen, and brought up
+///   to date when one of them is chosen again. Until that is done keys go where they belonged when the table
+///   was built last.
 ///
 /// A class takes as much memory as the largest of what the eleven keep.
 ///
@@ -77,11 +80,11 @@ impl<T, const BANKS: usize> AnyStrategy<T, BANKS> {
 impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     Balancer<AnyStrategy<T, BANKS>, BANKS, PER_BANK, STRIPES>
 {
-    /// Exchanges the strategy; returns which one it was. Any context, O(1), a short critical section. Each selector looks
-    /// at its classes anew at its next select, O(banks + candidates) each.
+    /// Exchanges the strategy; returns which one it was. Any context, O(1), a short critical section. Each
+    /// selector looks at its classes anew at its next select, O(banks + candidates) each.
     pub fn set_kind(&self, kind: Kind, now: Instant) -> Kind {
-        // In the critical section, in which members change too: whoever changes them sees either the new kind, and has the
-        // table built, or is seen by the build that begins here.
+        // In the critical section, in which members change too: whoever changes them sees either the new
+        // kind, and has the table built, or is seen by the build that begins here.
         let was = with_lock(|_| {
             let was = self.strategy.kind();
             self.strategy.kind.store(kind.number(), Ordering::Relaxed);
@@ -100,7 +103,8 @@ impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
 const LEAST_LATENCY: LeastLatency = LeastLatency::new();
 const LEAST_LOAD: LeastLoad = LeastLoad::new();
 
-/// Whatever differs from strategy to strategy, of a table of all: the name, the type, and where it stands in `$any`.
+/// Whatever differs from strategy to strategy, of a table of all: the name, the type, and where it stands in
+/// `$any`.
 macro_rules! strategies {
     ($any:ident: $($kind:ident($strategy:ty) at $place:expr,)*) => {
         /// What a class keeps for [`AnyStrategy`]: what the present strategy keeps.

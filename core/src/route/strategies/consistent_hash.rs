@@ -8,24 +8,26 @@ use crate::route::options::PERMILLE;
 use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, rehash};
 use crate::sync::{AtomicU32, Ordering, const_fn};
 
-/// Consistent hashing: requests with equal keys go to the same endpoint, whichever selector they come through, and few keys
-/// move when an endpoint comes or goes. O(1).
+/// Consistent hashing: requests with equal keys go to the same endpoint, whichever selector they come
+/// through, and few keys move when an endpoint comes or goes. O(1).
 ///
-/// `T` is the table that says where: [`Maglev`](crate::route::Maglev) or [`Ring`](crate::route::Ring), over all members by
-/// weight, whatever their health. It is built in slices beside the selects; until then the table of before serves. A member
-/// with less than its full weight, by health or slow start, has as many keys as with it.
+/// `T` is the table that says where: [`Maglev`](crate::route::Maglev) or [`Ring`](crate::route::Ring), over
+/// all members by weight, whatever their health. It is built in slices beside the selects; until then the
+/// table of before serves. A member with less than its full weight, by health or slow start, has as many keys
+/// as with it.
 ///
 /// # Where the table's answer can't serve
 ///
-/// It may be out, or not in the request's class, or was tried before. Then the key is hashed again and looked up again: so the
-/// keys of an endpoint that is out go to all others, by weight, and come back when it does. It is looked up
-/// 5 times in all where half of the members are candidates, twice where a quarter are, and not at all where a twelfth are:
-/// 12 times their share, less 1. (Where that isn't a whole number, some keys are looked up once more than others, so that a
-/// change of the share moves few.) Keys for which that finds nobody are placed on the candidates directly, each of which has
-/// the same chance, whatever its weight.
+/// It may be out, or not in the request's class, or was tried before. Then the key is hashed again and looked
+/// up again: so the keys of an endpoint that is out go to all others, by weight, and come back when it does.
+/// It is looked up 5 times in all where half of the members are candidates, twice where a quarter are, and
+/// not at all where a twelfth are: 12 times their share, less 1. (Where that isn't a whole number, some keys
+/// are looked up once more than others, so that a change of the share moves few.) Keys for which that finds
+/// nobody are placed on the candidates directly, each of which has the same chance, whatever its weight.
 ///
-/// When a candidate comes or goes, its own keys move, and of others' not many more. Measured with 1,000 members, a
-/// `Maglev<65521, 1024>` and 400,000 keys; the busiest candidate has what chance explains and at most 3 % more:
+/// When a candidate comes or goes, its own keys move, and of others' not many more. Measured with 1,000
+/// members, a `Maglev<65521, 1024>` and 400,000 keys; the busiest candidate has what chance explains and at
+/// most 3 % more:
 ///
 /// | candidates | moved when one goes, in shares of one |
 /// | --- | --- |
@@ -66,8 +68,8 @@ pub struct ConsistentHash<T> {
     out: AtomicU32,
 }
 
-/// How many look-ups a key gets if all members are candidates, and one more. For a share below a twelfth of them a look-up is
-/// seldom worth its time.
+/// How many look-ups a key gets if all members are candidates, and one more. For a share below a twelfth of
+/// them a look-up is seldom worth its time.
 const LOOK_UPS: u32 = 12;
 /// The unit of look-ups as a shift.
 const ONE: u32 = 16;
@@ -80,13 +82,13 @@ impl<T> ConsistentHash<T> {
         }
     }
 
-    /// Bounded load: an endpoint that has `permille` of the mean or more is passed by, as if it were out; 1,250 keeps the
-    /// busiest one within 1.25 times the mean, rounded up, and costs one shared counter and one an endpoint. The mean is that
-    /// of all routable endpoints of the balancer. Where all are found too busy, the key goes where it would without a bound.
-    /// Less than 1,001 counts as that.
+    /// Bounded load: an endpoint that has `permille` of the mean or more is passed by, as if it were out;
+    /// 1,250 keeps the busiest one within 1.25 times the mean, rounded up, and costs one shared counter and
+    /// one an endpoint. The mean is that of all routable endpoints of the balancer. Where all are found too
+    /// busy, the key goes where it would without a bound. Less than 1,001 counts as that.
     ///
-    /// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. Selects that run at once may
-    /// exceed the bound by one each.
+    /// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. Selects that
+    /// run at once may exceed the bound by one each.
     #[must_use]
     pub const fn bounded(mut self, permille: u16) -> Self {
         self.bound = if permille as u32 > PERMILLE { permille } else { PERMILLE as u16 + 1 };

@@ -14,15 +14,15 @@ const WEIGHTED_LEVELS: usize = 96;
 
 /// The endpoint with the fewest leases out, over all selectors; any of them if there are several.
 ///
-/// Counts of up to 16 candidates are compared as they are, those of more in steps: 0 to 7 exactly, then four steps an octave
-/// (8 and 9 are equal, so are 64 to 79), up to 114,688. Weights don't count: see [`WeightedLeastConnections`]. Endpoints at
-/// their cap are passed over.
+/// Counts of up to 16 candidates are compared as they are, those of more in steps: 0 to 7 exactly, then four
+/// steps an octave (8 and 9 are equal, so are 64 to 79), up to 114,688. Weights don't count: see
+/// [`WeightedLeastConnections`]. Endpoints at their cap are passed over.
 ///
-/// A select and its end take O(1): every endpoint has a bit at its level, and neither moves it while the endpoint is idle
-/// in between. Under load, a select of up to 16 candidates looks at all of them. Of more, an endpoint that a select meets at
-/// too low a level is moved up, at most once for each lease, and the end of a lease moves it down. At worst a select moves 32
-/// of them and looks through 64 levels of `BANKS` words for each; if even more stand too low, it takes the best it has
-/// seen. Shared state: 272 bytes, and 256 a bank.
+/// A select and its end take O(1): every endpoint has a bit at its level, and neither moves it while the
+/// endpoint is idle in between. Under load, a select of up to 16 candidates looks at all of them. Of more, an
+/// endpoint that a select meets at too low a level is moved up, at most once for each lease, and the end of a
+/// lease moves it down. At worst a select moves 32 of them and looks through 64 levels of `BANKS` words for
+/// each; if even more stand too low, it takes the best it has seen. Shared state: 272 bytes, and 256 a bank.
 ///
 /// # Examples
 ///
@@ -30,7 +30,8 @@ const WEIGHTED_LEVELS: usize = 96;
 /// use trilane::route::{Balancer, Endpoint, LeastConnections, Options, Request, Selector};
 /// use trilane::time::Instant;
 ///
-/// static BALANCER: Balancer<LeastConnections<1>, 1, 4> = Balancer::new(LeastConnections::new(), Options::new());
+/// static BALANCER: Balancer<LeastConnections<1>, 1, 4> =
+///     Balancer::new(LeastConnections::new(), Options::new());
 ///
 /// let now = Instant::ZERO;
 /// for id in 0..3 {
@@ -137,15 +138,16 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
 
 /// The endpoint with the fewest leases out for each unit of its weight; any of them if there are several.
 ///
-/// The weight is what health and slow start leave of it. An endpoint without leases is the least loaded, whatever its
-/// weight; so while there is little to do all get the same, and under load each gets its share. Loads of up to 16
-/// candidates are compared to within 1 in 256, those of more in steps, four an octave, from one lease for 1,024 units of
-/// weight to 12,288 leases for one; logarithms are taken by straight lines between powers of two (Mitchell, "Computer
-/// multiplication and division using binary logarithms", IRE Transactions on Electronic Computers, 1962), which are off by
-/// up to 0.09 octaves.
+/// The weight is what health and slow start leave of it. An endpoint without leases is the least loaded,
+/// whatever its weight; so while there is little to do all get the same, and under load each gets its share.
+/// Loads of up to 16 candidates are compared to within 1 in 256, those of more in steps, four an octave, from
+/// one lease for 1,024 units of weight to 12,288 leases for one; logarithms are taken by straight lines
+/// between powers of two (Mitchell, "Computer multiplication and division using binary logarithms", IRE
+/// Transactions on Electronic Computers, 1962), which are off by up to 0.09 octaves.
 ///
-/// All else is as in [`LeastConnections`]. A change of weight costs the next select O(levels + 32) for each bank that has
-/// one. Shared state: 400 bytes, and 388 a bank; and a selector has 128 bytes more for each class.
+/// All else is as in [`LeastConnections`]. A change of weight costs the next select O(levels + 32) for each
+/// bank that has one. Shared state: 400 bytes, and 388 a bank; and a selector has 128 bytes more for each
+/// class.
 pub struct WeightedLeastConnections<const BANKS: usize> {
     levels: Levels<BANKS, WEIGHTED_LEVELS>,
     /// The version of each bank's weights by which its endpoints stand.
@@ -179,8 +181,9 @@ impl<const BANKS: usize> WeightedLeastConnections<BANKS> {
 
     /// Weights have changed: brings their banks to what the levels are now.
     ///
-    /// The fence comes after the changes that the versions tell of. Whoever has set a bit by an old weight, too late for
-    /// this to see it, looks at the weight after that, and so after the fence: it sees the new one.
+    /// The fence comes after the changes that the versions tell of. Whoever has set a bit by an old weight,
+    /// too late for this to see it, looks at the weight after that, and so after the fence: it sees the new
+    /// one.
     fn reweigh<const PER_BANK: usize, const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,

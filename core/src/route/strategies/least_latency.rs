@@ -9,19 +9,19 @@ use crate::route::{Endpoints, Random};
 /// Least latency: the candidate with the least peak-sensitive average of latencies
 /// ([`PeakEwma`](crate::route::PeakEwma)), ties to the lowest slot.
 ///
-/// The averages are fed by [`Lease::succeed`](crate::route::Lease::succeed). A failure says nothing of how fast an endpoint
-/// would have been: its average stays where it is, and isn't forgiven anything for the time before it; an endpoint that
-/// has only failed is unmeasured.
+/// The averages are fed by [`Lease::succeed`](crate::route::Lease::succeed). A failure says nothing of how
+/// fast an endpoint would have been: its average stays where it is, and isn't forgiven anything for the time
+/// before it; an endpoint that has only failed is unmeasured.
 ///
-/// An unmeasured endpoint counts as the mean of the others, which is never less than the least. And an endpoint that was
-/// slow once would never be asked again. So one select in 32 of each class explores ([`exploring`](Self::exploring) says
-/// otherwise): by turns it goes to the next unmeasured one and to the next candidate, in the order of slots. While nobody
-/// is measured, all take turns.
+/// An unmeasured endpoint counts as the mean of the others, which is never less than the least. And an
+/// endpoint that was slow once would never be asked again. So one select in 32 of each class explores
+/// ([`exploring`](Self::exploring) says otherwise): by turns it goes to the next unmeasured one and to the
+/// next candidate, in the order of slots. While nobody is measured, all take turns.
 ///
 /// Endpoints at their cap are passed over. Latencies of more than 67 s count as that.
 ///
-/// O(1) while averages stand still; the first select after a change costs a match of 32 averages and log2(banks) more, for
-/// each bank. An average falls at most 31 times a second.
+/// O(1) while averages stand still; the first select after a change costs a match of 32 averages and
+/// log2(banks) more, for each bank. An average falls at most 31 times a second.
 ///
 /// # Examples
 ///
@@ -66,8 +66,8 @@ impl LeastLatency {
         Self::exploring(EVERY)
     }
 
-    /// One select in `every` of each class explores; 0: none, so that an unmeasured endpoint gets nothing while another is
-    /// measured.
+    /// One select in `every` of each class explores; 0: none, so that an unmeasured endpoint gets nothing
+    /// while another is measured.
     pub const fn exploring(every: u16) -> Self {
         Self { every }
     }

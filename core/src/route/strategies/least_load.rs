@@ -9,20 +9,22 @@ use crate::route::{Endpoints, Random};
 /// Ranks of stale reports begin here; scores are below.
 const STALE: u32 = 1 << 11;
 
-/// Least load: the candidate whose last report has the least [score](crate::route::Metrics::score), ties to the lowest slot.
+/// Least load: the candidate whose last report has the least [score](crate::route::Metrics::score), ties to
+/// the lowest slot.
 ///
 /// In this order:
 ///
 /// 1. Fresh reports, by score.
-/// 2. No report yet. One of these counts as the mean of the others, which is never less than the least; so that a new
-///    endpoint gets traffic before it has said anything, they get one select in 32 of each class ([`exploring`] says
-///    otherwise). They take turns.
+/// 2. No report yet. One of these counts as the mean of the others, which is never less than the least; so
+///    that a new endpoint gets traffic before it has said anything, they get one select in 32 of each class
+///    ([`exploring`] says otherwise). They take turns.
 /// 3. Stale reports ([`Options::stale_after`]), by score.
 ///
-/// Endpoints at their cap are passed over. Between two reports all selects go to the same endpoint: reports should come
-/// more often than an endpoint fills up, or caps be set.
+/// Endpoints at their cap are passed over. Between two reports all selects go to the same endpoint: reports
+/// should come more often than an endpoint fills up, or caps be set.
 ///
-/// O(1) while no reports come; the first select after one costs a match of 32 ranks and log2(banks) more, for each bank.
+/// O(1) while no reports come; the first select after one costs a match of 32 ranks and log2(banks) more, for
+/// each bank.
 ///
 /// [`exploring`]: Self::exploring
 /// [`Options::stale_after`]: crate::route::Options::stale_after
@@ -56,8 +58,8 @@ impl LeastLoad {
         Self::exploring(EVERY)
     }
 
-    /// One select in `every` of each class; 0: none, so that an endpoint gets nothing before its first report while others
-    /// have fresh ones.
+    /// One select in `every` of each class; 0: none, so that an endpoint gets nothing before its first report
+    /// while others have fresh ones.
     pub const fn exploring(every: u16) -> Self {
         Self { every }
     }

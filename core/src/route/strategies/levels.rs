@@ -1,7 +1,7 @@
 //! Which endpoint stands at which level of load: a bitmap a level, shared by all selectors.
 //!
-//! Finding somebody at the lowest level takes three steps: the levels that have anybody are one bit each, so are the banks
-//! of a level that have anybody, and a bank is one word.
+//! Finding somebody at the lowest level takes three steps: the levels that have anybody are one bit each, so
+//! are the banks of a level that have anybody, and a bank is one word.
 
 use crate::bitmap::{Bits, slot, split};
 use crate::route::column::within;
@@ -10,33 +10,36 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 /// The words that `occupied` takes: one bit a level.
 const WORDS: usize = 4;
 
-/// Every slot at one of `LEVELS` levels. What all the functions here do to one another's words is sequentially
-/// consistent; on hosts that costs nothing, since each change is one locked instruction anyway.
+/// Every slot at one of `LEVELS` levels. What all the functions here do to one another's words is
+/// sequentially consistent; on hosts that costs nothing, since each change is one locked instruction anyway.
 ///
 /// # Token Invariant
 ///
-/// A slot's bit is set at one level, or at none while one context holds it: whoever clears the bit holds it, and sets it
-/// at one level. Nothing else sets bits. So an endpoint is never at two levels, and never lost.
+/// A slot's bit is set at one level, or at none while one context holds it: whoever clears the bit holds it,
+/// and sets it at one level. Nothing else sets bits. So an endpoint is never at two levels, and never lost.
 ///
 /// # Level Invariant
 ///
-/// A load that only rises leaves the bit where it is, too low: a pick that meets it there raises it. When no context is
-/// inside [`settle`](Self::settle) for a slot, its bit isn't above the level of its load. For whoever lowers the load does
-/// that first, then looks at the level that it has left; whoever holds the bit sets it first, then looks at the load. In
-/// the one order of these four, either the first finds the bit, or the second finds the load fallen. The bit can't be at
-/// another level above: bits are set at levels that the load had, and of those, the one just left is the next above.
+/// A load that only rises leaves the bit where it is, too low: a pick that meets it there raises it. When no
+/// context is inside [`settle`](Self::settle) for a slot, its bit isn't above the level of its load. For
+/// whoever lowers the load does that first, then looks at the level that it has left; whoever holds the bit
+/// sets it first, then looks at the load. In the one order of these four, either the first finds the bit, or
+/// the second finds the load fallen. The bit can't be at another level above: bits are set at levels that the
+/// load had, and of those, the one just left is the next above.
 ///
 /// # Cover Invariant
 ///
-/// When no context is inside a function of this type, a slot's bit is covered by its bank's in `banks`, and that by its
-/// level's in `occupied`. Whoever sets a bit looks at its cover after that; whoever clears a cover looks at what it covers
-/// after that, and sets it again. Either of them comes second.
+/// When no context is inside a function of this type, a slot's bit is covered by its bank's in `banks`, and
+/// that by its level's in `occupied`. Whoever sets a bit looks at its cover after that; whoever clears a
+/// cover looks at what it covers after that, and sets it again. Either of them comes second.
 pub(super) struct Levels<const BANKS: usize, const LEVELS: usize> {
-    /// The levels that may have members. Alone on their line where there are lines, for every select reads them.
+    /// The levels that may have members. Alone on their line where there are lines, for every select reads
+    /// them.
     occupied: Occupied,
     /// For each level, the banks that may have members there. Not used if there is one bank.
     banks: [AtomicU32; LEVELS],
-    /// Bank by bank: a move from one level to the next stays on one cache line, and moves in two banks don't meet.
+    /// Bank by bank: a move from one level to the next stays on one cache line, and moves in two banks don't
+    /// meet.
     members: [[AtomicU32; LEVELS]; BANKS],
 }
 
@@ -44,7 +47,8 @@ pub(super) struct Levels<const BANKS: usize, const LEVELS: usize> {
 struct Occupied([AtomicU32; WORDS]);
 
 const_fn! {
-/// All of a bank at level 0. Those that aren't endpoints too: nobody picks them, and a new endpoint is found at once.
+/// All of a bank at level 0. Those that aren't endpoints too: nobody picks them, and a new endpoint is found
+/// at once.
 const fn bank<const LEVELS: usize>() -> [AtomicU32; LEVELS] {
     let mut levels = array_of![AtomicU32::new(0); LEVELS];
     levels[0] = AtomicU32::new(u32::MAX);
@@ -102,7 +106,8 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
 
     // === Moving ===
 
-    /// A load has fallen: moves the slot if it stands at the level that this has left. `level` reads the load anew.
+    /// A load has fallen: moves the slot if it stands at the level that this has left. `level` reads the load
+    /// anew.
     #[inline(always)]
     pub fn leave(&self, left: u32, slot: u16, level: impl Fn() -> u32) {
         in_order();
@@ -173,7 +178,8 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
         }
     }
 
-    /// `banks` were found empty at this level: takes their cover away, and gives it back to those that aren't.
+    /// `banks` were found empty at this level: takes their cover away, and gives it back to those that
+    /// aren't.
     #[cold]
     pub fn uncover(&self, level: u32, banks: u32) {
         let (word, bit) = self.occupied_word(level);
@@ -199,7 +205,8 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
         }
     }
 
-    /// The one level at which a slot is; `None` if it is at none, at two, or not covered. For tests: it takes O(levels).
+    /// The one level at which a slot is; `None` if it is at none, at two, or not covered. For tests: it takes
+    /// O(levels).
     pub fn level_of(&self, slot: u16) -> Option<u32> {
         let (bank, _) = split(slot);
         let mut levels = (0..LEVELS as u32).filter(|&level| self.contains(level, slot));
@@ -226,8 +233,8 @@ impl<const BANKS: usize, const LEVELS: usize> Levels<BANKS, LEVELS> {
     }
 }
 
-/// Between a change and a look at something else. The accesses are sequentially consistent, which is enough; but the model
-/// checker takes that for acquire and release, and only a fence for what it is.
+/// Between a change and a look at something else. The accesses are sequentially consistent, which is enough;
+/// but the model checker takes that for acquire and release, and only a fence for what it is.
 #[inline(always)]
 fn in_order() {
     #[cfg(trilane_loom)]

@@ -17,8 +17,8 @@ const DRAWS: u32 = 6;
 pub struct Lowest<L> {
     /// The banks that have candidates.
     banks: u32,
-    /// The lowest level at which a quarter of the candidates stood when it was looked through last: there it pays to draw
-    /// one of all candidates and to see whether it stands there.
+    /// The lowest level at which a quarter of the candidates stood when it was looked through last: there it
+    /// pays to draw one of all candidates and to see whether it stands there.
     crowded: u32,
     /// What a lease is to each, if they are few.
     load: L,
@@ -113,7 +113,8 @@ pub(super) trait Leveled<const BANKS: usize, const LEVELS: usize> {
 
     /// One of the least loaded of few candidates; `None` if it is full.
     ///
-    /// On a chip a call costs nothing beside it, and the code before it has more registers; elsewhere a call takes 2 ns.
+    /// On a chip a call costs nothing beside it, and the code before it has more registers; elsewhere a call
+    /// takes 2 ns.
     #[cfg_attr(target_pointer_width = "64", inline(always))]
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn look<const PER_BANK: usize, const STRIPES: usize>(
@@ -155,7 +156,8 @@ pub(super) trait Leveled<const BANKS: usize, const LEVELS: usize> {
         None
     }
 
-    /// Level by level, lowest first; raises those that stand too low. `drawn`: the level at which drawing was tried.
+    /// Level by level, lowest first; raises those that stand too low. `drawn`: the level at which drawing was
+    /// tried.
     #[inline(never)]
     fn search<const PER_BANK: usize, const STRIPES: usize>(
         &self,

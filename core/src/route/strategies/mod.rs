@@ -1,7 +1,8 @@
 //! How an endpoint is chosen among those that may serve: one file a strategy.
 //!
-//! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of requests is
-//! its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself. `round_robin.rs` is the shortest.
+//! A new one is a type with [`Strategy::pick`], and a line in this module; what it keeps for each class of
+//! requests is its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself.
+//! `round_robin.rs` is the shortest.
 
 mod adaptive;
 mod ahead;
@@ -72,7 +73,8 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
     /// What a selector keeps for each class of requests.
     type Cache;
 
-    /// What the balancer has to keep. The answer never changes, except for strategies that are exchanged at run time.
+    /// What the balancer has to keep. The answer never changes, except for strategies that are exchanged at
+    /// run time.
     fn needs(&self) -> Needs;
 
     /// An empty cache: of a class without candidates.
@@ -88,11 +90,11 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         let _ = (pool, cache, random);
     }
 
-    /// One of the candidates; `None` if there are none, or if all that aren't barred are full: the selector then looks
-    /// itself.
+    /// One of the candidates; `None` if there are none, or if all that aren't barred are full: the selector
+    /// then looks itself.
     ///
-    /// Attempt 0 is the one step of a select; what comes after it in the same select must not step again, and should not
-    /// give what is [barred](Barred): the selector looks itself after four attempts.
+    /// Attempt 0 is the one step of a select; what comes after it in the same select must not step again, and
+    /// should not give what is [barred](Barred): the selector looks itself after four attempts.
     fn pick(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
@@ -106,14 +108,14 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         let _ = (endpoints, slot);
     }
 
-    /// A lease on `slot` has ended, in any context; it was one of `count`, itself included, in the order in which leases
-    /// begin and end: no fall of the count is skipped by all. Only with [`Needs::exact_counts`].
+    /// A lease on `slot` has ended, in any context; it was one of `count`, itself included, in the order in
+    /// which leases begin and end: no fall of the count is skipped by all. Only with [`Needs::exact_counts`].
     fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
         let _ = (endpoints, slot, count);
     }
 
-    /// Members or weights have changed: a build has to begin anew. Only with [`Needs::builds`]; the balancer sees to it
-    /// that one context at a time begins or builds.
+    /// Members or weights have changed: a build has to begin anew. Only with [`Needs::builds`]; the balancer
+    /// sees to it that one context at a time begins or builds.
     fn begin(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
         let _ = endpoints;
     }

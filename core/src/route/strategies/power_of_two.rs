@@ -7,14 +7,16 @@ use crate::route::{Candidates, Random};
 
 /// Power of two choices: of two different random candidates, the one with fewer leases out. O(1).
 ///
-/// Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001: the busiest endpoint has
-/// hardly more than the mean, where with one random choice it has several times that; and of several balancers that see the
-/// same counts, not all pick the same endpoint. Where both have as many, it is the one drawn first: either, with equal
-/// chances. Were it the lower slot, an idle balancer would send its last endpoint nothing.
+/// Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001: the busiest
+/// endpoint has hardly more than the mean, where with one random choice it has several times that; and of
+/// several balancers that see the same counts, not all pick the same endpoint. Where both have as many, it is
+/// the one drawn first: either, with equal chances. Were it the lower slot, an idle balancer would send its
+/// last endpoint nothing.
 ///
-/// What is compared is what *this selector* has out ([`Pool::own_in_flight`]). To sum up all selectors' counts would fetch
-/// the cache lines which others write for each lease, one a selector and endpoint. A worker that gets its share of the
-/// requests has its share of the leases on each endpoint, so its own counts rank endpoints as all would.
+/// What is compared is what *this selector* has out ([`Pool::own_in_flight`]). To sum up all selectors'
+/// counts would fetch the cache lines which others write for each lease, one a selector and endpoint. A
+/// worker that gets its share of the requests has its share of the leases on each endpoint, so its own counts
+/// rank endpoints as all would.
 ///
 /// # Examples
 ///
@@ -39,8 +41,8 @@ pub struct PowerOfTwo;
 
 /// Two different numbers below `count`, which is at least 2 and at most 1,024, from one draw.
 ///
-/// Multiplied by `count`, a draw's high half is the first number, and its low half tells where between two such numbers the
-/// draw lay: of at least 2^22 places, which is enough for the second.
+/// Multiplied by `count`, a draw's high half is the first number, and its low half tells where between two
+/// such numbers the draw lay: of at least 2^22 places, which is enough for the second.
 #[inline(always)]
 fn two_below(random: &mut Random, count: u32) -> (u32, u32) {
     let (first, rest) = product(random.next(), count);

@@ -10,9 +10,10 @@ pub(super) const EVERY: u16 = 32;
 
 /// What a class keeps for a strategy that picks by rank.
 ///
-/// Those whose rank isn't known count as the mean of the others, and so are never before the first; nor need the mean be
-/// known for that. What they get is one select in `every`, and all of them when nobody's rank is known. They take turns:
-/// were it the lowest slot, everything would go there until the first answer has come back.
+/// Those whose rank isn't known count as the mean of the others, and so are never before the first; nor need
+/// the mean be known for that. What they get is one select in `every`, and all of them when nobody's rank is
+/// known. They take turns: were it the lowest slot, everything would go there until the first answer has come
+/// back.
 pub struct Ranking<const BANKS: usize, const PER_BANK: usize> {
     tournament: Tournament<BANKS, PER_BANK>,
     /// Whether all banks have been played.
@@ -45,8 +46,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Ranking<BANKS, PER_BANK> {
         random: &mut Random,
     ) {
         if self.last == NOBODY {
-            // A candidate and not any slot: after most slots of a bank that isn't full comes its first endpoint, which many
-            // balancers that start together would then all pick.
+            // A candidate and not any slot: after most slots of a bank that isn't full comes its first
+            // endpoint, which many balancers that start together would then all pick.
             let mut nth = random.below(pool.candidates.len()) as usize;
             for (bank, &word) in pool.candidates.words().iter().enumerate() {
                 if let Some(index) = Bits(word).nth(nth) {

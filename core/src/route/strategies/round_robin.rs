@@ -5,9 +5,9 @@ use crate::route::Random;
 
 /// Round robin: each candidate in turn, lowest slot first. O(1).
 ///
-/// Each class of requests has a cursor of its own, so that two filters don't take each other's turns; it begins at a random
-/// candidate, so that many balancers that start together don't all pick the same one. When candidates come or go it
-/// stays where it was: nobody gets a second turn because a neighbour has gone.
+/// Each class of requests has a cursor of its own, so that two filters don't take each other's turns; it
+/// begins at a random candidate, so that many balancers that start together don't all pick the same one. When
+/// candidates come or go it stays where it was: nobody gets a second turn because a neighbour has gone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundRobin;
 

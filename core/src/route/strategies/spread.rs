@@ -1,22 +1,25 @@
-//! Keys on candidates without a table: even, the same in every selector, and steady when one candidate comes or goes.
+//! Keys on candidates without a table: even, the same in every selector, and steady when one candidate comes
+//! or goes.
 //!
-//! It stands in where a table's answers are no candidates: for classes that few endpoints belong to, and while most are out.
-//! Every candidate counts the same; weights don't.
+//! It stands in where a table's answers are no candidates: for classes that few endpoints belong to, and
+//! while most are out. Every candidate counts the same; weights don't.
 //!
 //! # How
 //!
-//! A key tries banks at random, one draw after the other, and stays with a chance that is proportional to the number of
-//! candidates there. In the bank, the candidate with the highest draw for this key has it (rendezvous hashing: Thaler and
-//! Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998). So the
-//! chances of all candidates are equal, and what happens in one bank moves hardly any keys of others.
+//! A key tries banks at random, one draw after the other, and stays with a chance that is proportional to the
+//! number of candidates there. In the bank, the candidate with the highest draw for this key has it
+//! (rendezvous hashing: Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM
+//! Transactions on Networking 6(1), 1998). So the chances of all candidates are equal, and what happens in
+//! one bank moves hardly any keys of others.
 //!
-//! The chance to stay is *m / P* in a bank with *m* candidates. Were *P* the greatest *m*, one candidate more in the fullest
-//! bank would send keys of all others away. So *P* is 2 Σ*m*² / Σ*m*, twice the size of the bank that a candidate finds itself
-//! in on average, which one candidate changes little; the few in banks of more than *P* get a little less than their share.
-//! But it is at most a bank's size, so that where banks are well filled all shares are equal.
+//! The chance to stay is *m / P* in a bank with *m* candidates. Were *P* the greatest *m*, one candidate more
+//! in the fullest bank would send keys of all others away. So *P* is 2 Σ*m*² / Σ*m*, twice the size of the
+//! bank that a candidate finds itself in on average, which one candidate changes little; the few in banks of
+//! more than *P* get a little less than their share. But it is at most a bank's size, so that where banks are
+//! well filled all shares are equal.
 //!
-//! A few candidates make their draws against each other without banks. How few is a matter of the key, lest all keys move when
-//! that limit is crossed.
+//! A few candidates make their draws against each other without banks. How few is a matter of the key, lest
+//! all keys move when that limit is crossed.
 
 use super::{Barred, Pool};
 use crate::bitmap::{Bits, MAX_BANKS, MAX_PER_BANK, slot};
@@ -65,7 +68,8 @@ impl<const BANKS: usize> Spread<BANKS> {
         self.bits = usize::BITS - last.leading_zeros();
     }
 
-    /// The candidate for `place` of those that `may` serve and aren't barred; `None` if there are none, or if none was found.
+    /// The candidate for `place` of those that `may` serve and aren't barred; `None` if there are none, or if
+    /// none was found.
     pub fn find<const PER_BANK: usize, const STRIPES: usize>(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
@@ -99,7 +103,8 @@ impl<const BANKS: usize> Spread<BANKS> {
 /// The one of `slots` with the highest draw for `place`.
 #[inline(always)]
 fn highest(place: u32, slots: impl Iterator<Item = u16>) -> Option<u16> {
-    // The slot stands in the low bits of its draw: what is compared is one number, without a branch that can't be predicted.
+    // The slot stands in the low bits of its draw: what is compared is one number, without a branch that
+    // can't be predicted.
     let draws = slots.map(|slot| rehash(place, CANDIDATE + slot as u32) & !SLOT | slot as u32);
     draws.max().map(|draw| (draw & SLOT) as u16)
 }

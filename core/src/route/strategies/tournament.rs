@@ -1,8 +1,8 @@
 //! Who is first by rank: a tournament in each bank, and one among the banks' winners.
 //!
-//! Who is first over all is one load. When one rank changes, it is compared with its bank's winner, and plays its way up if
-//! it beats it: log2(banks) matches, without a branch. Only when a winner falls back its bank is played again, at most 32
-//! matches.
+//! Who is first over all is one load. When one rank changes, it is compared with its bank's winner, and plays
+//! its way up if it beats it: log2(banks) matches, without a branch. Only when a winner falls back its bank
+//! is played again, at most 32 matches.
 
 use super::Barred;
 use crate::bitmap::{low_bits, slot, split};
@@ -22,9 +22,10 @@ const NOBODY: u32 = LAST;
 ///
 /// A rank is a number from 1 to [`LAST`], less being better, or 0: not known. Ties go to the lowest slot.
 pub(super) struct Tournament<const BANKS: usize, const PER_BANK: usize> {
-    /// A heap: node *n* holds the better of the nodes 2 *n* and 2 *n* + 1, and from `BANKS` on come the banks' winners.
-    /// Node 1 is the first over all. (Where `BANKS` is no power of two, the banks go round, and still all of them meet
-    /// at node 1.) The rank less one in the high bits, and the slot in the low ones.
+    /// A heap: node *n* holds the better of the nodes 2 *n* and 2 *n* + 1, and from `BANKS` on come the
+    /// banks' winners. Node 1 is the first over all. (Where `BANKS` is no power of two, the banks go round,
+    /// and still all of them meet at node 1.) The rank less one in the high bits, and the slot in the low
+    /// ones.
     nodes: [[u64; 2]; BANKS],
     /// Those in each bank whose rank isn't known.
     unknown: [u32; BANKS],
@@ -59,11 +60,12 @@ impl<R: Ranks<PER_BANK>, const BANKS: usize, const PER_BANK: usize, const STRIPE
         self.candidates.words()[bank] & !self.endpoints.full.bits(bank)
     }
 
-    /// Plays a bank: its winner as a node, and those whose rank isn't known. Not inlined: it is called in several places, and the
-    /// call is a small part of it.
+    /// Plays a bank: its winner as a node, and those whose rank isn't known. Not inlined: it is called in
+    /// several places, and the call is a small part of it.
     #[inline(never)]
     fn play(&self, bank: usize, players: u32) -> (u64, u32) {
-        // All ranks are loaded first: then the compiler makes vectors of the rest, which atomic loads would keep it from.
+        // All ranks are loaded first: then the compiler makes vectors of the rest, which atomic loads would
+        // keep it from.
         let ranks = self.ranks.of_bank(bank);
         let (mut best, mut unknown) = (i32::MAX, 0);
         for (index, rank) in ranks.into_iter().enumerate() {
@@ -175,8 +177,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Tournament<BANKS, PER_BANK> {
         first.min().and_then(open)
     }
 
-    /// The next after slot `last` of those whose rank isn't known, round and round, beside those that must not be picked.
-    /// O(banks).
+    /// The next after slot `last` of those whose rank isn't known, round and round, beside those that must
+    /// not be picked. O(banks).
     pub fn unknown_after(&self, last: u16, barred: &Barred) -> Option<u16> {
         if self.unknown_banks == 0 {
             return None;

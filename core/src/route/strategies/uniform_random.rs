@@ -5,8 +5,8 @@ use super::{Needs, Pool, Strategy, Turn};
 
 /// Random: each candidate with the same chance. O(1): one draw.
 ///
-/// Keeps nothing, so that nothing has to be seen to when candidates come and go. Over short runs its shares are the
-/// unevenest of all strategies'; [`RoundRobin`](super::RoundRobin) costs the same and is even.
+/// Keeps nothing, so that nothing has to be seen to when candidates come and go. Over short runs its shares
+/// are the unevenest of all strategies'; [`RoundRobin`](super::RoundRobin) costs the same and is even.
 ///
 /// # Examples
 ///

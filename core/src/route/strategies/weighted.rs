@@ -4,26 +4,29 @@ use super::ahead::{Ahead, Order};
 use super::{Needs, Pool, Strategy, Turn};
 use crate::route::Random;
 
-/// Weighted round robin: in each cycle, each candidate exactly as often as its weight says. O(1) while nothing changes.
+/// Weighted round robin: in each cycle, each candidate exactly as often as its weight says. O(1) while
+/// nothing changes.
 ///
-/// All weights together, *W*, are one cycle, and each of its *W* positions is picked once: so the shares are exact for any
-/// weights in any order, over any *W* selects in a row of one selector and class while its candidates and their weights
-/// stay. The turns of an endpoint are spread over the cycle, not in a row.
+/// All weights together, *W*, are one cycle, and each of its *W* positions is picked once: so the shares are
+/// exact for any weights in any order, over any *W* selects in a row of one selector and class while its
+/// candidates and their weights stay. The turns of an endpoint are spread over the cycle, not in a row.
 ///
-/// A weight of which only a part is left, by health or slow start, counts in 64ths; then so do all, and the cycle is as much
-/// longer.
+/// A weight of which only a part is left, by health or slow start, counts in 64ths; then so do all, and the
+/// cycle is as much longer.
 ///
 /// # How
 ///
-/// The positions are visited as by an odd step on a circle of *M* positions, the power of two at or above *W*; those from
-/// *W* on are passed over, at most two in a row. An odd step visits all of *M* before it comes to one again, whatever *W* is:
-/// there is no common divisor to look for, and nothing to divide. The steps are those whose ratios to *M* have small
-/// partial quotients, as the golden ratio has, so that each new position falls into one of the greatest gaps that those before
-/// have left (Niederreiter, "Dyadic Fractions with Small Partial Quotients", Monatshefte für Mathematik 101, 1986). Weights laid end to end in slot order then say whose position it is; see `weights.rs`.
+/// The positions are visited as by an odd step on a circle of *M* positions, the power of two at or above
+/// *W*; those from *W* on are passed over, at most two in a row. An odd step visits all of *M* before it
+/// comes to one again, whatever *W* is: there is no common divisor to look for, and nothing to divide. The
+/// steps are those whose ratios to *M* have small partial quotients, as the golden ratio has, so that each
+/// new position falls into one of the greatest gaps that those before have left (Niederreiter, "Dyadic
+/// Fractions with Small Partial Quotients", Monatshefte für Mathematik 101, 1986). Weights laid end to end in
+/// slot order then say whose position it is; see `weights.rs`.
 ///
-/// A cycle begins at a random position, so that many balancers that start together don't all pick the same endpoint. When
-/// candidates or weights change it goes on from the same point of the circle. What can't be had (at its cap, tried before)
-/// goes to others by weight, at random, and takes no step.
+/// A cycle begins at a random position, so that many balancers that start together don't all pick the same
+/// endpoint. When candidates or weights change it goes on from the same point of the circle. What can't be
+/// had (at its cap, tried before) goes to others by weight, at random, and takes no step.
 ///
 /// # Examples
 ///
@@ -46,7 +49,8 @@ use crate::route::Random;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WeightedRoundRobin;
 
-/// Weighted random: each candidate with a chance in proportion to its weight. O(1) while nothing changes: one draw.
+/// Weighted random: each candidate with a chance in proportion to its weight. O(1) while nothing changes: one
+/// draw.
 ///
 /// Its shares are right in the long run; [`WeightedRoundRobin`] costs the same and is right in each cycle.
 ///
@@ -80,8 +84,9 @@ pub struct Chance {
     total: u32,
 }
 
-/// For a circle of 2^(i + 1) positions the step, of those between a half and three quarters of it: the one with the least greatest
-/// partial quotient (at most 3), and among these with the least sum; from 2^24 on the best of 2^24 random ones near the golden ratio.
+/// For a circle of 2^(i + 1) positions the step, of those between a half and three quarters of it: the one
+/// with the least greatest partial quotient (at most 3), and among these with the least sum; from 2^24 on the
+/// best of 2^24 random ones near the golden ratio.
 const STEPS: [u32; 31] = [
     1,
     3,
@@ -131,8 +136,8 @@ impl Order for Circle {
 
     #[inline(always)]
     fn next(&mut self) -> u32 {
-        // More than half of the circle are positions, or it is 1 of 2. From a point beyond them a step leads back by at most a
-        // half and at least a quarter, and so after at most two such steps to a position.
+        // More than half of the circle are positions, or it is 1 of 2. From a point beyond them a step leads
+        // back by at most a half and at least a quarter, and so after at most two such steps to a position.
         // Which of the three it is can't be predicted, so these are masks and no branches.
         let again = |point: u32| self.step & 0u32.wrapping_sub((point >> self.shift >= self.total) as u32);
         let mut point = self.point.unwrap_or(0).wrapping_add(self.step);

@@ -9,14 +9,15 @@ const WHOLE: u32 = 6;
 
 /// The weights of a class's candidates, laid end to end in slot order.
 ///
-/// Two levels: where each bank begins, and where in its bank each endpoint does. So when one endpoint changes, its bank's 32
-/// sums and the banks' 32 are made anew, and no others. An endpoint is found by counting how many begin at or before the
-/// position, in the banks and then in one bank.
+/// Two levels: where each bank begins, and where in its bank each endpoint does. So when one endpoint
+/// changes, its bank's 32 sums and the banks' 32 are made anew, and no others. An endpoint is found by
+/// counting how many begin at or before the position, in the banks and then in one bank.
 ///
-/// While each candidate has all of its weight, sums are of weights as they were given. When the health or the slow start of
-/// one takes from its weight, sums are in 64ths of that; banks that it isn't in keep their sums, which
-/// [`find`](Self::find) then scales. The sum of all is at most 2^31: from there on, as with 1,000 endpoints of weights above
-/// 32,768 of which one is degraded, it is in 32nds, and a weight of an odd number of 64ths is half a 64th more or less.
+/// While each candidate has all of its weight, sums are of weights as they were given. When the health or the
+/// slow start of one takes from its weight, sums are in 64ths of that; banks that it isn't in keep their
+/// sums, which [`find`](Self::find) then scales. The sum of all is at most 2^31: from there on, as with 1,000
+/// endpoints of weights above 32,768 of which one is degraded, it is in 32nds, and a weight of an odd number
+/// of 64ths is half a 64th more or less.
 pub struct Weights<const BANKS: usize, const PER_BANK: usize> {
     /// Where each bank begins.
     banks: [i32; BANKS],
@@ -112,8 +113,8 @@ impl<const BANKS: usize, const PER_BANK: usize> Weights<BANKS, PER_BANK> {
     /// The endpoint at `position`, which is below the sum.
     #[inline(always)]
     pub(super) fn find(&self, position: u32) -> u16 {
-        // The first begins at 0, so at least one begins at or before any position. Of several that begin at the same, the
-        // last is the one that isn't empty.
+        // The first begins at 0, so at least one begins at or before any position. Of several that begin at
+        // the same, the last is the one that isn't empty.
         let bank = count_to(&self.banks, position).wrapping_sub(1).min(BANKS - 1);
         let offset = position.wrapping_sub(self.banks[bank] as u32);
         let offset = offset << self.halved >> ((self.scaled >> bank & 1) * WHOLE);
@@ -138,9 +139,9 @@ impl<const BANKS: usize, const PER_BANK: usize> Weights<BANKS, PER_BANK> {
 /// How many of `starts`, which don't fall, are at most `position`; all are below 2^31.
 #[inline(always)]
 fn count_to<const COUNT: usize>(starts: &[i32; COUNT], position: u32) -> usize {
-    // To compare all of 32 at once takes fewer cycles than five steps of a search, each of which waits for the one before.
-    // The compiler makes vectors of a loop that compares and counts, but then counts bits one by one; and of one that
-    // avoids that, it makes none here.
+    // To compare all of 32 at once takes fewer cycles than five steps of a search, each of which waits for
+    // the one before. The compiler makes vectors of a loop that compares and counts, but then counts bits one
+    // by one; and of one that avoids that, it makes none here.
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     if let Some(starts) = starts.first_chunk() {
         // SAFETY: the target has SSE2.

@@ -1,5 +1,5 @@
-//! Stands in for zlib-ng, which a peer's compression links and the benches never call: to build the real one takes cmake
-//! and a C++ compiler. Every function fails as zlib's do.
+//! Stands in for zlib-ng, which a peer's compression links and the benches never call: to build the real one
+//! takes cmake and a C++ compiler. Every function fails as zlib's do.
 #![allow(non_snake_case, non_camel_case_types, clippy::missing_safety_doc, clippy::too_many_arguments)]
 
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};

@@ -1,5 +1,6 @@
-//! A concurrent map that every select walks, with a clone of each match: how a balancer looks that grew out of a registry.
-//! It stands for the designs that keep the endpoints in a `DashMap` and choose from a fresh `Vec`.
+//! A concurrent map that every select walks, with a clone of each match: how a balancer looks that grew out
+//! of a registry. It stands for the designs that keep the endpoints in a `DashMap` and choose from a fresh
+//! `Vec`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

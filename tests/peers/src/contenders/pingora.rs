@@ -1,4 +1,5 @@
-//! `pingora-load-balancing`, as a proxy uses it: a `LoadBalancer` over discovered backends, which it selects by value.
+//! `pingora-load-balancing`, as a proxy uses it: a `LoadBalancer` over discovered backends, which it selects
+//! by value.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

@@ -1,5 +1,6 @@
-//! A hash ring that every request collects from the endpoints that match, sorts and searches: always right, with nothing
-//! to keep in step, and slow. It stands for the designs that put consistent hashing on top of a list of endpoints.
+//! A hash ring that every request collects from the endpoints that match, sorts and searches: always right,
+//! with nothing to keep in step, and slow. It stands for the designs that put consistent hashing on top of a
+//! list of endpoints.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};

@@ -1,6 +1,7 @@
-//! An `ArcSwap` snapshot of the candidates, rebuilt whenever something changes: round robin is a shared cursor, a hash is a
-//! binary search of a ready ring, and what has to compare walks the snapshot. It stands for the designs that make
-//! reading cheap and pay in every change. The one filter class that the benches use is known to it beforehand.
+//! An `ArcSwap` snapshot of the candidates, rebuilt whenever something changes: round robin is a shared
+//! cursor, a hash is a binary search of a ready ring, and what has to compare walks the snapshot. It stands
+//! for the designs that make reading cheap and pay in every change. The one filter class that the benches use
+//! is known to it beforehand.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! `tower`'s `balance::p2c`, as a client uses it: a stream of endpoints, each a service with its pending requests counted.
+//! `tower`'s `balance::p2c`, as a client uses it: a stream of endpoints, each a service with its pending
+//! requests counted.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -23,7 +24,8 @@ pub struct State {
     waker: AtomicWaker,
 }
 
-/// The service behind the balancer: it answers at once with its number. The answer is not asked for before the lease ends.
+/// The service behind the balancer: it answers at once with its number. The answer is not asked for before
+/// the lease ends.
 pub struct Endpoint {
     index: usize,
     state: Arc<State>,

@@ -23,8 +23,8 @@ const CLASSES: usize = 2;
 /// The caller reads the clock where it has to; the peers aren't given one.
 const NOW: Instant = Instant::from_secs(1);
 
-/// A function that makes the side with a strategy, in a balancer of so many banks. The hash tables fit it: 160 points an
-/// endpoint on the ring, a hundred entries in the Maglev table.
+/// A function that makes the side with a strategy, in a balancer of so many banks. The hash tables fit it:
+/// 160 points an endpoint on the ring, a hundred entries in the Maglev table.
 macro_rules! sized {
     ($name:ident, $banks:literal, ring $points:literal, $directory:literal, maglev $entries:literal) => {
         fn $name(strategy: Strategy, world: &World) -> Box<dyn Side> {

@@ -7,7 +7,8 @@ use crate::contender::Strategy;
 use crate::random::Xorshift;
 use crate::world::{CAP, WANTED_TAGS, WANTED_ZONE, World};
 
-/// An endpoint, shared by the balancer and its leases. Tags and zone are interned, as a design that cares has them.
+/// An endpoint, shared by the balancer and its leases. Tags and zone are interned, as a design that cares has
+/// them.
 pub struct Member {
     pub index: usize,
     tags: u32,
