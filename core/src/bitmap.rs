@@ -80,6 +80,12 @@ impl Bank {
         if self.bits() & bits == 0 { 0 } else { self.0.fetch_and(!bits, Ordering::AcqRel) & bits }
     }
 
+    /// Clears bits when the one owner who clears any has just seen them.
+    #[inline(always)]
+    pub(crate) fn take_bits(&self, bits: u32) {
+        self.0.fetch_and(!bits, Ordering::Acquire);
+    }
+
     /// Exchanges the word, for one that only its owner changes: a store.
     #[inline(always)]
     pub(crate) fn set(&self, bits: u32) {

@@ -12,7 +12,7 @@ enum Op {
     Push(u16),
     Pop,
     Next,
-    PushNext(u16, bool),
+    PushNext(u16, bool, bool),
     Promote(u16),
     Remove(u16),
     SetDeadline(u16, Option<u64>),
@@ -30,7 +30,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         5 => (0..SLOTS).prop_map(Op::Push),
         3 => Just(Op::Pop),
         2 => Just(Op::Next),
-        4 => (0..SLOTS, any::<bool>()).prop_map(|(slot, others)| Op::PushNext(slot, others)),
+        4 => (0..SLOTS, any::<bool>(), any::<bool>()).prop_map(|(slot, cancel, others)| Op::PushNext(slot, cancel, others)),
         2 => (0..SLOTS).prop_map(Op::Promote),
         1 => (0..SLOTS).prop_map(Op::Remove),
         4 => (0..SLOTS, deadline).prop_map(|(slot, deadline)| Op::SetDeadline(slot, deadline)),
@@ -55,17 +55,17 @@ proptest! {
         // their way.
         let (mut deepest, mut deepest_passing) = (0, 0);
         for op in ops {
-            let passing = matches!(op, Op::PushNext(slot, _) if naive.lane(slot).is_none());
+            let passing = matches!(op, Op::PushNext(slot, ..) if naive.lane(slot).is_none());
             deepest_passing = deepest_passing.max(naive.len() + usize::from(passing));
             match op {
                 Op::Push(slot) => prop_assert_eq!(lanes.push(&nodes, slot), naive.push(slot)),
                 Op::Pop => prop_assert_eq!(lanes.pop(&nodes), naive.pop()),
                 Op::Next => prop_assert_eq!(lanes.next(&nodes, true), naive.next(true)),
                 // It is asked of slots in no lane.
-                Op::PushNext(slot, _) if naive.lane(slot).is_some() => {}
-                Op::PushNext(slot, others) => {
-                    naive.push(slot);
-                    prop_assert_eq!(lanes.push_next(&nodes, slot, others), naive.next(others));
+                Op::PushNext(slot, ..) if naive.lane(slot).is_some() => {}
+                Op::PushNext(slot, cancel, others) => {
+                    if cancel { naive.promote(slot) } else { naive.push(slot) };
+                    prop_assert_eq!(lanes.push_next(&nodes, slot, cancel, others), naive.next(others));
                 }
                 Op::Promote(slot) => {
                     prop_assert_eq!(lanes.promote(&nodes, slot), naive.promote(slot));

@@ -180,14 +180,18 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
 
     /// Polls plain tasks for the runner; see [`Ops::poll_rounds`].
-    pub(super) fn poll_rounds(exec: ExecRef, left: u32) -> u32 {
+    pub(super) fn poll_rounds(exec: ExecRef, left: u32, least: u32) -> u32 {
         // SAFETY: called by the runner, in no poll; banks lie as this type has them.
         unsafe {
             match (BANKS, Self::OBSERVES) {
-                (1, false) => poll_bank::<false>(exec, exec.bank_at(0, Self::BANKS_AT, Self::STRIDE), left),
-                (1, true) => poll_bank::<true>(exec, exec.bank_at(0, Self::BANKS_AT, Self::STRIDE), left),
-                (_, false) => poll_banks::<false>(exec, left),
-                (_, true) => poll_banks::<true>(exec, left),
+                (1, false) => {
+                    poll_bank::<false>(exec, exec.bank_at(0, Self::BANKS_AT, Self::STRIDE), left, least)
+                }
+                (1, true) => {
+                    poll_bank::<true>(exec, exec.bank_at(0, Self::BANKS_AT, Self::STRIDE), left, least)
+                }
+                (_, false) => poll_banks::<false>(exec, left, least),
+                (_, true) => poll_banks::<true>(exec, left, least),
             }
         }
     }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::executor::Executor;
-use super::memory::core::ExecRef;
+use super::memory::core::{ExecRef, budget};
 use super::run::pass::{self, Pass};
 use super::run::platform::Platform;
 use super::spawner::LocalSpawner;
@@ -104,7 +104,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     #[inline(always)]
     fn pass_promptly(&mut self) -> Pass {
         pass::poll_promptly(self.exec(), Self::POLLS_PER_PASS, |left| {
-            Executor::<P, BANKS, PER_BANK>::poll_rounds(self.exec(), left)
+            Executor::<P, BANKS, PER_BANK>::poll_rounds(self.exec(), left, budget::ONE)
         })
     }
 

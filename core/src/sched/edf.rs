@@ -138,33 +138,36 @@ fn sift_up<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], mut hole: usize, sl
     node.next.set(hole as u16);
 }
 
+/// Puts `slot` into the `hole` or wherever below it belongs. The way down follows the earlier children to the
+/// end, at one comparison a level, and the way back up finds the place (bottom-up, Wegener, 1993): what comes
+/// into the hole is late as a rule.
 #[inline(never)]
-fn sift_down<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], mut hole: usize, slot: u16) {
+fn sift_down<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], hole: usize, slot: u16) {
     let node = nodes.node(slot);
+    let mut place = hole;
     loop {
-        let left = 2 * hole + 1;
-        if left >= heap.len() {
-            break;
-        }
-        let mut child = left;
-        let mut below = heap[left].get();
-        let mut child_node = nodes.node(below);
-        if left + 1 < heap.len() {
-            let right = heap[left + 1].get();
-            let right_node = nodes.node(right);
-            if before(right_node, child_node) {
-                (child, below, child_node) = (left + 1, right, right_node);
+        // Of 16 bits, so that no check is needed for an overflow.
+        let right = 2 * usize::from(place as u16) + 2;
+        let Some(second) = heap.get(right) else {
+            if right == heap.len() {
+                place = right - 1;
             }
-        }
-        if !before(child_node, node) {
             break;
-        }
-        heap[hole].set(below);
-        child_node.next.set(hole as u16);
-        hole = child;
+        };
+        let goes_right = before(nodes.node(second.get()), nodes.node(heap[right - 1].get()));
+        place = right - usize::from(!goes_right);
     }
-    heap[hole].set(slot);
-    node.next.set(hole as u16);
+    while place > hole && before(node, nodes.node(heap[place].get())) {
+        place = (place - 1) / 2;
+    }
+    // Everybody between moves up by one.
+    let mut moved = heap[place].replace(slot);
+    node.next.set(place as u16);
+    while place > hole {
+        place = (place - 1) / 2;
+        nodes.node(moved).next.set(place as u16);
+        moved = heap[place].replace(moved);
+    }
 }
 
 /// Whether `a` is dispatched before `b`.

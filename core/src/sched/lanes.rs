@@ -137,36 +137,66 @@ impl Lanes {
         new
     }
 
-    /// The same as [`push`](Self::push) and then [`next`](Self::next), for a slot that is in no lane; in one
-    /// step when it is alone, or only timed slots are runnable. O(log N).
+    /// The same as [`push`](Self::push), or with `cancel` as [`promote`](Self::promote), and then
+    /// [`next`](Self::next), for a slot that is in no lane. O(log N).
     #[inline(always)]
-    pub fn push_next<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16, others: bool) -> Option<Turn> {
-        let node = nodes.node(slot);
-        if !others && self.occupied == 0 {
-            self.end_streaks();
-            return Some(Turn::Slot(slot));
-        }
-        if !others && self.occupied == Lane::Timed.bit() && node.home() == Lane::Timed {
-            self.end_streaks();
-            let first = self.timed.push_pop(nodes, slot);
-            if first != slot {
-                node.set_lane(Some(Lane::Timed));
-                nodes.node(first).set_lane(None);
-            }
+    pub fn push_next<N: Nodes + ?Sized>(
+        &mut self,
+        nodes: &N,
+        slot: u16,
+        cancel: bool,
+        others: bool,
+    ) -> Option<Turn> {
+        if !cancel
+            && !others
+            && let Some(first) = self.pass(nodes, slot)
+        {
             return Some(Turn::Slot(first));
         }
-        self.push_to(nodes, slot, node.home());
-        self.next(nodes, others)
+        self.push_then_next(nodes, slot, cancel, others)
     }
 
-    /// Whether a slot with this node, in no lane, would be popped at once if it were pushed now, seen at a
-    /// glance: nothing is queued, or only timed slots with later deadlines, and no streak is to be ended. May
-    /// say no when it would. The caller dispatches it if so. O(1).
+    #[inline(never)]
+    fn push_then_next<N: Nodes + ?Sized>(
+        &mut self,
+        nodes: &N,
+        slot: u16,
+        cancel: bool,
+        others: bool,
+    ) -> Option<Turn> {
+        let lane = if cancel { Lane::Cancel } else { nodes.node(slot).home() };
+        let chosen = self.choose(self.occupied | lane.bit() | bit_of_others(others))?;
+        if chosen == lane && self.occupied & lane.bit() == 0 && !(others && lane == Lane::Ready) {
+            return Some(Turn::Slot(slot));
+        }
+        self.push_to(nodes, slot, lane);
+        self.take(nodes, chosen, others)
+    }
+
+    /// [`push_next`](Self::push_next) in one step, if nothing is queued or only timed slots are runnable.
+    #[inline(always)]
+    fn pass<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
+        if self.occupied == 0 {
+            self.end_streaks();
+            return Some(slot);
+        }
+        let node = nodes.node(slot);
+        if self.occupied != Lane::Timed.bit() || node.home() != Lane::Timed {
+            return None;
+        }
+        self.end_streaks();
+        let first = self.timed.push_pop(nodes, slot);
+        if first != slot {
+            node.set_lane(Some(Lane::Timed));
+            nodes.node(first).set_lane(None);
+        }
+        Some(first)
+    }
+
+    /// Whether [`push_next`](Self::push_next) of a slot with this node would give it, and again, for as long
+    /// as nothing else changes. May say no when it would. O(1).
     #[inline(always)]
     pub(crate) fn passes<N: Nodes + ?Sized>(&self, nodes: &N, node: &Node) -> bool {
-        if self.has_streak() {
-            return false;
-        }
         match self.timed.first(nodes) {
             Some(first) => {
                 self.occupied == Lane::Timed.bit()
@@ -251,7 +281,12 @@ impl Lanes {
     /// runnable who isn't queued here, without deadline and of the lowest priority. They take turns with the
     /// slots of the ready lane that are like them. As [`pop`](Self::pop) otherwise.
     pub fn next<N: Nodes + ?Sized>(&mut self, nodes: &N, others: bool) -> Option<Turn> {
-        let lane = self.choose(others)?;
+        let lane = self.choose(self.occupied | bit_of_others(others))?;
+        self.take(nodes, lane, others)
+    }
+
+    /// Takes the first slot out of `lane`.
+    fn take<N: Nodes + ?Sized>(&mut self, nodes: &N, lane: Lane, others: bool) -> Option<Turn> {
         let slot = match lane {
             Lane::Cancel => self.cancel.pop(nodes),
             Lane::Timed => self.timed.pop(nodes),
@@ -285,10 +320,9 @@ impl Lanes {
         self.deepest = self.deepest.max(self.len);
     }
 
-    /// The lane whose turn it is, with the streaks counted.
+    /// The lane whose turn it is of those that are `occupied`, with the streaks counted.
     #[inline]
-    fn choose(&mut self, others: bool) -> Option<Lane> {
-        let occupied = self.occupied | if others { Lane::Ready.bit() } else { 0 };
+    fn choose(&mut self, occupied: u8) -> Option<Lane> {
         if occupied & (occupied.wrapping_sub(1)) == 0 {
             let lane = Lane::from_bit(occupied)?;
             self.end_streaks();
@@ -316,7 +350,7 @@ impl Lanes {
 
     /// A dispatch that passes over nobody ends every streak.
     #[inline(always)]
-    fn end_streaks(&mut self) {
+    pub(crate) fn end_streaks(&mut self) {
         self.runs = [0; 2];
     }
 
@@ -332,6 +366,12 @@ impl Lanes {
             self.occupied &= !lane.bit();
         }
     }
+}
+
+/// Others count as one slot of the ready lane.
+#[inline(always)]
+fn bit_of_others(others: bool) -> u8 {
+    if others { Lane::Ready.bit() } else { 0 }
 }
 
 impl Default for Lanes {

@@ -94,10 +94,13 @@ pub struct NaiveExecutor {
     slots: BTreeSet<u16>,
     used: BTreeSet<u16>,
     woken: BTreeSet<u16>,
-    /// Banks of which something was woken since their turns were last given out, and those whose turn is
-    /// still to come.
+    /// Banks of which something plain was woken since their turns were last given out, and those whose turn
+    /// is still to come.
     summary: BTreeSet<u16>,
     turns: BTreeSet<u16>,
+    /// Banks of which something special was woken, and whether any task ever was special, or near it.
+    urgent: BTreeSet<u16>,
+    knows_special: bool,
     /// What is left of the round of the bank whose turn it is.
     round: BTreeSet<u16>,
     lanes: NaiveLanes,
@@ -132,6 +135,8 @@ impl NaiveExecutor {
             woken: BTreeSet::new(),
             summary: BTreeSet::new(),
             turns: BTreeSet::new(),
+            urgent: BTreeSet::new(),
+            knows_special: false,
             round: BTreeSet::new(),
             lanes: NaiveLanes::new(usize::from(banks) * 32, fairness),
             now: 0,
@@ -160,15 +165,19 @@ impl NaiveExecutor {
         let before = self.tally.polls;
         loop {
             self.drain();
-            let slot = match self.lanes.next(!self.round.is_empty()) {
+            // Whoever is woken now is plain.
+            let slot = match self.lanes.next(!self.round.is_empty() || !self.woken.is_empty()) {
                 Some(Turn::Slot(slot)) => slot,
-                Some(Turn::Others) => self.round.pop_first().expect("somebody of a round waits"),
+                Some(Turn::Others) => self.next_of_round(),
                 None => break,
             };
             if let Some(number) = self.live_in(slot) {
                 self.poll(number);
             }
         }
+        // Turns of banks in which nobody was left.
+        self.turns.clear();
+        self.summary.clear();
         assert!(self.tally.polls - before < 64, "the program is too long for this oracle");
     }
 
@@ -177,14 +186,20 @@ impl NaiveExecutor {
         match *step {
             Step::Wake(number) if self.tasks[number].polled => self.wake(number),
             Step::Deadline(number, deadline) => {
+                self.knows_special |= self.tasks[number].phase != Phase::Unborn;
                 let in_time = deadline.is_none_or(|deadline| deadline >= self.now);
                 if self.tasks[number].phase == Phase::Live && in_time {
                     self.lanes.set_deadline(self.tasks[number].slot, deadline);
                     self.tasks[number].missed = false;
+                    self.settle(self.tasks[number].slot);
                 }
             }
-            Step::Priority(number, priority) if self.tasks[number].phase == Phase::Live => {
-                self.lanes.set_priority(self.tasks[number].slot, priority);
+            Step::Priority(number, priority) => {
+                self.knows_special |= self.tasks[number].phase != Phase::Unborn;
+                if self.tasks[number].phase == Phase::Live {
+                    self.lanes.set_priority(self.tasks[number].slot, priority);
+                    self.settle(self.tasks[number].slot);
+                }
             }
             Step::Spawn(number) => self.spawn(number),
             Step::Detach(number) if self.tasks[number].handle_on_table => {
@@ -206,20 +221,29 @@ impl NaiveExecutor {
             task.phase = Phase::Live;
             (task.handle, task.handle_on_table) = (true, true);
             self.tally.spawns += 1;
+            self.knows_special |= !self.is_plain(slot);
             self.wake(number);
         }
     }
 
     fn wake(&mut self, number: usize) {
         let slot = self.tasks[number].slot;
-        self.summary.insert(slot / 32);
+        let covers_plain = self.is_plain(slot) || !self.knows_special;
+        let covers = if covers_plain { &mut self.summary } else { &mut self.urgent };
+        covers.insert(slot / 32);
         if !self.woken.insert(slot) {
             self.tally.coalesced += 1;
         }
     }
 
-    /// Queues the special tasks that were woken, and begins a round if none is under way: of the plain tasks
-    /// of one bank that are woken now, in the order of their slots; each bank that has any has one in turn.
+    /// After a change of a live task's keys.
+    fn settle(&mut self, slot: u16) {
+        if !self.is_plain(slot) && (self.woken.contains(&slot) || self.round.contains(&slot)) {
+            self.urgent.insert(slot / 32);
+        }
+    }
+
+    /// Queues the special tasks that were woken.
     fn drain(&mut self) {
         let twice: Vec<u16> = self.woken.intersection(&self.round).copied().collect();
         for slot in twice {
@@ -237,11 +261,22 @@ impl NaiveExecutor {
                 self.tally.coalesced += 1;
             }
         }
-        while self.round.is_empty() {
+        let urgent = std::mem::take(&mut self.urgent);
+        let has_plain = |bank: &u16| self.woken.iter().any(|slot| slot / 32 == *bank);
+        self.summary.extend(urgent.into_iter().filter(has_plain));
+    }
+
+    /// The first of the round that is under way. Otherwise one begins, of the plain tasks of one bank that
+    /// are woken now, in the order of their slots; each bank that has any has one in turn.
+    fn next_of_round(&mut self) -> u16 {
+        loop {
+            if let Some(slot) = self.round.pop_first() {
+                return slot;
+            }
             if self.turns.is_empty() {
                 self.turns = std::mem::take(&mut self.summary);
             }
-            let Some(bank) = self.turns.pop_first() else { return };
+            let bank = self.turns.pop_first().expect("somebody is woken, in a bank that has a turn");
             self.round = self.woken.extract_if(.., |slot| *slot / 32 == bank).collect();
         }
     }

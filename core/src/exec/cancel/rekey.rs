@@ -87,10 +87,10 @@ fn set_deadline(task: TaskRef, generation: u32, deadline: Option<Instant>) -> Re
         let deadline = deadline.map(Instant::as_micros);
         if task.node.lane().is_none() {
             task.node.set_deadline(deadline);
-            settle(task);
         } else {
             exec.with_lanes(cs, |lanes| lanes.set_deadline(&exec, task.place(exec), deadline));
         }
+        settle(task);
         if state.is_missed() {
             task.state.set_missed(false);
         }
@@ -114,6 +114,7 @@ fn set_priority(task: TaskRef, generation: u32, priority: Priority) -> Result<()
 /// Notes whether a live task is plain after its keys changed. One that is queued stays special until it
 /// leaves its lane.
 fn settle(task: TaskRef) {
+    task.exec().note_rekey();
     if !task.node.is_plain() {
         task.set_special();
     } else if task.state.load().is_unlimited() {

@@ -18,6 +18,7 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
         return;
     }
     let exec = task.exec();
+    exec.note_rekey();
     task.set_special();
     task.bank().draining.write(task.index(), true);
     exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec)));

@@ -28,6 +28,9 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
         // over.
         task.set_plain(false);
+        if task.bank().woken.remove_bits(task.bit()) != 0 {
+            add(&exec.tally.stale_wakes, 1);
+        }
         let draining = &task.bank().draining;
         if draining.bits() & task.bit() != 0 {
             draining.write(task.index(), false);

@@ -30,12 +30,16 @@ pub(in crate::exec) struct Core {
     pub running: AtomicU32,
     /// How many slots the lanes hold, and [`STREAK`](Self::STREAK) while a lane has passed over others.
     pub queued: AtomicU32,
-    /// Covers the banks' woken words when there is more than one bank.
+    /// With several banks: those in which plain tasks may be woken.
     pub summary: bitmap::Bank,
+    /// With several banks: those in which special tasks may be woken.
+    pub urgent: bitmap::Bank,
     /// With several banks: those whose turn is still to come. The runner's.
     pub turns: bitmap::Bank,
     /// Banks without a free slot. Changed under the lock.
     pub full: bitmap::Bank,
+    /// Counts the changes of tasks' keys and the requests to stop. Changed under the lock.
+    pub rekeys: AtomicU32,
     /// Null: no task is special.
     pub special: AtomicPtr<Special>,
     pub lock: Domain,
@@ -125,8 +129,8 @@ pub(in crate::exec) struct Ops {
     pub pend: fn(ExecRef),
     pub set_alarm: fn(ExecRef, Option<Instant>),
     pub pass_begins: fn(ExecRef, Instant),
-    /// Polls plain tasks.
-    pub poll_rounds: fn(ExecRef, u32) -> u32,
+    /// Polls plain tasks; see [`poll_bank`](crate::exec::run::rounds::poll_bank).
+    pub poll_rounds: fn(ExecRef, u32, u32) -> u32,
     pub trace: Option<fn(ExecRef, TraceEvent)>,
     /// Polls a task, if the platform looks on at polls; returns whether it is done.
     pub observe: Option<fn(ExecRef, TaskRef) -> bool>,
@@ -260,8 +264,10 @@ impl Core {
             running: AtomicU32::new(0),
             queued: AtomicU32::new(0),
             summary: bitmap::Bank::new(0),
+            urgent: bitmap::Bank::new(0),
             turns: bitmap::Bank::new(0),
             full: bitmap::Bank::new(0),
+            rekeys: AtomicU32::new(0),
             special: AtomicPtr::new(ptr::null_mut()),
             lock: Domain::new(),
             clock: Guarded::new(Clock { now: Instant::ZERO, alarm: None, clean_up: None, draining: 0 }),

@@ -57,6 +57,18 @@ impl ExecRef {
         self.special.store(ptr::from_ref(special).cast_mut(), Ordering::Release);
     }
 
+    /// A task of the bank that a round has taken, or is to take, isn't plain any more.
+    pub fn note_special(self, bank: Bank) {
+        self.urgent.insert(bank.number.get());
+        self.look.set(AlarmDue::SPECIAL);
+    }
+
+    /// Keys of a task have changed, or it was asked to stop. Under the lock.
+    #[inline(always)]
+    pub fn note_rekey(self) {
+        self.rekeys.store(self.rekeys.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
     // === the slots ===
 
     /// A bank; `banks_at` and `stride` are the executor's.
@@ -360,13 +372,12 @@ impl TaskRef {
         coalesced != 0
     }
 
-    /// Covers the bank in the summary, and tells the runner if the task isn't plain.
+    /// Tells the runner which bank to look into, and for whom.
     fn cover(self) {
         let (exec, bank) = (self.exec(), self.bank());
-        exec.summary.insert(bank.number.get());
-        if bank.plain.bits() & self.bit() == 0 {
-            exec.look.set(AlarmDue::SPECIAL);
-        }
+        let is_plain = bank.plain.bits() & self.bit() != 0 || exec.special().is_none();
+        let covers = if is_plain { &exec.summary } else { &exec.urgent };
+        covers.insert(bank.number.get());
     }
 
     /// Whether a wake has not led to a place in a lane or a poll yet.
@@ -388,7 +399,7 @@ impl TaskRef {
         if bank.plain.bits() & self.bit() != 0 {
             bank.plain.write(self.index(), false);
             if self.is_woken() {
-                self.exec().look.set(AlarmDue::SPECIAL);
+                self.exec().note_special(bank);
             }
         }
     }

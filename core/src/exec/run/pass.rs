@@ -1,6 +1,6 @@
 //! Passes: the clock is read, what is due is woken, what is woken is polled.
 
-use super::rounds::{discard_stale, is_woken};
+use super::rounds::is_woken;
 use super::timers::expire;
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::{Core, ExecRef, budget};
@@ -151,12 +151,7 @@ fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
         }
         match exec.special() {
             Some(special) => left = (special.poll)(exec, left, now),
-            None => {
-                left = (exec.ops().poll_rounds)(exec, left);
-                if !budget::is_spent(left) && is_woken(exec) && !exec.look.has(AlarmDue::NOW) {
-                    discard_stale(exec);
-                }
-            }
+            None => left = (exec.ops().poll_rounds)(exec, left, budget::ONE),
         }
         if budget::is_spent(left) || !is_runnable(exec) {
             return left;

@@ -18,7 +18,8 @@ use crate::exec::memory::tally::add;
 use crate::exec::task::state::Ending;
 use crate::sync::Ordering;
 
-/// Polls a task, and ends it when it is done or unwinds. `OBSERVED`: the platform looks on, if it does.
+/// Polls a task, and ends it when it is done or unwinds. Returns whether it is done. `OBSERVED`: the platform
+/// looks on, if it does.
 ///
 /// # Safety
 ///
@@ -31,7 +32,7 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     index: u32,
     slot: u16,
     left: u32,
-) {
+) -> bool {
     let (task, header) = (bank.task(index), bank.header(index));
     exec.running.store(place(slot, left), Ordering::Relaxed);
     // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
@@ -51,10 +52,11 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
         // SAFETY: the poll has put the output in place.
         unsafe { finish(task, Ending::Completed) }
     }
+    done
 }
 
-/// Polls plain tasks, until `left` is spent, nothing is woken, or something is to be seen to first. Returns
-/// what is left.
+/// Polls plain tasks, until less than `least` is left, nothing is woken, or something is to be seen to first.
+/// Returns what is left.
 ///
 /// # Safety
 ///
@@ -64,6 +66,7 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
     exec: ExecRef,
     bank: Bank,
     mut left: u32,
+    least: u32,
 ) -> u32 {
     let mut rest = bank.rest.bits();
     if rest & bank.woken.bits() != 0 {
@@ -78,8 +81,11 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
         }
         // Acquire: a bit may be that of a wake from before the task was published.
         if rest & !bank.plain.bits_acquire() != 0 {
-            bank.rest.set(rest);
-            return left;
+            rest = set_aside(exec, bank, rest);
+            if exec.look.has(AlarmDue::SPECIAL) {
+                return left;
+            }
+            continue;
         }
         loop {
             let index = rest.trailing_zeros();
@@ -88,7 +94,7 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
             left -= budget::ONE;
             // SAFETY: the caller's promise; the task was plain under this round, and only the runner ends it.
             unsafe { poll_task::<OBSERVED>(exec, bank, index, index as u16, left) };
-            if budget::is_spent(left) || exec.look.has(AlarmDue::ALL) {
+            if left < least || exec.look.has(AlarmDue::ALL) {
                 return left;
             }
             if rest == 0 {
@@ -107,7 +113,11 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
 ///
 /// The caller is the runner, in no poll.
 #[inline(always)]
-pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(exec: ExecRef, mut left: u32) -> u32 {
+pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(
+    exec: ExecRef,
+    mut left: u32,
+    least: u32,
+) -> u32 {
     loop {
         let mut turns = exec.turns.bits();
         if turns == 0 {
@@ -123,13 +133,15 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(exec: ExecRef, mu
         if rest == 0 {
             // The summary was cleared before (Summary Invariant).
             rest = bank.woken.take();
-            bank.rest.set(rest);
         } else if rest & bank.woken.bits() != 0 {
             is_special_next(exec, bank, rest);
         }
         // Acquire: as in `poll_bank`.
         if rest & !bank.plain.bits_acquire() != 0 {
-            return left;
+            rest = set_aside(exec, bank, rest);
+            if !exec.urgent.is_empty() {
+                return left;
+            }
         }
         while rest != 0 {
             let index = rest.trailing_zeros();
@@ -142,11 +154,11 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(exec: ExecRef, mu
             let slot = crate::bitmap::slot(number as usize, index);
             // SAFETY: as in `poll_bank`.
             unsafe { poll_task::<OBSERVED>(exec, bank, index, slot, left) };
-            if budget::is_spent(left) || exec.look.has(AlarmDue::ALL) {
+            if left < least || exec.look.has(AlarmDue::ALL) || !exec.urgent.is_empty() {
                 return left;
             }
-            if bank.woken.bits() & (rest | !bank.plain.bits()) != 0 && is_special_next(exec, bank, rest) {
-                return left;
+            if bank.woken.bits() & rest != 0 {
+                is_special_next(exec, bank, rest);
             }
         }
         exec.turns.set(exec.turns.bits() & !(1 << number));
@@ -158,11 +170,35 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(exec: ExecRef, mu
 #[cold]
 #[inline(never)]
 fn is_special_next(exec: ExecRef, bank: Bank, rest: u32) -> bool {
-    let twice = bank.woken.remove_bits(rest);
-    if twice != 0 {
-        exec.tally.coalesced.fetch_add(twice.count_ones(), Ordering::Relaxed);
+    coalesced(exec, bank.woken.remove_bits(rest).count_ones());
+    bank.woken.bits() & !bank.plain.bits() != 0 && exec.special().is_some()
+}
+
+/// Among those that were taken into a round are some that aren't plain. If tasks are special, they go by the
+/// lanes, and a round that was about to begin begins after them. If no task is, their wakes came too late:
+/// whoever takes the bit of a special task sees that there are such. Returns who is left of the round.
+#[cold]
+#[inline(never)]
+fn set_aside(exec: ExecRef, bank: Bank, taken: u32) -> u32 {
+    let plain = bank.plain.bits_acquire();
+    let mut left = taken & plain;
+    if exec.special().is_none() {
+        add(&exec.tally.stale_wakes, (taken & !plain).count_ones());
+    } else {
+        left &= bank.rest.bits();
+        coalesced(exec, bank.woken.insert_bit(taken & !left).count_ones());
+        exec.note_special(bank);
     }
-    bank.woken.bits() & !bank.plain.bits() != 0
+    bank.rest.set(left);
+    left
+}
+
+/// Counts wakes of tasks that were woken already.
+#[inline(always)]
+pub(in crate::exec) fn coalesced(exec: ExecRef, count: u32) {
+    if count != 0 {
+        exec.tally.coalesced.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// Whether a task in no lane was woken. Plain loads.
@@ -170,28 +206,7 @@ fn is_special_next(exec: ExecRef, bank: Bank, rest: u32) -> bool {
 pub(in crate::exec) fn is_woken(exec: ExecRef) -> bool {
     let ops = exec.ops();
     if ops.banks > 1 {
-        return exec.summary.bits() | exec.turns.bits() != 0;
+        return exec.summary.bits() | exec.turns.bits() | exec.urgent.bits() != 0;
     }
     exec.bank(0).is_some_and(|bank| bank.woken.bits() | bank.rest.bits() != 0)
-}
-
-/// Forgets wakes of tasks that are over, of an executor in which no task is special.
-#[cold]
-#[inline(never)]
-pub(in crate::exec) fn discard_stale(exec: ExecRef) {
-    exec.look.take(AlarmDue::SPECIAL);
-    for bank in exec.banks() {
-        let over = !bank.plain.bits();
-        let rest = bank.rest.bits();
-        bank.rest.set(rest & !over);
-        let taken = bank.woken.remove_bits(over) | rest & over;
-        // A slot may have got its next task since this looked, even the first that is special.
-        let back = if exec.special().is_some() { taken } else { taken & bank.plain.bits() };
-        if back != 0 {
-            bank.woken.insert_bit(back);
-            exec.summary.insert(bank.number.get());
-            exec.look.set(AlarmDue::SPECIAL);
-        }
-        add(&exec.tally.stale_wakes, (taken & !back).count_ones());
-    }
 }
