@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use board::println;
 use static_cell::StaticCell;
-use trilane::exec::{Executor, LocalSpawner, Platform, Regions, Runner, TaskPool};
+use trilane::exec::{AlarmDue, Executor, LocalSpawner, Platform, Regions, Runner, TaskPool};
 use trilane::time::{Duration, Instant};
 
 mod cancels;
@@ -65,6 +65,10 @@ impl Platform for Board {
 
     fn set_alarm(&self, at: Option<Instant>) {
         self.0.set_alarm(at);
+    }
+
+    fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        self.0.watch_alarm(due)
     }
 
     fn pend(&self) {

@@ -123,24 +123,16 @@ impl<C: Clock> Alarm<C> {
         critical_section::with(|cs| {
             C::stop();
             let now = C::now();
-            let mut next = NEVER;
-            let mut reached = [false; LEVELS];
-            for (level, at) in self.at.borrow(cs).iter().enumerate() {
-                reached[level] = at.get() <= now;
-                if !reached[level] {
-                    next = next.min(at.get());
-                    continue;
-                }
-                at.set(NEVER);
-                if let Some(due) = self.due.borrow(cs)[level].get() {
-                    due.raise();
-                }
-            }
-            let [thread, interrupt] = reached;
+            let (instants, due) = (self.at.borrow(cs), self.due.borrow(cs));
+            let due = Due {
+                thread: reach(&instants[Level::Thread as usize], &due[Level::Thread as usize], now),
+                interrupt: reach(&instants[Level::Interrupt as usize], &due[Level::Interrupt as usize], now),
+            };
+            let next = earliest(instants);
             if next != NEVER {
                 Self::wait(next, now);
             }
-            Due { thread, interrupt }
+            due
         })
     }
 
@@ -149,6 +141,19 @@ impl<C: Clock> Alarm<C> {
         // In range by the line above.
         C::start(left as u32);
     }
+}
+
+/// Whether the instant has come. Then it is waited for no more, and whoever wants to know is told.
+#[inline(always)]
+fn reach(at: &Cell<u64>, due: &Cell<Option<&'static AlarmDue>>, now: u64) -> bool {
+    let reached = at.get() <= now;
+    if reached {
+        at.set(NEVER);
+        if let Some(due) = due.get() {
+            due.raise();
+        }
+    }
+    reached
 }
 
 fn earliest([thread, interrupt]: &[Cell<u64>; LEVELS]) -> u64 {

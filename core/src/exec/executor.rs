@@ -4,6 +4,7 @@ use core::fmt;
 use core::mem::offset_of;
 use core::ptr;
 
+use super::life::spawn::trace_spawn;
 use super::memory::bank::{Bank, BankHead};
 use super::memory::core::{Core, Ops};
 use super::memory::core::{ExecRef, TaskRef};
@@ -13,9 +14,10 @@ use super::run::platform::Platform;
 use super::run::poll_trace::PollTrace;
 use super::run::rounds::{poll_bank, poll_banks};
 use super::task::options::Miss;
-use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
+use crate::bitmap::{MAX_BANKS, MAX_PER_BANK, low_bits};
 use crate::sched::Fairness;
 use crate::sync::{Cell, Ordering, array_of, const_fn};
+use crate::time::Instant;
 
 /// An executor for up to `BANKS * PER_BANK` tasks, in static memory.
 ///
@@ -75,12 +77,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         now: |exec| Self::of(exec).platform.now(),
         pend: |exec| Self::of(exec).platform.pend(),
         set_alarm: |exec, at| Self::of(exec).platform.set_alarm(at),
-        pass_begins: |exec, now| Self::of(exec).platform.pass_begins(now),
         poll_rounds: Self::poll_rounds,
         trace: if P::TRACES { Some(|exec, event| Self::of(exec).platform.trace(event)) } else { None },
+        trace_spawn: if P::TRACES { Some(trace_spawn) } else { None },
         observe: if Self::OBSERVES { Some(Self::observe) } else { None },
         banks: BANKS as u8,
         per_bank: PER_BANK as u8,
+        full_bank: low_bits(PER_BANK),
         bank_stride: Self::STRIDE as u16,
         banks_at: Self::BANKS_AT as u32,
         heap_at: offset_of!(Memory<BANKS, PER_BANK>, heap) as u32,
@@ -158,7 +161,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         let (this, ops) = (ptr::from_ref(self), Self::OPS);
         // SAFETY: only places are computed; the pointers keep the provenance of the whole executor.
         unsafe {
-            self.memory.core.lock.with(|_| {
+            self.memory.core.lock.with(|cs| {
                 if !self.memory.core.ops.load(Ordering::Relaxed).is_null() {
                     return;
                 }
@@ -167,6 +170,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     bank.head.to_core.set((Self::BANKS_AT + number * Self::STRIDE) as u32);
                     bank.head.number.set(number as u32);
                 }
+                self.memory.core.clock.with(cs, |clock| {
+                    (clock.alarm, clock.clean_up) = (Instant::MAX, Instant::MAX);
+                });
                 let heap = this.byte_add(ops.heap_at as usize).cast::<Cell<u16>>();
                 self.memory.core.heap.set(ptr::slice_from_raw_parts(heap, Self::CAPACITY));
                 self.memory.core.ops.store(ptr::from_ref(ops).cast_mut(), Ordering::Release);

@@ -97,21 +97,27 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     /// Cost beside the polls: O(log n) a due sleep, O(1) a poll in a round, one lane operation a poll of a
     /// special task.
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
-        pass::poll_pending(self.exec(), now, Self::POLLS_PER_PASS)
+        let exec = self.exec();
+        let start = pass::begin(exec, now);
+        self.executor.platform.pass_begins(start.now);
+        pass::pass(exec, &start, Self::POLLS_PER_PASS)
     }
 
     /// A pass that first polls the plain task that an interrupt has woken, and then reads the clock.
     #[inline(always)]
     fn pass_promptly(&mut self) -> Pass {
-        pass::poll_promptly(self.exec(), Self::POLLS_PER_PASS, |left| {
-            Executor::<P, BANKS, PER_BANK>::poll_rounds(self.exec(), left, budget::ONE)
-        })
+        let exec = self.exec();
+        let first = pass::poll_promptly(exec, |left| {
+            Executor::<P, BANKS, PER_BANK>::poll_rounds(exec, left, budget::ONE)
+        });
+        let Pass { polls, more } = self.poll_pending(exec.read_clock());
+        Pass { polls: polls + first, more }
     }
 
     /// When the next pass is due if nothing is woken before: at the earliest end of a sleep or of a clean-up.
     pub fn next_alarm(&self) -> Option<Instant> {
         let exec = self.exec();
-        exec.locked(|cs| pass::next_due(exec, cs)).map(Instant::from_micros)
+        Some(exec.locked(|cs| pass::next_due(exec, cs))).filter(|&due| due < Instant::MAX)
     }
 
     /// Whether a pass would do something now. Plain loads.
@@ -135,9 +141,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
             }
             if !pass.more {
                 pass::set_alarm(self.exec());
-                self.executor
-                    .platform
-                    .idle(&|| !self.is_runnable() && pass::will_alarm_end_sleep(self.exec()));
+                self.executor.platform.idle(&|| pass::is_quiet(self.exec()));
             }
         }
     }

@@ -156,8 +156,9 @@ impl Lanes {
         self.push_then_next(nodes, slot, cancel, others)
     }
 
+    /// [`push_next`](Self::push_next) for whom [`pass`](Self::pass) is none.
     #[inline(never)]
-    fn push_then_next<N: Nodes + ?Sized>(
+    pub(crate) fn push_then_next<N: Nodes + ?Sized>(
         &mut self,
         nodes: &N,
         slot: u16,
@@ -175,7 +176,7 @@ impl Lanes {
 
     /// [`push_next`](Self::push_next) in one step, if nothing is queued or only timed slots are runnable.
     #[inline(always)]
-    fn pass<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
+    pub(crate) fn pass<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> Option<u16> {
         if self.occupied == 0 {
             self.end_streaks();
             return Some(slot);
@@ -350,7 +351,7 @@ impl Lanes {
 
     /// A dispatch that passes over nobody ends every streak.
     #[inline(always)]
-    pub(crate) fn end_streaks(&mut self) {
+    fn end_streaks(&mut self) {
         self.runs = [0; 2];
     }
 

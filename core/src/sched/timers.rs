@@ -16,6 +16,7 @@ use core::ptr;
 /// A node whose rank is not 0 is linked into exactly one heap, and from then until it is taken out it is
 /// neither moved nor freed, and touched only by whoever may touch the heap.
 pub struct TimerNode {
+    // Until it is armed these hold anything: dangling, since a run of zeros would be cleared by a call.
     due: Cell<u64>,
     parent: Cell<*const TimerNode>,
     left: Cell<*const TimerNode>,
@@ -30,9 +31,9 @@ impl TimerNode {
     pub const fn new() -> Self {
         Self {
             due: Cell::new(0),
-            parent: Cell::new(ptr::null()),
-            left: Cell::new(ptr::null()),
-            right: Cell::new(ptr::null()),
+            parent: Cell::new(ptr::dangling()),
+            left: Cell::new(ptr::dangling()),
+            right: Cell::new(ptr::dangling()),
             rank: Cell::new(0),
             _pinned: PhantomPinned,
         }
@@ -94,22 +95,34 @@ impl Timers {
         // SAFETY: the caller's promise: `node` is alive, and linked nodes are by the invariant.
         unsafe {
             debug_assert!(!(*node).is_armed());
-            let root = self.root.get();
             (*node).due.set(due);
-            (*node).left.set(ptr::null());
             (*node).right.set(ptr::null());
             (*node).rank.set(1);
-            if root.is_null() || due < (*root).due.get() {
+            let mut above = self.root.get();
+            let below = if above.is_null() || due < (*above).due.get() {
                 // The new root, with all others below it on its left: no spine is walked.
-                if !root.is_null() {
-                    (*node).left.set(root);
-                    (*root).parent.set(node);
+                core::mem::replace(&mut above, ptr::null())
+            } else {
+                // Into the right spine, with the rest of it on its left.
+                loop {
+                    let next = (*above).right.get();
+                    if next.is_null() || due < (*next).due.get() {
+                        break next;
+                    }
+                    above = next;
                 }
-                self.set_root(node);
-                return;
+            };
+            (*node).left.set(below);
+            if !below.is_null() {
+                (*below).parent.set(node);
             }
-            let root = merge(root, node);
-            self.set_root(root);
+            (*node).parent.set(above);
+            if above.is_null() {
+                self.root.set(node);
+            } else {
+                (*above).right.set(node);
+                restore_ranks(above);
+            }
         }
     }
 

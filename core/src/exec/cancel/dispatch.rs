@@ -2,13 +2,12 @@
 //! give the first. Plain tasks stay in their rounds; for the lanes they are
 //! [others](crate::sched::Lanes::next) of the ready lane.
 
-use super::force::{after_counted_poll, force_due};
+use super::force::{after_counted_poll, drained, force_due};
 use super::limits::check_limits;
-use super::request::request;
+use super::request::request_late;
 use crate::bitmap::Bits;
-use crate::exec::memory::core::{Core, ExecRef, Special, TaskRef, budget};
+use crate::exec::memory::core::{BankRef, Core, ExecRef, Special, TaskRef, budget};
 use crate::exec::memory::look::AlarmDue;
-use crate::exec::memory::refs::Bank;
 use crate::exec::memory::tally::add;
 use crate::exec::run::rounds::{coalesced, is_woken, poll_task};
 use crate::sched::Turn;
@@ -16,33 +15,53 @@ use crate::sync::{CriticalSection, Ordering};
 use crate::time::Instant;
 
 /// What comes with the first special task.
-pub(in crate::exec) static SPECIAL: Special = Special { poll, force_due, request };
+pub(in crate::exec) static SPECIAL: Special = Special { poll, set_aside, force_due, drained, request_late };
 
-/// Polls what is woken and queued. See [`Special::poll`].
+/// See [`Special::poll`].
 fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
     let several = exec.ops().banks > 1;
-    let Some(first) = exec.bank(0) else { return left };
+    let first = exec.first_bank();
     while !budget::is_spent(left) && !exec.look.has(AlarmDue::NOW) {
         let queued = exec.queued.load(Ordering::Relaxed);
-        if queued & !Core::STREAK != 0 || is_special_woken(exec, first, several) {
-            left = poll_first(exec, first, several, left, &now);
-        } else if is_woken(exec) {
-            if queued != 0 {
-                // What is polled now passes over nobody.
-                exec.locked(|cs| exec.with_lanes(cs, |lanes| lanes.end_streaks()));
-            }
-            exec.look.take(AlarmDue::SPECIAL);
-            left = (exec.ops().poll_rounds)(exec, left, budget::ONE);
-        } else {
-            return left;
+        // A plain task that is polled by way of the lanes ends a streak.
+        let goes = queued & !Core::STREAK != 0
+            || is_special_woken(exec, first, several)
+            || queued != 0 && is_woken(exec);
+        if !goes {
+            break;
         }
+        left = poll_first(exec, first, several, left, &now);
     }
     left
 }
 
+/// See [`Special::set_aside`].
+fn set_aside(exec: ExecRef, bank: BankRef, mut taken: u32) -> bool {
+    let plain = bank.plain.bits_acquire();
+    for task in bank.tasks(taken & !plain) {
+        if !task.state.load_acquire().is_live() {
+            add(&exec.tally.stale_wakes, 1);
+            taken &= !task.bit();
+        }
+    }
+    let found = taken & !plain != 0;
+    if found {
+        // A round that was about to begin begins anew.
+        let rest = bank.rest.bits() & plain;
+        let twice = bank.woken.insert_bit(taken & !rest);
+        if twice != 0 {
+            coalesced(exec, twice);
+        }
+        taken = rest;
+        exec.note_special(bank);
+    }
+    bank.rest.set(taken);
+    found
+}
+
 /// Whether a special task is woken, or may be. Plain loads.
 #[inline(always)]
-fn is_special_woken(exec: ExecRef, first: Bank, several: bool) -> bool {
+fn is_special_woken(exec: ExecRef, first: BankRef, several: bool) -> bool {
     if several {
         return !exec.urgent.is_empty();
     }
@@ -58,14 +77,14 @@ enum First {
 
 /// Queues the special tasks that were woken, and polls who goes first, unless its limits speak against it.
 #[inline(never)]
-fn poll_first(exec: ExecRef, bank: Bank, several: bool, mut left: u32, now: &Instant) -> u32 {
+fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &Instant) -> u32 {
     let (alone, others) = collect(exec, bank, several);
     let mut is_late = false;
     let first = exec.locked(|cs| {
         let turn = match alone {
-            Some(task) if can_pass(task) => {
-                exec.with_lanes(cs, |lanes| lanes.push_next(&exec, task.place(exec), false, others))
-            }
+            Some(task) if !others && can_pass(task) => exec
+                .with_lanes(cs, |lanes| lanes.pass(&exec, task.place(exec)))
+                .map_or_else(|| next(exec, cs, alone, others), |place| Some(Turn::Slot(place))),
             _ => next(exec, cs, alone, others),
         };
         let place = match turn {
@@ -140,7 +159,7 @@ fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, now: &Instant, severa
 }
 
 #[inline(always)]
-fn is_other_bank_woken(exec: ExecRef, bank: Bank) -> bool {
+fn is_other_bank_woken(exec: ExecRef, bank: BankRef) -> bool {
     exec.turns.bits() | exec.summary.bits() != 0 || exec.urgent.bits() != 1 << bank.number.get()
 }
 
@@ -155,8 +174,7 @@ fn can_pass(task: TaskRef) -> bool {
 fn next(exec: ExecRef, cs: CriticalSection<'_>, alone: Option<TaskRef>, others: bool) -> Option<Turn> {
     let new = alone.filter(|&task| is_new(exec, task));
     exec.with_lanes(cs, |lanes| match new {
-        // It was asked to stop, or has a quota.
-        Some(task) => lanes.push_next(&exec, task.place(exec), task.state.load().is_requested(), others),
+        Some(task) => lanes.push_then_next(&exec, task.place(exec), task.state.load().is_requested(), others),
         None => lanes.next(&exec, others),
     })
 }
@@ -164,7 +182,7 @@ fn next(exec: ExecRef, cs: CriticalSection<'_>, alone: Option<TaskRef>, others: 
 /// Takes the wakes of special tasks. Queues them, or returns the one there is; and whether plain tasks may be
 /// woken.
 #[inline(always)]
-fn collect(exec: ExecRef, first: Bank, several: bool) -> (Option<TaskRef>, bool) {
+fn collect(exec: ExecRef, first: BankRef, several: bool) -> (Option<TaskRef>, bool) {
     exec.look.take(AlarmDue::SPECIAL);
     let mut alone = None;
     if !several {
@@ -187,12 +205,14 @@ fn collect(exec: ExecRef, first: Bank, several: bool) -> (Option<TaskRef>, bool)
 /// Takes the wakes of a bank's special tasks, those that a round had taken included. `alone`: the only one so
 /// far, which is not queued yet.
 #[inline(always)]
-fn gather(exec: ExecRef, bank: Bank, alone: &mut Option<TaskRef>) {
+fn gather(exec: ExecRef, bank: BankRef, alone: &mut Option<TaskRef>) {
     let (rest, plain) = (bank.rest.bits(), bank.plain.bits());
     let mut special = bank.woken.remove_bits(!plain);
     let passed = rest & !plain;
     if passed != 0 {
-        coalesced(exec, (special & passed).count_ones());
+        if special & passed != 0 {
+            coalesced(exec, special & passed);
+        }
         bank.rest.set(rest & plain);
         special |= passed;
     }

@@ -2,14 +2,14 @@
 
 use crate::exec::life::finish::finish;
 use crate::exec::life::on_drop::OnDrop;
-use crate::exec::memory::core::{ExecRef, TaskRef};
+use crate::exec::memory::core::{BankRef, ExecRef, TaskRef};
 use crate::exec::memory::look::AlarmDue;
-use crate::exec::memory::refs::Bank;
 use crate::exec::memory::tally::add;
 use crate::exec::memory::trace::TraceEvent;
 use crate::exec::task::options::Forced;
 use crate::exec::task::reason::Reason;
 use crate::exec::task::state::Ending;
+use crate::sync::CriticalSection;
 use crate::time::Instant;
 
 /// Drops the future of a draining task, calls its finaliser, and ends the task. The runner only, in no poll;
@@ -50,12 +50,7 @@ pub(in crate::exec) fn after_counted_poll(task: TaskRef) {
         return;
     }
     let exec = task.exec();
-    let is_sooner = exec.locked(|cs| {
-        exec.with_clock(cs, |clock| match (clock.clean_up, clock.alarm) {
-            (Some(end), Some(alarm)) => end < alarm.as_micros(),
-            (end, _) => end.is_some(),
-        })
-    });
+    let is_sooner = exec.locked(|cs| exec.with_clock(cs, |clock| clock.clean_up < clock.alarm));
     if is_sooner {
         exec.look.set(AlarmDue::SOONER);
     }
@@ -67,13 +62,24 @@ pub(in crate::exec) fn after_counted_poll(task: TaskRef) {
 #[inline(never)]
 pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
     loop {
-        // What comes while this looks is noted from here on; until a look has found nothing due, a drop that
-        // unwinds leaves the rest to the next pass.
-        exec.locked(|cs| exec.with_clock(cs, |clock| clock.clean_up = None));
+        let is_due = exec.locked(|cs| {
+            exec.with_clock(cs, |clock| {
+                let is_due = clock.clean_up <= now;
+                if is_due {
+                    // What comes while this looks is noted from here on.
+                    clock.clean_up = Instant::MAX;
+                }
+                is_due
+            })
+        });
+        if !is_due {
+            return;
+        }
         let first = exec.banks().filter_map(|bank| first_of(exec, bank)).min_by_key(|&(end, _)| end);
         let Some((end, task)) = first else { return };
-        exec.locked(|cs| exec.with_clock(cs, |clock| clock.note_clean_up(end)));
-        if end > now.as_micros() {
+        // A drop that unwinds leaves the rest to the next pass.
+        exec.locked(|cs| exec.with_clock(cs, |clock| clock.clean_up = clock.clean_up.min(end)));
+        if end > now {
             return;
         }
         exec.locked(|cs| exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec))));
@@ -82,11 +88,23 @@ pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
 }
 
 /// The draining task of the bank whose clean-up time ends first.
-fn first_of(exec: ExecRef, bank: Bank) -> Option<(u64, TaskRef)> {
+fn first_of(exec: ExecRef, bank: BankRef) -> Option<(Instant, TaskRef)> {
     exec.locked(|_| {
-        let ends = bank.tasks(bank.draining.bits()).filter_map(|task| Some((task.node.deadline()?, task)));
+        let end = |task: TaskRef| Some((Instant::from_micros(task.node.deadline()?), task));
+        let ends = bank.tasks(bank.draining.bits()).filter_map(end);
         ends.min_by_key(|&(end, _)| end)
     })
+}
+
+/// A draining task ends. See [`Special::drained`](crate::exec::memory::core::Special::drained).
+pub(in crate::exec) fn drained(task: TaskRef, cs: CriticalSection<'_>) {
+    task.bank().draining.write(task.index(), false);
+    task.exec().with_clock(cs, |clock| {
+        clock.draining -= 1;
+        if clock.draining == 0 {
+            clock.clean_up = Instant::MAX;
+        }
+    });
 }
 
 /// Whether a draining task has used up the time for its clean-up.

@@ -22,12 +22,25 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
     task.set_special();
     task.bank().draining.write(task.index(), true);
     exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec)));
-    let force = (now + attributes.cleanup_time).as_micros();
-    task.node.set_deadline(Some(force));
+    let end = now + attributes.cleanup_time;
+    task.node.set_deadline(Some(end.as_micros()));
     exec.with_clock(cs, |clock| {
         clock.draining += 1;
-        clock.note_clean_up(force);
+        clock.clean_up = clock.clean_up.min(end);
     });
     exec.tally.count_request(why);
     task.mark();
+}
+
+/// Asks the task of this generation to stop, which was asked while it was being spawned.
+pub(in crate::exec) fn request_late(task: TaskRef, why: Reason, generation: u32) {
+    let exec = task.exec();
+    // As of now: the latest pass may be long ago. The task may have run, ended and been taken back since it
+    // was published.
+    let read = exec.read_clock();
+    exec.locked(|cs| {
+        if task.is_live(generation) {
+            request(task, cs, why, exec.not_before_pass(cs, read));
+        }
+    });
 }

@@ -28,18 +28,10 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
         // over.
         task.set_plain(false);
-        if task.bank().woken.remove_bits(task.bit()) != 0 {
-            add(&exec.tally.stale_wakes, 1);
-        }
-        let draining = &task.bank().draining;
-        if draining.bits() & task.bit() != 0 {
-            draining.write(task.index(), false);
-            exec.with_clock(cs, |clock| {
-                clock.draining -= 1;
-                if clock.draining == 0 {
-                    clock.clean_up = None;
-                }
-            });
+        if task.state.load().is_requested()
+            && let Some(special) = exec.special()
+        {
+            (special.drained)(task, cs);
         }
         // Without a handle it is over, though its output is still to be dropped: that may call anything, by
         // its own `Cx` too.
@@ -95,15 +87,10 @@ pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
     // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends
     // with the task.
     let watcher = exec.locked(|cs| {
-        let mut watcher = None;
-        if let Some(scope) = exec.scope
-            && task.family.region() != 0
-        {
-            if leaves {
-                watcher = (scope.leave)(task, cs, task.state.load().has_failed());
-            }
-            (scope.unlink)(task, cs);
-        }
+        let watcher = match exec.scope {
+            Some(scope) if task.family.region() != 0 => (scope.unlink)(task, cs, leaves),
+            _ => None,
+        };
         task.joiner.set(core::ptr::null());
         task.set_vtable(None);
         let generation = task.generation.load(Ordering::Relaxed);

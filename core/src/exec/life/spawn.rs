@@ -6,9 +6,7 @@ use super::finish::release;
 use super::future::Task;
 use super::join::JoinHandle;
 use super::on_drop::OnDrop;
-use crate::bitmap::low_bits;
-use crate::exec::memory::bank::BankHead;
-use crate::exec::memory::core::{ExecRef, Membership, Refusal, Special, TaskRef};
+use crate::exec::memory::core::{BankRef, ExecRef, Membership, Refusal, Special, TaskRef};
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::tally::add;
 use crate::exec::memory::trace::TraceEvent;
@@ -16,7 +14,7 @@ use crate::exec::task::options::{OnMiss, TaskOptions};
 use crate::exec::task::pool::TaskPool;
 use crate::exec::task::reason::Reason;
 use crate::sched::Priority;
-use crate::sync::{CriticalSection, Ordering};
+use crate::sync::Ordering;
 use crate::time::Instant;
 
 /// The task could not be spawned; nothing has changed. `rejected` is what was to make the future.
@@ -72,9 +70,10 @@ impl<B> fmt::Display for SpawnError<B> {
     }
 }
 
+/// Says what to do, as [`Display`](fmt::Display) does: this is what `expect` shows.
 impl<B> fmt::Debug for SpawnError<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SpawnError").field(&self.kind).finish()
+        fmt::Display::fmt(&self.kind, f)
     }
 }
 
@@ -120,9 +119,9 @@ where
     let Some((storage, number)) = pool.claim() else {
         return Err(SpawnError { kind: SpawnErrorKind::PoolFull, rejected: build });
     };
-    let claimed = match &wishes {
-        None => exec.locked(|cs| claim(exec, cs, owner)),
-        Some(wishes) => claim_with(exec, owner, &wishes.options),
+    let claimed = match (owner, &wishes) {
+        (Membership::Root, None) => claim(exec),
+        (_, wishes) => claim_with(exec, owner, wishes.as_ref().map(|wishes| &wishes.options)),
     };
     let task = match claimed {
         Ok(task) => task,
@@ -151,50 +150,70 @@ where
     }
 }
 
-/// Claims the lowest free slot of the executor, and makes it a member of its region. Under the lock. O(1).
+/// Claims the lowest free slot of the executor, for a task in no region. O(1).
 #[inline(never)]
-fn claim(exec: ExecRef, cs: CriticalSection<'_>, owner: Membership) -> Result<TaskRef, SpawnErrorKind> {
-    // The lowest bank that has a free slot.
+fn claim(exec: ExecRef) -> Result<TaskRef, SpawnErrorKind> {
+    exec.locked(|_| {
+        let (bank, index) = free_slot(exec)?;
+        bank.header(index).family.clear();
+        use_slot(exec, bank, index);
+        Ok(bank.task(index))
+    })
+}
+
+/// [`claim`], as the options have it, for a member of its region.
+#[inline(never)]
+fn claim_with(
+    exec: ExecRef,
+    owner: Membership,
+    options: Option<&TaskOptions>,
+) -> Result<TaskRef, SpawnErrorKind> {
+    exec.locked(|cs| {
+        let deadline = options.and_then(|options| options.deadline);
+        if deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
+            return Err(SpawnErrorKind::DeadlinePassed);
+        }
+        if let Membership::Of(spawner, generation) = owner
+            && !is_there(spawner, generation)
+        {
+            return Err(SpawnErrorKind::Stale);
+        }
+        let (bank, index) = free_slot(exec)?;
+        let task = bank.task(index);
+        let owner = options.and_then(|options| options.region).map_or(owner, Membership::In);
+        match (exec.scope, owner) {
+            (Some(scope), _) => (scope.admit)(task, cs, owner)?,
+            (None, Membership::In(_)) => return Err(SpawnErrorKind::RegionClosed),
+            (None, _) => {}
+        }
+        use_slot(exec, bank, index);
+        Ok(task)
+    })
+}
+
+/// The lowest free slot. Under the lock.
+#[inline(always)]
+fn free_slot(exec: ExecRef) -> Result<(BankRef, u32), SpawnErrorKind> {
+    // The lowest bank that has one.
     let bank =
         exec.bank((!exec.full.bits()).trailing_zeros() as usize).ok_or(SpawnErrorKind::ExecutorFull)?;
     if exec.is_shutting_down() {
         return Err(SpawnErrorKind::RegionClosed);
     }
-    let used = bank.used.bits();
-    let index = (!used).trailing_zeros();
-    let (task, header) = (bank.task(index), bank.header(index));
-    header.node.embedder_index.set(index as u8);
-    match (exec.scope, owner) {
-        (Some(scope), _) => (scope.admit)(task, cs, owner)?,
-        (None, Membership::Root) => {}
-        (None, Membership::Of(spawner, generation)) if is_there(spawner, generation) => {}
-        (None, Membership::Of(..)) => return Err(SpawnErrorKind::Stale),
-        (None, Membership::In(_)) => return Err(SpawnErrorKind::RegionClosed),
-    }
-    let used = used | 1 << index;
-    bank.used.set(used);
-    if used == low_bits(exec.ops().per_bank.into()) {
-        exec.full.write(bank.number.get(), true);
-    }
-    header.state.claim();
-    Ok(task)
+    Ok((bank, (!bank.used.bits()).trailing_zeros()))
 }
 
-/// [`claim`], as the options have it.
-#[inline(never)]
-fn claim_with(exec: ExecRef, owner: Membership, options: &TaskOptions) -> Result<TaskRef, SpawnErrorKind> {
-    exec.locked(|cs| {
-        if options.deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
-            return Err(SpawnErrorKind::DeadlinePassed);
-        }
-        match (owner, options.region) {
-            (Membership::Of(spawner, generation), Some(_)) if !is_there(spawner, generation) => {
-                Err(SpawnErrorKind::Stale)
-            }
-            (_, Some(region)) => claim(exec, cs, Membership::In(region)),
-            (_, None) => claim(exec, cs, owner),
-        }
-    })
+/// Takes a free slot. Under the lock.
+#[inline(always)]
+fn use_slot(exec: ExecRef, bank: BankRef, index: u32) {
+    let used = bank.used.bits() | 1 << index;
+    bank.used.set(used);
+    if used == exec.ops().full_bank {
+        exec.full.write(bank.number.get(), true);
+    }
+    let header = bank.header(index);
+    header.node.embedder_index.set(index as u8);
+    header.state.claim();
 }
 
 /// Whether the slot holds a task of this generation that has not ended. Under the lock.
@@ -217,83 +236,62 @@ fn unclaim(task: TaskRef) {
 #[inline(never)]
 fn publish(task: TaskRef) {
     let exec = task.exec();
-    if exec.ops().trace.is_some() {
+    if let Some(trace_spawn) = exec.ops().trace_spawn {
         trace_spawn(task, None);
     }
     // Under the lock, because a stale id may be re-keying the node right now, a region asking its members to
     // stop, and a dump reading.
-    let (asked, coalesced) = exec.locked(|_| {
+    let asked = exec.locked(|_| {
         add(&exec.tally.spawns, 1);
         task.attributes.set(None);
         task.node.reset(Priority::LOWEST, None);
-        let asked = task
-            .state
-            .publish(true, OnMiss::Count, None)
-            .map(|why| (why, task.generation.load(Ordering::Relaxed)));
+        let asked = task.state.publish(true, OnMiss::Count, None).map(|why| (why, generation(task)));
         // After all else: whoever takes the bit of an earlier wake sees this, and polls.
         task.set_plain(true);
-        (asked, task.mark())
+        asked
     });
-    announce(task, asked, coalesced);
+    wake_new(task, asked);
 }
 
 /// [`publish`], as the options have it.
 #[inline(never)]
 fn publish_with(task: TaskRef, wishes: &Wishes) {
     let (exec, options) = (task.exec(), &wishes.options);
-    if exec.ops().trace.is_some() {
+    if let Some(trace_spawn) = exec.ops().trace_spawn {
         trace_spawn(task, options.attributes.and_then(|attributes| attributes.name));
     }
-    let (asked, coalesced) = exec.locked(|_| {
+    let asked = exec.locked(|_| {
         add(&exec.tally.spawns, 1);
         task.attributes.set(options.attributes);
         task.node.reset(options.priority, options.deadline.map(Instant::as_micros));
         let quota = options.poll_quota.map(|polls| polls.get());
-        let asked = task.state.publish(true, options.on_miss, quota);
-        let asked = asked.map(|why| (why, task.generation.load(Ordering::Relaxed)));
+        let asked = task.state.publish(true, options.on_miss, quota).map(|why| (why, generation(task)));
         if task.node.is_plain() && quota.is_none() {
             task.set_plain(true);
         } else {
             exec.see_to_special(wishes.special);
         }
-        (asked, task.mark())
+        asked
     });
-    announce(task, asked, coalesced);
+    wake_new(task, asked);
 }
 
-/// What follows the wake of a new task. If its region was closed while it was claimed, it is asked to stop.
 #[inline(always)]
-fn announce(task: TaskRef, asked: Option<(Reason, u32)>, coalesced: bool) {
-    let exec = task.exec();
-    if coalesced {
-        exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
-    }
-    if let Some((why, generation)) = asked {
-        request_late(task, why, generation);
-    }
-    if task.bank().announce.get() & BankHead::PEND != 0 {
-        exec.pend();
-    }
+fn generation(task: TaskRef) -> u32 {
+    task.generation.load(Ordering::Relaxed)
 }
 
-#[cold]
-#[inline(never)]
-fn request_late(task: TaskRef, why: Reason, generation: u32) {
-    let exec = task.exec();
-    let Some(special) = exec.special() else { return };
-    // As of now: the latest pass may be long ago. The task may have run, ended and been taken back since it
-    // was published.
-    let read = exec.read_clock();
-    exec.locked(|cs| {
-        if task.is_live(generation) {
-            (special.request)(task, cs, why, exec.not_before_pass(cs, read));
-        }
-    });
+/// Wakes a new task. If its region was closed while it was claimed, it is asked to stop.
+#[inline(always)]
+fn wake_new(task: TaskRef, asked: Option<(Reason, u32)>) {
+    if let (Some((why, generation)), Some(special)) = (asked, task.exec().special()) {
+        (special.request_late)(task, why, generation);
+    }
+    task.wake();
 }
 
-#[cold]
-#[inline(never)]
-fn trace_spawn(task: TaskRef, name: Option<&'static str>) {
+/// See [`Ops::trace_spawn`](crate::exec::memory::core::Ops::trace_spawn).
+pub(in crate::exec) fn trace_spawn(task: TaskRef, name: Option<&'static str>) {
     let name = name.or_else(|| task.vtable().map(|vtable| (vtable.type_name)())).unwrap_or_default();
     task.exec().trace(TraceEvent::Spawned { id: task.id(), name });
 }

@@ -76,6 +76,10 @@ pub(in crate::exec) struct ExecRef(pub(super) *const Core);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::exec) struct TaskRef(pub(super) *const BankHead);
 
+/// A bank of a static executor.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct BankRef(pub(super) *const BankHead);
+
 /// What [`Core::running`] holds during a poll: the slot, a bit that is always set, and how many polls of the
 /// pass are left.
 #[inline(always)]
@@ -103,24 +107,17 @@ pub(in crate::exec) mod budget {
     }
 }
 
-/// The executor's view of time.
+/// The executor's view of time; set up by the first use.
 pub(in crate::exec) struct Clock {
     /// The latest `now` that was passed in.
     pub now: Instant,
-    /// What the platform's alarm was last set to.
-    pub alarm: Option<Instant>,
-    /// When the first clean-up time ends, or before: a task may have ended since. `None` when no task is
-    /// draining.
-    pub clean_up: Option<u64>,
+    /// What the platform's alarm was last set to, or [`MAX`](Instant::MAX).
+    pub alarm: Instant,
+    /// When the first clean-up time ends, or before: a task may have ended since. [`MAX`](Instant::MAX)
+    /// when no task is draining.
+    pub clean_up: Instant,
     /// How many tasks are draining.
     pub draining: u16,
-}
-
-impl Clock {
-    /// A clean-up time ends at `end`.
-    pub fn note_clean_up(&mut self, end: u64) {
-        self.clean_up = Some(self.clean_up.map_or(end, |first| first.min(end)));
-    }
 }
 
 /// The operations that need the executor's full type, and its measures.
@@ -128,14 +125,17 @@ pub(in crate::exec) struct Ops {
     pub now: fn(ExecRef) -> Instant,
     pub pend: fn(ExecRef),
     pub set_alarm: fn(ExecRef, Option<Instant>),
-    pub pass_begins: fn(ExecRef, Instant),
     /// Polls plain tasks; see [`poll_bank`](crate::exec::run::rounds::poll_bank).
     pub poll_rounds: fn(ExecRef, u32, u32) -> u32,
     pub trace: Option<fn(ExecRef, TraceEvent)>,
+    /// Traces that a task with this name was spawned.
+    pub trace_spawn: Option<fn(TaskRef, Option<&'static str>)>,
     /// Polls a task, if the platform looks on at polls; returns whether it is done.
     pub observe: Option<fn(ExecRef, TaskRef) -> bool>,
     pub banks: u8,
     pub per_bank: u8,
+    /// The bits of a bank whose slots are all in use.
+    pub full_bank: u32,
     pub bank_stride: u16,
     pub banks_at: u32,
     pub heap_at: u32,
@@ -145,12 +145,18 @@ pub(in crate::exec) struct Ops {
 /// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It
 /// comes with the first such task; an image in which nothing asks for one has no part of it.
 pub(in crate::exec) struct Special {
-    /// Goes on with a pass; see [`poll_special`](crate::exec::cancel).
+    /// Goes on with a pass for as long as special tasks are woken or queued, and returns what is left of its
+    /// polls.
     pub poll: fn(ExecRef, u32, Instant) -> u32,
+    /// Takes those out of a round of this bank that aren't plain, of all that were taken for it. Returns
+    /// whether there are any, and not only wakes that came too late.
+    pub set_aside: fn(ExecRef, BankRef, u32) -> bool,
     /// Ends the draining tasks whose clean-up time is over.
     pub force_due: fn(ExecRef, Instant),
-    /// Asks a task to stop.
-    pub request: fn(TaskRef, CriticalSection<'_>, Reason, Instant),
+    /// A draining task ends.
+    pub drained: fn(TaskRef, CriticalSection<'_>),
+    /// Asks the task of this generation to stop, as of now.
+    pub request_late: fn(TaskRef, Reason, u32),
 }
 
 /// What an executor with room for regions does about them. One without has no part of it in its image.
@@ -160,8 +166,9 @@ pub(in crate::exec) struct Scope {
     /// A member has ended; `failed`: as its region's options mean it. Gives the waker of whoever waits for
     /// each.
     pub leave: fn(TaskRef, CriticalSection<'_>, bool) -> Option<Waker>,
-    /// Takes a slot out of its region's list.
-    pub unlink: fn(TaskRef, CriticalSection<'_>),
+    /// Takes a slot out of its region's list, of one that hasn't left before with [`leave`](Self::leave)'s
+    /// waker.
+    pub unlink: fn(TaskRef, CriticalSection<'_>, bool) -> Option<Waker>,
     /// Does what listed regions wait for. The runner only.
     pub serve: fn(ExecRef),
 }
@@ -270,7 +277,12 @@ impl Core {
             rekeys: AtomicU32::new(0),
             special: AtomicPtr::new(ptr::null_mut()),
             lock: Domain::new(),
-            clock: Guarded::new(Clock { now: Instant::ZERO, alarm: None, clean_up: None, draining: 0 }),
+            clock: Guarded::new(Clock {
+                now: Instant::ZERO,
+                alarm: Instant::ZERO,
+                clean_up: Instant::ZERO,
+                draining: 0,
+            }),
             timers: Guarded::new(Timers::new()),
             lanes: Guarded::new(Lanes::new()),
             heap: Fixed::new(ptr::slice_from_raw_parts(ptr::null(), 0)),

@@ -4,7 +4,7 @@ use ::core::ops::Deref;
 use ::core::ptr;
 
 use super::bank::{BankHead, HEADERS};
-use super::core::{Clock, Core, ExecRef, Ops, Special, TaskRef};
+use super::core::{BankRef, Clock, Core, ExecRef, Ops, Special, TaskRef};
 use super::look::AlarmDue;
 use super::trace::TraceEvent;
 use crate::bitmap;
@@ -54,11 +54,13 @@ impl ExecRef {
     /// From now on the executor sees to special tasks. Before the first one becomes so.
     #[inline(always)]
     pub fn see_to_special(self, special: &'static Special) {
-        self.special.store(ptr::from_ref(special).cast_mut(), Ordering::Release);
+        if self.special.load(Ordering::Relaxed).is_null() {
+            self.special.store(ptr::from_ref(special).cast_mut(), Ordering::Release);
+        }
     }
 
     /// A task of the bank that a round has taken, or is to take, isn't plain any more.
-    pub fn note_special(self, bank: Bank) {
+    pub fn note_special(self, bank: BankRef) {
         self.urgent.insert(bank.number.get());
         self.look.set(AlarmDue::SPECIAL);
     }
@@ -77,20 +79,27 @@ impl ExecRef {
     ///
     /// The executor has a bank of this number, and its banks lie as the caller says.
     #[inline(always)]
-    pub unsafe fn bank_at(self, number: usize, banks_at: usize, stride: usize) -> Bank {
+    pub unsafe fn bank_at(self, number: usize, banks_at: usize, stride: usize) -> BankRef {
         // SAFETY: the caller's promise.
-        unsafe { Bank(self.0.byte_add(banks_at + number * stride).cast()) }
+        unsafe { BankRef(self.0.byte_add(banks_at + number * stride).cast()) }
     }
 
-    /// Bank `number`, if the executor has it.
-    pub fn bank(self, number: usize) -> Option<Bank> {
+    /// The bank that every executor has.
+    #[inline(always)]
+    pub fn first_bank(self) -> BankRef {
+        // SAFETY: it exists, and the first one lies as the operations say.
+        unsafe { self.bank_at(0, self.ops().banks_at as usize, 0) }
+    }
+
+    /// BankRef `number`, if the executor has it.
+    pub fn bank(self, number: usize) -> Option<BankRef> {
         let ops = self.ops();
         let exists = number < usize::from(ops.banks);
         // SAFETY: it exists, and banks lie as the operations say.
         exists.then(|| unsafe { self.bank_at(number, ops.banks_at as usize, ops.bank_stride.into()) })
     }
 
-    pub fn banks(self) -> impl Iterator<Item = Bank> {
+    pub fn banks(self) -> impl Iterator<Item = BankRef> {
         (0..usize::from(self.ops().banks)).filter_map(move |number| self.bank(number))
     }
 
@@ -212,11 +221,7 @@ impl Nodes for ExecRef {
     }
 }
 
-/// A bank of a static executor.
-#[derive(Clone, Copy)]
-pub(in crate::exec) struct Bank(*const BankHead);
-
-impl Deref for Bank {
+impl Deref for BankRef {
     type Target = BankHead;
 
     #[inline(always)]
@@ -226,7 +231,7 @@ impl Deref for Bank {
     }
 }
 
-impl Bank {
+impl BankRef {
     /// The slot of this index, which the bank has.
     #[inline(always)]
     pub fn task(self, index: u32) -> TaskRef {
@@ -298,8 +303,8 @@ impl TaskRef {
     }
 
     #[inline(always)]
-    pub fn bank(self) -> Bank {
-        Bank(self.0.wrapping_byte_sub(self.index() as usize))
+    pub fn bank(self) -> BankRef {
+        BankRef(self.0.wrapping_byte_sub(self.index() as usize))
     }
 
     #[inline(always)]
@@ -344,6 +349,20 @@ impl TaskRef {
         }
     }
 
+    /// [`wake`](Self::wake), faster if it only pends.
+    #[inline(always)]
+    pub fn wake_promptly(self) {
+        let bank = self.bank();
+        let coalesced = bank.woken.insert_bit(self.bit());
+        let announce = bank.announce.get();
+        if coalesced | announce != 0 {
+            if coalesced == 0 && announce == BankHead::PEND {
+                return self.exec().pend();
+            }
+            self.announce(coalesced);
+        }
+    }
+
     /// The rest of a wake that is more than its OR.
     #[cold]
     #[inline(never)]
@@ -373,6 +392,8 @@ impl TaskRef {
     }
 
     /// Tells the runner which bank to look into, and for whom.
+    #[cold]
+    #[inline(never)]
     fn cover(self) {
         let (exec, bank) = (self.exec(), self.bank());
         let is_plain = bank.plain.bits() & self.bit() != 0 || exec.special().is_none();

@@ -74,7 +74,7 @@ unsafe fn clone(word: *const ()) -> RawWaker {
 
 unsafe fn wake(word: *const ()) {
     // SAFETY: the table's functions are called with what `waker` stored.
-    unsafe { TaskRef::from_raw(word) }.wake();
+    unsafe { TaskRef::from_raw(word) }.wake_promptly();
 }
 
 unsafe fn drop(_: *const ()) {}

@@ -8,6 +8,7 @@ use crate::exec::cancel::request::request;
 use crate::exec::life::finish::{drop_output, release};
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::{ExecRef, TaskRef};
+use crate::exec::memory::look::AlarmDue;
 use crate::exec::task::join_node::JoinNode;
 use crate::exec::task::reason::Reason;
 use crate::exec::task::state::{Ending, Phase, Taken};
@@ -17,9 +18,15 @@ use crate::time::Instant;
 /// Does what listed regions wait for. The runner only, in no poll. O(members) of the regions that close, a
 /// bounded number of steps per critical section.
 pub(in crate::exec) fn serve(exec: ExecRef) {
+    if !exec.look.take(AlarmDue::WORK) {
+        return;
+    }
+    // Drops and finalisers may unwind: what is still listed is served by the next pass.
+    let unwound = OnDrop::new(|| exec.look.set(AlarmDue::WORK));
     while let Some(region) = exec.locked(|cs| take_listed(exec, cs)) {
         serve_region(exec, region);
     }
+    unwound.defuse();
 }
 
 /// Goes on with a region that closes, or that somebody waits for.
@@ -119,7 +126,7 @@ fn reclaim_members(exec: ExecRef, region: u16) {
         {
             return Some(Some((member, ending)));
         }
-        unlink(member, cs);
+        let _no_waker = unlink(member, cs, false);
         Some(None)
     }) {
         if let Some((member, ending)) = reclaimed {

@@ -78,8 +78,9 @@ pub(in crate::exec) fn leave(task: TaskRef, cs: CriticalSection<'_>, failed: boo
     waker
 }
 
-/// Takes a slot out of its region's list. O(1).
-pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>) {
+/// Takes a slot out of its region's list; `leaves`: its task hasn't [left](leave) before. O(1).
+pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>, leaves: bool) -> Option<Waker> {
+    let waker = if leaves { leave(task, cs, task.state.load().has_failed()) } else { None };
     let (exec, family) = (task.exec(), &task.family);
     let (region, previous, next) = (family.region(), family.previous(), family.next());
     family.clear();
@@ -97,4 +98,5 @@ pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>) {
             }
         }
     });
+    waker
 }

@@ -20,27 +20,63 @@ pub struct Pass {
     pub more: bool,
 }
 
-/// One pass at `now`, of at most `polls` polls. The runner only, in no poll.
-pub(in crate::exec) fn poll_pending(exec: ExecRef, now: Instant, polls: u32) -> Pass {
-    let now = begin(exec, now);
-    let polls = count(exec, budget::new(polls), |left| poll(exec, left, now));
-    Pass { polls, more: is_runnable(exec) }
+/// A pass that begins.
+pub(in crate::exec) struct Start {
+    /// Its time.
+    pub now: Instant,
+    /// Whether a sleep, or a clean-up's time, is over by then.
+    sleep_is_due: bool,
+    clean_up_is_due: bool,
 }
 
-/// A pass that first polls a plain task that was woken, if nothing goes before it, and then reads the clock:
-/// for the way from an interrupt to its task.
-#[inline(always)]
-pub(in crate::exec) fn poll_promptly(
-    exec: ExecRef,
-    polls: u32,
-    poll_rounds: impl FnOnce(u32) -> u32,
-) -> Pass {
-    let mut first = 0;
-    if exec.queued.load(Ordering::Relaxed) == 0 {
-        first = count(exec, budget::new(1), poll_rounds);
+/// Takes `now` as the time of a pass, unless an earlier pass was later. The runner only, in no poll.
+#[inline(never)]
+pub(in crate::exec) fn begin(exec: ExecRef, now: Instant) -> Start {
+    let spent = exec.look.take_due();
+    let start = exec.locked(|cs| {
+        let sleep = next_sleep(exec, cs);
+        exec.with_clock(cs, |clock| {
+            clock.now = clock.now.max(now);
+            // An alarm that has gone off, or is due, is spent.
+            if spent || clock.alarm <= clock.now {
+                clock.alarm = Instant::MAX;
+            }
+            Start {
+                now: clock.now,
+                sleep_is_due: sleep <= clock.now,
+                clean_up_is_due: clock.clean_up <= clock.now,
+            }
+        })
+    });
+    if start.now > now {
+        add(&exec.tally.clock_regressions, 1);
     }
-    let Pass { polls, more } = poll_pending(exec, exec.read_clock(), polls);
-    Pass { polls: polls + first, more }
+    start
+}
+
+/// The pass that begins so, of at most `polls` polls. The runner only, in no poll.
+#[inline(never)]
+pub(in crate::exec) fn pass(exec: ExecRef, start: &Start, polls: u32) -> Pass {
+    let now = start.now;
+    if start.sleep_is_due {
+        expire(exec, now);
+    }
+    if start.clean_up_is_due
+        && let Some(special) = exec.special()
+    {
+        (special.force_due)(exec, now);
+    }
+    let mut more = true;
+    let polls = count(exec, budget::new(polls), |left| poll(exec, left, now, &mut more));
+    Pass { polls, more }
+}
+
+/// Polls a plain task that was woken, if nothing goes before it, before a pass reads the clock: for the way
+/// from an interrupt to its task. Returns how many it has polled.
+#[inline(always)]
+pub(in crate::exec) fn poll_promptly(exec: ExecRef, poll_rounds: impl FnOnce(u32) -> u32) -> u32 {
+    let is_plain_next = exec.queued.load(Ordering::Relaxed) == 0 && !exec.look.is_due();
+    if is_plain_next { count(exec, budget::new(1), poll_rounds) } else { 0 }
 }
 
 /// Counts the polls that `poll` makes of `budget`, also if one unwinds. It returns what is left.
@@ -69,106 +105,86 @@ pub(in crate::exec) fn is_runnable(exec: ExecRef) -> bool {
 }
 
 /// When something is to be done that nothing wakes for: a sleep that ends, a clean-up whose time is over.
+/// [`MAX`](Instant::MAX): never.
 #[inline(always)]
-pub(in crate::exec) fn next_due(exec: ExecRef, cs: CriticalSection<'_>) -> Option<u64> {
-    let sleep = exec.with_timers(cs, |timers| timers.next_due());
-    match exec.with_clock(cs, |clock| clock.clean_up) {
-        None => sleep,
-        Some(force) => Some(sleep.map_or(force, |sleep| sleep.min(force))),
-    }
+pub(in crate::exec) fn next_due(exec: ExecRef, cs: CriticalSection<'_>) -> Instant {
+    next_sleep(exec, cs).min(exec.with_clock(cs, |clock| clock.clean_up))
+}
+
+/// When a sleep ends.
+#[inline(always)]
+fn next_sleep(exec: ExecRef, cs: CriticalSection<'_>) -> Instant {
+    exec.with_timers(cs, |timers| timers.next_due()).map_or(Instant::MAX, Instant::from_micros)
 }
 
 /// Sets the platform's alarm for what is due next, unless the platform is known to have it so: otherwise it
 /// may have gone off early.
+#[inline(never)]
 pub(in crate::exec) fn set_alarm(exec: ExecRef) {
     exec.look.take(AlarmDue::SOONER);
     let (before, next) = exec.locked(|cs| {
-        let next = next_due(exec, cs).map(Instant::from_micros);
+        let next = next_due(exec, cs);
         (exec.with_clock(cs, |clock| core::mem::replace(&mut clock.alarm, next)), next)
     });
-    let is_set = before == next && exec.watched.load(Ordering::Relaxed);
-    if !is_set && (before.is_some() || next.is_some()) {
-        (exec.ops().set_alarm)(exec, next);
+    let is_set = before == next && (next == Instant::MAX || exec.watched.load(Ordering::Relaxed));
+    if !is_set {
+        (exec.ops().set_alarm)(exec, (next < Instant::MAX).then_some(next));
     }
 }
 
-/// Whether the platform's alarm is the one that is needed and still to come: another context may have armed
-/// an earlier timer since it was set, whose pend is forgotten by now, or it may have been spent, and won't
-/// end a sleep that begins now.
-pub(in crate::exec) fn will_alarm_end_sleep(exec: ExecRef) -> bool {
-    let (next, alarm) = exec.locked(|cs| {
-        let next = next_due(exec, cs).map(Instant::from_micros);
-        (next, exec.with_clock(cs, |clock| clock.alarm))
-    });
-    next == alarm && next.is_none_or(|next| next > exec.read_clock())
+/// Whether nothing stands against a sleep, now that the alarm was set: another context may have armed an
+/// earlier timer since; and a platform that doesn't tell when its alarm goes off may have spent it, so that
+/// it won't end the sleep.
+#[inline(always)]
+pub(in crate::exec) fn is_quiet(exec: ExecRef) -> bool {
+    !is_runnable(exec)
+        && !exec.look.has(AlarmDue::SOONER)
+        && (exec.watched.load(Ordering::Relaxed) || is_alarm_ahead(exec))
 }
 
-/// Takes the time of a pass, wakes whoever sleeps until then, and ends whose clean-up is over by then.
+#[cold]
 #[inline(never)]
-fn begin(exec: ExecRef, now: Instant) -> Instant {
-    let spent = exec.look.take_due();
-    let (latest, sleeps, clean_ups) = exec.locked(|cs| {
-        let latest = exec.with_clock(cs, |clock| {
-            clock.now = clock.now.max(now);
-            // An alarm that has gone off, or is due, is spent.
-            clock.alarm = clock.alarm.filter(|&alarm| alarm > clock.now && !spent);
-            clock.now
-        });
-        let is_due = |due: Option<u64>| due.is_some_and(|due| due <= latest.as_micros());
-        let sleeps = exec.with_timers(cs, |timers| timers.next_due());
-        (latest, is_due(sleeps), is_due(exec.with_clock(cs, |clock| clock.clean_up)))
-    });
-    if latest > now {
-        add(&exec.tally.clock_regressions, 1);
-    }
-    (exec.ops().pass_begins)(exec, latest);
-    if sleeps {
-        expire(exec, latest);
-    }
-    if clean_ups && let Some(special) = exec.special() {
-        (special.force_due)(exec, latest);
-    }
-    latest
+fn is_alarm_ahead(exec: ExecRef) -> bool {
+    let alarm = exec.locked(|cs| exec.with_clock(cs, |clock| clock.alarm));
+    alarm == Instant::MAX || alarm > exec.read_clock()
 }
 
 /// Polls what is woken and queued until nothing is, `left` is spent or the alarm is due. Returns what is
-/// left.
-fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
+/// left, and in `more` whether something is runnable still.
+#[inline(always)]
+fn poll(exec: ExecRef, mut left: u32, now: Instant, more: &mut bool) -> u32 {
     loop {
         if exec.look.has(AlarmDue::NOW) {
             if exec.look.is_due() {
                 return left;
             }
-            serve_regions(exec);
-            // At the end of the pass it is set in any case.
-            if exec.look.has(AlarmDue::SOONER) {
-                if is_runnable(exec) {
-                    set_alarm(exec);
-                } else {
-                    exec.look.take(AlarmDue::SOONER);
-                }
-            }
+            look_up(exec);
         }
-        match exec.special() {
-            Some(special) => left = (special.poll)(exec, left, now),
-            None => left = (exec.ops().poll_rounds)(exec, left, budget::ONE),
+        let mut goes_on = true;
+        if let Some(special) = exec.special() {
+            left = (special.poll)(exec, left, now);
+            goes_on = !budget::is_spent(left) && !exec.look.has(AlarmDue::NOW);
         }
-        if budget::is_spent(left) || !is_runnable(exec) {
+        if goes_on {
+            left = (exec.ops().poll_rounds)(exec, left, budget::ONE);
+        }
+        *more = is_runnable(exec);
+        if budget::is_spent(left) || !*more {
             return left;
         }
     }
 }
 
-/// Does what regions wait for.
+/// Does what a pass is interrupted for.
 #[cold]
 #[inline(never)]
-fn serve_regions(exec: ExecRef) {
-    if let Some(scope) = exec.scope
-        && exec.look.take(AlarmDue::WORK)
-    {
-        // Drops and finalisers may unwind: what is still listed is served by the next pass.
-        let unwound = OnDrop::new(|| exec.look.set(AlarmDue::WORK));
+fn look_up(exec: ExecRef) {
+    if let Some(scope) = exec.scope {
         (scope.serve)(exec);
-        unwound.defuse();
     }
+    if exec.look.has(AlarmDue::SOONER) && is_runnable(exec) {
+        set_alarm(exec);
+    }
+    // Otherwise the pass is over, and the alarm is set at its end.
+    exec.look.take(AlarmDue::SOONER);
 }

@@ -11,9 +11,8 @@
 
 use crate::exec::life::finish::finish;
 use crate::exec::life::on_drop::OnDrop;
-use crate::exec::memory::core::{ExecRef, budget, place};
+use crate::exec::memory::core::{BankRef, ExecRef, budget, place};
 use crate::exec::memory::look::AlarmDue;
-use crate::exec::memory::refs::Bank;
 use crate::exec::memory::tally::add;
 use crate::exec::task::state::Ending;
 use crate::sync::Ordering;
@@ -28,7 +27,7 @@ use crate::sync::Ordering;
 #[inline(always)]
 pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     exec: ExecRef,
-    bank: Bank,
+    bank: BankRef,
     index: u32,
     slot: u16,
     left: u32,
@@ -64,7 +63,7 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
 #[inline(always)]
 pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
     exec: ExecRef,
-    bank: Bank,
+    bank: BankRef,
     mut left: u32,
     least: u32,
 ) -> u32 {
@@ -72,7 +71,7 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
     if rest & bank.woken.bits() != 0 {
         is_special_next(exec, bank, rest);
     }
-    'round: loop {
+    loop {
         if rest == 0 {
             if bank.woken.is_empty() {
                 return left;
@@ -80,30 +79,34 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
             rest = bank.woken.take_seen();
         }
         // Acquire: a bit may be that of a wake from before the task was published.
-        if rest & !bank.plain.bits_acquire() != 0 {
-            rest = set_aside(exec, bank, rest);
-            if exec.look.has(AlarmDue::SPECIAL) {
+        while rest & !bank.plain.bits_acquire() == 0 {
+            loop {
+                let index = rest.trailing_zeros();
+                rest &= rest - 1;
+                bank.rest.set(rest);
+                left -= budget::ONE;
+                // SAFETY: the caller's promise; the task was plain under this round, and only the runner ends
+                // it.
+                unsafe { poll_task::<OBSERVED>(exec, bank, index, index as u16, left) };
+                if left < least || exec.look.has(AlarmDue::ALL) {
+                    return left;
+                }
+                if rest == 0 {
+                    break;
+                }
+                if bank.woken.bits() & (rest | !bank.plain.bits()) != 0 && is_special_next(exec, bank, rest) {
+                    return left;
+                }
+            }
+            if bank.woken.is_empty() {
                 return left;
             }
-            continue;
+            rest = bank.woken.take_seen();
         }
-        loop {
-            let index = rest.trailing_zeros();
-            rest &= rest - 1;
-            bank.rest.set(rest);
-            left -= budget::ONE;
-            // SAFETY: the caller's promise; the task was plain under this round, and only the runner ends it.
-            unsafe { poll_task::<OBSERVED>(exec, bank, index, index as u16, left) };
-            if left < least || exec.look.has(AlarmDue::ALL) {
-                return left;
-            }
-            if rest == 0 {
-                continue 'round;
-            }
-            if bank.woken.bits() & (rest | !bank.plain.bits()) != 0 && is_special_next(exec, bank, rest) {
-                return left;
-            }
+        if set_aside(exec, bank, rest) {
+            return left;
         }
+        rest = bank.rest.bits();
     }
 }
 
@@ -138,10 +141,10 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(
         }
         // Acquire: as in `poll_bank`.
         if rest & !bank.plain.bits_acquire() != 0 {
-            rest = set_aside(exec, bank, rest);
-            if !exec.urgent.is_empty() {
+            if set_aside(exec, bank, rest) {
                 return left;
             }
+            rest = bank.rest.bits();
         }
         while rest != 0 {
             let index = rest.trailing_zeros();
@@ -169,36 +172,41 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(
 /// whether a task was woken that isn't plain.
 #[cold]
 #[inline(never)]
-fn is_special_next(exec: ExecRef, bank: Bank, rest: u32) -> bool {
-    coalesced(exec, bank.woken.remove_bits(rest).count_ones());
+fn is_special_next(exec: ExecRef, bank: BankRef, rest: u32) -> bool {
+    coalesced(exec, bank.woken.remove_bits(rest));
     bank.woken.bits() & !bank.plain.bits() != 0 && exec.special().is_some()
 }
 
 /// Among those that were taken into a round are some that aren't plain. If tasks are special, they go by the
-/// lanes, and a round that was about to begin begins after them. If no task is, their wakes came too late:
-/// whoever takes the bit of a special task sees that there are such. Returns who is left of the round.
+/// lanes, and a round that was about to begin begins after them: returns true. If no task is, their wakes
+/// came too late: whoever takes the bit of a special task sees that there are such.
 #[cold]
 #[inline(never)]
-fn set_aside(exec: ExecRef, bank: Bank, taken: u32) -> u32 {
+fn set_aside(exec: ExecRef, bank: BankRef, taken: u32) -> bool {
     let plain = bank.plain.bits_acquire();
-    let mut left = taken & plain;
-    if exec.special().is_none() {
-        add(&exec.tally.stale_wakes, (taken & !plain).count_ones());
-    } else {
-        left &= bank.rest.bits();
-        coalesced(exec, bank.woken.insert_bit(taken & !left).count_ones());
-        exec.note_special(bank);
+    if let Some(special) = exec.special() {
+        return (special.set_aside)(exec, bank, taken);
     }
-    bank.rest.set(left);
-    left
+    add(&exec.tally.stale_wakes, number_of(taken & !plain));
+    bank.rest.set(taken & plain);
+    false
 }
 
-/// Counts wakes of tasks that were woken already.
-#[inline(always)]
-pub(in crate::exec) fn coalesced(exec: ExecRef, count: u32) {
-    if count != 0 {
-        exec.tally.coalesced.fetch_add(count, Ordering::Relaxed);
+/// Counts the wakes of tasks that were woken already.
+#[cold]
+#[inline(never)]
+pub(in crate::exec) fn coalesced(exec: ExecRef, bits: u32) {
+    exec.tally.coalesced.fetch_add(number_of(bits), Ordering::Relaxed);
+}
+
+/// How many bits are set, mostly one; smaller where no instruction counts them.
+fn number_of(mut bits: u32) -> u32 {
+    let mut number = 0;
+    while bits != 0 {
+        bits &= bits - 1;
+        number += 1;
     }
+    number
 }
 
 /// Whether a task in no lane was woken. Plain loads.
@@ -208,5 +216,6 @@ pub(in crate::exec) fn is_woken(exec: ExecRef) -> bool {
     if ops.banks > 1 {
         return exec.summary.bits() | exec.turns.bits() | exec.urgent.bits() != 0;
     }
-    exec.bank(0).is_some_and(|bank| bank.woken.bits() | bank.rest.bits() != 0)
+    let bank = exec.first_bank();
+    bank.woken.bits() | bank.rest.bits() != 0
 }

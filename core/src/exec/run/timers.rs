@@ -137,7 +137,9 @@ fn renew_alarm(exec: ExecRef, due: Instant, first: bool) {
 #[inline(never)]
 fn pend_for_alarm(exec: ExecRef, due: Instant) {
     let alarm = exec.locked(|cs| exec.with_clock(cs, |clock| clock.alarm));
-    if alarm.is_none_or(|alarm| due < alarm) {
+    if due < alarm {
+        // A pend from before a sleep doesn't end it; this keeps it from beginning.
+        exec.look.set(AlarmDue::SOONER);
         exec.pend();
     }
 }
