@@ -10,7 +10,7 @@ use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::memory::core::ExecRef;
+use super::memory::core::{ExecRef, TaskRef};
 use super::memory::cx::Cx;
 use super::memory::waker::polled;
 use super::run::timers::Entry;
@@ -73,9 +73,9 @@ impl Future for Sleep {
         // SAFETY: nothing is moved; the entry stays where it is.
         let this = unsafe { self.get_unchecked_mut() };
         if !this.uncancelled
-            && let Some(reason) = polled(cx).and_then(|task| task.state.heard())
+            && let Some(refusal) = polled(cx).and_then(TaskRef::refusal)
         {
-            return Poll::Ready(Err(Cancelled(reason)));
+            return refusal.map(|reason| Err(Cancelled(reason)));
         }
         // SAFETY: the entry is pinned, always armed at this executor, and disarmed when it goes.
         if this.entry.has_fired() || unsafe { this.entry.arm(this.exec, cx, this.due) } {

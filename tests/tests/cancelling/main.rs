@@ -4,6 +4,7 @@ use trilane::exec::{Attributes, TaskOptions};
 use trilane_tests::future::Bell;
 
 mod clean_ups;
+mod refusals;
 mod requests;
 mod shields;
 

@@ -5,6 +5,7 @@
 use super::force::{after_counted_poll, drained, force_due};
 use super::limits::check_limits;
 use super::request::request_late;
+use super::waits::refuse;
 use crate::bitmap::Bits;
 use crate::exec::memory::core::{BankRef, Core, ExecRef, Special, TaskRef, budget};
 use crate::exec::memory::look::AlarmDue;
@@ -15,7 +16,8 @@ use crate::sync::{CriticalSection, Ordering};
 use crate::time::Instant;
 
 /// What comes with the first special task.
-pub(in crate::exec) static SPECIAL: Special = Special { poll, set_aside, force_due, drained, request_late };
+pub(in crate::exec) static SPECIAL: Special =
+    Special { poll, set_aside, force_due, refuse, drained, request_late };
 
 /// See [`Special::poll`].
 fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {

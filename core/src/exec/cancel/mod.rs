@@ -17,6 +17,9 @@
 //!
 //! Then the finaliser is called, then whoever joins is woken.
 //!
+//! A loop that ignores the errors of its waits would never return from its poll. So a task is refused seven
+//! waits in a poll; the next is pending and wakes the task, until the clean-up is over.
+//!
 //! A wait learns of the request by the waker that it is polled with. Inside a combinator with wakers of its
 //! own (`FuturesUnordered`) it doesn't; the task does, by its `Cx`.
 

@@ -4,14 +4,26 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use crate::exec::life::on_drop::OnDrop;
+use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::waker::polled;
 use crate::exec::task::reason::{Cancelled, Reason};
 
-/// Why the task of `cx`, or the one that is polled with `context`, was asked to stop: they differ if a task
-/// has the `Cx` of another.
-fn asked(cx: Cx, context: &Context<'_>) -> Option<Reason> {
-    cx.cancelled_for().or_else(|| polled(context).and_then(|task| task.state.heard()))
+/// See [`TaskRef::refusal`].
+pub(in crate::exec) fn refuse(task: TaskRef, reason: Reason) -> Poll<Reason> {
+    if task.state.count_refusal() {
+        return Poll::Ready(reason);
+    }
+    task.wake();
+    Poll::Pending
+}
+
+/// Why the task that is polled with `context`, or that of `cx`, was asked to stop: they differ if a task has
+/// the `Cx` of another.
+fn asked(cx: Cx, context: &Context<'_>) -> Poll<Cancelled> {
+    let refusal = polled(context).and_then(TaskRef::refusal);
+    let refusal = refusal.or_else(|| cx.cancelled_for().map(Poll::Ready));
+    refusal.unwrap_or(Poll::Pending).map(Cancelled)
 }
 
 /// Waits until the task that polls it is asked to stop; made by [`Cx::cancelled`].
@@ -31,7 +43,7 @@ impl Future for WhenCancelled {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Cancelled> {
         // A request polls the task: there is nothing to register.
-        asked(self.0, context).map_or(Poll::Pending, |reason| Poll::Ready(Cancelled(reason)))
+        asked(self.0, context)
     }
 }
 
@@ -57,10 +69,9 @@ impl<F: Future> Future for UntilCancelled<F> {
             let this = self.get_unchecked_mut();
             (this.cx, Pin::new_unchecked(&mut this.future))
         };
-        match (future.poll(context), asked(cx, context)) {
-            (Poll::Ready(output), _) => Poll::Ready(Ok(output)),
-            (Poll::Pending, Some(reason)) => Poll::Ready(Err(Cancelled(reason))),
-            (Poll::Pending, None) => Poll::Pending,
+        match future.poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => asked(cx, context).map(Err),
         }
     }
 }

@@ -240,13 +240,10 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
         }
         let task = handle.task;
         let lives = task.is_live(handle.generation);
-        let refusal = match polled(cx) {
-            Some(own) if lives && own == task => Some(JoinError::Inside),
-            Some(own) => own.state.heard().map(JoinError::Interrupted),
-            None => None,
-        };
+        let own = polled(cx);
+        let inside = lives && own == Some(task);
         // Kept before and dropped after the lock, since both may run foreign code.
-        let mut waker = if lives && refusal.is_none() { Some(keep(cx)) } else { None };
+        let mut waker = if lives && !inside { Some(keep(cx)) } else { None };
         let node = &raw const this.node;
         let taken = task.exec().locked(|_| {
             let taken = handle.take();
@@ -257,11 +254,14 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
             }
             taken
         });
-        match (handle.hand_over(taken), refusal) {
-            (Some(result), _) => Poll::Ready(result),
-            (None, Some(error)) => Poll::Ready(Err(error)),
-            (None, None) => Poll::Pending,
+        if let Some(result) = handle.hand_over(taken) {
+            return Poll::Ready(result);
         }
+        if inside {
+            return Poll::Ready(Err(JoinError::Inside));
+        }
+        let refusal = own.and_then(TaskRef::refusal);
+        refusal.map_or(Poll::Pending, |refusal| refusal.map(|reason| Err(JoinError::Interrupted(reason))))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all banks of an executor share, and how it is reached without knowing the executor's size.
 
 use ::core::ptr;
-use ::core::task::Waker;
+use ::core::task::{Poll, Waker};
 
 use super::bank::BankHead;
 use super::look::AlarmDue;
@@ -153,6 +153,8 @@ pub(in crate::exec) struct Special {
     pub set_aside: fn(ExecRef, BankRef, u32) -> bool,
     /// Ends the draining tasks whose clean-up time is over.
     pub force_due: fn(ExecRef, Instant),
+    /// Refuses a wait of a task that was asked to stop. See [`TaskRef::refusal`].
+    pub refuse: fn(TaskRef, Reason) -> Poll<Reason>,
     /// A draining task ends.
     pub drained: fn(TaskRef, CriticalSection<'_>),
     /// Asks the task of this generation to stop, as of now.

@@ -37,7 +37,8 @@ impl Cx {
     }
 
     /// Whether the task was asked to stop; false inside a [`shield`](Self::shield). From the request on, the
-    /// waits of this crate return errors at once: clean up and return.
+    /// waits of this crate return errors at once: clean up and return. (In a task that goes on waiting, the
+    /// eighth wait of a poll is pending, so that the task can be ended by force.)
     pub fn is_cancelled(&self) -> bool {
         self.cancelled_for().is_some()
     }

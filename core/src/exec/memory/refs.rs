@@ -2,6 +2,7 @@
 
 use ::core::ops::Deref;
 use ::core::ptr;
+use ::core::task::Poll;
 
 use super::bank::{BankHead, HEADERS};
 use super::core::{BankRef, Clock, Core, ExecRef, Ops, Special, TaskRef};
@@ -10,6 +11,7 @@ use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::exec::task::header::Header;
 use crate::exec::task::id::TaskId;
+use crate::exec::task::reason::Reason;
 use crate::sched::{Lanes, Node, Nodes, Timers};
 use crate::sync::{Cell, CriticalSection, Ordering};
 use crate::time::Instant;
@@ -331,6 +333,20 @@ impl TaskRef {
     /// The id of the slot's present task.
     pub fn id(self) -> TaskId {
         TaskId { slot: self.slot(), generation: self.generation.load(Ordering::Relaxed) }
+    }
+
+    /// What a wait of the task is refused with, if the task was asked to stop and isn't in a shield. A task
+    /// that goes on waiting in the same poll would never return from it, and so could not be ended: its
+    /// eighth wait is pending, and wakes the task.
+    #[inline(always)]
+    pub fn refusal(self) -> Option<Poll<Reason>> {
+        self.state.heard().map(|reason| self.refuse(reason))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(self, reason: Reason) -> Poll<Reason> {
+        self.exec().special().map_or(Poll::Ready(reason), |special| (special.refuse)(self, reason))
     }
 
     // === waking ===

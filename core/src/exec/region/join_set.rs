@@ -9,6 +9,7 @@ use super::wait::{Close, Wait};
 use crate::arena::Stale;
 use crate::exec::life::join::{JoinError, JoinHandle};
 use crate::exec::life::spawn::{SpawnError, SpawnErrorKind};
+use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::waker::polled;
 use crate::exec::task::options::TaskOptions;
@@ -205,8 +206,8 @@ impl<T, const N: usize> Future for JoinNext<'_, T, N> {
         if let Poll::Ready(result) = look(this.handles) {
             return Poll::Ready(result);
         }
-        if let Some(reason) = polled(cx).and_then(|task| task.state.heard()) {
-            return Poll::Ready(Some(Err(JoinError::Interrupted(reason))));
+        if let Some(refusal) = polled(cx).and_then(TaskRef::refusal) {
+            return refusal.map(|reason| Some(Err(JoinError::Interrupted(reason))));
         }
         if this.wait.is_inside(cx) {
             return Poll::Ready(Some(Err(JoinError::Inside)));

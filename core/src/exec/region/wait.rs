@@ -6,7 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use super::tree::Progress;
-use crate::exec::memory::core::ExecRef;
+use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::exec::memory::waker::{keep, polled};
 use crate::exec::task::id::RegionId;
 use crate::exec::task::join_node::JoinNode;
@@ -113,11 +113,10 @@ impl Future for Close<'_> {
             this.asked = true;
         }
         this.wait.register(cx, false);
-        match (this.wait.progress(true), heard(cx)) {
-            (Progress::Closed, _) => Poll::Ready(Ok(())),
-            (Progress::Gone, _) => Poll::Ready(Err(CloseError::Closed)),
-            (_, Some(reason)) => Poll::Ready(Err(CloseError::Cancelled(reason))),
-            (Progress::Empty | Progress::Busy, None) => Poll::Pending,
+        match this.wait.progress(true) {
+            Progress::Closed => Poll::Ready(Ok(())),
+            Progress::Gone => Poll::Ready(Err(CloseError::Closed)),
+            Progress::Empty | Progress::Busy => refusal(cx),
         }
     }
 }
@@ -147,16 +146,16 @@ impl Future for JoinAll<'_> {
             return Poll::Ready(Err(CloseError::Inside));
         }
         this.wait.register(cx, false);
-        match (this.wait.progress(false), heard(cx)) {
-            (Progress::Gone, _) => Poll::Ready(Err(CloseError::Closed)),
-            (Progress::Empty | Progress::Closed, _) => Poll::Ready(Ok(())),
-            (Progress::Busy, Some(reason)) => Poll::Ready(Err(CloseError::Cancelled(reason))),
-            (Progress::Busy, None) => Poll::Pending,
+        match this.wait.progress(false) {
+            Progress::Gone => Poll::Ready(Err(CloseError::Closed)),
+            Progress::Empty | Progress::Closed => Poll::Ready(Ok(())),
+            Progress::Busy => refusal(cx),
         }
     }
 }
 
-/// Why the task that is polled with `cx` was asked to stop, if it was.
-fn heard(cx: &Context<'_>) -> Option<Reason> {
-    polled(cx)?.state.heard()
+/// Pending, unless the task that is polled with `cx` was asked to stop.
+fn refusal(cx: &Context<'_>) -> Poll<Result<(), CloseError>> {
+    let refusal = polled(cx).and_then(TaskRef::refusal);
+    refusal.map_or(Poll::Pending, |refusal| refusal.map(|reason| Err(CloseError::Cancelled(reason))))
 }

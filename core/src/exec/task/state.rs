@@ -109,6 +109,9 @@ const PANICKED: u32 = 7;
 const SHIELDED: u32 = 1 << 11;
 /// Done without an output, for the reason above.
 const ENDED: u32 = 1 << 12;
+/// How many waits were refused in this poll; three bits.
+const REFUSED: u32 = 13;
+const REFUSED_BITS: u32 = 7 << REFUSED;
 /// Polls left of the quota, or of the clean-up when asked to stop; 16 bits.
 const QUOTA: u32 = 16;
 
@@ -296,10 +299,10 @@ impl StateCell {
         }
     }
 
-    /// Counts a poll of a task that was seen with `seen`. A request that came since counts its own polls:
-    /// this one is not among them.
+    /// Counts a poll of a task that was seen with `seen`, before it is made. A request that came since counts
+    /// its own polls: this one is not among them.
     pub fn count_poll(&self, seen: State) {
-        let count = |now| ((now ^ seen.0) & REQUESTED == 0).then(|| now - (1 << QUOTA));
+        let count = |now| ((now ^ seen.0) & REQUESTED == 0).then(|| (now - (1 << QUOTA)) & !REFUSED_BITS);
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
     }
 
@@ -310,6 +313,12 @@ impl StateCell {
         } else {
             self.0.fetch_and(!MISSED, Ordering::Relaxed);
         }
+    }
+
+    /// Counts that a wait is refused. Returns whether it may be, in this poll: seven are.
+    pub fn count_refusal(&self) -> bool {
+        let count = |now| (now & REFUSED_BITS != REFUSED_BITS).then(|| now + (1 << REFUSED));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
     }
 
     /// Raises the shield. Returns whether it was down.
