@@ -79,19 +79,13 @@ impl Timers {
         (!root.is_null()).then(|| unsafe { (*root).due.get() })
     }
 
-    /// Whether `node` is the earliest. O(1).
-    #[inline]
-    pub fn is_first(&self, node: *const TimerNode) -> bool {
-        ptr::eq(self.root.get(), node)
-    }
-
-    /// Arms `node`, in no heap so far, for `due`. O(log n).
+    /// Arms `node`, in no heap so far, for `due`. Returns whether it is the earliest. O(log n).
     ///
     /// # Safety
     ///
     /// The caller upholds the Timer Node Invariant for `node`: pinned and alive until
     /// [`remove`](Self::remove) or [`pop_due`](Self::pop_due) has taken it out.
-    pub unsafe fn insert(&mut self, node: *const TimerNode, due: u64) {
+    pub unsafe fn insert(&mut self, node: *const TimerNode, due: u64) -> bool {
         // SAFETY: the caller's promise: `node` is alive, and linked nodes are by the invariant.
         unsafe {
             debug_assert!(!(*node).is_armed());
@@ -117,12 +111,14 @@ impl Timers {
                 (*below).parent.set(node);
             }
             (*node).parent.set(above);
-            if above.is_null() {
+            let first = above.is_null();
+            if first {
                 self.root.set(node);
             } else {
                 (*above).right.set(node);
                 restore_ranks(above);
             }
+            first
         }
     }
 

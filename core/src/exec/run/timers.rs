@@ -24,9 +24,6 @@ pub(in crate::exec) struct Entry {
     waker: UnsafeCell<Option<Waker>>,
 }
 
-/// How many due timers are taken out in one critical section.
-const AT_ONCE: usize = 8;
-
 impl Entry {
     pub fn new() -> Self {
         Self { node: TimerNode::new(), fired: AtomicBool::new(false), waker: UnsafeCell::new(None) }
@@ -110,11 +107,8 @@ impl Entry {
 #[inline(always)]
 unsafe fn insert(exec: ExecRef, cs: CriticalSection<'_>, entry: *const Entry, due: Instant) -> bool {
     let due = due.as_micros();
-    exec.with_timers(cs, |timers| {
-        // SAFETY: the caller's promise.
-        unsafe { timers.insert(entry.cast(), due) };
-        timers.is_first(entry.cast())
-    })
+    // SAFETY: the caller's promise.
+    exec.with_timers(cs, |timers| unsafe { timers.insert(entry.cast(), due) })
 }
 
 /// After a timer was armed for `due`, `first` of all: the alarm is to be set anew, unless it comes before. In
@@ -144,45 +138,31 @@ fn pend_for_alarm(exec: ExecRef, due: Instant) {
     }
 }
 
-/// Wakes whoever sleeps until `now` or before. O(log n) each, at most eight in one critical section. The
-/// runner only.
+/// Wakes whoever sleeps until `now` or before. O(log n) each, one in a critical section. The runner only.
 #[inline(never)]
 pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
-    loop {
-        // `None`: all that were due have fired. Otherwise a foreign waker, if one is to be called, and there
-        // may be more.
-        let foreign = exec.locked(|cs| {
-            exec.with_timers(cs, |timers| {
-                for _ in 0..AT_ONCE {
-                    let entry = timers.pop_due(now.as_micros())?.cast::<Entry>();
-                    // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the
-                    // lock.
-                    let waker = unsafe { &mut *(*entry).waker.get() };
-                    match waker.as_ref().and_then(task_of) {
-                        // This is its runner: the bit is all it takes. The waker stays, for a timer that is
-                        // armed again.
-                        Some(task) if task.exec() == exec => {
-                            if task.mark() {
-                                exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
-                            }
-                            // SAFETY: as above.
-                            unsafe { (*entry).fired.store(true, Ordering::Release) };
-                        }
-                        _ => {
-                            let waker = waker.take();
-                            // SAFETY: as above.
-                            unsafe { (*entry).fired.store(true, Ordering::Release) };
-                            return Some(waker);
-                        }
-                    }
+    while let Some(foreign) = exec.locked(|cs| {
+        let node = exec.with_timers(cs, |timers| timers.pop_due(now.as_micros()))?;
+        // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the lock.
+        let (entry, waker) = unsafe {
+            let entry = node.cast::<Entry>();
+            (&*entry, &mut *(*entry).waker.get())
+        };
+        let foreign = match waker.as_ref().and_then(task_of) {
+            // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed again.
+            Some(task) if task.exec() == exec => {
+                if task.mark() {
+                    exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
                 }
-                Some(None)
-            })
-        });
-        match foreign {
-            None => return,
-            Some(Some(waker)) => waker.wake(),
-            Some(None) => {}
+                None
+            }
+            _ => waker.take(),
+        };
+        entry.fired.store(true, Ordering::Release);
+        Some(foreign)
+    }) {
+        if let Some(waker) = foreign {
+            waker.wake();
         }
     }
 }
