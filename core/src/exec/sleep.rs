@@ -46,6 +46,14 @@ impl Sleep {
         self
     }
 
+    /// Arms it, unless it has fired: returns whether it has. Out of line, for the many places that a firmware
+    /// sleeps at.
+    #[inline(never)]
+    fn arm(&self, cx: &Context<'_>) -> bool {
+        // SAFETY: the entry is pinned, always armed at this executor, and disarmed when it goes.
+        unsafe { self.entry.arm(self.exec, cx, self.due) }
+    }
+
     /// When it is over.
     pub fn due(&self) -> Instant {
         self.due
@@ -77,13 +85,8 @@ impl Future for Sleep {
         {
             return refusal.map(|reason| Err(Cancelled(reason)));
         }
-        // SAFETY: the entry is pinned, always armed at this executor, and disarmed when it goes.
-        if this.entry.has_fired() || unsafe { this.entry.arm(this.exec, cx, this.due) } {
-            this.known = false;
-            return Poll::Ready(Ok(()));
-        }
-        this.known = true;
-        Poll::Pending
+        this.known = !(this.entry.has_fired() || this.arm(cx));
+        if this.known { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 

@@ -30,7 +30,7 @@ pub(in crate::exec) struct Start {
 }
 
 /// Takes `now` as the time of a pass, unless an earlier pass was later. The runner only, in no poll.
-#[inline(never)]
+#[inline]
 pub(in crate::exec) fn begin(exec: ExecRef, now: Instant) -> Start {
     let spent = exec.look.take_due();
     let start = exec.locked(|cs| {
@@ -55,7 +55,7 @@ pub(in crate::exec) fn begin(exec: ExecRef, now: Instant) -> Start {
 }
 
 /// The pass that begins so, of at most `polls` polls. The runner only, in no poll.
-#[inline(never)]
+#[inline]
 pub(in crate::exec) fn pass(exec: ExecRef, start: &Start, polls: u32) -> Pass {
     let now = start.now;
     if start.sleep_is_due {
@@ -119,7 +119,7 @@ fn next_sleep(exec: ExecRef, cs: CriticalSection<'_>) -> Instant {
 
 /// Sets the platform's alarm for what is due next, unless the platform is known to have it so: otherwise it
 /// may have gone off early.
-#[inline(never)]
+#[inline]
 pub(in crate::exec) fn set_alarm(exec: ExecRef) {
     exec.look.take(AlarmDue::SOONER);
     let (before, next) = exec.locked(|cs| {
