@@ -26,7 +26,7 @@ impl Armed {
         &raw const *self.nodes[number]
     }
 
-    fn insert(&mut self, number: usize, due: u64) {
+    fn insert(&mut self, number: usize, due: u64) -> bool {
         let node = self.node(number);
         // SAFETY: Model Invariant.
         unsafe { self.timers.insert(node, due) }
@@ -70,7 +70,8 @@ proptest! {
         for op in ops {
             match op {
                 Op::Insert(number, due) if !armed.nodes[number].is_armed() => {
-                    armed.insert(number, due);
+                    let first = naive.first().is_none_or(|&(earliest, _)| due < earliest);
+                    prop_assert_eq!(armed.insert(number, due), first);
                     naive.insert((due, number));
                     prop_assert_eq!(armed.nodes[number].due(), due);
                 }
