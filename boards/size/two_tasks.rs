@@ -18,8 +18,8 @@ board::entry!(main);
 
 fn main() -> ! {
     EXECUTOR.run(|spawner| {
-        spawner.spawn_local(&TICK, tick).unwrap();
-        spawner.spawn_local(&TOCK, tock).unwrap();
+        spawner.spawn_local_detached(&TICK, tick).unwrap();
+        spawner.spawn_local_detached(&TOCK, tock).unwrap();
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 
 use futures::future::{Either, join_all, select};
-use trilane::exec::{JoinHandle, TaskState};
+use trilane::exec::{CancelError, Cx, JoinHandle, SpawnErrorKind, TaskState};
 use trilane_tests::future::{Bell, poll_once};
 use trilane_tests::watch::{Dropped, Wakes, counter};
 use trilane_tests::{leak, manual, pool, settle, us};
@@ -112,6 +112,29 @@ fn a_finished_task_keeps_its_slot_until_it_is_joined_or_detached() {
     drop(detached);
     assert!(executor.spawn(pool, |_| async {}).is_ok());
     drop((joined, third));
+}
+
+#[test]
+fn a_task_without_a_handle_gives_its_slot_back_when_it_ends_and_drops_its_output() {
+    let mut runner = manual::<1, 2>();
+    let executor = runner.executor();
+    let pool = pool::<2>();
+    let drops = counter();
+    let output = Dropped::counted(&drops);
+    let parent = |cx: Cx| async move {
+        cx.spawn_detached(pool, |_| async { output }).unwrap();
+    };
+    let id = executor.spawn_detached(pool, parent).unwrap();
+    assert_eq!(executor.tasks().map(|task| task.id).collect::<Vec<_>>(), [id]);
+    settle(&mut runner, us(0));
+    assert_eq!((executor.tasks().count(), drops.load(SeqCst)), (0, 1));
+    let waits = executor.spawn_detached(pool, |cx| async move { cx.cancelled().await }).unwrap();
+    runner.spawner().spawn_local_detached(pool, |_| std::future::pending::<()>()).unwrap();
+    let refused = executor.spawn_detached(pool, |_| async {}).unwrap_err();
+    assert_eq!(refused.kind, SpawnErrorKind::PoolFull);
+    executor.cancel(waits).unwrap();
+    settle(&mut runner, us(0));
+    assert_eq!(executor.cancel(waits), Err(CancelError::Stale));
 }
 
 #[test]

@@ -5,10 +5,11 @@ use core::marker::PhantomData;
 use super::cancel::dispatch::SPECIAL;
 use super::executor::Executor;
 use super::life::join::JoinHandle;
-use super::life::spawn::{SpawnError, Wishes, spawn};
+use super::life::spawn::{SpawnError, Wishes, spawn, start};
 use super::memory::core::Membership;
 use super::memory::cx::Cx;
 use super::run::platform::Platform;
+use super::task::id::TaskId;
 use super::task::options::TaskOptions;
 use super::task::pool::TaskPool;
 
@@ -36,6 +37,27 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     {
         // SAFETY: the future is `Send`.
         unsafe { spawn(self.exec(), Membership::Root, None, pool, build) }
+    }
+
+    /// Spawns a task without a handle, whose output is dropped when it ends: smaller and faster than to drop
+    /// the handle of [`spawn`](Self::spawn). The id tells it apart, and can be used to [cancel](Self::cancel)
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    pub fn spawn_detached<B, F, const BYTES: usize, const SLOTS: usize>(
+        &'static self,
+        pool: &'static TaskPool<BYTES, SLOTS>,
+        build: B,
+    ) -> Result<TaskId, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // SAFETY: the future is `Send`.
+        unsafe { start(self.exec(), Membership::Root, None, pool, build, false) }.map(|cx| cx.id())
     }
 
     /// Spawns a task; see [`spawn`](Self::spawn).
@@ -110,6 +132,26 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
         unsafe { spawn(exec, Membership::Root, None, pool, build) }
     }
 
+    /// Spawns a task without a handle. As [`Executor::spawn_detached`], without `Send`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn`].
+    pub fn spawn_local_detached<B, F, const BYTES: usize, const SLOTS: usize>(
+        &self,
+        pool: &'static TaskPool<BYTES, SLOTS>,
+        build: B,
+    ) -> Result<TaskId, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let exec = self.executor.exec();
+        // SAFETY: as in `spawn_local`.
+        unsafe { start(exec, Membership::Root, None, pool, build, false) }.map(|cx| cx.id())
+    }
+
     /// Spawns a task. As [`Executor::spawn_with`], without `Send`.
     ///
     /// # Errors
@@ -152,6 +194,26 @@ impl Cx {
     {
         // SAFETY: the future is `Send`.
         unsafe { spawn(self.exec(), self.membership(), None, pool, build) }
+    }
+
+    /// Spawns a task without a handle on the same executor, in the task's own region; see
+    /// [`Executor::spawn_detached`](super::Executor::spawn_detached).
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    pub fn spawn_detached<B, F, const BYTES: usize, const SLOTS: usize>(
+        &self,
+        pool: &'static TaskPool<BYTES, SLOTS>,
+        build: B,
+    ) -> Result<TaskId, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // SAFETY: the future is `Send`.
+        unsafe { start(self.exec(), self.membership(), None, pool, build, false) }.map(|cx| cx.id())
     }
 
     /// Spawns a task on the same executor, in the task's own region unless the options name another; see

@@ -97,12 +97,11 @@ pub(in crate::exec) struct Wishes {
     pub special: &'static Special,
 }
 
-/// Spawns from any context: claims storage, slot and membership, or none; builds the future in place;
-/// publishes; wakes.
+/// Spawns from any context, with a handle.
 ///
 /// # Safety
 ///
-/// `F` is `Send`, or the caller is in the runner's context.
+/// As for [`start`].
 pub(in crate::exec) unsafe fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
     exec: ExecRef,
     owner: Membership,
@@ -110,6 +109,33 @@ pub(in crate::exec) unsafe fn spawn<B, F, const BYTES: usize, const SLOTS: usize
     pool: &'static TaskPool<BYTES, SLOTS>,
     build: B,
 ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+where
+    B: FnOnce(Cx) -> F,
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    // SAFETY: the caller's promise; the output's type is that of the future.
+    unsafe {
+        let Cx { task, generation } = start(exec, owner, wishes, pool, build, true)?;
+        Ok(JoinHandle::new(task, generation))
+    }
+}
+
+/// Spawns from any context: claims storage, slot and membership, or none; builds the future in place;
+/// publishes; wakes. `handle`: the caller makes one.
+///
+/// # Safety
+///
+/// `F` is `Send`, or the caller is in the runner's context.
+#[inline(always)]
+pub(in crate::exec) unsafe fn start<B, F, const BYTES: usize, const SLOTS: usize>(
+    exec: ExecRef,
+    owner: Membership,
+    wishes: Option<Wishes>,
+    pool: &'static TaskPool<BYTES, SLOTS>,
+    build: B,
+    handle: bool,
+) -> Result<Cx, SpawnError<B>>
 where
     B: FnOnce(Cx) -> F,
     F: Future + 'static,
@@ -143,11 +169,11 @@ where
     unsafe {
         storage.cast::<F>().write(future);
         match &wishes {
-            None => publish(task),
-            Some(wishes) => publish_with(task, wishes),
+            None => publish(task, handle),
+            Some(wishes) => publish_with(task, wishes, handle),
         }
-        Ok(JoinHandle::new(task, cx.generation))
     }
+    Ok(cx)
 }
 
 /// Claims the lowest free slot of the executor, for a task in no region. O(1).
@@ -232,9 +258,9 @@ fn unclaim(task: TaskRef) {
     exec.pend();
 }
 
-/// Makes a claimed slot live, with a join handle, as a plain task, and wakes it: transition 2.
+/// Makes a claimed slot live, as a plain task, and wakes it: transition 2.
 #[inline(never)]
-fn publish(task: TaskRef) {
+fn publish(task: TaskRef, handle: bool) {
     let exec = task.exec();
     if let Some(trace_spawn) = exec.ops().trace_spawn {
         trace_spawn(task, None);
@@ -245,7 +271,7 @@ fn publish(task: TaskRef) {
         add(&exec.tally.spawns, 1);
         task.attributes.set(None);
         task.node.reset(Priority::LOWEST, None);
-        let asked = task.state.publish(true, OnMiss::Count, None).map(|why| (why, generation(task)));
+        let asked = task.state.publish(handle, OnMiss::Count, None).map(|why| (why, generation(task)));
         // After all else: whoever takes the bit of an earlier wake sees this, and polls.
         task.set_plain(true);
         asked
@@ -255,7 +281,7 @@ fn publish(task: TaskRef) {
 
 /// [`publish`], as the options have it.
 #[inline(never)]
-fn publish_with(task: TaskRef, wishes: &Wishes) {
+fn publish_with(task: TaskRef, wishes: &Wishes, handle: bool) {
     let (exec, options) = (task.exec(), &wishes.options);
     if let Some(trace_spawn) = exec.ops().trace_spawn {
         trace_spawn(task, options.attributes.and_then(|attributes| attributes.name));
@@ -265,7 +291,7 @@ fn publish_with(task: TaskRef, wishes: &Wishes) {
         task.attributes.set(options.attributes);
         task.node.reset(options.priority, options.deadline.map(Instant::as_micros));
         let quota = options.poll_quota.map(|polls| polls.get());
-        let asked = task.state.publish(true, options.on_miss, quota).map(|why| (why, generation(task)));
+        let asked = task.state.publish(handle, options.on_miss, quota).map(|why| (why, generation(task)));
         if task.node.is_plain() && quota.is_none() {
             task.set_plain(true);
         } else {
