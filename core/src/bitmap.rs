@@ -1,11 +1,9 @@
 //! Sets of slots as bits: banks of 32 and one summary word.
 //!
-//! A set of up to 1,024 slots is [`BANKS`](AtomicBitmap) words of 32 bits and a summary whose bit *b* says
-//! that bank *b* may have something. Finding the first member costs two bit scans, whatever the capacity.
-//!
-//! Two forms: [`Bitmap`] for data with one owner, [`AtomicBitmap`] for sets which any context may add to
-//! while one owner drains. Both are built of words; the executor keeps its [`Bank`] words beside the task
-//! headers that they describe, because a waker then reaches its bit from the header's address alone.
+//! A set of up to 1,024 slots is words of 32 bits, [`Bank`]s, and a summary whose bit *b* says that bank *b*
+//! may have something. Finding the first member costs two bit scans, whatever the capacity. The executor
+//! keeps its words beside the task headers that they describe, because a waker then reaches its bit from the
+//! header's address alone.
 //!
 //! # Summary Invariant
 //!
@@ -13,7 +11,7 @@
 //! Hence: set the bank's bit *before* the summary's; clear the summary *before* the bank. The reverse order
 //! loses members.
 
-use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
+use crate::sync::{AtomicU32, Ordering, const_fn};
 
 /// The most entries a bank holds: the bits of a word.
 pub const MAX_PER_BANK: usize = 32;
@@ -116,21 +114,6 @@ impl Bank {
         bits
     }
 
-    /// Clears the lowest set bit and returns its number, or `None` if there is none. Any context; lock-free.
-    #[inline]
-    pub fn claim(&self) -> Option<u32> {
-        let mut bits = self.0.load(Ordering::Relaxed);
-        while bits != 0 {
-            let lowest = bits & bits.wrapping_neg();
-            let before = self.0.fetch_and(!lowest, Ordering::AcqRel);
-            if before & lowest != 0 {
-                return Some(lowest.trailing_zeros());
-            }
-            bits = before;
-        }
-        None
-    }
-
     /// Whether no bit is set: one plain load.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
@@ -147,190 +130,6 @@ impl Bank {
     #[inline(always)]
     pub fn bits(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A set of up to `BANKS * 32` slots with any number of inserters and one drainer.
-///
-/// # Examples
-///
-/// ```
-/// use trilane::bitmap::AtomicBitmap;
-///
-/// static WOKEN: AtomicBitmap<2> = AtomicBitmap::new();
-/// assert!(!WOKEN.insert(40));
-/// assert!(WOKEN.insert(40)); // it was a member already
-/// let mut seen = 0;
-/// WOKEN.drain(|slot| seen = slot);
-/// assert_eq!(seen, 40);
-/// assert!(WOKEN.is_empty());
-/// ```
-pub struct AtomicBitmap<const BANKS: usize> {
-    summary: Bank,
-    banks: [Bank; BANKS],
-}
-
-impl<const BANKS: usize> AtomicBitmap<BANKS> {
-    const_fn! {
-    /// The empty set.
-    pub const fn new() -> Self {
-        const { assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a bitmap has 1 to 32 banks") }
-        Self { summary: Bank::new(0), banks: array_of![Bank::new(0); BANKS] }
-    }
-    }
-
-    /// Adds `slot` and returns whether it was a member. Any context, O(1). A slot beyond the capacity is left
-    /// out and reported as no member.
-    #[inline]
-    pub fn insert(&self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        let Some(word) = self.banks.get(bank) else { return false };
-        let was = word.insert(index);
-        self.summary.insert(bank as u32);
-        was
-    }
-
-    /// Removes `slot` and returns whether it was a member. Any context, O(1).
-    pub fn remove(&self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        self.banks.get(bank).is_some_and(|word| word.remove(index))
-    }
-
-    /// Whether `slot` is a member now.
-    pub fn contains(&self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        self.banks.get(bank).is_some_and(|word| word.bits() >> index & 1 == 1)
-    }
-
-    /// Takes every member out, lowest first, and hands each to `each` once. One drainer at a time; members
-    /// that arrive meanwhile stay for the next drain or are part of this one. O(members + banks touched);
-    /// empty: one plain load.
-    pub fn drain(&self, mut each: impl FnMut(u16)) {
-        let mut summary = self.summary.take();
-        while summary != 0 {
-            let bank = summary.trailing_zeros() as usize;
-            summary &= summary - 1;
-            let mut bits = self.banks[bank].take();
-            while bits != 0 {
-                each(slot(bank, bits.trailing_zeros()));
-                bits &= bits - 1;
-            }
-        }
-    }
-
-    /// Whether no bank is covered: one plain load. A member whose inserter has not covered it yet isn't seen.
-    pub fn is_empty(&self) -> bool {
-        self.summary.is_empty()
-    }
-}
-
-impl<const BANKS: usize> Default for AtomicBitmap<BANKS> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A set of up to `BANKS * 32` slots with one owner.
-///
-/// # Examples
-///
-/// ```
-/// use trilane::bitmap::Bitmap;
-///
-/// let mut free: Bitmap<1> = Bitmap::filled(8);
-/// assert_eq!(free.pop_first(), Some(0));
-/// assert!(free.insert(0));
-/// assert_eq!(free.iter().count(), 8);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bitmap<const BANKS: usize> {
-    summary: u32,
-    banks: [u32; BANKS],
-}
-
-impl<const BANKS: usize> Bitmap<BANKS> {
-    /// The empty set.
-    pub const fn new() -> Self {
-        const { assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a bitmap has 1 to 32 banks") }
-        Self { summary: 0, banks: [0; BANKS] }
-    }
-
-    /// The set that holds the first `per_bank` entries of each bank; more than 32 counts as 32.
-    pub const fn filled(per_bank: usize) -> Self {
-        let mut map = Self::new();
-        let bits = low_bits(per_bank);
-        let mut bank = 0;
-        while bank < BANKS && bits != 0 {
-            map.banks[bank] = bits;
-            map.summary |= 1 << bank;
-            bank += 1;
-        }
-        map
-    }
-
-    /// Adds `slot`; returns whether it is new. A slot beyond the capacity is not added. O(1).
-    pub fn insert(&mut self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        let Some(word) = self.banks.get_mut(bank) else { return false };
-        let new = *word >> index & 1 == 0;
-        *word |= 1 << index;
-        self.summary |= 1 << bank;
-        new
-    }
-
-    /// Removes `slot`; returns whether it was a member. O(1).
-    pub fn remove(&mut self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        let Some(word) = self.banks.get_mut(bank) else { return false };
-        let was = *word >> index & 1 == 1;
-        *word &= !(1 << index);
-        if *word == 0 {
-            self.summary &= !(1 << bank);
-        }
-        was
-    }
-
-    /// Whether `slot` is a member. O(1).
-    pub fn contains(&self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        self.banks.get(bank).is_some_and(|word| word >> index & 1 == 1)
-    }
-
-    /// The lowest member. O(1).
-    pub fn first(&self) -> Option<u16> {
-        if self.summary == 0 {
-            return None;
-        }
-        let bank = self.summary.trailing_zeros() as usize;
-        Some(slot(bank, self.banks[bank].trailing_zeros()))
-    }
-
-    /// Removes and returns the lowest member. O(1).
-    pub fn pop_first(&mut self) -> Option<u16> {
-        let first = self.first()?;
-        self.remove(first);
-        Some(first)
-    }
-
-    /// The number of members. O(banks).
-    pub fn len(&self) -> usize {
-        self.banks.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    /// Whether there are no members. O(1).
-    pub fn is_empty(&self) -> bool {
-        self.summary == 0
-    }
-
-    /// The members, lowest first.
-    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        self.banks.iter().enumerate().flat_map(|(bank, &word)| Bits(word).map(move |index| slot(bank, index)))
-    }
-}
-
-impl<const BANKS: usize> Default for Bitmap<BANKS> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

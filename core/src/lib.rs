@@ -11,8 +11,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`sync`] | the one door to atomics and the critical section |
-//! | [`bitmap`] | sets of slots: banks of 32 bits and a summary word |
-//! | [`arena`] | generational slots over a bitmap |
+//! | [`id`] | slots and generations, which notice reuse |
 //! | [`time`] | microseconds, handed in from outside |
 //! | [`sched`] | what runs next, as pure data: FIFO, EDF, lanes, timers |
 //! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join, regions, cancellation |
@@ -49,9 +48,9 @@
 
 #![no_std]
 
-pub mod arena;
-pub mod bitmap;
+mod bitmap;
 pub mod exec;
+pub mod id;
 pub mod route;
 pub mod sched;
 pub mod sync;

@@ -133,7 +133,7 @@ impl<S: Strategy<BANKS, PER_BANK, 2>, const BANKS: usize, const PER_BANK: usize>
     pub fn add(&mut self, weight: u16) {
         self.next += 1;
         let known = Known {
-            handle: EndpointId::from_key(trilane::arena::Key::new(0, 0)),
+            handle: EndpointId::from_key(trilane::id::Key::new(0, 0)),
             number: self.next,
             weight,
             tagged: !self.next.is_multiple_of(3),

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use trilane::arena::Stale;
 use trilane::exec::{
     AlreadyStarted, Cx, DeadlineError, Executor, JoinError, Manual, MissedTick, OpenError, Reason,
     RegionOptions, SpawnErrorKind, TaskId, TaskOptions, TaskPool, TimeoutError, ZeroPeriod,
 };
+use trilane::id::Stale;
 use trilane::sched::{Priority, PriorityOutOfRange};
 use trilane::time::{Duration, Instant};
 use trilane_tests::future::{parked, poll_once};

@@ -1,7 +1,7 @@
 //! What the router does with input that makes no sense: a typed error or a defined answer, and nothing has
 //! changed.
 
-use trilane::arena::{Key, Stale};
+use trilane::id::{Key, Stale};
 use trilane::route::{
     AddError, Balancer, Class, Endpoint, EndpointId, Filter, Health, Metrics, Options, OutOfRange, Request,
     RoundRobin, SelectError, Selector, Tag, Tags, Tier, TooManyClasses, TooManySelectors, TooManyZones,

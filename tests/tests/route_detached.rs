@@ -1,12 +1,16 @@
 //! Leases that outlive their owner, in a table.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use trilane::arena::Stale;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use trilane::id::Stale;
 use trilane::route::{
-    Balancer, BreakerState, DetachedLeases, Endpoint, EndpointId, Lease, Options, Request, RoundRobin,
-    Selector,
+    Balancer, BreakerState, DetachedId, DetachedLeases, Endpoint, EndpointId, Lease, Options, Request,
+    RoundRobin, Selector,
 };
 use trilane::time::{Duration, Instant};
 
@@ -171,4 +175,68 @@ fn answers_and_expiry_from_several_threads_end_each_lease_once() {
     let stats = balancer.stats(id).unwrap();
     assert_eq!((ended, stats.selected, stats.in_flight), (20_000, 20_000, 0));
     assert_eq!(stats.succeeded + stats.failed + stats.released, 20_000);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Detaches one that expires then.
+    Detach(u64),
+    /// Takes back what once was the n-th; it may be stale by now.
+    Attach(usize),
+    Expire(u64),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        8 => (0u64..100).prop_map(Op::Detach),
+        6 => (0usize..100).prop_map(Op::Attach),
+        1 => (0u64..100).prop_map(Op::Expire),
+    ];
+    vec(op, 0..120)
+}
+
+fn check<const BANKS: usize, const PER_BANK: usize>(ops: Vec<Op>) -> Result<(), TestCaseError> {
+    let (balancer, mut selector, id) = router(Options::new());
+    let table: DetachedLeases<Arc<Router>, BANKS, PER_BANK> = DetachedLeases::new();
+    let mut map: HashMap<DetachedId, u64> = HashMap::new();
+    let mut ids: Vec<DetachedId> = Vec::new();
+    for op in ops {
+        match op {
+            Op::Detach(expires) => match lease(&mut selector, at(0)).detach(&table, at(expires)) {
+                Ok(id) => {
+                    prop_assert!(!ids.contains(&id), "an id was given out twice");
+                    ids.push(id);
+                    map.insert(id, expires);
+                }
+                Err(_) => prop_assert_eq!(map.len(), BANKS * PER_BANK),
+            },
+            Op::Attach(number) => {
+                if let Some(&id) = ids.get(number) {
+                    let back = table.attach(id).map(|lease| lease.endpoint());
+                    prop_assert_eq!(back.is_ok(), map.remove(&id).is_some());
+                }
+            }
+            Op::Expire(now) => {
+                let before = map.len();
+                map.retain(|_, &mut expires| expires > now);
+                prop_assert_eq!(table.expire(at(now)), before - map.len());
+            }
+        }
+        prop_assert_eq!(table.len(), map.len());
+        prop_assert_eq!(table.is_empty(), map.is_empty());
+        prop_assert_eq!(balancer.stats(id).unwrap().in_flight as usize, map.len());
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_table_of_one_bank_is_a_map(ops in ops()) {
+        check::<1, 5>(ops)?;
+    }
+
+    #[test]
+    fn a_table_of_part_filled_banks_is_a_map(ops in ops()) {
+        check::<3, 3>(ops)?;
+    }
 }

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trilane::arena::Stale;
+use trilane::id::Stale;
 use trilane::route::{
     Change, Check, CheckOptions, CheckOptionsError, Due, HealthChecker, Random, WatchError,
 };

@@ -7,7 +7,7 @@ use std::thread;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use trilane::arena::Key;
+use trilane::id::Key;
 use trilane::route::{BudgetSpent, EndpointId, RetryBudget, TooManyTries, Tried};
 use trilane::time::Instant;
 

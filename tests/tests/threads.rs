@@ -239,6 +239,36 @@ fn what_was_written_before_a_wake_is_read_after_it() {
 }
 
 #[test]
+fn what_was_written_before_a_request_is_read_in_a_poll_that_another_wake_brings_about() {
+    // Relaxed stores: only the request orders them. ThreadSanitizer and Miri see whether it does.
+    use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+    let mut runner = manual::<1, 1>();
+    let pool = pool::<1>();
+    for round in 0..if cfg!(miri) { 20 } else { 2_000 } {
+        let letter: &AtomicPtr<u32> = leak(AtomicPtr::default());
+        let task = runner.executor().spawn(pool, |cx| async move {
+            while !cx.is_cancelled() {
+                cx.yield_now().await;
+            }
+            // SAFETY: it was written before the request.
+            unsafe { *letter.load(Relaxed) }
+        });
+        let mut task = task.unwrap();
+        let stop = task.abort_handle().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                letter.store(std::ptr::from_ref(leak(round)).cast_mut(), Relaxed);
+                stop.cancel().unwrap();
+            });
+            while !task.is_finished() {
+                runner.poll_pending(us(0));
+            }
+        });
+        assert_eq!(task.try_join(), Some(Ok(round)));
+    }
+}
+
+#[test]
 fn keys_changed_from_other_threads_never_lose_a_task() {
     let mut runner = manual::<1, 8>();
     let executor = runner.executor();

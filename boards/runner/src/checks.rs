@@ -1,7 +1,7 @@
 //! `miri` and `sanitize`: the tests with an interpreter that finds undefined behaviour, and with
 //! ThreadSanitizer, which finds data races.
 //!
-//! Both take rustup's nightly tool-chain: it has Miri, and the source of the standard library. Miri
+//! Both take a nightly tool-chain of rustup's: it has Miri, and the source of the standard library. Miri
 //! interprets that, and ThreadSanitizer has to see its locks: with a library that was compiled without it, it
 //! reports races where there are none.
 
@@ -41,14 +41,17 @@ const THREADED: [&str; 8] = [
     "two_threads",
 ];
 
-/// What the tool-chain must have.
+/// The tool-chain: of one day, since both are as new as the day, and the flags unstable.
+pub const NIGHTLY: &str = "nightly-2026-05-20";
+
+/// What it must have.
 const COMPONENTS: [&str; 2] = ["miri", "rust-src"];
 
 /// How to get it.
 pub const INSTALL: [&str; 9] = [
     "toolchain",
     "install",
-    "nightly",
+    NIGHTLY,
     "--profile",
     "minimal",
     "--component",
@@ -73,18 +76,25 @@ pub fn miri(session: &Session, tests: &[String], all: bool) -> Result<u8> {
     run(session, command, "the tests under Miri")
 }
 
-/// Runs the tests that have threads under ThreadSanitizer.
-pub fn sanitize(session: &Session) -> Result<u8> {
+/// Runs the tests that have threads under ThreadSanitizer; with `all`, as many rounds of them as without it.
+pub fn sanitize(session: &Session, all: bool) -> Result<u8> {
     let host = toolchain::host(session.machine.as_ref()).unwrap_or_default();
     // In release, as what it slows down is the waiting of threads for each other.
     let test = ["test", "--release", "-Zbuild-std", "--target", &host];
     let packages = ["--package", "trilane-tests", "--package", "trilane-std"];
     let mut command = cargo(session, &[&test[..], &packages].concat(), "sanitize", &THREADED)?;
     command.env("RUSTFLAGS", "-Zsanitizer=thread");
+    if !all {
+        // By this the tests tell that they are slow: their storms are of some hundred thousand rounds then. One
+        // is enough for a race that has no need of a rare order.
+        command.env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true");
+        // Compiling takes longer than running.
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    }
     run(session, command, "the tests under ThreadSanitizer")
 }
 
-/// Makes sure that there is a nightly tool-chain with what both take.
+/// Makes sure that the nightly tool-chain is there, with what both take.
 pub fn prepare(session: &Session) -> Result<()> {
     ensure(session.machine.as_ref(), session.install)
 }
@@ -105,7 +115,7 @@ fn ensure(machine: &dyn Machine, allowed: bool) -> Result<()> {
 }
 
 fn is_there(machine: &dyn Machine) -> bool {
-    let installed = machine.ask("rustup", &["component", "list", "--installed", "--toolchain", "nightly"]);
+    let installed = machine.ask("rustup", &["component", "list", "--installed", "--toolchain", NIGHTLY]);
     let installed = installed.unwrap_or_default();
     COMPONENTS.iter().all(|component| installed.lines().any(|line| line.starts_with(component)))
 }
@@ -117,7 +127,7 @@ fn cargo(session: &Session, args: &[&str], folder: &str, tests: &[&str]) -> Resu
     let mut command = Command::new("rustup");
     environment::isolate(environment::clean(&mut command)).current_dir(root).stdin(Stdio::null());
     command
-        .args(["run", "nightly", "cargo"])
+        .args(["run", NIGHTLY, "cargo"])
         .args(args)
         .arg("--target-dir")
         .arg(root.join("target").join(folder));
@@ -177,8 +187,8 @@ mod tests {
         for installed in ["", "rust-src\nrustc-x86_64-unknown-linux-gnu"] {
             let machine = Fake::default().with_working_rustup().with_nightly(installed);
             assert!(ensure(&machine, true).is_ok());
-            let call =
-                "rustup toolchain install nightly --profile minimal --component miri --component rust-src";
+            let rest = "--profile minimal --component miri --component rust-src";
+            let call = format!("rustup toolchain install {NIGHTLY} {rest}");
             assert_eq!(*machine.performed.borrow(), [call]);
         }
         for (machine, allowed, why) in [
@@ -189,7 +199,10 @@ mod tests {
             let error = ensure(&machine, allowed).expect_err("is missing");
             let text = error.to_string();
             assert!(text.starts_with("Miri and the source of the standard library are missing"), "{text}");
-            assert!(text.contains("rustup toolchain install nightly") && text.contains(why), "{text}");
+            assert!(
+                text.contains(&format!("rustup toolchain install {NIGHTLY} ")) && text.contains(why),
+                "{text}"
+            );
             assert_eq!(error.status(), 1);
         }
     }

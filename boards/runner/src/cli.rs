@@ -179,7 +179,7 @@ enum Command {
     },
     /// Run tests under Miri, which finds undefined behaviour
     ///
-    /// Takes rustup's nightly tool-chain with Miri.
+    /// Takes a nightly tool-chain of rustup's with Miri.
     #[command(
         after_help = "Examples:\n  cargo board miri            (the tests that are done in some minutes)\n  cargo board miri --all      \
                             (some hours)\n  cargo board miri sleeping   (a file in tests/tests)"
@@ -195,8 +195,11 @@ enum Command {
     },
     /// Run the tests that have threads under ThreadSanitizer, which finds data races
     ///
-    /// Takes rustup's nightly tool-chain with the standard library's source.
+    /// Takes a nightly tool-chain of rustup's with the standard library's source.
     Sanitize {
+        /// As many rounds of each test as without ThreadSanitizer: ten million selects
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         limit: Limit,
     },
@@ -225,7 +228,7 @@ impl Command {
         match self {
             Self::Bench { limit, on: Some(on), .. } if on == HOST => limit.or(600),
             Self::Miri { limit, tests, all } if *all || !tests.is_empty() => limit.or(4 * 60 * 60),
-            Self::Miri { limit, .. } | Self::Sanitize { limit } => limit.or(900),
+            Self::Miri { limit, .. } | Self::Sanitize { limit, .. } => limit.or(900),
             Self::Run { limit, .. } | Self::Test { limit, .. } | Self::Bench { limit, .. } => limit.or(60),
             Self::Setup { .. }
             | Self::List
@@ -270,7 +273,7 @@ pub fn run(cli: Cli) -> Result<u8> {
             lint::lint(&session, on.as_deref())?.status("nothing was checked: there is no firmware board")
         }
         Command::Miri { tests, all, .. } => checks::miri(&session, tests, *all),
-        Command::Sanitize { .. } => checks::sanitize(&session),
+        Command::Sanitize { all, .. } => checks::sanitize(&session, *all),
         Command::Targets => targets::targets(&session)?.status("nothing was built: no target is listed"),
     }
 }
@@ -283,7 +286,7 @@ fn setup(session: &Session, on: Option<&str>) -> Result<u8> {
     }
     if on.is_none() {
         checks::prepare(session)?;
-        println!("Miri, and the source of the standard library: rustup's nightly tool-chain");
+        println!("Miri, and the source of the standard library: rustup's {}", checks::NIGHTLY);
     }
     println!("ready: {}", boards.iter().map(|board| board.name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(0)

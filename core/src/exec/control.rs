@@ -12,7 +12,7 @@ use super::report::stall::StallWatch;
 use super::run::platform::Platform;
 use super::task::id::TaskId;
 use super::task::reason::Reason;
-use crate::arena::Stale;
+use crate::id::Stale;
 use crate::sched::Priority;
 use crate::time::{Duration, Instant};
 

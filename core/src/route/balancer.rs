@@ -9,8 +9,8 @@ use super::{
     AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Selector, Strategy,
     TooManySelectors, UpdateError,
 };
-use crate::arena::Stale;
 use crate::bitmap::MAX_PER_BANK;
+use crate::id::Stale;
 use crate::sync::{Ordering, const_fn, fence};
 use crate::time::{Duration, Instant};
 

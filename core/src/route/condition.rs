@@ -18,7 +18,7 @@
 use super::endpoints::{Endpoints, FULL};
 use super::options::tick;
 use super::{EndpointId, Health, breaker};
-use crate::arena::Stale;
+use crate::id::Stale;
 use crate::sync::{AtomicU32, Ordering, with_lock};
 use crate::time::Instant;
 

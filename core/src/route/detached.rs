@@ -4,8 +4,9 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::lease::{Lease, Leasing};
-use crate::arena::{Arena, Key, Stale};
-use crate::bitmap::MAX_PER_BANK;
+use super::slots::Slots;
+use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
+use crate::id::{Key, Stale};
 use crate::sync::{Guarded, const_fn, with_lock};
 use crate::time::{Duration, Instant};
 
@@ -62,7 +63,7 @@ struct Entry<B: Deref<Target: Leasing>> {
 /// ```
 pub struct DetachedLeases<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK>
 {
-    entries: Guarded<Arena<Entry<B>, BANKS, PER_BANK>>,
+    entries: Guarded<Slots<Entry<B>, BANKS, PER_BANK>>,
 }
 
 impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
@@ -71,11 +72,13 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
     const_fn! {
     /// An empty table.
     pub const fn new() -> Self {
-        Self { entries: Guarded::new(Arena::new()) }
+        const { assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a table has 1 to 32 banks") }
+        const { assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 entries") }
+        Self { entries: Guarded::new(Slots::new()) }
     }
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Arena<Entry<B>, BANKS, PER_BANK>) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Slots<Entry<B>, BANKS, PER_BANK>) -> T) -> T {
         // SAFETY: Guarded Invariant: the callers below only move entries in and out and look at their times;
         // no entry is dropped inside, so no code of others comes back here.
         with_lock(|cs| unsafe { self.entries.with(cs, f) })
@@ -86,7 +89,7 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
     DetachedLeases<B, BANKS, PER_BANK>
 {
     fn take(&self, id: DetachedId) -> Result<Lease<B>, Stale> {
-        self.with(|entries| entries.remove(id.0)).map(|entry| entry.lease)
+        self.with(|entries| entries.take(id.0)).map(|entry| entry.lease)
     }
 
     /// Gives the lease back to an owner. O(1).
@@ -128,18 +131,15 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
     /// Releases those whose time is over at `now`; returns how many. O(entries); each entry is looked at and
     /// taken in a critical section of its own.
     pub fn expire(&self, now: Instant) -> usize {
-        (0..BANKS as u16 * MAX_PER_BANK as u16)
+        (0..(BANKS * PER_BANK) as u16)
             .filter(|&slot| {
-                let over = self.with(|entries| {
-                    let (key, entry) = entries.at(slot)?;
-                    if entry.expires <= now { entries.remove(key).ok() } else { None }
-                });
+                let over = self.with(|entries| entries.take_if(slot, |_, entry| entry.expires <= now));
                 over.map(drop).is_some()
             })
             .count()
     }
 
-    /// How many there are. O(banks).
+    /// How many there are. O(1).
     pub fn len(&self) -> usize {
         self.with(|entries| entries.len())
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::arena::Key;
+use crate::id::Key;
 
 /// How many tags there are: numbers 0 to 31.
 pub const TAGS: usize = 32;
@@ -13,7 +13,7 @@ pub const TIERS: usize = 8;
 
 /// A member of a balancer: slot and generation.
 ///
-/// It goes stale when the endpoint is removed; a stale handle is an error ([`Stale`](crate::arena::Stale)),
+/// It goes stale when the endpoint is removed; a stale handle is an error ([`Stale`](crate::id::Stale)),
 /// never another endpoint that got the slot later. The slot also serves as an index into tables of the
 /// caller's own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

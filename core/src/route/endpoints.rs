@@ -7,8 +7,8 @@ use super::options::{MAX_TICKS, Options};
 use super::report::Mean;
 use super::stripe::Stripe;
 use super::{Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone};
-use crate::arena::{Key, Stale};
 use crate::bitmap::Bits;
+use crate::id::{Key, Stale};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
 
 /// A word with a cache line of its own where there are caches, so that two endpoints' counts don't slow each

@@ -11,7 +11,7 @@ use core::fmt;
 
 use super::check_options::{CheckOptions, CheckOptionsError};
 use super::random::Random;
-use crate::arena::Stale;
+use crate::id::Stale;
 use crate::time::{Duration, Instant};
 
 /// Why an endpoint can't be watched.

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::{EndpointId, breaker};
-use crate::arena::Key;
+use crate::id::Key;
 use crate::time::{Duration, Instant};
 
 /// What a lease needs of its balancer. Implemented by [`Balancer`](super::Balancer) alone.

@@ -2,8 +2,8 @@
 
 use super::endpoints::{Endpoints, FULL};
 use super::{AddError, Endpoint, EndpointId, Health, TIERS, Tags, Tier, UpdateError, ZONES, Zone};
-use crate::arena::Stale;
 use crate::bitmap::{Bits, low_bits, slot};
+use crate::id::Stale;
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
 

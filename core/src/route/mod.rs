@@ -87,6 +87,7 @@ mod request;
 mod retry;
 mod ring;
 mod selector;
+mod slots;
 mod spill;
 mod steps;
 mod strategies;

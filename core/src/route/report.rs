@@ -3,7 +3,7 @@
 use super::endpoints::Endpoints;
 use super::options::{PERMILLE, tick};
 use super::{EndpointId, Metrics, Zone};
-use crate::arena::Stale;
+use crate::id::Stale;
 use crate::sync::{AtomicU32, Ordering, const_fn, with_lock};
 use crate::time::Instant;
 

@@ -18,7 +18,7 @@
 use core::fmt;
 
 use super::EndpointId;
-use crate::arena::Key;
+use crate::id::Key;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, with_lock};
 use crate::time::Instant;
 
@@ -28,7 +28,7 @@ use crate::time::Instant;
 /// # Examples
 ///
 /// ```
-/// use trilane::arena::Key;
+/// use trilane::id::Key;
 /// use trilane::route::{EndpointId, Request, TooManyTries, Tried};
 ///
 /// let [a, b, c] = [7, 9, 8].map(|slot| EndpointId::from_key(Key::new(slot, 0)));

@@ -36,6 +36,28 @@ fn a_request_wakes_a_task_that_waits_and_what_was_written_before_is_seen() {
 }
 
 #[test]
+fn what_was_written_before_a_request_is_seen_in_a_poll_that_another_wake_brings_about() {
+    check(|| {
+        let (stage, mut runner) = Stage::<1, 1>::set();
+        let letter = Plain::new();
+        let read = letter.clone();
+        let hears = |cx: Cx| {
+            poll_fn(move |_| cx.is_cancelled().then(|| read.get()).map_or(Poll::Pending, Poll::Ready))
+        };
+        let mut handle = stage.executor.spawn(stage.pool, hears).unwrap();
+        let stop = handle.abort_handle().unwrap();
+        let canceller = thread::spawn(move || {
+            letter.set(7);
+            stop.cancel().unwrap();
+        });
+        // The first poll comes of the spawn.
+        runner.run_until(|| handle.is_finished());
+        assert_eq!(handle.try_join(), Some(Ok(7)));
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
 fn a_request_in_one_of_two_banks_wakes_its_task() {
     check(|| {
         let (stage, mut runner) = Stage::<2, 1>::set();

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::task::Poll;
 
 use futures::join;
-use trilane::arena::Stale;
 use trilane::exec::{CloseError, Region, RegionOptions, SpawnErrorKind};
+use trilane::id::Stale;
 use trilane_tests::future::poll_once;
 use trilane_tests::{dump, leak, pool, settle, us};
 

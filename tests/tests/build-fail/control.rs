@@ -2,8 +2,8 @@
 // What the other cases do, done right: each of their errors comes from what their names say.
 use std::rc::Rc;
 
-use trilane::arena::Arena;
 use trilane::exec::{Cx, Executor, Handler, Manual, TaskPool};
+use trilane::route::{Balancer, DetachedLeases, RoundRobin};
 use trilane::sched::Priority;
 use trilane::time::Instant;
 
@@ -14,6 +14,8 @@ static EXECUTOR: Executor<Manual, 32, 32> = Executor::new(Manual::new());
 static BOUND: Executor<Manual, 1, 1> = Executor::new(Manual::new());
 static POOL: TaskPool<256, 1> = TaskPool::new();
 static EXACT: TaskPool<64, 1> = TaskPool::new();
+
+type Leases = DetachedLeases<&'static Balancer<RoundRobin, 1>, 32, 1>;
 
 fn spawn(cx: Cx) {
     let _ = cx.spawn(&POOL, |cx| async move { cx.yield_now().await });
@@ -39,6 +41,6 @@ fn main() {
     let mut local = spawner.spawn_local(&EXACT, |_| async { Rc::new(1i32) });
     drop(local.as_mut().map(|task| task.try_join()));
     std::thread::spawn(|| drop(EXECUTOR.spawn(&POOL, |_| async { spawn })));
-    let _: (Arena<u8, 32, 1>, Priority) = (Arena::new(), Priority::of::<31>());
+    let _: (Leases, Priority) = (Leases::new(), Priority::of::<31>());
     runner.poll_pending(Instant::ZERO);
 }

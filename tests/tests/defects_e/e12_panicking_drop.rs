@@ -1,12 +1,18 @@
 //! E12: a panicking `Drop` inside a container was unsound.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::Ordering::SeqCst;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
-use trilane::arena::{Arena, Stale};
 use trilane::exec::{Cx, Executor, JoinError, Manual, Reason, Runner, TaskOptions, TaskPool};
+use trilane::id::Stale;
+use trilane::route::{Balancer, DetachedLeases, Endpoint, Lease, Options, Request, RoundRobin, Selector};
 use trilane::time::Duration;
 use trilane_tests::future::{Bell, poll_once};
 use trilane_tests::watch::{Dropped, Spring, counter, trap};
@@ -45,50 +51,87 @@ fn is_intact(runner: &mut Run, pool: &'static Pool) {
     assert_eq!(runner.next_alarm(), None);
 }
 
+type Router = Balancer<RoundRobin, 1, 1>;
+type Leases<const BANKS: usize, const PER_BANK: usize> = DetachedLeases<Owner, BANKS, PER_BANK>;
+
+/// A reference to a balancer; each clone drops the next value of a list.
+struct Owner {
+    balancer: &'static Router,
+    next: Rc<RefCell<VecDeque<Dropped>>>,
+    _dropped: Option<Dropped>,
+}
+
+impl Deref for Owner {
+    type Target = Router;
+
+    fn deref(&self) -> &Router {
+        self.balancer
+    }
+}
+
+impl Clone for Owner {
+    fn clone(&self) -> Self {
+        let dropped = self.next.borrow_mut().pop_front();
+        Self { balancer: self.balancer, next: self.next.clone(), _dropped: dropped }
+    }
+}
+
+/// A balancer, and a lease of it for each counter; the drop of one panics.
+fn leases(drops: &[Arc<AtomicU32>], panicking: usize) -> (impl Fn() -> u32, Vec<Lease<Owner>>) {
+    let balancer: &Router = leak(Balancer::new(RoundRobin, Options::new()));
+    let id = balancer.add(&Endpoint::new(1), us(0)).unwrap();
+    let in_flight = move || balancer.stats(id).unwrap().in_flight;
+    let dropped = drops.iter().enumerate().map(|(number, drops)| {
+        if number == panicking { Dropped::panicking(drops) } else { Dropped::counted(drops) }
+    });
+    let owner = Owner { balancer, next: Rc::new(RefCell::new(dropped.collect())), _dropped: None };
+    let mut selector: Selector<_, _, 1, 1, 1, 1> = Selector::new(owner, 1).unwrap();
+    (in_flight, drops.iter().map(|_| selector.select(&Request::ANY, us(0)).unwrap()).collect())
+}
+
 #[test]
-fn an_arena_drops_each_value_once_whichever_panics() {
+fn detached_leases_expire_once_each_whichever_panics() {
     for panicking in 0..5 {
-        let drops: Vec<_> = (0..5).map(|_| counter()).collect();
-        let mut arena: Arena<Dropped, 2, 3> = Arena::new();
-        let mut keys = Vec::new();
-        for (number, drops) in drops.iter().enumerate() {
-            let value = if number == panicking { Dropped::panicking(drops) } else { Dropped::counted(drops) };
-            keys.push(arena.insert(value).unwrap());
-        }
-        catch_unwind(AssertUnwindSafe(|| arena.clear())).unwrap_err();
-        assert_eq!(arena.get(keys[panicking]).unwrap_err(), Stale);
-        assert_eq!(arena.len(), 4 - panicking);
-        arena.clear();
-        assert!(arena.is_empty());
-        assert!(keys.iter().all(|&key| arena.get(key).is_err()));
-        drop(arena);
+        let drops = [(); 5].map(|()| counter());
+        let (in_flight, leases) = leases(&drops, panicking);
+        let table: Leases<2, 3> = DetachedLeases::new();
+        let ids: Vec<_> = leases.into_iter().map(|lease| lease.detach(&table, us(1)).unwrap()).collect();
+        catch_unwind(AssertUnwindSafe(|| table.expire(us(1)))).unwrap_err();
+        assert_eq!(table.len(), 4 - panicking);
+        assert_eq!(table.expire(us(1)), 4 - panicking);
+        assert!(ids.iter().all(|&id| table.release(id) == Err(Stale)));
         assert!(drops.iter().all(|drops| drops.load(SeqCst) == 1));
+        assert_eq!(in_flight(), 0);
     }
 }
 
 #[test]
-fn an_arena_whose_removed_value_panics_is_intact() {
-    let drops = counter();
-    let mut arena: Arena<Dropped, 1, 1> = Arena::new();
-    let key = arena.insert(Dropped::panicking(&drops)).unwrap();
-    catch_unwind(AssertUnwindSafe(|| drop(arena.remove(key)))).unwrap_err();
-    assert!(arena.is_empty());
-    assert!(arena.remove(key).is_err());
-    assert!(arena.insert(Dropped::counted(&counter())).is_ok());
-    assert_eq!(drops.load(SeqCst), 1);
+fn a_table_whose_released_lease_panics_is_intact() {
+    let drops = [(); 2].map(|()| counter());
+    let (in_flight, leases) = leases(&drops, 0);
+    let table: Leases<1, 1> = DetachedLeases::new();
+    let [first, second] = <[_; 2]>::try_from(leases).unwrap();
+    let id = first.detach(&table, us(1)).unwrap();
+    catch_unwind(AssertUnwindSafe(|| table.release(id))).unwrap_err();
+    assert!(table.is_empty());
+    assert_eq!(table.release(id), Err(Stale));
+    assert_eq!(in_flight(), 1);
+    let id = second.detach(&table, us(1)).unwrap();
+    assert_eq!(table.release(id), Ok(()));
+    assert!(drops.iter().all(|drops| drops.load(SeqCst) == 1));
 }
 
 #[test]
-fn dropping_an_arena_whose_value_panics_drops_none_twice() {
-    let drops: Vec<_> = (0..4).map(|_| counter()).collect();
-    let mut arena: Arena<Dropped, 1, 4> = Arena::new();
-    for (number, drops) in drops.iter().enumerate() {
-        let value = if number == 1 { Dropped::panicking(drops) } else { Dropped::counted(drops) };
-        assert!(arena.insert(value).is_ok());
+fn dropping_a_table_whose_lease_panics_drops_each_once() {
+    let drops = [(); 4].map(|()| counter());
+    let (in_flight, leases) = leases(&drops, 1);
+    let table: Leases<1, 4> = DetachedLeases::new();
+    for lease in leases {
+        lease.detach(&table, us(1)).unwrap();
     }
-    catch_unwind(AssertUnwindSafe(|| drop(arena))).unwrap_err();
-    assert!(drops.iter().all(|drops| drops.load(SeqCst) <= 1));
-    assert_eq!(drops[1].load(SeqCst), 1);
+    catch_unwind(AssertUnwindSafe(|| drop(table))).unwrap_err();
+    assert!(drops.iter().all(|drops| drops.load(SeqCst) == 1));
+    assert_eq!(in_flight(), 0);
 }
 
 #[test]

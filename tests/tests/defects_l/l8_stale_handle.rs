@@ -1,7 +1,7 @@
 //! L8 (tower #856): an index that was held across a removal meant another endpoint, or a panic. Here a handle
 //! of what was removed is an error, everywhere and for ever.
 
-use trilane::arena::{Key, Stale};
+use trilane::id::{Key, Stale};
 use trilane::route::{
     BreakerState, Endpoint, EndpointId, Health, Metrics, Options, Request, RoundRobin, UpdateError,
 };

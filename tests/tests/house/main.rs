@@ -15,12 +15,11 @@ use graph::{Crate, Graph};
 
 /// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` stands for the
 /// files that are in none of its folders, which are on top.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 13] = [
     "sync/",
     "time.rs",
-    "bits/",
     "bitmap.rs",
-    "arena.rs",
+    "id.rs",
     "sched/",
     "exec/task/",
     "exec/memory/",

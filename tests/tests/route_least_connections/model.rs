@@ -111,7 +111,7 @@ impl<S: Least<2, 13>> Model<S> {
             &Step::Add { weight, cap, tagged } => {
                 self.next += 1;
                 let number = self.next;
-                let id = EndpointId::from_key(trilane::arena::Key::new(0, 0));
+                let id = EndpointId::from_key(trilane::id::Key::new(0, 0));
                 let mut known =
                     Known { id, number, weight, cap, tagged, enabled: true, health: Health::Healthy, out: 0 };
                 // Full while those that are removed still have leases out.

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
-use trilane::arena::Key;
+use trilane::id::Key;
 use trilane::route::*;
 use trilane::time::Instant;
 use trilane_tests::oracle::{History, Site};

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::checks::NIGHTLY;
 
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
@@ -36,7 +37,7 @@ impl Fake {
     }
 
     pub(crate) fn with_nightly(self, components: &str) -> Self {
-        self.answer("rustup component list --installed --toolchain nightly", components);
+        self.install_nightly(components);
         self
     }
 
@@ -63,6 +64,10 @@ impl Fake {
 
     fn answer(&self, question: &str, answer: &str) {
         self.answers.borrow_mut().insert(question.into(), answer.into());
+    }
+
+    fn install_nightly(&self, components: &str) {
+        self.answer(&format!("rustup component list --installed --toolchain {NIGHTLY}"), components);
     }
 
     fn install(&self, package: &str) {
@@ -129,11 +134,8 @@ impl Machine for Fake {
                 self.answer("cargo clippy --version", "clippy 0.1.95 (59807616e 2026-04-14)");
                 Ok(())
             }
-            ("rustup", ["toolchain", "install", "nightly", ..]) if self.rustup_works => {
-                self.answer(
-                    "rustup component list --installed --toolchain nightly",
-                    "miri-x86_64-unknown-linux-gnu\nrust-src",
-                );
+            ("rustup", ["toolchain", "install", NIGHTLY, ..]) if self.rustup_works => {
+                self.install_nightly("miri-x86_64-unknown-linux-gnu\nrust-src");
                 Ok(())
             }
             ("probe-rs", _) if self.find("probe-rs").is_some() => Ok(()),

@@ -4,12 +4,12 @@ use core::fmt;
 
 use super::dispatch::SPECIAL;
 use super::request::request;
-use crate::arena::Stale;
 use crate::exec::life::join::JoinHandle;
 use crate::exec::memory::core::ExecRef;
 use crate::exec::memory::cx::Cx;
 use crate::exec::task::id::TaskId;
 use crate::exec::task::reason::Reason;
+use crate::id::Stale;
 
 /// Why a task was not asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

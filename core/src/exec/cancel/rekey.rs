@@ -3,10 +3,10 @@
 use core::fmt;
 
 use super::dispatch::SPECIAL;
-use crate::arena::Stale;
 use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::exec::memory::cx::Cx;
 use crate::exec::task::id::TaskId;
+use crate::id::Stale;
 use crate::sched::Priority;
 use crate::sync::Ordering;
 use crate::time::Instant;

@@ -5,7 +5,6 @@ use core::fmt;
 use super::members::region_of;
 use super::tree::{OpenError, RegionOptions};
 use super::wait::{Close, JoinAll, Wait};
-use crate::arena::Stale;
 use crate::exec::cancel::dispatch::SPECIAL;
 use crate::exec::life::join::JoinHandle;
 use crate::exec::life::spawn::{SpawnError, Wishes, spawn};
@@ -15,6 +14,7 @@ use crate::exec::task::id::RegionId;
 use crate::exec::task::options::TaskOptions;
 use crate::exec::task::pool::TaskPool;
 use crate::exec::task::reason::Reason;
+use crate::id::Stale;
 
 /// A scope that owns tasks and further regions: nothing in it outlives it.
 ///

@@ -6,7 +6,6 @@ use core::task::{Context, Poll};
 
 use super::handle::Region;
 use super::wait::{Close, Wait};
-use crate::arena::Stale;
 use crate::exec::life::join::{JoinError, JoinHandle};
 use crate::exec::life::spawn::{SpawnError, SpawnErrorKind};
 use crate::exec::memory::core::TaskRef;
@@ -14,6 +13,7 @@ use crate::exec::memory::cx::Cx;
 use crate::exec::memory::waker::polled;
 use crate::exec::task::options::TaskOptions;
 use crate::exec::task::pool::TaskPool;
+use crate::id::Stale;
 
 /// Up to `N` tasks with results of one type, in a region of their own.
 ///

@@ -2,10 +2,10 @@
 
 use core::ptr;
 
-use crate::arena::Key;
 use crate::exec::memory::core::{Entry, ExecRef, Links, TaskRef};
 use crate::exec::task::family::Family;
 use crate::exec::task::id::RegionId;
+use crate::id::Key;
 use crate::sync::{CriticalSection, Ordering, array_of, const_fn};
 
 /// Room for `N` regions, 1 to 1,023, open or closing, of one executor or several.

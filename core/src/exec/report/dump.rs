@@ -1,11 +1,11 @@
 //! What an executor tells of its tasks and regions.
 
-use crate::arena::Key;
 use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::exec::region::table::{CLOSING, ENDED};
 use crate::exec::task::id::{RegionId, TaskId};
 use crate::exec::task::reason::Reason;
 use crate::exec::task::state::Phase;
+use crate::id::Key;
 use crate::sched::{Lane, Priority};
 use crate::sync::Ordering;
 use crate::time::Instant;

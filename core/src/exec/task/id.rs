@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::arena::Key;
+use crate::id::Key;
 
-pub use crate::arena::Key as TaskId;
+pub use crate::id::Key as TaskId;
 
 /// A region's id: the place in its executor's table, and a generation that notices reuse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

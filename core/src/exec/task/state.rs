@@ -2,7 +2,7 @@
 
 use super::options::OnMiss;
 use super::reason::Reason;
-use crate::sync::{AtomicU32, Ordering, const_fn, fence};
+use crate::sync::{AtomicU32, Ordering, const_fn};
 
 /// The state of a slot.
 ///
@@ -290,8 +290,9 @@ impl StateCell {
             } else {
                 return Requested::Noted;
             };
-            // Exchanged, since the runner may be counting a poll in the same word.
-            match self.0.compare_exchange_weak(now.0, next, Ordering::Relaxed, Ordering::Relaxed) {
+            // Exchanged, since the runner may be counting a poll in the same word. Release: `heard` takes no
+            // lock, and its poll may come of another wake.
+            match self.0.compare_exchange_weak(now.0, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) if live && !now.is_requested() => return Requested::Drains,
                 Ok(_) => return Requested::Noted,
                 Err(other) => now = State(other),
@@ -331,14 +332,12 @@ impl StateCell {
         self.0.fetch_and(!SHIELDED, Ordering::Relaxed);
     }
 
-    /// Why the task was asked to stop, if it was and isn't in a shield: what its own waits see.
+    /// Why the task was asked to stop, if it was and isn't in a shield: what its own waits see. What was
+    /// written before the request is seen then.
     #[inline(always)]
     pub fn heard(&self) -> Option<Reason> {
-        let state = self.load();
-        if state.0 & (REQUESTED | SHIELDED) != REQUESTED {
-            return None;
-        }
-        fence(Ordering::Acquire);
-        state.reason()
+        let is_heard = self.load().0 & (REQUESTED | SHIELDED) == REQUESTED;
+        // A second load, so that the frequent answer needs no barrier.
+        if is_heard { self.load_acquire().reason() } else { None }
     }
 }
