@@ -95,21 +95,22 @@ pub struct Metadata {
     /// listed first is compared.
     #[serde(default)]
     pub benches: Vec<Binary>,
-    /// The programs whose size is shown beside a peer's.
+    /// The programs whose size is shown, beside a peer's.
     #[serde(default)]
     pub compared: Vec<Compared>,
     /// The images that tell what a task of capacity costs.
     pub capacity: Option<Capacity>,
 }
 
-/// A program whose size is shown, at two opt-levels, beside that of a peer's program which prints the same.
+/// A program whose size is shown, at two opt-levels, beside that of a peer's program which prints the same, if
+/// there is one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Compared {
     /// The program: an example or another binary.
     pub image: Binary,
-    /// The peer's.
-    pub peer: Peer,
+    /// The peer's; none if no peer has what the program uses.
+    pub peer: Option<Peer>,
     /// What the program is to take at most.
     #[serde(default)]
     pub goals: Vec<Goal>,

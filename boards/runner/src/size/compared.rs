@@ -2,6 +2,7 @@
 //! opt-levels.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use serde::Serialize;
 
@@ -38,14 +39,26 @@ pub struct Row {
     pub ram: u64,
     /// What of the flash is trilane's.
     pub executor: u64,
+    /// The peer's program, if there is one.
+    #[serde(flatten)]
+    pub peer: Option<PeerRow>,
+}
+
+/// What a peer's program takes, in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PeerRow {
     /// The peer's name and version.
-    pub peer: String,
+    #[serde(rename = "peer")]
+    pub name: String,
     /// The peer's flash.
-    pub peer_flash: u64,
+    #[serde(rename = "peer_flash")]
+    pub flash: u64,
     /// The peer's RAM.
-    pub peer_ram: u64,
+    #[serde(rename = "peer_ram")]
+    pub ram: u64,
     /// What of the peer's flash is its executor's, timers included.
-    pub peer_executor: u64,
+    #[serde(rename = "peer_executor")]
+    pub executor: u64,
 }
 
 impl Row {
@@ -86,7 +99,8 @@ pub fn measure(
     let bins: Vec<(&str, &str)> = programs
         .iter()
         .flat_map(|Compared { image, peer, .. }| {
-            [(image.package(&board.package), image.bin()), (peer.package.as_str(), peer.bin.as_str())]
+            let peer = peer.as_ref().map(|peer| (peer.package.as_str(), peer.bin.as_str()));
+            iter::once((image.package(&board.package), image.bin())).chain(peer)
         })
         .collect();
     let mut rows = Vec::new();
@@ -116,7 +130,18 @@ fn measure_one(
     level: &str,
 ) -> Result<Row> {
     let own = Image::read(images.get(image.bin())?)?;
-    let theirs = Image::read(images.get(&peer.bin)?)?;
+    let peer = match peer {
+        Some(peer) => {
+            let theirs = Image::read(images.get(&peer.bin)?)?;
+            Some(PeerRow {
+                name: peer.name.clone(),
+                flash: theirs.flash(),
+                ram: theirs.ram(),
+                executor: theirs.flash_of(|symbol| is_peers(symbol, &peer.crates)),
+            })
+        }
+        None => None,
+    };
     let crates = Crates { example: image.bin().replace('-', "_"), board: &session.workspace.board_crates };
     Ok(Row {
         board: board.name.clone(),
@@ -125,10 +150,7 @@ fn measure_one(
         flash: own.flash(),
         ram: own.ram(),
         executor: own.flash_of(|symbol| OWN.contains(&crates.part(symbol))),
-        peer: peer.name.clone(),
-        peer_flash: theirs.flash(),
-        peer_ram: theirs.ram(),
-        peer_executor: theirs.flash_of(|symbol| is_peers(symbol, &peer.crates)),
+        peer,
     })
 }
 
@@ -138,6 +160,7 @@ fn is_peers(symbol: &str, crates: &str) -> bool {
     defined_at(symbol).is_some_and(|path| path.split("::").any(|name| name.starts_with(crates)))
 }
 
+/// Runs a program, which ends well, and the peer's, which prints the same.
 fn run_both(
     session: &Session,
     board: &Board,
@@ -154,7 +177,9 @@ fn run_both(
         }
         Ok(outcome.output)
     };
-    match golden::diff(&print(image.bin())?, &print(&peer.bin)?) {
+    let own = print(image.bin())?;
+    let Some(peer) = peer else { return Ok(()) };
+    match golden::diff(&own, &print(&peer.bin)?) {
         None => Ok(()),
         Some(diff) => {
             let why = format!("prints something else than {} (-):\n{diff}", image.bin());
@@ -165,7 +190,7 @@ fn run_both(
 
 /// The rows for a reader; a ratio below 1 is smaller than the peer's.
 pub fn to_text(board: &str, rows: &[Row]) -> String {
-    let Some(first) = rows.first() else { return String::new() };
+    let Some(peer) = rows.iter().find_map(|row| row.peer.as_ref()) else { return String::new() };
     let head = [
         "program",
         "opt-level",
@@ -182,14 +207,15 @@ pub fn to_text(board: &str, rows: &[Row]) -> String {
     let mut lines = vec![head.map(String::from).to_vec()];
     for row in rows {
         let mut line = vec![row.program.clone(), row.opt_level.clone()];
-        for (own, theirs) in
-            [(row.flash, row.peer_flash), (row.executor, row.peer_executor), (row.ram, row.peer_ram)]
-        {
-            line.extend([own.to_string(), theirs.to_string(), ratio(own, theirs)]);
+        let theirs = row.peer.as_ref().map(|peer| [peer.flash, peer.executor, peer.ram]);
+        for (of, own) in [row.flash, row.executor, row.ram].into_iter().enumerate() {
+            let theirs = theirs.map(|theirs| theirs[of]);
+            let (text, ratio) = (theirs.map(|theirs| theirs.to_string()), theirs.map(|of| ratio(own, of)));
+            line.extend([own.to_string(), text.unwrap_or_default(), ratio.unwrap_or_default()]);
         }
         lines.push(line);
     }
-    format!("{board}: bytes beside {}\n{}", first.peer, table::render(&lines, 2))
+    format!("{board}: bytes beside {}\n{}", peer.name, table::render(&lines, 2))
 }
 
 fn ratio(own: u64, theirs: u64) -> String {
@@ -207,12 +233,13 @@ pub fn goals(board: &Board, rows: &[Row]) -> Vec<Goal> {
     let reached = goals.filter_map(|(program, goal)| {
         let is_about = |row: &&Row| row.program == program && row.opt_level == goal.opt_level;
         let row = rows.iter().find(is_about)?;
+        let peer = row.peer.as_ref();
         let (what, own, peer) = match goal.of {
-            Whose::Image => ("all", row.flash, row.peer_flash),
-            Whose::Executor => ("executor", row.executor, row.peer_executor),
+            Whose::Image => ("all", row.flash, peer.map(|peer| peer.flash)),
+            Whose::Executor => ("executor", row.executor, peer.map(|peer| peer.executor)),
         };
         let what = format!("{program} at {}, {what}", goal.opt_level);
-        Some(Goal { what, bytes: goal.bytes, own, peer: Some(peer) })
+        Some(Goal { what, bytes: goal.bytes, own, peer })
     });
     reached.collect()
 }
@@ -229,10 +256,7 @@ mod tests {
             flash: 22_600,
             ram: 484,
             executor,
-            peer: "other 1.0".into(),
-            peer_flash: 9_488,
-            peer_ram: 96,
-            peer_executor: 1_794,
+            peer: Some(PeerRow { name: "other 1.0".into(), flash: 9_488, ram: 96, executor: 1_794 }),
         }
     }
 
@@ -251,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_table_gives_the_ratios() {
-        let text = to_text("b", &[row("3", 13_778)]);
+        let alone = Row { program: "alone".into(), peer: None, ..row("3", 9_000) };
+        let text = to_text("b", &[row("3", 13_778), alone]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "b: bytes beside other 1.0");
         assert_eq!(
@@ -262,6 +287,7 @@ mod tests {
             lines[2],
             "  hello    3          22600    9488   2.38     13778    1794   7.68  484      96   5.04"
         );
+        assert_eq!(lines[3], "  alone    3          22600                     9000                 484");
         assert_eq!(to_text("b", &[]), "");
     }
 }
