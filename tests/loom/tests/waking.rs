@@ -168,3 +168,50 @@ fn a_ready_task_woken_while_others_take_turns_sees_what_its_waker_wrote() {
 fn a_timed_task_woken_while_others_take_turns_sees_what_its_waker_wrote() {
     a_writer_while_two_others_run(TIMED);
 }
+
+/// A task that goes first wakes itself again and again; another one, of its bank or of another, is woken
+/// meanwhile.
+fn a_writer_while_one_goes_on<const BANKS: usize, const PER_BANK: usize>(options: TaskOptions) {
+    check(move || {
+        let (stage, mut runner) = Stage::<BANKS, PER_BANK>::set();
+        let mut polls = 0;
+        let (_going, first) = stage.spawn_asleep(&mut runner, options, move |cx| {
+            polls += 1;
+            if polls < 4 {
+                cx.waker().wake_by_ref();
+            }
+            Poll::<()>::Pending
+        });
+        let letter = Plain::new();
+        let read = letter.clone();
+        let (mut handle, waker) = stage.spawn_asleep(&mut runner, options, move |_| Poll::Ready(read.get()));
+        first.wake();
+        let writer = thread::spawn(move || {
+            letter.set(7);
+            waker.wake();
+        });
+        runner.run_until(|| handle.is_finished());
+        assert_eq!(handle.try_join(), Some(Ok(7)));
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_ready_task_woken_while_another_goes_on_sees_what_its_waker_wrote() {
+    a_writer_while_one_goes_on::<1, 2>(READY);
+}
+
+#[test]
+fn a_timed_task_woken_while_another_goes_on_sees_what_its_waker_wrote() {
+    a_writer_while_one_goes_on::<1, 2>(TIMED);
+}
+
+#[test]
+fn a_ready_task_woken_while_one_of_another_bank_goes_on_sees_what_its_waker_wrote() {
+    a_writer_while_one_goes_on::<2, 1>(READY);
+}
+
+#[test]
+fn a_timed_task_woken_while_one_of_another_bank_goes_on_sees_what_its_waker_wrote() {
+    a_writer_while_one_goes_on::<2, 1>(TIMED);
+}

@@ -148,7 +148,7 @@ fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, now: &Instant, severa
         }
         if several {
             // Before the bank (Summary Invariant).
-            exec.urgent.take();
+            exec.urgent.remove(bank.number.get());
         }
         bank.woken.take_bits(bit);
         left -= budget::ONE;
