@@ -17,6 +17,12 @@
 //! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join, regions, cancellation |
 //! | [`route`] | who serves an event: balancer, selectors, strategies, breakers; knows no tasks |
 //!
+//! # The critical section
+//!
+//! A program needs an implementation of `critical-section`, and only one: a board crate or `trilane-std`
+//! brings it. Without them, enable that crate's feature `std` on a host, or your HAL's on a chip; if none is
+//! there, the linker says that `_critical_section_1_0_acquire` is undefined.
+//!
 //! # Examples
 //!
 //! Driven by hand, with time passed in (on a board, [`exec::Runner::run`] does this for ever):

@@ -307,6 +307,7 @@ fn an_error_says_what_to_do() {
     says(&AlreadyStarted, &["started before", "keep the runner"]);
     says(&JoinError::Taken, &["taken before", "join once"]);
     says(&JoinError::Panicked, &["panicked"]);
+    says(&JoinError::Reclaimed, &["region was closed", "join before you close", "a join set"]);
     says(&JoinError::Cancelled(Reason::Deadline), &["ended", "deadline was missed"]);
     says(&JoinError::Cancelled(Reason::PollQuota), &["ended", "poll quota"]);
     says(&TimeoutError::Elapsed, &["time was up"]);

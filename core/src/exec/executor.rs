@@ -21,6 +21,10 @@ use crate::time::Instant;
 
 /// An executor for up to `BANKS * PER_BANK` tasks, in static memory.
 ///
+/// A bank is up to 32 tasks whose wakes share one word. One bank suffices for most:
+/// `Executor<Board, 1, 8>` holds 8 tasks, `Executor<Board, 1>` 32. For more, take several: `4, 32` holds 128;
+/// the most is 32 banks, 1,024 tasks.
+///
 /// # Examples
 ///
 /// See the [crate's](crate) example. On a board:

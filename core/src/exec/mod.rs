@@ -7,6 +7,70 @@
 //! stop, time to clean up, then force ([`Cancelled`], [`Attributes`]). A chip may have several executors: in
 //! thread mode, in interrupts ([`Handler`]), on other cores.
 //!
+//! # Scheduling tasks
+//!
+//! Priority, deadline, interval, timeout, joins, spawning from elsewhere, futures that aren't `Send`:
+//!
+//! ```
+//! use std::rc::Rc;
+//!
+//! use trilane::exec::{
+//!     Attributes, Cancelled, Cx, DeadlineError, Executor, Manual, MissedTick, OnMiss, Reason, TaskOptions,
+//!     TaskPool, TimeoutError,
+//! };
+//! use trilane::sched::Priority;
+//! use trilane::time::{Duration, Instant};
+//!
+//! static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
+//! static POOL: TaskPool<512, 4> = TaskPool::new();
+//!
+//! const PERIOD: Duration = Duration::from_millis(10);
+//! const SLACK: Duration = Duration::from_millis(2);
+//!
+//! async fn sample(cx: Cx) -> Result<Instant, Cancelled> {
+//!     let mut ticks = cx.interval(PERIOD, MissedTick::Skip).unwrap();
+//!     let mut due = ticks.tick().await?;
+//!     for _ in 0..2 {
+//!         // For the wake that ends the next wait; a period whose deadline has passed is skipped.
+//!         due += PERIOD;
+//!         while cx.set_deadline(Some(due + SLACK)) == Err(DeadlineError::Passed) {
+//!             due += PERIOD;
+//!         }
+//!         ticks.tick().await?;
+//!     }
+//!     Ok(cx.now())
+//! }
+//!
+//! async fn tour(cx: Cx) {
+//!     let options = TaskOptions::new()
+//!         .attributes(const { &Attributes::named("sampler") })
+//!         .priority(Priority::of::<7>())
+//!         .deadline(cx.now() + PERIOD + SLACK) // an instant
+//!         .on_miss(OnMiss::Cancel);
+//!     let sampler = cx.spawn_with(options, &POOL, sample).unwrap();
+//!     assert_eq!(sampler.await, Ok(Ok(Instant::from_millis(30))));
+//!
+//!     // Give a future up; or ask a task to stop, and wait until it has.
+//!     let slow = cx.sleep(Duration::from_secs(1));
+//!     assert_eq!(cx.timeout(PERIOD, slow).await, Err(TimeoutError::Elapsed));
+//!     let mut slow = cx.spawn(&POOL, |cx| cx.sleep(Duration::from_secs(1))).unwrap();
+//!     assert_eq!(slow.join_within(cx, PERIOD).await, Ok(Err(Cancelled(Reason::Deadline))));
+//! }
+//!
+//! let mut runner = EXECUTOR.start().unwrap();
+//! // From any thread or interrupt.
+//! let mut task = std::thread::spawn(|| EXECUTOR.spawn(&POOL, tour).unwrap()).join().unwrap();
+//! // In the runner's context the future need not be `Send`.
+//! let shared = Rc::new(7);
+//! let mut local = runner.spawner().spawn_local(&POOL, |_| async move { *shared }).unwrap();
+//! while runner.poll_pending(Instant::ZERO).more {}
+//! while let Some(at) = runner.next_alarm() {
+//!     while runner.poll_pending(at).more {}
+//! }
+//! assert_eq!(task.try_join(), Some(Ok(())));
+//! assert_eq!(local.try_join(), Some(Ok(7)));
+//! ```
+//!
 //! # Stopping tasks
 //!
 //! Asking, finishing something first, owning tasks, taking results as they come, limits:

@@ -51,7 +51,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     ///
     /// # Panics
     ///
-    /// When the executor has been started before.
+    /// When the executor has been started before; and with a task's panic, as [`Runner::poll_pending`]. The
+    /// runner is gone then, so where panics unwind and the rest is to go on, use [`start`](Self::start).
     pub fn run(&'static self, init: impl FnOnce(LocalSpawner<P, BANKS, PER_BANK>)) -> ! {
         let Ok(mut runner) = self.start() else { panic!("{AlreadyStarted}") };
         init(runner.spawner());
@@ -96,6 +97,30 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     ///
     /// Cost beside the polls: O(log n) a due sleep, O(1) a poll in a round, one lane operation a poll of a
     /// special task.
+    ///
+    /// # Panics
+    ///
+    /// When a task does, or other code of yours that is called: a waker, a hook, a finaliser. On hosts
+    /// the panic leaves this function; the task is over, and its join gives
+    /// [`JoinError::Panicked`](super::JoinError::Panicked). Catch the panic, and call again to go on with the
+    /// others. Firmware aborts.
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// # use trilane::exec::{Executor, JoinError, Manual, TaskPool};
+    /// # use trilane::time::Instant;
+    /// # static POOL: TaskPool<16, 2> = TaskPool::new();
+    /// # static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new());
+    /// # let mut runner = EXECUTOR.start().unwrap();
+    ///
+    /// let mut bad = EXECUTOR.spawn(&POOL, |_| async { panic!("on purpose") }).unwrap();
+    /// let mut good = EXECUTOR.spawn(&POOL, |_| async { 7 }).unwrap();
+    /// while !good.is_finished() {
+    ///     let _ = catch_unwind(AssertUnwindSafe(|| runner.poll_pending(Instant::ZERO)));
+    /// }
+    /// assert_eq!(bad.try_join(), Some(Err::<(), _>(JoinError::Panicked)));
+    /// assert_eq!(good.try_join(), Some(Ok(7)));
+    /// ```
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
         let exec = self.exec();
         let start = pass::begin(exec, now);
@@ -126,6 +151,10 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     }
 
     /// Passes for ever, sleeping in between.
+    ///
+    /// # Panics
+    ///
+    /// With a task, as [`poll_pending`](Self::poll_pending); call again to go on.
     pub fn run(&mut self) -> ! {
         loop {
             self.run_until(|| false);
@@ -133,6 +162,10 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     }
 
     /// Passes until `done`, which is looked at after each pass, sleeping in between.
+    ///
+    /// # Panics
+    ///
+    /// With a task, as [`poll_pending`](Self::poll_pending); call again to go on.
     pub fn run_until(&mut self, mut done: impl FnMut() -> bool) {
         loop {
             let pass = self.pass_promptly();
@@ -151,6 +184,10 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     ///
     /// This is what an interrupt's handler does ([`Handler`](super::Handler)), or a thread with an event loop
     /// of its own.
+    ///
+    /// # Panics
+    ///
+    /// With a task, as [`poll_pending`](Self::poll_pending); call again to go on.
     pub fn drive(&mut self) {
         let mut more = self.pass_promptly().more;
         if !more {

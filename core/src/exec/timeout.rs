@@ -70,6 +70,33 @@ impl Cx {
     /// # Errors
     ///
     /// [`TimeoutError`] when the time is up, or the task is asked to stop, before it is ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use trilane::exec::{Cancelled, Cx, TimeoutError};
+    /// use trilane::time::Duration;
+    ///
+    /// async fn read_or_0(cx: Cx, sensor: impl Future<Output = u16>) -> Result<u16, Cancelled> {
+    ///     match cx.timeout(Duration::from_millis(50), sensor).await {
+    ///         Ok(value) => Ok(value),
+    ///         Err(TimeoutError::Elapsed) => Ok(0),
+    ///         Err(TimeoutError::Cancelled(reason)) => Err(Cancelled(reason)), // as `?` on any other wait
+    ///     }
+    /// }
+    /// # use std::future::{pending, ready};
+    /// # use trilane::exec::{Executor, Manual, TaskPool};
+    /// # use trilane::time::Instant;
+    /// # static POOL: TaskPool<256, 2> = TaskPool::new();
+    /// # static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new());
+    /// # let mut runner = EXECUTOR.start().unwrap();
+    /// # let mut prompt = EXECUTOR.spawn(&POOL, |cx| read_or_0(cx, ready(7))).unwrap();
+    /// # let mut slow = EXECUTOR.spawn(&POOL, |cx| read_or_0(cx, pending())).unwrap();
+    /// # runner.poll_pending(Instant::ZERO);
+    /// # runner.poll_pending(Instant::from_millis(50));
+    /// # assert_eq!(prompt.try_join(), Some(Ok(Ok(7))));
+    /// # assert_eq!(slow.try_join(), Some(Ok(Ok(0))));
+    /// ```
     pub fn timeout<F: Future>(&self, span: Duration, future: F) -> Timeout<F> {
         Timeout { sleep: self.sleep(span), future }
     }

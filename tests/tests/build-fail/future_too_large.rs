@@ -1,4 +1,4 @@
-//~ ERROR the future is larger than the pool's slots: raise the pool's BYTES
+//~ ERROR the future is larger than the pool's slots: raise the pool's BYTES, or size it by `{ future_size(&the_function) }`
 use trilane::exec::{Executor, Manual, TaskPool};
 
 static EXECUTOR: Executor<Manual, 1, 1> = Executor::new(Manual::new());

@@ -43,7 +43,25 @@ impl Cx {
     /// # Errors
     ///
     /// [`DeadlineError`] when the task has ended or was asked to stop, or `deadline` lies before the
-    /// executor's latest pass; nothing changes.
+    /// executor's latest pass; nothing changes. On a fixed schedule that is what overload looks like: skip
+    /// the periods that have passed, rather than `expect`.
+    ///
+    /// ```
+    /// # use trilane::exec::{Cancelled, Cx, DeadlineError};
+    /// # use trilane::time::{Duration, Instant};
+    /// # const PERIOD: Duration = Duration::from_millis(10);
+    /// # const SLACK: Duration = Duration::from_millis(5);
+    /// async fn sample(cx: Cx, mut due: Instant) -> Result<(), Cancelled> {
+    ///     loop {
+    ///         while cx.set_deadline(Some(due + SLACK)) == Err(DeadlineError::Passed) {
+    ///             due += PERIOD;
+    ///         }
+    ///         cx.sleep_until(due).await?;
+    ///         // ... the work of this period
+    ///         due += PERIOD;
+    ///     }
+    /// }
+    /// ```
     pub fn set_deadline(&self, deadline: Option<Instant>) -> Result<(), DeadlineError> {
         set_deadline(self.task, self.generation, deadline)
     }

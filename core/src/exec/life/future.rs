@@ -27,11 +27,13 @@ impl<F: Future, const BYTES: usize, const SLOTS: usize> Task<F, BYTES, SLOTS> {
     pub const FITS: () = {
         assert!(
             size_of::<F>() <= BYTES,
-            "the future is larger than the pool's slots: raise the pool's BYTES"
+            "the future is larger than the pool's slots: raise the pool's BYTES, or size it by \
+             `{{ future_size(&the_function) }}`"
         );
         assert!(
             size_of::<F::Output>() <= BYTES,
-            "the task's output is larger than the pool's slots: raise the pool's BYTES"
+            "the task's output is larger than the pool's slots: raise the pool's BYTES, or size it by \
+             `{{ future_size(&the_function) }}`"
         );
         assert!(align_of::<F>() <= 8, "the future needs an alignment above 8, which no pool gives");
         assert!(
@@ -145,6 +147,29 @@ async_task!(A B C D E G H);
 
 /// The bytes that a task of the async function `function` takes in a pool: its future or its output,
 /// whichever is larger. For `const` contexts: `TaskPool<{ future_size(&sensor) }, 4>`.
+///
+/// A function that spawns into the very pool that it sizes makes a cycle, which rustc reports as E0391: give
+/// that pool's bytes as a number. A number that is too small is an error when the program is built. What
+/// spawns itself must name its `Send`, too:
+///
+/// ```
+/// # use trilane::exec::{Cx, TaskPool};
+/// static FORKS: TaskPool<64, 4> = TaskPool::new(); // not `future_size(&fork)`
+///
+/// fn fork(cx: Cx, depth: u32) -> impl Future<Output = ()> + Send {
+///     async move {
+///         if depth > 0 {
+///             cx.spawn(&FORKS, move |cx| fork(cx, depth - 1)).unwrap();
+///         }
+///     }
+/// }
+/// # use trilane::exec::{Executor, Manual};
+/// # static EXECUTOR: Executor<Manual, 1, 4> = Executor::new(Manual::new());
+/// # let mut runner = EXECUTOR.start().unwrap();
+/// # EXECUTOR.spawn(&FORKS, |cx| fork(cx, 3)).unwrap();
+/// # runner.poll_pending(trilane::time::Instant::ZERO);
+/// # assert_eq!(EXECUTOR.counters().completions, 4);
+/// ```
 pub const fn future_size<F, Args>(_function: &F) -> usize
 where
     F: AsyncTask<Args>,

@@ -51,7 +51,8 @@ pub enum JoinError {
     Panicked,
     /// The result was handed out before.
     Taken,
-    /// The task's region has closed, and nobody was waiting for the result.
+    /// The task's region has closed, and nobody was waiting for the result. A
+    /// [`JoinSet`](crate::exec::JoinSet) keeps the results of tasks that a close ends.
     Reclaimed,
     /// The task that waits was asked to stop itself. The one that it waits for goes on, unless the handle
     /// goes too.
@@ -67,9 +68,10 @@ impl fmt::Display for JoinError {
             Self::Cancelled(reason) => write!(f, "the task was ended by force: {reason}"),
             Self::Panicked => f.write_str("the task panicked"),
             Self::Taken => f.write_str("the task's result was taken before: join once"),
-            Self::Reclaimed => {
-                f.write_str("the task's region was closed before the result was taken: join before you close")
-            }
+            Self::Reclaimed => f.write_str(
+                "the task's region was closed before the result was taken: join before you close, or use a \
+                 join set, which keeps results",
+            ),
             Self::Interrupted(reason) => write!(f, "the task that waits was asked to stop: {reason}"),
             Self::Inside => f.write_str("a task waits for its own end: let another one join it"),
         }

@@ -42,8 +42,8 @@ pub struct Counters {
     pub clock_regressions: u32,
     /// The most tasks queued at once; tasks that went past the lanes don't count.
     pub deepest_lane: u32,
-    /// The longest poll in ticks of [`Platform::ticks`](crate::exec::Platform::ticks), where the platform
-    /// times polls.
+    /// The longest poll in ticks of [`Platform::ticks`](crate::exec::Platform::ticks); 0 where the platform
+    /// doesn't [time polls](crate::exec::Platform::TIMES_POLLS), which is the default.
     pub longest_poll: u32,
 }
 

@@ -146,6 +146,10 @@ impl Region {
     /// below it. Bounded by the longest clean-up time of its tasks, and one poll per level. The first poll is
     /// O(depth) of the task that waits, the runner's work O(members).
     ///
+    /// What its tasks return is dropped, unless somebody waits for it already: a handle that is joined
+    /// afterwards gives [`JoinError::Reclaimed`](crate::exec::JoinError::Reclaimed). To have the results of
+    /// tasks that the close ends, put them in a [`JoinSet`](crate::exec::JoinSet), which keeps them.
+    ///
     /// # Errors
     ///
     /// [`CloseError`](crate::exec::CloseError) when it was closed before, when the task that waits is in the

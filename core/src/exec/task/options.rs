@@ -46,7 +46,7 @@ impl TaskOptions {
     }
 
     /// What the task shares with others of its kind: name, clean-up, finaliser. In a function body, make them
-    /// with `const { &Attributes::named("reporter") }`.
+    /// with `const { &Attributes::named("reporter") }`. The options then go to a `spawn_with`.
     pub const fn attributes(mut self, attributes: &'static Attributes) -> Self {
         self.attributes = Some(attributes);
         self
@@ -59,14 +59,16 @@ impl TaskOptions {
         self
     }
 
-    /// The priority.
+    /// The priority, 0 to 31: `Priority::of::<7>()` is checked when the program is built,
+    /// [`Priority::new`] at run time. Higher ones go first; a new task has the lowest, 0.
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
     /// Puts the task in the timed lane, by this deadline, until it changes it by
-    /// [`Cx::set_deadline`](crate::exec::Cx::set_deadline).
+    /// [`Cx::set_deadline`](crate::exec::Cx::set_deadline). An instant, not a span: `cx.now() + span`. If it
+    /// has passed, nothing is spawned ([`SpawnErrorKind::DeadlinePassed`](crate::exec::SpawnErrorKind)).
     pub const fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self

@@ -9,7 +9,7 @@ use crate::sync::{Domain, Guarded, const_fn};
 ///
 /// A pool lends storage and knows nothing of tasks; several executors may share one. A future, or its output,
 /// that doesn't fit is an error when the program is built. [`future_size`](crate::exec::future_size) sizes a
-/// pool exactly.
+/// pool exactly. (A function that spawns into its own pool can't size it: give a number there.)
 ///
 /// # Examples
 ///
