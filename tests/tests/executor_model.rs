@@ -249,6 +249,9 @@ fn compare<const BANKS: usize, const PER_BANK: usize>(
 }
 
 proptest! {
+    // Orders that matter are rare.
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn an_executor_of_one_bank_agrees_with_the_simulator(
         fairness in fairness(), programs in programs(), stages in stages(),

@@ -351,7 +351,7 @@ impl Lanes {
 
     /// A dispatch that passes over nobody ends every streak.
     #[inline(always)]
-    fn end_streaks(&mut self) {
+    pub(crate) fn end_streaks(&mut self) {
         self.runs = [0; 2];
     }
 

@@ -101,6 +101,8 @@ pub struct NaiveExecutor {
     /// Banks of which something special was woken, and whether any task ever was special, or near it.
     urgent: BTreeSet<u16>,
     knows_special: bool,
+    /// Whether there are several banks.
+    several: bool,
     /// What is left of the round of the bank whose turn it is.
     round: BTreeSet<u16>,
     lanes: NaiveLanes,
@@ -137,6 +139,7 @@ impl NaiveExecutor {
             turns: BTreeSet::new(),
             urgent: BTreeSet::new(),
             knows_special: false,
+            several: banks > 1,
             round: BTreeSet::new(),
             lanes: NaiveLanes::new(usize::from(banks) * 32, fairness),
             now: 0,
@@ -165,10 +168,13 @@ impl NaiveExecutor {
         let before = self.tally.polls;
         loop {
             self.drain();
-            // Whoever is woken now is plain.
+            // Whoever is woken now is plain, or gone.
             let slot = match self.lanes.next(!self.round.is_empty() || !self.woken.is_empty()) {
                 Some(Turn::Slot(slot)) => slot,
-                Some(Turn::Others) => self.next_of_round(),
+                Some(Turn::Others) => match self.next_of_round() {
+                    Some(slot) => slot,
+                    None => continue,
+                },
                 None => break,
             };
             if let Some(number) = self.live_in(slot) {
@@ -250,8 +256,14 @@ impl NaiveExecutor {
             self.woken.remove(&slot);
             self.tally.coalesced += 1;
         }
-        let special: BTreeSet<u16> =
-            self.woken.union(&self.round).copied().filter(|&slot| !self.is_plain(slot)).collect();
+        let is_looked_at =
+            |slot: u16| self.knows_special && (!self.several || self.urgent.contains(&(slot / 32)));
+        let special: BTreeSet<u16> = self
+            .woken
+            .union(&self.round)
+            .copied()
+            .filter(|&slot| is_looked_at(slot) && !self.is_plain(slot))
+            .collect();
         self.woken.retain(|slot| !special.contains(slot));
         self.round.retain(|slot| !special.contains(slot));
         for slot in special {
@@ -267,18 +279,23 @@ impl NaiveExecutor {
     }
 
     /// The first of the round that is under way. Otherwise one begins, of the plain tasks of one bank that
-    /// are woken now, in the order of their slots; each bank that has any has one in turn.
-    fn next_of_round(&mut self) -> u16 {
-        loop {
-            if let Some(slot) = self.round.pop_first() {
-                return slot;
-            }
+    /// are woken now, in the order of their slots; each bank that has any has one in turn. Wakes that came too
+    /// late are forgotten then.
+    fn next_of_round(&mut self) -> Option<u16> {
+        while self.round.is_empty() {
             if self.turns.is_empty() {
                 self.turns = std::mem::take(&mut self.summary);
             }
-            let bank = self.turns.pop_first().expect("somebody is woken, in a bank that has a turn");
+            let bank = self.turns.pop_first()?;
             self.round = self.woken.extract_if(.., |slot| *slot / 32 == bank).collect();
+            let over: Vec<u16> =
+                self.round.iter().copied().filter(|&slot| self.live_in(slot).is_none()).collect();
+            for slot in over {
+                self.round.remove(&slot);
+                self.tally.stale_wakes += 1;
+            }
         }
+        self.round.pop_first()
     }
 
     /// Whether the slot holds a live task of the lowest priority without deadline, in no lane.

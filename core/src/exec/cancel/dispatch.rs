@@ -25,11 +25,11 @@ fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
     let first = exec.first_bank();
     while !budget::is_spent(left) && !exec.look.has(AlarmDue::NOW) {
         let queued = exec.queued.load(Ordering::Relaxed);
-        // A plain task that is polled by way of the lanes ends a streak.
-        let goes = queued & !Core::STREAK != 0
-            || is_special_woken(exec, first, several)
-            || queued != 0 && is_woken(exec);
-        if !goes {
+        if queued & !Core::STREAK == 0 && !is_special_woken(exec, first, several) {
+            if queued != 0 && is_woken(exec) {
+                // The plain task that is polled next passes over nobody.
+                exec.locked(|cs| exec.with_lanes(cs, |lanes| lanes.end_streaks()));
+            }
             break;
         }
         left = poll_first(exec, first, several, left, &now);
@@ -245,15 +245,15 @@ fn enqueue(exec: ExecRef, task: TaskRef) {
 }
 
 /// Whether a woken task is to be queued. A wake that came too late, or to one that is queued, is counted and
-/// forgotten. Under the lock.
+/// forgotten. One to a slot that has got a plain task since goes back. Under the lock.
 #[inline(always)]
 fn is_new(exec: ExecRef, task: TaskRef) -> bool {
     if !task.state.load_acquire().is_live() {
         add(&exec.tally.stale_wakes, 1);
-    } else if task.node.lane().is_some() {
+    } else if task.node.lane().is_some() || task.bank().plain.bits() & task.bit() != 0 && task.mark() {
         coalesced(exec, 1);
     } else {
-        return true;
+        return task.bank().plain.bits() & task.bit() == 0;
     }
     false
 }

@@ -214,7 +214,8 @@ fn number_of(mut bits: u32) -> u32 {
 pub(in crate::exec) fn is_woken(exec: ExecRef) -> bool {
     let ops = exec.ops();
     if ops.banks > 1 {
-        return exec.summary.bits() | exec.turns.bits() | exec.urgent.bits() != 0;
+        // Acquire: whoever sees it sees that tasks are special.
+        return exec.summary.bits() | exec.turns.bits() | exec.urgent.bits_acquire() != 0;
     }
     let bank = exec.first_bank();
     bank.woken.bits() | bank.rest.bits() != 0
