@@ -38,7 +38,7 @@ fn main() -> ! {
             let endpoint = lease.endpoint();
             if endpoint == broken {
                 failed += 1;
-                lease.fail(now);
+                lease.fail(Duration::ZERO, now);
             } else {
                 answered[usize::from(endpoint.slot()) % 4] += 1;
                 lease.succeed(Duration::from_millis(3), now);

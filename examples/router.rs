@@ -258,7 +258,7 @@ impl Storm {
                 flight.lease.succeed(flight.answered - flight.sent, self.now);
                 continue;
             }
-            flight.lease.fail(self.now);
+            flight.lease.fail(Duration::ZERO, self.now);
             self.row.failed += 1;
             // Once more, elsewhere, if there haven't been too many retries lately.
             if flight.tried.len() < 2 && RETRIES.try_withdraw(self.now).is_ok() {

@@ -74,7 +74,7 @@ fn an_average_that_is_stored_over_a_change_is_not_ranked_by_it() {
             assert_eq!((first.endpoint(), second.endpoint()), (fast, fast));
             let same = thread::spawn(move || {
                 let later = Instant::from_secs(1);
-                if fails { first.fail(later) } else { first.succeed(Duration::from_millis(10), later) }
+                if fails { first.fail(Duration::ZERO, later) } else { first.succeed(Duration::from_millis(10), later) }
             });
             let peak = thread::spawn(move || end(second, 30));
             drop(pick(&mut chooser));

@@ -114,7 +114,7 @@ fn a_health_set_beside_a_breaker_that_opens_leaves_what_both_say() {
             let (balancer, id) = balancer(OPTIONS, Health::Healthy);
             let lease = select(&mut selector(&balancer), NOW).unwrap();
             balancer.set_health(id, before, NOW).unwrap();
-            let failure = thread::spawn(move || lease.fail(NOW));
+            let failure = thread::spawn(move || lease.fail(Duration::ZERO, NOW));
             balancer.set_health(id, set, NOW).unwrap();
             failure.join().unwrap();
             assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
@@ -127,7 +127,7 @@ fn a_health_set_beside_a_breaker_that_opens_leaves_what_both_say() {
 fn a_health_set_beside_a_breaker_that_closes_leaves_what_both_say() {
     check(|| {
         let (balancer, id) = balancer(OPTIONS, Health::Healthy);
-        select(&mut selector(&balancer), NOW).unwrap().fail(NOW);
+        select(&mut selector(&balancer), NOW).unwrap().fail(Duration::ZERO, NOW);
         let later = NOW + Duration::from_millis(20);
         let probe = select(&mut selector(&balancer), later).unwrap();
         assert!(probe.is_probe());
@@ -186,7 +186,7 @@ fn a_health_that_was_set_after_another_counts_at_once() {
 fn a_health_that_was_set_beside_a_breaker_that_closes_counts_at_once() {
     check_with(2, || {
         let (balancer, id) = balancer(OPTIONS, Health::Healthy);
-        select(&mut selector(&balancer), NOW).unwrap().fail(NOW);
+        select(&mut selector(&balancer), NOW).unwrap().fail(Duration::ZERO, NOW);
         let later = NOW + Duration::from_millis(20);
         let mut selector = selector(&balancer);
         let probe = select(&mut selector, later).unwrap();

@@ -34,7 +34,7 @@ fn select(selector: &mut Select, now: Instant) -> Result<Lease<Shared>, SelectEr
 fn open() -> (Shared, EndpointId) {
     let balancer = Arc::new(Balancer::new(Lowest::new(), OPTIONS));
     let id = balancer.add(&Endpoint::new(1), OPEN).unwrap();
-    select(&mut selector(&balancer), OPEN).unwrap().fail(OPEN);
+    select(&mut selector(&balancer), OPEN).unwrap().fail(Duration::ZERO, OPEN);
     assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
     (balancer, id)
 }
@@ -133,7 +133,7 @@ fn a_verdict_beside_a_removal_ends_the_ejection_once() {
         let (balancer, id) = open();
         // Another one is kept out, and stays so.
         balancer.add(&Endpoint::new(2), HALF_OPEN).unwrap();
-        select(&mut selector(&balancer), OPEN).unwrap().fail(HALF_OPEN);
+        select(&mut selector(&balancer), OPEN).unwrap().fail(Duration::ZERO, HALF_OPEN);
         assert_eq!(balancer.totals().ejected, 2);
         let lease = select(&mut selector(&balancer), HALF_OPEN).unwrap();
         assert_eq!((lease.endpoint(), lease.is_probe()), (id, true));
