@@ -63,16 +63,15 @@ fn the_budget_counts_only_what_keeps_traffic_out() {
         let tier = |id| if id < 4 { Tier::of::<0>() } else { Tier::of::<1>() };
         let endpoints = (0..6).map(|id| Endpoint::new(id).tier(tier(id)));
         let mut world = World::new(strategy, Options::new(), endpoints);
-        let second = world.routes.selector.class(Filter::ANY.tier(Tier::of::<1>())).unwrap();
-        // Tier 1 has three members for a while, of which two fail; then nobody asks for it any more.
+        // Tier 1 has three members, of which two fail; then nobody asks for it any more.
         world.routes.add(&Endpoint::new(6).tier(Tier::of::<1>()), world.now);
         world.routes.balancer.finish_build();
-        world.class = second;
-        traffic(&mut world, 200, |at| at != 6);
+        for at in [4, 5] {
+            (0..5).for_each(|_| world.routes.lease_of(at, world.now).fail(Duration::ZERO, world.now));
+        }
         let out = [4, 5].map(|at| state(&world, at) == BreakerState::Open);
         cell(name, out == [true; 2], || format!("{out:?} of tier 1 are out"));
         world.pass(Duration::from_secs(40));
-        world.class = trilane::route::Class::ANY;
         traffic(&mut world, 400, |at| at == 0);
         cell(name, state(&world, 0) != BreakerState::Closed, || "the failing one stays".into());
         // Half of seven at most are out at a time, and those that fail are.

@@ -128,6 +128,7 @@ fn negative_log2(draw: u32) -> u32 {
     let zeros = draw.leading_zeros();
     // What is behind the leading one, in 2^31sts.
     let rest = ((draw << zeros) & (u32::MAX >> 1)) as u64;
-    let log2 = rest + ((rest * ((1 << 31) - rest) >> 31) * 11_263 >> 15);
+    let bulge = (rest * ((1 << 31) - rest)) >> 31;
+    let log2 = rest + ((bulge * 11_263) >> 15);
     ((zeros as u64 + 1) << 26).wrapping_sub(log2 >> 5) as u32
 }
