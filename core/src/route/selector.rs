@@ -11,7 +11,7 @@ use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
     breaker,
 };
-use crate::sync::{AtomicU32, Ordering, with_lock};
+use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
 /// How often a strategy picks in one select before the selector looks through the candidates itself.
@@ -60,7 +60,7 @@ pub struct Selector<
 
 /// How many selectors there have been. Nothing but the validity of classes depends on it.
 #[cfg(not(trilane_loom))]
-static SELECTORS: AtomicU32 = AtomicU32::new(0);
+static SELECTORS: crate::sync::AtomicU32 = crate::sync::AtomicU32::new(0);
 
 /// Another number than those of the last 2^32 - 1 selectors; never 0.
 #[cfg(not(trilane_loom))]
