@@ -146,8 +146,8 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.endpoints.describe(slot)))
     }
 
-    /// Sets an endpoint's health, as source 0 sees it, which has said how it is when it was added; returns what
-    /// that source said before. See [`set_health_from`](Self::set_health_from).
+    /// Sets an endpoint's health, as source 0 sees it, which has said how it is when it was added; returns
+    /// what that source said before. See [`set_health_from`](Self::set_health_from).
     ///
     /// # Errors
     ///
@@ -157,10 +157,10 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.set_health_from(id, Source::of::<0>(), health, now)
     }
 
-    /// Sets an endpoint's health, as one of several sources sees it (a health check, an operator, the endpoint
-    /// itself); returns what that source said before. The worst that any says counts; one that has said
-    /// nothing says healthy. Any context, O(1), a short critical section. A select that begins after this goes
-    /// by it, whatever other contexts are at.
+    /// Sets an endpoint's health, as one of several sources sees it (a health check, an operator, the
+    /// endpoint itself); returns what that source said before. The worst that any says counts; one that has
+    /// said nothing says healthy. Any context, O(1), a short critical section. A select that begins after
+    /// this goes by it, whatever other contexts are at.
     ///
     /// With slow start, one begins when an endpoint that its health kept out is let in.
     ///
@@ -450,8 +450,8 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balance
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    /// A lease is no longer in flight. What it tells of its endpoint has been recorded before: as long as it is
-    /// in flight, its slot has no other endpoint.
+    /// A lease is no longer in flight. What it tells of its endpoint has been recorded before: as long as it
+    /// is in flight, its slot has no other endpoint.
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
         self.endpoints.stripe(ticket.stripe()).end(ticket.slot(), verdict);

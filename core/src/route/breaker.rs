@@ -55,8 +55,8 @@ impl State {
     }
 }
 
-// State in bits 0 and 1, then how many probes have succeeded, the number of the claim, how often it has opened
-// in a short time, and the term.
+// State in bits 0 and 1, then how many probes have succeeded, the number of the claim, how often it has
+// opened in a short time, and the term.
 const STATE: u32 = 3;
 const SUCCESSES: u32 = 2;
 const CLAIM: u32 = 10;

@@ -196,8 +196,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.factors.get(slot)
     }
 
-    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint that
-    /// would get nothing, but is taken for want of others, all of the weight.
+    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
+    /// that would get nothing, but is taken for want of others, all of the weight.
     #[inline(always)]
     pub fn weight_left(&self, slot: u16) -> u32 {
         let factor = self.factors.get(slot);

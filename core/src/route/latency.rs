@@ -132,8 +132,9 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         micros((average - lost as u32).max(u32::from(average != 0)))
     }
 
-    /// The average, halved for each half-life that has passed without a record, in microseconds; at least 1, or 0:
-    /// never measured. Two loads and two shifts: for choices, where [`get_faded`](Self::get_faded) is slower.
+    /// The average, halved for each half-life that has passed without a record, in microseconds; at least 1,
+    /// or 0: never measured. Two loads and two shifts: for choices, where [`get_faded`](Self::get_faded) is
+    /// slower.
     #[inline(always)]
     pub fn get_halved(&self, now_tick: u32) -> u32 {
         let average = self.average.load(Ordering::Relaxed);

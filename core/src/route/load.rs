@@ -23,7 +23,8 @@ use super::{Gauges, PeakEwma};
 ///     }
 /// }
 ///
-/// static BALANCER: Balancer<LeastCost<Careful>, 1, 4> = Balancer::new(LeastCost::by(Careful), Options::new());
+/// static BALANCER: Balancer<LeastCost<Careful>, 1, 4> =
+///     Balancer::new(LeastCost::by(Careful), Options::new());
 /// ```
 pub trait Load {
     /// Whether [`Observed::latency`] is used. Latencies are not kept otherwise.
@@ -59,8 +60,8 @@ impl<'a> Observed<'a> {
         self.slot
     }
 
-    /// The peak-sensitive average of its latencies in microseconds, half of it forgiven for each half-life since
-    /// it was last measured; 0 before the first.
+    /// The peak-sensitive average of its latencies in microseconds, half of it forgiven for each half-life
+    /// since it was last measured; 0 before the first.
     #[inline(always)]
     pub fn latency(&self) -> u32 {
         self.latency.get_halved(self.tick)
@@ -77,9 +78,9 @@ impl<'a> Observed<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outstanding;
 
-/// The peak-sensitive average of latencies, [`PeakEwma`]: fed by [`Lease::succeed`](super::Lease::succeed), and
-/// by [`Lease::fail`](super::Lease::fail), which makes an endpoint look slower, never faster. An endpoint that
-/// was slow once comes into the choice again as that fades. More than 67 s count as that.
+/// The peak-sensitive average of latencies, [`PeakEwma`]: fed by [`Lease::succeed`](super::Lease::succeed),
+/// and by [`Lease::fail`](super::Lease::fail), which makes an endpoint look slower, never faster. An endpoint
+/// that was slow once comes into the choice again as that fades. More than 67 s count as that.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Latency;
 

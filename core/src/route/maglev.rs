@@ -35,8 +35,8 @@
 //!
 //! # Memory and time
 //!
-//! `4 × SIZE + 12 × ENDPOINTS` bytes: both halves of the table share words. A look-up is a multiplication and one
-//! load. A build takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each
+//! `4 × SIZE + 12 × ENDPOINTS` bytes: both halves of the table share words. A look-up is a multiplication and
+//! one load. A build takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each
 //! entry that is looked at. Entries fill up at random, so that while *n* are free a turn looks at `SIZE / n`
 //! of them: `SIZE × ln SIZE` in all. Therefore the last `SIZE / 512` turns look at the free entries instead,
 //! and choose the one that comes first on the list: entry *e* is on place `(e - first) / step mod SIZE`. With
@@ -113,7 +113,8 @@ impl<const SIZE: usize, const ENDPOINTS: usize> SizedTable for Maglev<SIZE, ENDP
 }
 
 impl<const SIZE: usize, const ENDPOINTS: usize> HashTable for Maglev<SIZE, ENDPOINTS> {
-    /// As [`HashTable::begin`] says; of more than `ENDPOINTS` members, those in the highest slots have no keys.
+    /// As [`HashTable::begin`] says; of more than `ENDPOINTS` members, those in the highest slots have no
+    /// keys.
     fn begin(&self, slots: u16) {
         self.build.store(Build::weigh(u32::from(slots).min((MAX_BANKS * MAX_PER_BANK) as u32)).save());
     }

@@ -122,7 +122,8 @@ impl Options {
     }
 
     /// The greatest share of members that breakers may keep out at a time, in permille; those that wait for a
-    /// probe, and those that would get nothing anyhow, don't count. One is always allowed, unless the share is
+    /// probe, and those that would get nothing anyhow, don't count. One is always allowed, unless the share
+    /// is
     /// 0. The last endpoint that a filter in use has is never kept out.
     pub const fn max_ejected(self, permille: u16) -> Self {
         Self { max_ejected: permille, ..self }

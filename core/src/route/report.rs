@@ -9,8 +9,8 @@ use crate::bitmap::{Bits, low_bits, slot, split};
 use crate::sync::with_lock;
 use crate::time::Instant;
 
-/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has changed
-/// is seen when it is asked for.
+/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has
+/// changed is seen when it is asked for.
 pub struct MeanLoad<const BANKS: usize> {
     sums: [u16; BANKS],
     counts: [u8; BANKS],
@@ -26,8 +26,8 @@ impl<const BANKS: usize> MeanLoad<BANKS> {
     pub(super) const NONE: Self =
         Self { sums: [0; BANKS], counts: [0; BANKS], sum: 0, count: 0, changed: u32::MAX, seen: 0 };
 
-    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32) for
-    /// each bank that has one.
+    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
+    /// for each bank that has one.
     #[inline]
     pub fn get<const PER_BANK: usize, const STRIPES: usize>(
         &mut self,

@@ -99,8 +99,8 @@ where
         })
     }
 
-    /// The class of a filter: a new one, or the one there is for an equal filter. O(classes + filters), a short
-    /// critical section.
+    /// The class of a filter: a new one, or the one there is for an equal filter. O(classes + filters), a
+    /// short critical section.
     ///
     /// # Errors
     ///
@@ -126,7 +126,8 @@ where
         Ok(Class { owner: self.number, index: index as u8, generation: class.generation })
     }
 
-    /// Forgets a class, so that there is room for another; requests of it are errors from now on. The class of
+    /// Forgets a class, so that there is room for another; requests of it are errors from now on. The class
+    /// of
     /// [`Filter::ANY`] stays. O(filters).
     ///
     /// # Errors
@@ -159,8 +160,8 @@ where
     /// One endpoint for the request. O(1) beside the strategy's step while nothing changes; see the type for
     /// what a change costs.
     ///
-    /// When an endpoint is half-open, the first request whose class it belongs to is its probe, unless it is a
-    /// retry, or has a key that belongs to another endpoint.
+    /// When an endpoint is half-open, the first request whose class it belongs to is its probe, unless it is
+    /// a retry, or has a key that belongs to another endpoint.
     ///
     /// # Errors
     ///
@@ -347,8 +348,8 @@ where
         }
     }
 
-    /// A probe, if one of the class's endpoints waits for one and would have this request: in the steps that get
-    /// traffic; or in `all`, since nobody else can serve. No retry is one.
+    /// A probe, if one of the class's endpoints waits for one and would have this request: in the steps that
+    /// get traffic; or in `all`, since nobody else can serve. No retry is one.
     fn probe(&mut self, index: usize, request: &Request<'_>, now: Instant, all: bool) -> Option<Lease<R>> {
         if !request.tried.is_empty() {
             return None;

@@ -118,7 +118,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         drawn < by_load.max(self.spill.share as u32) && !self.other.candidates.is_empty()
     }
 
-    /// What goes to the other group for the zone's load, in permille: nothing unless that group has more room.
+    /// What goes to the other group for the zone's load, in permille: nothing unless that group has more
+    /// room.
     #[inline]
     fn share_by_load<const STRIPES: usize>(
         &mut self,

@@ -94,8 +94,8 @@ pub enum Progress {
     Done,
 }
 
-/// A [`HashTable`] that says when it is compiled for how many endpoints it has room: a balancer of more is then an
-/// error of the compiler.
+/// A [`HashTable`] that says when it is compiled for how many endpoints it has room: a balancer of more is
+/// then an error of the compiler.
 pub trait SizedTable: HashTable {
     /// So many.
     const ENDPOINTS: usize;

@@ -7,19 +7,19 @@
 //! # Due Invariant
 //!
 //! `next_timed` is never later than any change ahead, and no change ahead is more than `MAX_TICKS` after the
-//! latest time seen. `next_change` is not later than that, nor more than [`WINDOW`] after the latest look, and
-//! earlier while a table is to be built; it is what clocks read, without what follows. All of it changes inside
-//! the critical section only.
+//! latest time seen. `next_change` is not later than that, nor more than [`WINDOW`] after the latest look,
+//! and earlier while a table is to be built; it is what clocks read, without what follows. All of it changes
+//! inside the critical section only.
 //!
 //! # Clocks that jump
 //!
 //! Ticks are compared by wrapping difference, which is good for half their range, 25 days. So the time that
-//! was seen last is kept in full. When a clock has gone forward by more than `MAX_TICKS` (12 days), everything
-//! ahead is due at once. One that goes back by more than [`WINDOW`] counts as one that stood still meanwhile:
-//! by how much it has gone back is added to what it reads from then on, so what lies ahead comes as late as it
-//! would have. A clock that goes back by less delays what lies ahead until it has come there again: two
-//! contexts may read two clocks. A select sees any jump: `next_change` is out of the window then, or the number
-//! of the span of 12 days that it is, the era, is another.
+//! was seen last is kept in full. When a clock has gone forward by more than `MAX_TICKS` (12 days),
+//! everything ahead is due at once. One that goes back by more than [`WINDOW`] counts as one that stood still
+//! meanwhile: by how much it has gone back is added to what it reads from then on, so what lies ahead comes
+//! as late as it would have. A clock that goes back by less delays what lies ahead until it has come there
+//! again: two contexts may read two clocks. A select sees any jump: `next_change` is out of the window then,
+//! or the number of the span of 12 days that it is, the era, is another.
 
 use super::endpoints::Endpoints;
 use super::options::{MAX_TICKS, era, tick};

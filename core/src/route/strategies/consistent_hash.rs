@@ -13,8 +13,8 @@ use crate::sync::{Ordering, const_fn};
 ///
 /// `T` is the table that says where: [`Maglev`](crate::route::Maglev) or [`Ring`](crate::route::Ring), over
 /// all members by weight, whatever their health. It is built in slices beside the selects; until then the
-/// table of before serves. A member with less than its full weight, by health or slow start, keeps that part of
-/// its keys, always the same ones; keys of others stay where they are.
+/// table of before serves. A member with less than its full weight, by health or slow start, keeps that part
+/// of its keys, always the same ones; keys of others stay where they are.
 ///
 /// # Where the table's answer can't serve
 ///
@@ -84,11 +84,11 @@ impl<T> ConsistentHash<T> {
         }
     }
 
-    /// Bounded load: an endpoint that has `permille` of the mean or more, for its weight, is passed by, as if it
-    /// were out; 1,250 keeps the busiest one within 1.25 times the mean, rounded up, and costs one counter an
-    /// endpoint. The mean is that of the candidates: of up to 64 of them, evenly spaced, which takes as many
-    /// steps. Where all are found too busy, the key goes where it would without a bound. Less than 1,001 counts
-    /// as that.
+    /// Bounded load: an endpoint that has `permille` of the mean or more, for its weight, is passed by, as if
+    /// it were out; 1,250 keeps the busiest one within 1.25 times the mean, rounded up, and costs one counter
+    /// an endpoint. The mean is that of the candidates: of up to 64 of them, evenly spaced, which takes as
+    /// many steps. Where all are found too busy, the key goes where it would without a bound. Less than 1,001
+    /// counts as that.
     ///
     /// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. Selects that
     /// run at once may exceed the bound by one each.

@@ -12,12 +12,13 @@ const MOST: usize = 16;
 /// In one select of so many of a class, endpoints whose load isn't known are taken for idle.
 const EXPLORES: u8 = 40;
 
-/// The candidate of the least cost, of up to 16 candidates of all, of more of `D` different random ones; any of
-/// them if there are several. O(1).
+/// The candidate of the least cost, of up to 16 candidates of all, of more of `D` different random ones; any
+/// of them if there are several. O(1).
 ///
 /// The cost is *load* × (*outstanding* + 1) / *weight*, where
 ///
-/// * the load is what `L` says of the endpoint: 1 ([`Outstanding`]), its latency ([`Latency`]), the score that
+/// * the load is what `L` says of the endpoint: 1 ([`Outstanding`]), its latency ([`Latency`]), the score
+///   that
 ///   it reports ([`Score`]), or what a [`Load`] of your own says. One that says nothing (never measured, no
 ///   fresh report) counts as a little more than the mean of those that it is compared with, and in one select
 ///   of 40 as idle: so a new endpoint gets traffic, but one that only ever fails no more than that;
@@ -27,8 +28,8 @@ const EXPLORES: u8 = 40;
 /// Endpoints at their cap are passed over.
 ///
 /// Two random choices are enough: the busiest endpoint has hardly more than the mean, where with one it has
-/// several times that (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10),
-/// 2001); and of several balancers that see the same counts, not all pick the same endpoint.
+/// several times that (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS
+/// 12(10), 2001); and of several balancers that see the same counts, not all pick the same endpoint.
 ///
 /// [`PowerOfTwo`], [`LeastConnections`], [`LeastLatency`] and [`LeastLoad`] are names for some of these.
 ///
@@ -38,7 +39,8 @@ const EXPLORES: u8 = 40;
 /// use trilane::route::{Balancer, Endpoint, LeastConnections, Options, Request, Selector};
 /// use trilane::time::Instant;
 ///
-/// static BALANCER: Balancer<LeastConnections, 1, 4> = Balancer::new(LeastConnections::new(), Options::new());
+/// static BALANCER: Balancer<LeastConnections, 1, 4> =
+///     Balancer::new(LeastConnections::new(), Options::new());
 ///
 /// let now = Instant::ZERO;
 /// for id in 0..3 {

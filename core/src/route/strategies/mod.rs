@@ -95,8 +95,8 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         turn: &mut Turn<'_>,
     ) -> Option<u16>;
 
-    /// Whether `slot`, which is no candidate now, would have the request with this key if it were one: its probe
-    /// may be such a request alone. Only strategies that place by keys say no.
+    /// Whether `slot`, which is no candidate now, would have the request with this key if it were one: its
+    /// probe may be such a request alone. Only strategies that place by keys say no.
     fn owns(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
@@ -130,8 +130,8 @@ pub struct Pool<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: us
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Pool<'_, BANKS, PER_BANK, STRIPES> {
-    /// The greatest [`Endpoints::weight_left`] of all candidates; `None` if all are equal, which takes O(banks)
-    /// to find out where all have their usual weight of 1, else O(candidates).
+    /// The greatest [`Endpoints::weight_left`] of all candidates; `None` if all are equal, which takes
+    /// O(banks) to find out where all have their usual weight of 1, else O(candidates).
     pub fn heaviest(&self) -> Option<u32> {
         let words = self.candidates.words();
         if (0..BANKS).all(|bank| words[bank] & self.endpoints.uneven.bits(bank) == 0) {

@@ -8,10 +8,10 @@ const SKIPS: u32 = 64;
 
 /// Round robin: each candidate in turn, lowest slot first. O(1).
 ///
-/// Where weights differ, or slow start or health takes from them, each keeps its turn with the chance that its
-/// weight has beside the greatest one, and else it is the next one's: so shares are by weight in the long run,
-/// while none is less than a 64th of another. [`WeightedRoundRobin`](super::WeightedRoundRobin) is exact in
-/// each cycle, and takes more memory.
+/// Where weights differ, or slow start or health takes from them, each keeps its turn with the chance that
+/// its weight has beside the greatest one, and else it is the next one's: so shares are by weight in the long
+/// run, while none is less than a 64th of another. [`WeightedRoundRobin`](super::WeightedRoundRobin) is exact
+/// in each cycle, and takes more memory.
 ///
 /// Each class of requests has a cursor of its own, so that two filters don't take each other's turns; it
 /// begins at a random candidate, so that many balancers that start together don't all pick the same one. When

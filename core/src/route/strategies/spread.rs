@@ -7,16 +7,16 @@
 //! # How
 //!
 //! A key tries banks at random, one draw after the other, and stays with a chance that is proportional to the
-//! candidates' weights there. In the bank, the candidates draw when they come, sooner the more they weigh, and
-//! the first has the key (rendezvous hashing: Thaler and Ravishankar, "Using Name-Based Mappings to Increase
-//! Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998; by weight: Schindelhauer and Schomaker, "Weighted
-//! Distributed Hash Tables", SPAA 2005). So chances are by weight, and what happens in one bank moves hardly
-//! any keys of others.
+//! candidates' weights there. In the bank, the candidates draw when they come, sooner the more they weigh,
+//! and the first has the key (rendezvous hashing: Thaler and Ravishankar, "Using Name-Based Mappings to
+//! Increase Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998; by weight: Schindelhauer and
+//! Schomaker, "Weighted Distributed Hash Tables", SPAA 2005). So chances are by weight, and what happens in
+//! one bank moves hardly any keys of others.
 //!
-//! The chance to stay is *w / P* in a bank of weight *w*. Were *P* the greatest *w*, one candidate more in the
-//! fullest bank would send keys of all others away. So *P* is 2 Σ*w*² / Σ*w*, twice the weight of the bank that
-//! a unit of weight finds itself in on average, which one candidate changes little; the few in banks of more
-//! than *P* get a little less than their share.
+//! The chance to stay is *w / P* in a bank of weight *w*. Were *P* the greatest *w*, one candidate more in
+//! the fullest bank would send keys of all others away. So *P* is 2 Σ*w*² / Σ*w*, twice the weight of the
+//! bank that a unit of weight finds itself in on average, which one candidate changes little; the few in
+//! banks of more than *P* get a little less than their share.
 //!
 //! A few candidates make their draws against each other without banks. How few is a matter of the key, lest
 //! all keys move when that limit is crossed.
@@ -69,8 +69,8 @@ impl<const BANKS: usize> Spread<BANKS> {
         self.bits = usize::BITS - last.leading_zeros();
     }
 
-    /// The candidate for `place` of those that `may` serve, as if `also` were one; `None` if there are none, or
-    /// if none was found.
+    /// The candidate for `place` of those that `may` serve, as if `also` were one; `None` if there are none,
+    /// or if none was found.
     pub fn find<const PER_BANK: usize, const STRIPES: usize>(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,

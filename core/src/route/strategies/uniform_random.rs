@@ -8,11 +8,12 @@ const DRAWS: u32 = 64;
 
 /// Random: each candidate with the same chance. O(1): one draw.
 ///
-/// Where weights differ, or slow start or health takes from them, who was drawn stays with the chance that its
-/// weight has beside the greatest one: so chances are by weight, while none is less than a 64th of another.
-/// [`WeightedRandom`](super::WeightedRandom) draws once whatever the weights, and takes more memory. Over short
-/// runs shares are the unevenest of all strategies'; [`RoundRobin`](super::RoundRobin) costs the same and is
-/// even.
+/// Where weights differ, or slow start or health takes from them, who was drawn stays with the chance that
+/// its weight has beside the greatest one: so chances are by weight, while none is less than a 64th of
+/// another.
+/// [`WeightedRandom`](super::WeightedRandom) draws once whatever the weights, and takes more memory. Over
+/// short runs shares are the unevenest of all strategies'; [`RoundRobin`](super::RoundRobin) costs the same
+/// and is even.
 ///
 /// # Examples
 ///
