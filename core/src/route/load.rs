@@ -2,6 +2,7 @@
 
 use super::endpoints::Endpoints;
 use super::{Gauges, PeakEwma};
+use crate::bitmap::{Bank, split};
 
 /// How loaded an endpoint is, apart from the leases that it has out: what
 /// [`LeastCost`](super::LeastCost) compares.
@@ -38,7 +39,8 @@ pub trait Load {
 pub struct Observed<'a> {
     slot: u16,
     tick: u32,
-    stale: bool,
+    /// Which reports are stale, of the slot's bank.
+    stale: &'a Bank,
     latency: &'a PeakEwma,
     gauges: &'a Gauges,
 }
@@ -51,7 +53,7 @@ impl<'a> Observed<'a> {
         tick: u32,
     ) -> Self {
         let (latency, gauges) = (endpoints.latencies.at(slot), endpoints.gauges.at(slot));
-        Self { slot, tick, stale: endpoints.is_stale(slot), latency, gauges }
+        Self { slot, tick, stale: endpoints.stale.bank(split(slot).0), latency, gauges }
     }
 
     /// Its slot, an index into tables of the caller's own.
@@ -70,7 +72,8 @@ impl<'a> Observed<'a> {
     /// The score of its last report in permille, while that is fresh.
     #[inline(always)]
     pub fn score(&self) -> Option<u16> {
-        if self.stale { None } else { self.gauges.score() }
+        let stale = self.stale.bits() >> split(self.slot).1 & 1 == 1;
+        if stale { None } else { self.gauges.score() }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::route::{Candidates, Random};
 
 /// The most candidates that are compared in one select.
 const MOST: usize = 16;
+/// More counts as this much.
+const MOST_LOAD: u32 = u32::MAX >> 6;
+const MOST_LEASES: u32 = (1 << 15) - 1;
 /// In one select of so many of a class, endpoints whose load isn't known are taken for idle.
 const EXPLORES: u8 = 40;
 
@@ -175,15 +178,20 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
         let mut equals = [0; MOST];
         let mut count = 0;
         // The least cost so far, as a fraction; at first it is more than any.
-        let (mut least, mut weight_of_least) = (1u64, 0u64);
+        let uneven = cache.uneven;
+        let (mut least, mut weight_of_least) = (if uneven { 1 } else { u64::MAX }, 0);
         for (load, &slot) in loads.into_iter().zip(those) {
             if endpoints.is_full(slot) || !turn.barred.is_empty() && turn.barred.contains(slot) {
                 continue;
             }
-            let load = if load == 0 { instead } else { load };
-            let cost = load as u64 * endpoints.exact_count(slot).saturating_add(1) as u64;
-            let weight = if cache.uneven { endpoints.weight_left(slot) as u64 } else { 1 };
-            let (this, before) = (cost.saturating_mul(weight_of_least), least.saturating_mul(weight));
+            let load = if load == 0 { instead } else { load.min(MOST_LOAD) };
+            let leases = endpoints.exact_count(slot).min(MOST_LEASES) + 1;
+            let cost = load as u64 * leases as u64;
+            let (mut weight, mut this, mut before) = (0, cost, least);
+            if uneven {
+                weight = endpoints.weight_left(slot);
+                (this, before) = (times(cost, weight_of_least), times(least, weight));
+            }
             if this < before {
                 (least, weight_of_least, count) = (cost, weight, 0);
             }
@@ -193,6 +201,14 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
         let nth = if count > 1 { turn.random.below(count as u32) as usize } else { 0 };
         (count != 0).then_some(equals[within(nth, MOST)])
     }
+}
+
+/// The product, which fits: of at most 2^41 and 2^22.
+#[inline(always)]
+fn times(cost: u64, weight: u32) -> u64 {
+    // Two multiplications of words, where that of double words takes three.
+    let high = ((cost >> 32) as u32).wrapping_mul(weight);
+    ((high as u64) << 32) + cost as u32 as u64 * weight as u64
 }
 
 /// `D` different random candidates of those that aren't barred, of which there are more.
