@@ -27,7 +27,7 @@ fn main() -> ! {
         let endpoint = lease.endpoint();
         let answers = endpoint != broken || request > 12;
         println!("{request:>2}: endpoint {} {}", endpoint.slot(), if answers { "answers" } else { "fails" });
-        if answers { lease.succeed(Duration::from_millis(3), now) } else { lease.fail(now) }
+        if answers { lease.succeed(Duration::from_millis(3), now) } else { lease.fail(Duration::ZERO, now) }
     }
     board::exit(0)
 }

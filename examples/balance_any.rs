@@ -1,4 +1,4 @@
-//! `balance` with all eleven strategies at hand, one of which is chosen while it runs. Beside it in the table
+//! `balance` with all ten strategies at hand, one of which is chosen while it runs. Beside it in the table
 //! of sizes, this says what the other ten cost in flash.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -12,7 +12,7 @@ use trilane::time::{Duration, Instant};
 // Three failures in a row, and an endpoint gets nothing for half a second; then one request tries it.
 const OPTIONS: Options = Options::new().failures(3).open_for(Duration::from_millis(500));
 
-type Strategy = AnyStrategy<Maglev<251, 4>, 1>;
+type Strategy = AnyStrategy<Maglev<251, 4>>;
 
 static SENSORS: Balancer<Strategy, 1, 4> =
     Balancer::new(Strategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), OPTIONS);
@@ -38,7 +38,7 @@ fn main() -> ! {
             let endpoint = lease.endpoint();
             if endpoint == broken {
                 failed += 1;
-                lease.fail(now);
+                lease.fail(Duration::ZERO, now);
             } else {
                 answered[usize::from(endpoint.slot()) % 4] += 1;
                 lease.succeed(Duration::from_millis(3), now);

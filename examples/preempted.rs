@@ -51,7 +51,7 @@ const LEAST_HITS: u32 = 20;
 const LEAST_PLACES: u32 = 10;
 const LEAST_PLACES_MASKED: u32 = 1;
 
-type Rule = AnyStrategy<Table, 1>;
+type Rule = AnyStrategy<Table>;
 type Fleet = Balancer<Rule, 1, SLOTS, STRIPES>;
 type Caller = Selector<&'static Fleet, Rule, 1, SLOTS, STRIPES, 2>;
 type Taken = Lease<&'static Fleet>;

@@ -27,9 +27,9 @@ const SLOTS: usize = 17;
 /// One selector for the program, one for the interrupt's handler.
 const STRIPES: usize = 2;
 
-/// Any of the eleven strategies, for the tables' sake. A program that has one strategy names it here, and is
+/// Any of the ten strategies, for the tables' sake. A program that has one strategy names it here, and is
 /// smaller.
-type Rule = AnyStrategy<Maglev<251, SLOTS>, 1>;
+type Rule = AnyStrategy<Maglev<251, SLOTS>>;
 type Fleet = Balancer<Rule, 1, SLOTS, STRIPES>;
 type Caller<const CLASSES: usize> = Selector<&'static Fleet, Rule, 1, SLOTS, STRIPES, CLASSES>;
 
@@ -258,7 +258,7 @@ impl Storm {
                 flight.lease.succeed(flight.answered - flight.sent, self.now);
                 continue;
             }
-            flight.lease.fail(self.now);
+            flight.lease.fail(Duration::ZERO, self.now);
             self.row.failed += 1;
             // Once more, elsewhere, if there haven't been too many retries lately.
             if flight.tried.len() < 2 && RETRIES.try_withdraw(self.now).is_ok() {

@@ -143,7 +143,7 @@ impl End {
     pub fn put(self, lease: Taken, now: Instant) {
         match self {
             Self::Succeeded => lease.succeed(millis(3), now),
-            Self::Failed => lease.fail(now),
+            Self::Failed => lease.fail(Duration::ZERO, now),
             _ => drop(lease),
         }
     }

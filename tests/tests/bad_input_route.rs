@@ -3,9 +3,9 @@
 
 use trilane::id::{Key, Stale};
 use trilane::route::{
-    AddError, Balancer, Class, Endpoint, EndpointId, Filter, Health, Metrics, Options, OutOfRange, Request,
-    RoundRobin, SelectError, Selector, Tag, Tags, Tier, TooManyClasses, TooManySelectors, TooManyZones,
-    Totals, UpdateError, Zone,
+    AddError, Balancer, Class, Endpoint, EndpointId, Filter, Health, MAX_FILTERS, Metrics, Options,
+    OptionsError, OutOfRange, Request, RoundRobin, SelectError, Selector, Tag, Tags, Tier, TooManyClasses,
+    TooManySelectors, TooManyZones, Totals, UpdateError, Zone,
 };
 use trilane::time::{Duration, Instant};
 
@@ -134,7 +134,7 @@ fn one_endpoint_too_many_is_full_until_the_last_lease_of_a_removed_one_has_ended
         assert_eq!(balancer.add(&Endpoint::new(12), NOW), Err(AddError::Full));
         match leases.len() % 3 {
             0 => drop(leases.swap_remove(at)),
-            1 => leases.swap_remove(at).fail(NOW),
+            1 => leases.swap_remove(at).fail(Duration::ZERO, NOW),
             _ => leases.swap_remove(at).succeed(Duration::ZERO, NOW),
         }
     }
@@ -186,20 +186,55 @@ fn a_class_too_many_is_refused_and_an_equal_filter_is_no_new_one() {
 }
 
 #[test]
-fn a_class_of_another_selector_stands_for_the_filter_of_its_number_or_for_any() {
+fn l24_a_class_of_another_selector_or_that_was_freed_is_an_error() {
     let balancer = Router::new(RoundRobin, Options::new());
-    let tier = |number| Tier::new(number).unwrap();
-    let ids: Vec<_> =
-        (0..3).map(|at| balancer.add(&Endpoint::new(at).tier(tier(at as u8)), NOW).unwrap()).collect();
+    let tier = |number| Filter::ANY.tier(Tier::new(number).unwrap());
+    let ids: Vec<_> = (0..3)
+        .map(|at| balancer.add(&Endpoint::new(at).tier(Tier::new(at as u8).unwrap()), NOW).unwrap())
+        .collect();
     let mut many: Selector<_, _, 3, 4, 2, 8> = Selector::new(&balancer, 1).unwrap();
-    let classes: Vec<_> = (1..8).map(|at| many.class(Filter::ANY.tier(tier(at))).unwrap()).collect();
+    let classes: Vec<_> = (1..8).map(|at| many.class(tier(at)).unwrap()).collect();
     let mut few = chooser(&balancer);
-    few.class(Filter::ANY.tier(tier(2))).unwrap();
-    // Number 1 is tier 2 here; number 2 isn't in use, and the others don't exist.
-    assert_eq!(few.select(&Request::new(classes[0]), NOW).unwrap().endpoint(), ids[2]);
-    for class in &classes[1..] {
-        assert_eq!(few.select(&Request::new(*class), NOW).unwrap().endpoint(), ids[0]);
+    let own = few.class(tier(2)).unwrap();
+    for class in classes {
+        assert_eq!(few.select(&Request::new(class), NOW).unwrap_err(), SelectError::ForeignClass);
+        assert_eq!(few.free_class(class), Err(SelectError::ForeignClass));
     }
+    // Nothing has changed, and all have the class of any.
+    assert_eq!(few.select(&Request::new(own), NOW).unwrap().endpoint(), ids[2]);
+    assert_eq!(few.select(&Request::new(Class::ANY), NOW).unwrap().endpoint(), ids[0]);
+    // One that is freed makes room, and stays an error.
+    few.class(tier(1)).unwrap();
+    assert_eq!(few.class(tier(0)), Err(TooManyClasses));
+    assert_eq!(few.free_class(own), Ok(()));
+    let next = few.class(tier(0)).unwrap();
+    assert_eq!(few.select(&Request::new(own), NOW).unwrap_err(), SelectError::ForeignClass);
+    assert_eq!(few.select(&Request::new(next), NOW).unwrap().endpoint(), ids[0]);
+    assert_eq!(few.free_class(Class::ANY), Ok(()));
+    assert_eq!(few.select(&Request::ANY, NOW).unwrap().endpoint(), ids[0]);
+}
+
+#[test]
+fn more_different_filters_than_a_balancer_keeps_are_refused_until_one_is_freed() {
+    let balancer = Router::new(RoundRobin, Options::new());
+    balancer.add(&Endpoint::new(1), NOW).unwrap();
+    let tagged = |number| Filter::ANY.tags(Tags::NONE.with(Tag::new(number).unwrap()));
+    let mut selector: Selector<_, _, 3, 4, 2, 32> = Selector::new(&balancer, 1).unwrap();
+    let classes: Vec<_> = (0..MAX_FILTERS as u8).map(|at| selector.class(tagged(at)).unwrap()).collect();
+    let mut other: Selector<_, _, 3, 4, 2, 32> = Selector::new(&balancer, 2).unwrap();
+    for _ in 0..3 {
+        assert_eq!(selector.class(tagged(31)), Err(TooManyClasses));
+        assert_eq!(other.class(tagged(30)), Err(TooManyClasses));
+    }
+    // The same ones need no room, nor does that of any.
+    assert_eq!(selector.class(tagged(3)), Ok(classes[3]));
+    other.class(tagged(3)).unwrap();
+    assert_eq!(other.class(Filter::ANY), Ok(Class::ANY));
+    selector.free_class(classes[5]).unwrap();
+    other.class(tagged(30)).unwrap();
+    assert_eq!(selector.class(tagged(31)), Err(TooManyClasses));
+    drop(other);
+    selector.class(tagged(31)).unwrap();
 }
 
 #[test]
@@ -251,10 +286,13 @@ fn d16_each_reason_has_its_error_and_d11_each_is_counted() {
     let lease = selector.select(&Request::ANY, NOW).unwrap();
     expect(&mut selector, &Request::ANY, SelectError::AllAtCapacity);
     expect(&mut selector, &Request::ANY.excluding(&[id]), SelectError::AllTried);
-    lease.fail(NOW);
+    // The last one is never kept out.
+    let spare = balancer.add(&Endpoint::new(2).tier(Tier::of::<7>()), NOW).unwrap();
+    lease.fail(Duration::ZERO, NOW);
+    balancer.remove(spare, NOW).unwrap();
     let open = selector.select(&Request::ANY, NOW).unwrap_err();
     assert!(matches!(open, SelectError::AllBreakersOpen { retry_at } if retry_at > NOW));
-    assert_eq!(balancer.totals().errors, [2, 1, 1, 3, 1, 1, 2]);
+    assert_eq!(balancer.totals().errors, [2, 1, 1, 3, 1, 1, 2, 0]);
     for error in [SelectError::Empty, open, SelectError::AllTried] {
         assert!(!error.to_string().is_empty());
     }
@@ -299,17 +337,26 @@ fn verdicts_on_a_removed_endpoint_say_nothing_of_the_next() {
     let leases: Vec<_> = (0..4).map(|_| selector.select(&Request::ANY, NOW).unwrap()).collect();
     assert_eq!(balancer.remove(old, NOW), Ok(4));
     let new = balancer.add(&Endpoint::new(1), NOW).unwrap();
-    leases.into_iter().for_each(|lease| lease.fail(NOW));
+    leases.into_iter().for_each(|lease| lease.fail(Duration::ZERO, NOW));
     let stats = balancer.stats(new).unwrap();
     assert!(stats.routable && stats.failed == 0, "{stats:?}");
     assert_eq!((balancer.totals().ejected, balancer.totals().breakers_opened), (0, 0));
 }
 
 #[test]
+fn a_probe_window_of_zero_is_an_error() {
+    let options = Options::new().probe_window(Duration::ZERO);
+    assert_eq!(options.check(), Err(OptionsError::ZeroProbeWindow));
+    assert!(std::panic::catch_unwind(|| Router::new(RoundRobin, options)).is_err());
+    let least = Options::new().probe_window(Duration::from_micros(1));
+    assert_eq!(least.check(), Ok(least));
+}
+
+#[test]
 fn options_at_their_ends_are_defined() {
     let never = Duration::MAX;
     let cases = [
-        Options::new().failures(0).probes(0).open_for(Duration::ZERO).probe_window(Duration::ZERO),
+        Options::new().failures(0).probes(0).open_for(Duration::ZERO).probe_window(Duration::from_micros(1)),
         Options::new().failures(1).open_for(never).probe_window(never).slow_start(never).stale_after(never),
         Options::new().overprovisioning(0).panic_below(u16::MAX).spill_from(u16::MAX).max_ejected(u16::MAX),
         Options::new().overprovisioning(u16::MAX).spill_from(0).max_ejected(0).failures(1),
@@ -330,7 +377,7 @@ fn options_at_their_ends_are_defined() {
         for turn in 0..1_000u64 {
             let now = NOW + Duration::from_micros(turn * 500);
             match selector.select(&Request::new(class), now) {
-                Ok(lease) if turn % 3 == 0 => lease.fail(now),
+                Ok(lease) if turn % 3 == 0 => lease.fail(Duration::ZERO, now),
                 Ok(lease) => lease.succeed(Duration::MAX, now),
                 Err(error) => assert!(matches!(error, SelectError::AllBreakersOpen { .. }), "{error}"),
             }
@@ -355,7 +402,7 @@ fn clocks_at_their_ends_and_backwards_are_defined_in_every_call() {
         balancer.update(id, &Endpoint::new(turn as u64).weight(2), earlier).unwrap();
         balancer.tick(earlier);
         let lease = selector.select(&Request::ANY, now).unwrap();
-        lease.fail(earlier);
+        lease.fail(Duration::ZERO, earlier);
         if let Err(SelectError::AllBreakersOpen { retry_at }) = selector.select(&Request::ANY, now) {
             assert!(retry_at >= now);
         }

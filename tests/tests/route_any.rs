@@ -1,4 +1,4 @@
-//! `AnyStrategy` beside each of the eleven, and what an exchange must not lose.
+//! `AnyStrategy` beside each of the ten, and what an exchange must not lose.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,8 +12,8 @@ use proptest::strategy::{Just, Strategy as _};
 use trilane::route::{
     Adaptive, AddError, AnyStrategy, Balancer, ConsistentHash, Endpoint, EndpointId, Health, Kind,
     LeastConnections, LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring,
-    RoundRobin, RoutingKey, SelectError, Selector, Strategy, UniformRandom, WeightedLeastConnections,
-    WeightedRandom, WeightedRoundRobin,
+    RoundRobin, RoutingKey, SelectError, Selector, Strategy, UniformRandom, WeightedRandom,
+    WeightedRoundRobin,
 };
 use trilane::time::{Duration, Instant};
 use trilane_tests::leak;
@@ -23,7 +23,7 @@ const PER_BANK: usize = 7;
 const STRIPES: usize = 3;
 
 type Table = Maglev<251, 96>;
-type Any = AnyStrategy<Table, BANKS>;
+type Any = AnyStrategy<Table>;
 type World<S> = Balancer<S, BANKS, PER_BANK, STRIPES>;
 type Chooser<S> = Selector<&'static World<S>, S, BANKS, PER_BANK, STRIPES, 1>;
 
@@ -66,7 +66,7 @@ fn run<S: Strategy<BANKS, PER_BANK, STRIPES> + 'static>(strategy: S) -> Vec<Resu
             9..18 if !leases.is_empty() => {
                 let lease: trilane::route::Lease<_> = leases.swap_remove(at % leases.len());
                 match random.below(9) {
-                    0 => lease.fail(now),
+                    0 => lease.fail(Duration::ZERO, now),
                     1 => drop(lease),
                     _ => lease.succeed(Duration::from_micros(u64::from(random.below(90_000))), now),
                 }
@@ -92,13 +92,12 @@ fn each_kind_decides_as_the_strategy_of_that_name() {
             Kind::RoundRobin => run(RoundRobin),
             Kind::WeightedRoundRobin => run(WeightedRoundRobin),
             Kind::LeastConnections => run(LeastConnections::new()),
-            Kind::WeightedLeastConnections => run(WeightedLeastConnections::new()),
             Kind::Random => run(UniformRandom),
             Kind::WeightedRandom => run(WeightedRandom),
             Kind::ConsistentHash => run(hash()),
             Kind::LeastLatency => run(LeastLatency::new()),
             Kind::LeastLoad => run(LeastLoad::new()),
-            Kind::PowerOfTwo => run(PowerOfTwo),
+            Kind::PowerOfTwo => run(PowerOfTwo::new()),
             Kind::Adaptive => run(Adaptive::new(hash())),
             _ => panic!("{kind} isn't tested"),
         };
@@ -150,7 +149,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Exchange(to) => {
-                    let to = Kind::ALL[to % 11];
+                    let to = Kind::ALL[to % 10];
                     prop_assert_eq!(balancer.set_kind(to, now), kind);
                     kind = to;
                 }
@@ -162,19 +161,14 @@ proptest! {
                     let at = ids.iter().position(|id| *id == lease.endpoint()).unwrap();
                     assert!(well[at], "{} took {at}", kind);
                     let those = || (0..12).filter(|&at| well[at]);
-                    let level = |at: usize| LeastConnections::<BANKS>::level(counts[at]);
-                    let weighted = |at: usize| WeightedLeastConnections::<BANKS>::level(counts[at], 64);
+                    let by_load = |at: usize| (loads[at].unwrap_or(0) as u32 + 1) * (counts[at] + 1);
                     match kind {
-                        Kind::LeastConnections => {
-                            prop_assert_eq!(Some(level(at)), those().map(level).min());
+                        Kind::LeastConnections | Kind::PowerOfTwo => {
+                            prop_assert_eq!(Some(counts[at]), those().map(|at| counts[at]).min());
                         }
-                        Kind::WeightedLeastConnections => {
-                            prop_assert_eq!(Some(weighted(at)), those().map(weighted).min());
-                        }
-                        // A select in 32 is for those that haven't reported.
-                        Kind::LeastLoad if loads[at].is_some() => {
-                            let least = those().filter_map(|at| loads[at].map(|load| (load, at))).min();
-                            prop_assert_eq!(loads[at].map(|load| (load, at)), least);
+                        // Who hasn't reported counts as the mean, or as idle.
+                        Kind::LeastLoad if those().all(|at| loads[at].is_some()) => {
+                            prop_assert_eq!(Some(by_load(at)), those().map(by_load).min());
                         }
                         _ => {}
                     }
@@ -232,7 +226,7 @@ fn exchanges_beside_selects_lose_no_lease() {
         }
         all.wait();
         for round in 0..3_000u64 {
-            balancer.set_kind(Kind::ALL[round as usize * 7 % 11], now);
+            balancer.set_kind(Kind::ALL[round as usize * 7 % 10], now);
             if round % 50 == 0
                 && let Some(id) = balancer.find(round / 50 % 20)
             {
@@ -259,7 +253,8 @@ fn exchanges_beside_selects_lose_no_lease() {
     let members = balancer.members().count();
     let leases: Vec<_> = (0..members).map(|_| chooser.select(&Request::ANY, now).unwrap()).collect();
     let different: BTreeSet<_> = leases.iter().map(|lease| lease.endpoint()).collect();
-    assert_eq!(different.len(), members);
+    // It draws five of twenty.
+    assert!(different.len() * 4 > members * 3, "{different:?}");
 }
 
 /// Where the first 200 keys go.

@@ -52,7 +52,6 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0..80 * DAY).prop_map(Op::Pass),
         1 => (0..30 * YEAR).prop_map(Op::Pass),
         1 => (0..20_000_000u64).prop_map(Op::GoBack),
-        1 => (0..3 * DAY).prop_map(Op::GoBack),
         4 => Just(Op::AwaitRetry),
         1 => Just(Op::Tick),
         1 => (0usize..8).prop_map(Op::Exchange),
@@ -67,13 +66,15 @@ fn rules() -> impl Strategy<Value = BreakerRules> {
         FailureRate { permille, window: Duration::from_micros(window), at_least }
     });
     let rate = prop_oneof![2 => Just(None), 1 => rate.prop_map(Some)];
-    (0..6u16, rate, 1..4u8, span(), span(), 0..1_100u16).prop_map(
-        |(failures, rate, probes, open_for, window, max_ejected)| BreakerRules {
+    (0..6u16, rate, 1..4u8, [span(), span(), span()], 0..1_100u16).prop_map(
+        |(failures, rate, probes, [open_for, open_at_most, window], max_ejected)| BreakerRules {
             failures,
             rate,
             probes,
             open_for,
-            window,
+            open_at_most,
+            // None of zero is taken.
+            window: window.max(1),
             max_ejected,
         },
     )
@@ -95,13 +96,14 @@ struct Held<L> {
     place: usize,
     member: u64,
     number: u64,
+    term: u64,
     probe: bool,
 }
 
 impl<L> Held<L> {
     fn with<M>(self, lease: M) -> (L, Held<M>) {
-        let (place, member, number, probe) = (self.place, self.member, self.number, self.probe);
-        (self.lease, Held { lease, place, member, number, probe })
+        let Self { place, member, number, term, probe, .. } = self;
+        (self.lease, Held { lease, place, member, number, term, probe })
     }
 }
 
@@ -151,8 +153,8 @@ impl<'a> Model<'a> {
         } else {
             assert!(!probe && self.naive.is_routable(place));
         }
-        let member = self.naive.member(place);
-        self.held.push(Held { lease, place, member, number: self.leases, probe });
+        let (member, term) = (self.naive.member(place), self.naive.term(place));
+        self.held.push(Held { lease, place, member, number: self.leases, term, probe });
     }
 
     fn take(&mut self, at: usize) -> Option<Held<Lease<&'a Router>>> {
@@ -164,9 +166,18 @@ impl<'a> Model<'a> {
         let (lease, held) = held.with(());
         match succeeded {
             true => lease.succeed(Duration::ZERO, self.now()),
-            false => lease.fail(self.now()),
+            false => lease.fail(Duration::ZERO, self.now()),
         }
-        self.naive.end(held.place, held.member, held.number, held.probe, succeeded, self.now);
+        self.ended(&held, Some(succeeded));
+    }
+
+    /// With a verdict, or released.
+    fn ended<L>(&mut self, held: &Held<L>, how: Option<bool>) {
+        let Held { place, member, number, term, probe, .. } = *held;
+        match how {
+            Some(succeeded) => self.naive.end(place, member, number, term, probe, succeeded, self.now),
+            None => self.naive.release(place, member, number),
+        }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -174,7 +185,12 @@ impl<'a> Model<'a> {
             Op::Select(by) => self.select(by),
             Op::Succeed(at) => self.end(at, true),
             Op::Fail(at) => self.end(at, false),
-            Op::Drop(at) => drop(self.take(at)),
+            Op::Drop(at) => {
+                let Some(held) = self.take(at) else { return };
+                let (lease, held) = held.with(());
+                drop(lease);
+                self.ended(&held, None);
+            }
             Op::Leak(at) => {
                 if let Some(held) = self.take(at) {
                     std::mem::forget(held);
@@ -201,24 +217,23 @@ impl<'a> Model<'a> {
                 let now = self.now();
                 let done = match how {
                     Some(true) => self.table.succeed(held.lease, Duration::ZERO, now),
-                    Some(false) => self.table.fail(held.lease, now),
+                    Some(false) => self.table.fail(held.lease, Duration::ZERO, now),
                     None => self.table.release(held.lease),
                 };
-                assert!(done.is_ok() && self.table.fail(held.lease, now).is_err());
-                if let Some(succeeded) = how {
-                    self.naive.end(held.place, held.member, held.number, held.probe, succeeded, self.now);
-                }
+                assert!(done.is_ok() && self.table.fail(held.lease, Duration::ZERO, now).is_err());
+                self.ended(&held, how);
             }
             Op::Expire => {
-                let before = self.detached.len();
-                self.detached.retain(|&(_, expires)| expires > self.now);
-                assert_eq!(self.table.expire(self.now()), before - self.detached.len());
+                let now = self.now;
+                let over: Vec<_> = self.detached.extract_if(.., |(_, expires)| *expires <= now).collect();
+                assert_eq!(self.table.expire(self.now()), over.len());
+                over.iter().for_each(|(held, _)| self.ended(held, None));
             }
             Op::Pass(span) => self.now += span,
-            // Never more than a few days behind the latest time: what a greater jump does is a test of its
+            // Never more than a few seconds behind the latest time: what a greater jump does is a test of its
             // own.
             Op::GoBack(span) => {
-                self.now = self.now.saturating_sub(span).max(self.latest.saturating_sub(5 * DAY))
+                self.now = self.now.saturating_sub(span).max(self.latest.saturating_sub(15_000_000))
             }
             Op::AwaitRetry => {
                 let Some(retry_at) = self.retry_at else { return };
@@ -277,6 +292,7 @@ fn options(rules: BreakerRules) -> Options {
         .failures(rules.failures)
         .probes(rules.probes)
         .open_for(Duration::from_micros(rules.open_for))
+        .open_at_most(Duration::from_micros(rules.open_at_most))
         .probe_window(Duration::from_micros(rules.window))
         .max_ejected(rules.max_ejected);
     if let Some(rate) = rules.rate {
@@ -322,28 +338,40 @@ fn at(secs: u64) -> Instant {
 }
 
 fn opened(options: Options) -> (&'static Router, Chooser<'static>, EndpointId) {
-    let balancer: &'static Router = trilane_tests::leak(Balancer::new(RoundRobin, options));
-    let id = balancer.add(&Endpoint::new(1), at(0)).unwrap();
-    let mut selector = Selector::new(balancer, 1).unwrap();
+    let (balancer, mut selector, id, spare) = pair(options);
     for _ in 0..5 {
-        selector.select(&Request::ANY, at(0)).unwrap().fail(at(0));
+        selector.select(&Request::ANY.excluding(&[spare]), at(0)).unwrap().fail(Duration::ZERO, at(0));
     }
+    alone(balancer, spare);
     assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
     (balancer, selector, id)
 }
 
+/// Two: the last one is never kept out.
+fn pair(options: Options) -> (&'static Router, Chooser<'static>, EndpointId, EndpointId) {
+    let balancer: &'static Router = trilane_tests::leak(Balancer::new(RoundRobin, options));
+    let [id, spare] = [1, 2].map(|id| balancer.add(&Endpoint::new(id), at(0)).unwrap());
+    (balancer, Selector::new(balancer, 1).unwrap(), id, spare)
+}
+
+/// Now that the first is out, the second leaves.
+fn alone(balancer: &Router, spare: EndpointId) {
+    balancer.remove(spare, at(0)).unwrap();
+}
+
 #[test]
 fn d5_a_lease_of_before_the_opening_does_not_decide() {
-    let balancer: &'static Router = trilane_tests::leak(Balancer::new(RoundRobin, Options::new()));
-    let id = balancer.add(&Endpoint::new(1), at(0)).unwrap();
-    let mut selector: Chooser<'_> = Selector::new(balancer, 1).unwrap();
-    let old: Vec<_> = (0..8).map(|_| selector.select(&Request::ANY, at(0)).unwrap()).collect();
+    let (balancer, mut selector, id, spare) = pair(Options::new());
+    let elsewhere = [spare];
+    let first = Request::ANY.excluding(&elsewhere);
+    let old: Vec<_> = (0..8).map(|_| selector.select(&first, at(0)).unwrap()).collect();
     let mut old = old.into_iter();
-    old.by_ref().take(5).for_each(|lease| lease.fail(at(0)));
+    old.by_ref().take(5).for_each(|lease| lease.fail(Duration::ZERO, at(0)));
+    alone(balancer, spare);
     let probe = selector.select(&Request::ANY, at(31)).unwrap();
     assert!(probe.is_probe());
     old.next().unwrap().succeed(SECOND, at(31));
-    old.next().unwrap().fail(at(31));
+    old.next().unwrap().fail(Duration::ZERO, at(31));
     drop(old);
     assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Probing);
     probe.succeed(SECOND, at(32));
@@ -351,16 +379,26 @@ fn d5_a_lease_of_before_the_opening_does_not_decide() {
 }
 
 #[test]
-fn a_probe_that_was_given_up_decides_no_more() {
-    let (balancer, mut selector, id) = opened(Options::new());
-    let first = selector.select(&Request::ANY, at(31)).unwrap();
-    assert!(selector.select(&Request::ANY, at(60)).is_err());
-    let second = selector.select(&Request::ANY, at(62)).unwrap();
-    assert!(first.is_probe() && second.is_probe());
-    first.succeed(SECOND, at(62));
-    assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Probing);
-    second.fail(at(62));
-    assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
+fn of_a_slow_probe_a_success_counts_and_a_failure_does_not() {
+    for succeeds in [true, false] {
+        let (balancer, mut selector, id) = opened(Options::new());
+        let first = selector.select(&Request::ANY, at(31)).unwrap();
+        assert!(selector.select(&Request::ANY, at(60)).is_err());
+        let second = selector.select(&Request::ANY, at(62)).unwrap();
+        assert!(first.is_probe() && second.is_probe());
+        if succeeds {
+            first.succeed(SECOND, at(62));
+            assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Closed);
+            // It is of another term by now.
+            second.fail(SECOND, at(62));
+            assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Closed);
+        } else {
+            first.fail(SECOND, at(62));
+            assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Probing);
+            second.fail(SECOND, at(62));
+            assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
+        }
+    }
 }
 
 #[test]
@@ -388,6 +426,8 @@ fn a_half_open_endpoint_that_was_tried_is_not_the_breaker_s_fault() {
     let (_, mut selector, id) = opened(Options::new());
     let tried = [id];
     let request = Request::ANY.excluding(&tried);
-    assert_eq!(selector.select(&request, at(31)).unwrap_err(), SelectError::AllTried);
+    // No retry is a probe, be it the breaker's or not.
+    let refused = selector.select(&request, at(31)).unwrap_err();
+    assert!(matches!(refused, SelectError::AllBreakersOpen { .. }), "{refused}");
     assert!(selector.select(&Request::ANY, at(31)).unwrap().is_probe());
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use trilane::route::{
     ConsistentHash, Endpoint, EndpointId, HashTable, Health, Maglev, Random, Request, Ring, RoutingKey,
+    SizedTable,
 };
 use trilane::time::Instant;
 use trilane_tests::choosing::{Asks, Chooser, Known, World, assert_shares, count};
@@ -16,7 +17,7 @@ fn hash<T>(table: T) -> ConsistentHash<T> {
 }
 
 /// Who gets the keys 0, 1, 2, ... of a class, if each lease ends at once.
-fn places<T: HashTable, const BANKS: usize, const PER_BANK: usize>(
+fn places<T: SizedTable, const BANKS: usize, const PER_BANK: usize>(
     world: &World<ConsistentHash<T>, BANKS, PER_BANK>,
     chooser: &mut Chooser<ConsistentHash<T>, BANKS, PER_BANK>,
     asks: Asks,
@@ -58,7 +59,7 @@ fn selectors_agree_whatever_came_and_went_and_only_the_eligible_are_picked() {
 
 #[test]
 fn d4_four_equal_nodes_have_equal_shares_of_sequential_keys() {
-    fn largest<T: HashTable + 'static>(table: T) -> f64 {
+    fn largest<T: SizedTable + 'static>(table: T) -> f64 {
         let world = World::<_, 1, 4>::with(hash(table), &[1; 4]);
         assert!(world.balancer.finish_build());
         let places = places(&world, &mut world.chooser(1), Asks::Anything, 100_000);

@@ -56,7 +56,7 @@ fn a_detached_lease_ends_once_in_one_of_four_ways() {
     let table = Table::new();
     let ids = [(); 4].map(|()| lease(&mut selector, at(0)).detach(&table, at(9)).unwrap());
     assert_eq!(table.succeed(ids[0], Duration::ZERO, at(1)), Ok(()));
-    assert_eq!(table.fail(ids[1], at(1)), Ok(()));
+    assert_eq!(table.fail(ids[1], Duration::ZERO, at(1)), Ok(()));
     assert_eq!(table.release(ids[2]), Ok(()));
     drop(table.attach(ids[3]).unwrap());
     let stats = balancer.stats(id).unwrap();
@@ -65,7 +65,7 @@ fn a_detached_lease_ends_once_in_one_of_four_ways() {
     let others = [(); 4].map(|()| lease(&mut selector, at(0)).detach(&table, at(9)).unwrap());
     for old in ids {
         assert_eq!(table.succeed(old, Duration::ZERO, at(1)), Err(Stale));
-        assert_eq!(table.fail(old, at(1)), Err(Stale));
+        assert_eq!(table.fail(old, Duration::ZERO, at(1)), Err(Stale));
         assert_eq!(table.release(old), Err(Stale));
         assert_eq!(table.attach(old).unwrap_err(), Stale);
     }
@@ -84,7 +84,7 @@ fn an_expired_one_is_released_without_a_verdict_and_its_answer_comes_too_late() 
     // A clock that goes back expires nothing, and brings nothing back.
     assert_eq!(table.expire(at(1)), 0);
     for (end, &old) in (1..).zip(&ids) {
-        assert_eq!(table.fail(old, at(3)).is_ok(), end > 3);
+        assert_eq!(table.fail(old, Duration::ZERO, at(3)).is_ok(), end > 3);
     }
     let stats = balancer.stats(id).unwrap();
     assert_eq!((stats.released, stats.failed, stats.in_flight, table.len()), (3, 5, 0, 0));
@@ -112,14 +112,17 @@ fn a_table_that_is_dropped_releases_what_it_holds() {
 fn a_detached_probe_decides_and_one_that_expires_does_not() {
     let (balancer, mut selector, id) = router(Options::new().failures(1));
     let table = Table::new();
-    lease(&mut selector, at(0)).fail(at(0));
+    // The last one is never kept out.
+    let spare = balancer.add(&Endpoint::new(9), at(0)).unwrap();
+    selector.select(&Request::ANY.excluding(&[spare]), at(0)).unwrap().fail(Duration::ZERO, at(0));
+    balancer.remove(spare, at(0)).unwrap();
     let probe = lease(&mut selector, at(31));
     assert!(probe.is_probe());
     let probe = probe.detach(&table, at(40)).unwrap();
     assert_eq!(table.expire(at(45)), 1);
     assert_eq!(table.succeed(probe, Duration::ZERO, at(45)), Err(Stale));
-    assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Probing);
-    let second = lease(&mut selector, at(62)).detach(&table, at(99)).unwrap();
+    assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::HalfOpen);
+    let second = lease(&mut selector, at(45)).detach(&table, at(99)).unwrap();
     let back = table.attach(second).unwrap();
     assert!(back.is_probe());
     back.succeed(Duration::ZERO, at(63));
@@ -154,7 +157,9 @@ fn answers_and_expiry_from_several_threads_end_each_lease_once() {
                     let mut ended = 0;
                     for turn in 0..5_000 {
                         match lease(&mut selector, at(turn)).detach(&table, at(turn)) {
-                            Ok(id) if turn % 3 == 0 => ended += table.fail(id, at(turn)).is_ok() as usize,
+                            Ok(id) if turn % 3 == 0 => {
+                                ended += table.fail(id, Duration::ZERO, at(turn)).is_ok() as usize
+                            }
                             Ok(id) if turn % 3 == 1 => {
                                 ended += table.succeed(id, Duration::ZERO, at(turn)).is_ok() as usize
                             }

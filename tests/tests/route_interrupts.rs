@@ -29,10 +29,9 @@ enum Place {
     BeforePick,
     /// When it has picked, before the selector looks whether that may be.
     Picked,
-    /// When a lease is about to be counted.
-    Began,
-    /// When a lease has ended, before its verdict.
-    Ended,
+    /// When the strategy is asked for its needs: at the beginning of a select, before a lease is counted, and
+    /// before its verdict.
+    Asked,
     /// When a table is to be built.
     Building,
 }
@@ -65,6 +64,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     type Cache = <RoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::Cache;
 
     fn needs(&self) -> Needs {
+        self.interrupt(Place::Asked);
         Needs { lists: true, exact_counts: true, builds: true, ..Needs::default() }
     }
 
@@ -92,14 +92,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         let picked = self.inner.pick(pool, cache, turn);
         self.interrupt(Place::Picked);
         picked
-    }
-
-    fn began(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, _slot: u16) {
-        self.interrupt(Place::Began);
-    }
-
-    fn ended(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, _slot: u16, _count: u32) {
-        self.interrupt(Place::Ended);
     }
 
     fn build(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, _steps: u32) -> bool {
@@ -139,7 +131,7 @@ fn interrupted_once(place: Place, handler: impl FnOnce() + 'static, program: imp
     interrupted(once, program);
 }
 
-const IN_A_SELECT: [Place; 4] = [Place::Refilled, Place::BeforePick, Place::Picked, Place::Began];
+const IN_A_SELECT: [Place; 4] = [Place::Refilled, Place::BeforePick, Place::Picked, Place::Asked];
 
 /// Two endpoints; what `change` does to both in the middle of a select is what the select goes by.
 fn nobody_is_selected_after(change: fn(&Router, EndpointId), expected: SelectError) {
@@ -257,7 +249,7 @@ fn interrupts_that_do_anything_anywhere_leave_nothing_behind() {
                 let lease = held.swap_remove(random.below(held.len() as u32) as usize);
                 match random.below(3) {
                     0 => lease.succeed(Duration::ZERO, clock),
-                    1 => lease.fail(clock),
+                    1 => lease.fail(Duration::ZERO, clock),
                     _ => drop(lease),
                 }
             }
@@ -287,19 +279,20 @@ fn interrupts_that_do_anything_anywhere_leave_nothing_behind() {
             leases += 1;
             match random.below(3) {
                 0 => lease.succeed(Duration::ZERO, clock),
-                1 => lease.fail(clock),
+                1 => lease.fail(Duration::ZERO, clock),
                 _ => drop(lease),
             }
         }
     });
     // The handler is gone, and the leases that it held with it.
     assert!(leases > turns / 20, "{leases}");
-    assert_eq!(router.strategy().places.load(Relaxed), 0b11_1111, "interrupted everywhere");
+    assert_eq!(router.strategy().places.load(Relaxed), 0b1_1111, "interrupted everywhere");
     let (mut out, mut members) = (0, 0);
     for id in router.members() {
         let stats = router.stats(id).unwrap();
         assert_eq!(stats.in_flight, 0, "{stats:?}");
-        out += u32::from(stats.breaker != BreakerState::Closed);
+        let keeps_out = matches!(stats.breaker, BreakerState::Open | BreakerState::Probing);
+        out += u32::from(keeps_out && stats.health == Health::Healthy);
         members += 1;
     }
     assert_eq!((router.totals().ejected, router.totals().members), (out, members));

@@ -1,12 +1,12 @@
 //! Selects that are interrupted by a select which is interrupted itself, by a change of the members.
 //!
-//! On the host a strategy stands in for the interrupts: whenever a lease is about to be counted, the next one
-//! comes.
+//! On the host a strategy stands in for the interrupts: whenever it is asked whether leases are to be counted,
+//! the next one comes.
 
 use std::sync::{Mutex, mpsc};
 
 use trilane::route::{
-    Balancer, Endpoint, EndpointId, Endpoints, Needs, Options, Pool, Request, Selector, Strategy, Turn,
+    Balancer, Endpoint, EndpointId, Needs, Options, Pool, Request, Selector, Strategy, Turn,
 };
 use trilane::time::Instant;
 
@@ -28,6 +28,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     type Cache = ();
 
     fn needs(&self) -> Needs {
+        let interrupt = self.interrupts.lock().unwrap().pop();
+        if let Some(interrupt) = interrupt {
+            interrupt();
+        }
         Needs { lists: true, exact_counts: true, ..Needs::default() }
     }
 
@@ -40,13 +44,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         pool.candidates.as_slice().iter().copied().find(|&slot| !turn.barred.contains(slot))
-    }
-
-    fn began(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, _slot: u16) {
-        let interrupt = self.interrupts.lock().unwrap().pop();
-        if let Some(interrupt) = interrupt {
-            interrupt();
-        }
     }
 }
 

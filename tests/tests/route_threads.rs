@@ -31,7 +31,7 @@ fn failing_leases_beside_removals_leave_nobody_ejected_who_is_gone() {
                     let now = Instant::from_micros(clock.fetch_add(50, Ordering::Relaxed));
                     let Ok(lease) = selector.select(&Request::ANY, now) else { continue };
                     match random.below(3) {
-                        0 => lease.fail(now),
+                        0 => lease.fail(Duration::ZERO, now),
                         1 => lease.succeed(Duration::ZERO, now),
                         _ => drop(lease),
                     }
@@ -95,7 +95,11 @@ fn l9_one_probe_is_out_at_a_time_whoever_selects() {
                         probing.fetch_sub(1, Ordering::SeqCst);
                         probes += 1;
                     }
-                    if turn % 3 == 0 { lease.fail(now) } else { lease.succeed(Duration::ZERO, now) }
+                    if turn % 3 == 0 {
+                        lease.fail(Duration::ZERO, now)
+                    } else {
+                        lease.succeed(Duration::ZERO, now)
+                    }
                 }
                 probes
             })

@@ -242,7 +242,7 @@ fn a_breaker_where_traffic_spills_to_gets_its_probe() {
         if !ids[10..].contains(&broken) {
             continue;
         }
-        lease.fail(NOW);
+        lease.fail(Duration::ZERO, NOW);
         assert_eq!(balancer.stats(broken).unwrap().breaker, BreakerState::Open);
         let later = NOW + Duration::from_secs(31);
         let mut leases = (0..100).map(|_| selector.select(&Request::ANY, later).unwrap());
@@ -271,7 +271,7 @@ fn panic_mode_ignores_health_but_not_switches() {
 
 #[test]
 fn panic_mode_of_a_confined_class_looks_at_its_zones_alone() {
-    let options = Options::new().panic_below(500);
+    let options = Options::new().panic_below(500).panic_hosts(1);
     let (_, mut selector, ids) = router(options, &[some(0, 0, 4, 1), some(0, 1, 12, 12)].concat());
     let counts = counts(&mut selector, prefer(&[0]).confined(), &ids, 400);
     assert_eq!(counts[..4], [100; 4]);
@@ -290,18 +290,16 @@ proptest! {
         flips in vec((0usize..32, any::<bool>()), 0..8),
     ) {
         let places_now: Vec<_> = places.iter().map(|&(tier, zone, healthy, _)| (tier, zone, healthy)).collect();
-        let options = Options::new().overprovisioning(factor).panic_below(panic_below);
+        let options = Options::new().overprovisioning(factor).panic_below(panic_below).panic_hosts(1);
         let (balancer, mut selector, ids) = router(options, &places_now);
         for (at, &(in_tier, in_zone, _, enabled)) in places.iter().enumerate() {
             let endpoint = Endpoint::new(at as u64).tier(tier(in_tier)).zone(zone(in_zone)).enabled(enabled);
             balancer.update(ids[at], &endpoint, NOW).unwrap();
         }
-        let mut loads = [0; 16];
-        let first = places[0].1;
-        for (at, _) in places.iter().enumerate().filter(|(_, place)| place.1 == first) {
+        let first = (places[0].0, places[0].1);
+        for (at, _) in places.iter().enumerate().filter(|(_, place)| (place.0, place.1) == first) {
             let metrics = Metrics::new(load, load, load as u32 * 10, load as u32, load).unwrap();
             balancer.report(ids[at], metrics, NOW).unwrap();
-            loads[first as usize] = load as u32;
         }
         let mut order: Vec<u8> = Vec::new();
         zones.iter().for_each(|at| if !order.contains(at) { order.push(*at) });
@@ -309,8 +307,8 @@ proptest! {
         filter = if confined { filter.confined() } else { filter };
         filter = tier_asked.map_or(filter, |number| filter.tier(tier(number)));
         let rules = ShareRules {
-            tier: tier_asked, zones: order, confined, factor: factor as u32, panic_below: panic_below as u32,
-            spill_from: 800, loads,
+            tier: tier_asked, zones: order, confined, factor: factor as u32, panic_below: panic_below as u32, panic_hosts: 1,
+            spill_from: 800, load: (first.0, first.1, load as u32),
         };
         let class = selector.class(filter).unwrap();
         // One at a time, so that the selector patches what it has.

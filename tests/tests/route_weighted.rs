@@ -259,8 +259,10 @@ fn what_was_tried_goes_to_the_others_by_weight_and_takes_no_turn() {
 #[test]
 fn in_panic_mode_what_is_unhealthy_has_its_whole_weight() {
     use trilane::route::{Balancer, Options, Selector};
-    let balancer: &Balancer<WeightedRoundRobin, 1, 8> =
-        trilane_tests::leak(Balancer::new(WeightedRoundRobin, Options::new().panic_below(500)));
+    let balancer: &Balancer<WeightedRoundRobin, 1, 8> = trilane_tests::leak(Balancer::new(
+        WeightedRoundRobin,
+        Options::new().panic_hosts(1).panic_below(500),
+    ));
     // One has never been healthy.
     let health = |id| if id == 2 { Health::Unhealthy } else { Health::Healthy };
     let ids: Vec<_> = (0..4)

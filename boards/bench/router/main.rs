@@ -15,7 +15,7 @@ use board::println;
 use trilane::route::{
     Adaptive, AnyStrategy, Balancer, ConsistentHash, Endpoint, Filter, Health, Kind, Lease, LeastConnections,
     LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring, RoundRobin,
-    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom,
+    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedRandom,
     WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
@@ -64,11 +64,10 @@ fn main() -> ! {
 
     strategy!(meter, "route_rr", RoundRobin);
     strategy!(meter, "route_random", UniformRandom);
-    strategy!(meter, "route_p2c", PowerOfTwo);
+    strategy!(meter, "route_p2c", PowerOfTwo::new());
     strategy!(meter, "route_wrr", WeightedRoundRobin);
     strategy!(meter, "route_wrandom", WeightedRandom);
     strategy!(meter, "route_least", LeastConnections::new());
-    strategy!(meter, "route_wleast", WeightedLeastConnections::new());
     strategy!(
         meter,
         "route_ring",

@@ -33,7 +33,7 @@ const SLOW: [&str; 10] = [
 const THREADED: [&str; 8] = [
     "defects_e",
     "join_races",
-    "route_least_connections",
+    "route_least_cost",
     "route_storm",
     "route_threads",
     "thread",

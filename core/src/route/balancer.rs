@@ -6,7 +6,7 @@ use super::lease::{Leasing, Ticket, sealed};
 use super::options::tick;
 use super::stripe::Verdict;
 use super::{
-    AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Selector, Strategy,
+    AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Selector, Source, Strategy,
     TooManySelectors, UpdateError,
 };
 use crate::bitmap::MAX_PER_BANK;
@@ -71,7 +71,7 @@ pub struct EndpointStats {
     pub score: Option<u16>,
     /// Whether that report is stale.
     pub stale: bool,
-    /// Its health as it was set last.
+    /// Its health: the worst that any source says.
     pub health: Health,
     /// Its breaker.
     pub breaker: breaker::State,
@@ -91,7 +91,7 @@ pub struct Totals {
     pub routable: u32,
     /// Removed endpoints with leases out.
     pub draining: u32,
-    /// Members that are kept out by their breakers now.
+    /// Members that are kept out by their breakers alone, and don't wait for a probe.
     pub ejected: u32,
     /// How often a breaker has opened.
     pub breakers_opened: u32,
@@ -110,10 +110,14 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
 {
     const_fn! {
     /// A balancer without endpoints.
+    ///
+    /// # Panics
+    ///
+    /// For options that [`Options::check`] refuses; in a static that is an error of the compiler.
     pub const fn new(strategy: S, options: Options) -> Self {
-        Self {
-            endpoints: Endpoints::new(options),
-            strategy,
+        match options.check() {
+            Ok(options) => Self { endpoints: Endpoints::new(options), strategy },
+            Err(_) => panic!("`Options::check` refuses these options: see there"),
         }
     }
     }
@@ -142,9 +146,21 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.endpoints.describe(slot)))
     }
 
-    /// Sets an endpoint's health, as a health check or an operator sees it; returns what it was. Any context,
-    /// O(1), a short critical section. A select that begins after this goes by it, whatever other contexts
-    /// are at.
+    /// Sets an endpoint's health, as source 0 sees it, which has said how it is when it was added; returns
+    /// what that source said before. See [`set_health_from`](Self::set_health_from).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed.
+    #[inline]
+    pub fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
+        self.set_health_from(id, Source::of::<0>(), health, now)
+    }
+
+    /// Sets an endpoint's health, as one of several sources sees it (a health check, an operator, the
+    /// endpoint itself); returns what that source said before. The worst that any says counts; one that has
+    /// said nothing says healthy. Any context, O(1), a short critical section. A select that begins after
+    /// this goes by it, whatever other contexts are at.
     ///
     /// With slow start, one begins when an endpoint that its health kept out is let in.
     ///
@@ -152,8 +168,14 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     ///
     /// [`Stale`] when it has been removed.
     #[inline]
-    pub fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
-        self.endpoints.set_health(id, health, now)
+    pub fn set_health_from(
+        &self,
+        id: EndpointId,
+        source: Source,
+        health: Health,
+        now: Instant,
+    ) -> Result<Health, Stale> {
+        self.endpoints.set_health(id, source, health, now)
     }
 
     /// Takes in what an endpoint reports of itself. Any context, O(stripes).
@@ -199,7 +221,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             }
         }
         let [selected, succeeded, failed, released] = counts;
-        let health = Health::from_bits(endpoints.health.get(slot));
+        let health = endpoints.health(slot);
         EndpointStats {
             selected,
             succeeded,
@@ -224,7 +246,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             members: endpoints.members.len(),
             routable: endpoints.routable.len(),
             draining: endpoints.draining.len(),
-            ejected: endpoints.ejected.load(Ordering::Relaxed),
+            ejected: endpoints.ejected(),
             breakers_opened: endpoints.opened.load(Ordering::Relaxed),
             ..Totals::default()
         };
@@ -348,7 +370,7 @@ where
         let needs = self.strategy.needs();
         if needs.builds && !needs.on_demand {
             self.endpoints.builds.want();
-            self.endpoints.hasten_build(tick(now));
+            self.endpoints.hasten_build(self.endpoints.tick(now));
         }
     }
 
@@ -380,66 +402,61 @@ where
 {
     #[inline(always)]
     fn release(&self, ticket: Ticket) {
+        if let Some(probe) = ticket.probe() {
+            self.endpoints.give_back(ticket.slot(), probe);
+        }
         self.end(ticket, Verdict::Released);
     }
 
     #[inline]
     fn succeed(&self, ticket: Ticket, latency: Duration, now: Instant) {
+        if let Ok(slot) = self.endpoints.find(ticket.endpoint()) {
+            if self.strategy.needs().latencies {
+                self.endpoints.latencies.at(slot).record(micros(latency), tick(now));
+            }
+            match ticket.probe() {
+                Some(probe) => self.endpoints.judge(slot, probe, true, now),
+                None if self.endpoints.is_of_this_term(slot, ticket.breaker()) => {
+                    self.endpoints.count_success(slot, now);
+                }
+                None => {}
+            }
+        }
         self.end(ticket, Verdict::Succeeded);
-        let Ok(slot) = self.endpoints.find(ticket.endpoint()) else { return };
-        if self.strategy.needs().latencies {
-            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-            self.endpoints.record_latency(slot, micros, tick(now));
-        }
-        match ticket.probe() {
-            Some(probe) => self.endpoints.judge(slot, probe, true, now),
-            None => self.endpoints.count_success(slot, now),
-        }
     }
 
-    fn fail(&self, ticket: Ticket, now: Instant) {
+    fn fail(&self, ticket: Ticket, latency: Duration, now: Instant) {
+        if let Ok(slot) = self.endpoints.find(ticket.endpoint()) {
+            if self.strategy.needs().latencies {
+                self.endpoints.latencies.at(slot).record_failure(micros(latency), tick(now));
+            }
+            match ticket.probe() {
+                Some(probe) => self.endpoints.judge(slot, probe, false, now),
+                None if self.endpoints.is_of_this_term(slot, ticket.breaker()) => {
+                    self.endpoints.count_failure(slot, now);
+                }
+                None => {}
+            }
+        }
         self.end(ticket, Verdict::Failed);
-        let Ok(slot) = self.endpoints.find(ticket.endpoint()) else { return };
-        if self.strategy.needs().latencies {
-            self.endpoints.record_failure(slot, tick(now));
-        }
-        match ticket.probe() {
-            Some(probe) => self.endpoints.judge(slot, probe, false, now),
-            None => self.endpoints.count_failure(ticket.endpoint(), now),
-        }
     }
+}
+
+fn micros(latency: Duration) -> u32 {
+    u32::try_from(latency.as_micros()).unwrap_or(u32::MAX)
 }
 
 impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balancer<S, BANKS, PER_BANK, STRIPES>
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    /// A lease is no longer in flight. What an endpoint that has gone did says nothing of the one that has
-    /// its slot now: the caller looks for the endpoint after this.
+    /// A lease is no longer in flight. What it tells of its endpoint has been recorded before: as long as it
+    /// is in flight, its slot has no other endpoint.
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
         self.endpoints.stripe(ticket.stripe()).end(ticket.slot(), verdict);
         if ticket.is_exact() {
-            self.unreserve(ticket.slot());
-        }
-    }
-
-    /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap.
-    #[inline(always)]
-    pub(super) fn reserve(&self, slot: u16) -> Option<u32> {
-        let reserved = self.endpoints.reserve(slot);
-        if reserved.is_some() && self.strategy.needs().exact_counts {
-            self.strategy.began(&self.endpoints, slot);
-        }
-        reserved
-    }
-
-    /// Takes a lease out of the exact count.
-    #[inline]
-    pub(super) fn unreserve(&self, slot: u16) {
-        let count = self.endpoints.unreserve(slot);
-        if self.strategy.needs().exact_counts {
-            self.strategy.ended(&self.endpoints, slot, count);
+            self.endpoints.unreserve(ticket.slot());
         }
     }
 }

@@ -4,26 +4,28 @@
 //!          1 failures in a row, or too great a share of them
 //!   Closed ----------------------------------------------> Open
 //!     ^                                                    |  ^
-//!     | 4 the probe (the last of `probes`) has succeeded   |  | 3 the probe has failed
-//!     |                              2 `open_for` is over  v  |
+//!     | 4 as many probes as it takes have succeeded        |  | 3 the probe has failed
+//!     |                                2 its time is over  v  |
 //!     +------------------ Probing <------------------- HalfOpen
 //!                            |      5 a select claims it    ^
 //!                            +------------------------------+
-//!                               6 nobody has heard of it for a probe window, or another probe is to follow
+//!                               6 dropped, or not heard of for a probe window, or another probe is to follow
 //! ```
 //!
 //! 1 [`Endpoints::trip`], 2 and 6 [`Endpoints::advance_breaker`], 3 and 4 [`Endpoints::judge`], 5
-//! [`Endpoints::claim`]. The pattern is Nygard's ("Release It!", 2007).
+//! [`Endpoints::claim`], 6 [`Endpoints::give_back`]. The pattern is Nygard's ("Release It!", 2007).
 //!
 //! # Breaker Invariant
 //!
-//! A breaker's word changes inside the critical section only. Its term advances with each change, and a
-//! probe's lease carries the term of its claim: so no other lease can decide, and a probe that was given up
-//! can't either.
+//! A breaker's word changes inside the critical section only. Its *term* advances when it opens and when it
+//! closes, and each lease carries the term in which it was taken: what was taken in another term decides
+//! nothing. Within a term each claim has a number; a probe that fails or is dropped counts if its number is
+//! the present one, and one that succeeds counts however slow it was.
 
-use super::EndpointId;
 use super::endpoints::Endpoints;
-use super::options::{FailureRate, PERMILLE, tick, ticks};
+use super::options::{FailureRate, PERMILLE, ticks};
+use super::random::product;
+use super::rehash;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
@@ -44,7 +46,7 @@ pub enum State {
 
 impl State {
     pub(super) const fn of(word: u32) -> Self {
-        match word & 3 {
+        match word & STATE {
             0 => Self::Closed,
             1 => Self::Open,
             2 => Self::HalfOpen,
@@ -53,17 +55,45 @@ impl State {
     }
 }
 
-/// State in bits 0 and 1, probes that have succeeded in bits 2 to 9, the term above.
+// State in bits 0 and 1, then how many probes have succeeded, the number of the claim, how often it has
+// opened in a short time, and the term.
+const STATE: u32 = 3;
 const SUCCESSES: u32 = 2;
-const TERM: u32 = 10;
+const CLAIM: u32 = 10;
+const LEVEL: u32 = 14;
+const TERM: u32 = 18;
+const MOST_SUCCESSES: u32 = 0xff;
+const CLAIMS: u32 = 0xf;
+const MOST_LEVEL: u32 = 0xf;
 
-const fn successes(word: u32) -> u32 {
-    word >> SUCCESSES & 0xff
+/// What an ordinary lease carries of the word: the term alone.
+#[inline(always)]
+pub(super) const fn term(word: u32) -> u32 {
+    word >> TERM << TERM
 }
 
-/// The state after `word`, in the next term.
-const fn next(word: u32, state: State, successes: u32) -> u32 {
-    ((word >> TERM).wrapping_add(1) << TERM) | successes << SUCCESSES | state as u32
+const fn successes(word: u32) -> u32 {
+    word >> SUCCESSES & MOST_SUCCESSES
+}
+
+const fn level(word: u32) -> u32 {
+    word >> LEVEL & MOST_LEVEL
+}
+
+/// The next state in the same term, with so many successes.
+const fn within_term(word: u32, state: State, successes: u32) -> u32 {
+    word >> CLAIM << CLAIM | successes << SUCCESSES | state as u32
+}
+
+/// The next claim's word.
+const fn claimed(word: u32) -> u32 {
+    let claim = (word >> CLAIM).wrapping_add(1) & CLAIMS;
+    within_term(word & !(CLAIMS << CLAIM) | claim << CLAIM, State::Probing, successes(word))
+}
+
+/// The state in the next term.
+const fn next_term(word: u32, state: State, level: u32) -> u32 {
+    (word >> TERM).wrapping_add(1) << TERM | level << LEVEL | state as u32
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
@@ -74,10 +104,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
         with_lock(|_| {
             let word = self.breakers.get(slot);
-            let may = self.enabled.contains(slot) && self.is_healthy(slot);
-            let probing = (State::of(word) == State::HalfOpen && may).then(|| {
+            let probing = (State::of(word) == State::HalfOpen && self.fit.contains(slot)).then(|| {
                 self.await_breaker(slot, now, self.options.probe_ticks);
-                next(word, State::Probing, successes(word))
+                claimed(word)
             });
             if let Some(probing) = probing {
                 self.breakers.set(slot, probing);
@@ -87,11 +116,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         })
     }
 
-    /// A probe that was claimed is not sent: the next select may.
+    /// A probe was not sent, or was dropped without a verdict: the next select may send one.
+    #[cold]
     pub(super) fn give_back(&self, slot: u16, probe: u32) {
         with_lock(|_| {
-            if self.breakers.get(slot) == probe {
-                self.breakers.set(slot, next(probe, State::HalfOpen, successes(probe)));
+            let word = self.breakers.get(slot);
+            if is_out(word, probe) {
+                self.breakers.set(slot, within_term(word, State::HalfOpen, successes(word)));
                 self.settle(slot);
             }
         });
@@ -112,21 +143,30 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[cold]
     pub(super) fn judge(&self, slot: u16, probe: u32, succeeded: bool, now: Instant) {
         with_lock(|_| {
-            if self.breakers.get(slot) != probe {
-                return; // Given up before, or of an endpoint that has gone.
-            }
-            let successes = successes(probe) + 1;
+            let word = self.breakers.get(slot);
             if !succeeded {
-                self.await_breaker(slot, now, self.options.open_ticks);
-                self.breakers.set(slot, next(probe, State::Open, 0));
-            } else if successes < self.options.probes as u32 {
-                self.breakers.set(slot, next(probe, State::HalfOpen, successes));
-            } else {
+                if is_out(word, probe) {
+                    self.open(slot, word, (level(word) + 1).min(MOST_LEVEL), now);
+                }
+                return;
+            }
+            let state = State::of(word);
+            if term(word) != term(probe) || !matches!(state, State::HalfOpen | State::Probing) {
+                return; // It has opened again since, or is of an endpoint that has gone.
+            }
+            let successes = successes(word) + 1;
+            if successes >= self.options.probes as u32 {
                 self.begin_ramp(slot, now);
-                self.stop_ejecting(slot);
-                self.breakers.set(slot, next(probe, State::Closed, 0));
+                self.broken.remove(slot);
+                // Closed for as long as it is ever out, it is forgiven.
+                self.await_breaker(slot, now, self.options.most_open_ticks());
+                self.breakers.set(slot, next_term(word, State::Closed, level(word)));
                 self.failures.set(slot, 0);
                 self.rates.set(slot, 0);
+            } else {
+                // Another may be out beside a slow one.
+                let state = if is_out(word, probe) { State::HalfOpen } else { state };
+                self.breakers.set(slot, within_term(word, state, successes));
             }
             self.settle(slot);
         });
@@ -144,19 +184,22 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// An ordinary lease has failed.
-    pub(super) fn count_failure(&self, id: EndpointId, now: Instant) {
-        let slot = id.slot();
-        if State::of(self.breakers.get(slot)) != State::Closed {
-            return;
-        }
+    pub(super) fn count_failure(&self, slot: u16, now: Instant) {
         let limit = self.options.failures as u32;
         let in_a_row =
             limit != 0 && self.failures.at(slot).fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
         let too_many =
             self.options.failure_rate.as_ref().is_some_and(|rate| self.count_rate(slot, rate, true, now));
         if in_a_row || too_many {
-            self.trip(id, now);
+            self.trip(slot, now);
         }
+    }
+
+    /// Whether the breaker is closed and has been since a lease was taken that carries `taken`.
+    #[inline(always)]
+    pub(super) fn is_of_this_term(&self, slot: u16, taken: u32) -> bool {
+        let word = self.breakers.get(slot);
+        term(word) | word & STATE == taken
     }
 
     /// Counts an outcome in the window; whether the share of failures is too great.
@@ -166,9 +209,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     fn count_rate(&self, slot: u16, rate: &FailureRate, failed: bool, now: Instant) -> bool {
         const COUNT: u32 = 0xffff;
         if self.rates.get(slot) == 0 {
-            self.rate_from.set(slot, tick(now)); // The first outcome begins the first half-window.
+            self.rate_from.set(slot, self.tick(now)); // The first outcome begins the first half-window.
         }
-        let passed = self.half_windows(slot, (ticks(rate.window) / 2).max(1), tick(now));
+        let passed = self.half_windows(slot, (ticks(rate.window) / 2).max(1), self.tick(now));
         let mut after = (0, 0);
         let counted = self.rates.at(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let (mut all, mut bad) = (word >> 16 >> passed, (word & COUNT) >> passed);
@@ -216,42 +259,63 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         }
     }
 
-    /// Opens the breaker, unless as many are open as may be.
+    /// Opens the breaker, unless as many keep traffic out as may, or nobody would be left.
     #[cold]
-    fn trip(&self, id: EndpointId, now: Instant) {
-        let slot = id.slot();
+    fn trip(&self, slot: u16, now: Instant) {
         with_lock(|_| {
-            if self.find(id).is_err() {
-                return; // It has just gone: what it did says nothing of the one that has its slot.
+            // Those whose time is over keep nothing out.
+            if self.is_due(now) {
+                self.advance_locked(now);
             }
             let word = self.breakers.get(slot);
-            let ejected = self.ejected.load(Ordering::Relaxed);
-            let share = self.options.max_ejected as u32;
-            let may = if share == 0 { 0 } else { (self.members.len() * share / PERMILLE).max(1) };
-            if State::of(word) != State::Closed || ejected >= may {
+            if State::of(word) != State::Closed || !self.members.contains(slot) || !self.may_eject(slot) {
                 return;
             }
-            self.ejected.store(ejected + 1, Ordering::Relaxed);
             self.opened.fetch_add(1, Ordering::Relaxed);
-            self.await_breaker(slot, now, self.options.open_ticks);
-            self.breakers.set(slot, next(word, State::Open, 0));
-            self.broken.insert(slot);
-            self.settle(slot);
+            let forgiven = self.breaker_at.get(slot).wrapping_sub(self.tick(now)) as i32 <= 0;
+            self.open(slot, word, if forgiven { 1 } else { (level(word) + 1).min(MOST_LEVEL) }, now);
         });
     }
 
-    /// The endpoint is no longer kept out by its breaker; the caller is in the critical section.
-    pub(super) fn stop_ejecting(&self, slot: u16) {
-        if State::of(self.breakers.get(slot)) != State::Closed {
-            let ejected = self.ejected.load(Ordering::Relaxed);
-            self.ejected.store(ejected.saturating_sub(1), Ordering::Relaxed);
-            self.broken.remove(slot);
+    /// How many breakers keep traffic out now: those that admit none of what their endpoints would get.
+    /// O(banks).
+    pub(super) fn ejected(&self) -> u32 {
+        let out = |bank| self.broken.bits(bank) & !self.half_open.bits(bank) & self.fit.bits(bank);
+        (0..BANKS).map(|bank| out(bank).count_ones()).sum()
+    }
+
+    /// Whether the budget has room, and each class has somebody else. O(filters * banks).
+    fn may_eject(&self, slot: u16) -> bool {
+        let share = self.options.max_ejected as u32;
+        let may = if share == 0 { 0 } else { (self.members.len() * share / PERMILLE).max(1) };
+        self.ejected() < may && self.is_dispensable(slot)
+    }
+
+    /// The breaker opens in the next term; the caller is in the critical section.
+    ///
+    /// From the second opening in a row on the time doubles, and up to an eighth of it is left out, by the
+    /// seed: balancers that have seen the same don't all probe at once.
+    fn open(&self, slot: u16, word: u32, level: u32, now: Instant) {
+        let usual = self.options.open_ticks;
+        let mut span = usual;
+        if level > 1 {
+            let most = self.options.most_open_ticks();
+            span = u32::try_from((usual as u64) << (level - 1)).unwrap_or(most).min(most);
+            if self.options.seed != 0 {
+                let number = self.number(slot);
+                let place = (number as u32 ^ (number >> 32) as u32).wrapping_add(self.options.seed);
+                span -= product(rehash(place, word >> TERM), span / 8).0;
+            }
         }
+        self.await_breaker(slot, now, span);
+        self.breakers.set(slot, next_term(word, State::Open, level));
+        self.broken.insert(slot);
+        self.settle(slot);
     }
 
     /// The endpoint goes, or another gets the slot: the breaker is closed, in a new term.
     pub(super) fn forget_breaker(&self, slot: u16) {
-        self.breakers.set(slot, next(self.breakers.get(slot), State::Closed, 0));
+        self.breakers.set(slot, next_term(self.breakers.get(slot), State::Closed, 0));
         self.broken.remove(slot);
     }
 
@@ -263,16 +327,24 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Time has passed: returns when to look again. The caller is in the critical section.
     pub(super) fn advance_breaker(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
         let word = self.breakers.get(slot);
-        let waits = matches!(State::of(word), State::Open | State::Probing);
+        let then = match State::of(word) {
+            State::Open | State::Probing => within_term(word, State::HalfOpen, successes(word)),
+            State::Closed if level(word) != 0 => word & !(MOST_LEVEL << LEVEL),
+            State::Closed | State::HalfOpen => return None,
+        };
         let at = self.breaker_at.get(slot);
-        if !waits {
-            return None;
-        }
         if !all_due && (now_tick.wrapping_sub(at) as i32) < 0 {
             return Some(at);
         }
-        self.breakers.set(slot, next(word, State::HalfOpen, successes(word)));
+        self.breakers.set(slot, then);
         self.settle(slot);
         None
     }
+}
+
+/// Whether this probe is the one that is out.
+const fn is_out(word: u32, probe: u32) -> bool {
+    matches!(State::of(word), State::Probing)
+        && (word ^ probe) >> TERM == 0
+        && (word ^ probe) >> CLAIM & CLAIMS == 0
 }

@@ -132,7 +132,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Selects look from now on whether a build is wanted.
     pub(super) fn hasten_build_now(&self) {
         // Earlier than any time of now, unless the clock has jumped, which is seen in any case.
-        self.hasten_build(self.seen_low.load(Ordering::Relaxed).wrapping_sub(MAX_TICKS / 2));
+        self.hasten_build(self.seen_tick().wrapping_sub(MAX_TICKS / 2));
     }
 
     /// Selects look from tick `at` on whether a build is wanted.

@@ -8,13 +8,14 @@
 //! primary one serve, one by one.
 
 use super::candidates::Candidates;
-use super::changes::Dirt;
+use super::column::Set;
 use super::endpoints::Endpoints;
 use super::options::PERMILLE;
+use super::report::MeanLoad;
 use super::spill::Spill;
-use super::steps::{Mask, Place, Step, zones};
+use super::steps::{Mask, Place, Step};
 use super::strategies::{Barred, Pool, Turn};
-use super::{Filter, Random, RoutingKey, Strategy, Zone};
+use super::{Filter, Random, RoutingKey, Strategy};
 use crate::bitmap::Bits;
 use crate::sync::{Ordering, fence};
 
@@ -22,12 +23,41 @@ use crate::sync::{Ordering, fence};
 pub(super) struct Group<C, const BANKS: usize, const PER_BANK: usize> {
     pub candidates: Candidates<BANKS, PER_BANK>,
     pub cache: C,
-    pub dirt: Dirt,
+    pub load: MeanLoad<BANKS>,
+}
+
+/// What a pick is for, beside its class.
+pub(super) struct Ask<'a> {
+    pub random: &'a mut Random,
+    pub key: Option<RoutingKey>,
+    pub tick: u32,
+    pub attempt: u8,
+    pub barred: &'a Barred,
+}
+
+impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
+    #[inline(always)]
+    fn pick<S, const STRIPES: usize>(
+        &mut self,
+        strategy: &S,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        ask: Ask<'_>,
+    ) -> Option<u16>
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
+        let load = if strategy.needs().mean_load { self.load.get(&self.candidates, endpoints) } else { None };
+        let pool = Pool { candidates: &self.candidates, endpoints };
+        let Ask { random, key, tick, attempt, barred, .. } = ask;
+        strategy.pick(&pool, &mut self.cache, &mut Turn { random, key, tick, attempt, barred, load })
+    }
 }
 
 /// A class of requests: valid while the epoch stands.
 pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     pub filter: Filter,
+    /// How often another filter has had its place.
+    pub generation: u8,
     pub epoch: u32,
     /// All traffic goes to the primary group, and nobody waits for a probe.
     pub(super) simple: bool,
@@ -35,16 +65,16 @@ pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
     capped: bool,
     /// Whether probes wait to be sent.
     pub(super) probes: bool,
-    /// Health is ignored: too few are healthy.
-    pub(super) panic: bool,
+    /// The steps in which health is ignored, a bit each: too few are healthy there.
+    pub(super) panics: u64,
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
     pub(super) step: u8,
     matching: u32,
     matching_of: (u32, u8),
-    /// The preferred zone that the primary group is, if it is one and may spill by load.
-    pub(super) zone: Option<Zone>,
+    /// The primary group is a preferred zone, which may spill by load.
+    pub(super) zoned: bool,
     pub(super) spill: Spill,
-    primary: Group<C, BANKS, PER_BANK>,
+    pub(super) primary: Group<C, BANKS, PER_BANK>,
     pub(super) other: Group<C, BANKS, PER_BANK>,
 }
 
@@ -53,19 +83,20 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let group = || Group { candidates: Candidates::new(), cache: strategy.cache(), dirt: Dirt::ALL };
+        let group = || Group { candidates: Candidates::new(), cache: strategy.cache(), load: MeanLoad::NONE };
         Self {
             filter,
+            generation: 0,
             epoch: 0,
             simple: false,
             capped: false,
             probes: false,
-            panic: false,
+            panics: 0,
             // No such step: everything is looked at first.
             step: u8::MAX,
             matching: 0,
             matching_of: (1, 0),
-            zone: None,
+            zoned: false,
             spill: Spill::NONE,
             primary: group(),
             other: group(),
@@ -99,43 +130,46 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         &mut self,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
-        random: &mut Random,
-        key: Option<RoutingKey>,
+        ask: Ask<'_>,
     ) -> Option<u16>
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let group = &mut self.primary;
-        let pool = Pool { candidates: &group.candidates, endpoints, stripe };
-        let mut turn = Turn { random, key, attempt: 0, barred: &Barred::NONE, dirt: &mut group.dirt };
-        strategy.pick(&pool, &mut group.cache, &mut turn)
+        self.primary.pick(strategy, endpoints, ask)
     }
 
     /// The strategy's step, in the primary group or the other.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
     pub fn pick<S, const STRIPES: usize>(
         &mut self,
         spilled: bool,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
-        random: &mut Random,
-        key: Option<RoutingKey>,
-        attempt: u8,
-        barred: &Barred,
+        ask: Ask<'_>,
     ) -> Option<u16>
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
         if spilled && !self.spill.ready {
-            self.fill_other(1, strategy, endpoints, stripe, random);
+            self.fill_other(1, strategy, endpoints, ask.random);
         }
         let group = if spilled { &mut self.other } else { &mut self.primary };
-        let pool = Pool { candidates: &group.candidates, endpoints, stripe };
-        let mut turn = Turn { random, key, attempt, barred, dirt: &mut group.dirt };
-        strategy.pick(&pool, &mut group.cache, &mut turn)
+        group.pick(strategy, endpoints, ask)
+    }
+
+    /// Whether `slot` would have the key in the primary group.
+    pub fn owns<S, const STRIPES: usize>(
+        &self,
+        strategy: &S,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        key: RoutingKey,
+        slot: u16,
+    ) -> bool
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
+        let pool = Pool { candidates: &self.primary.candidates, endpoints };
+        strategy.owns(&pool, &self.primary.cache, key, slot)
     }
 
     /// The candidates of the primary group or of the other, as it is, a bit each.
@@ -150,19 +184,31 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         step: u8,
     ) -> Option<[u32; BANKS]> {
         let mask = Mask::new(endpoints, &self.filter, self.step(endpoints, step)?);
-        Some(core::array::from_fn(|bank| self.serving(endpoints, &mask, bank)))
+        Some(core::array::from_fn(|bank| {
+            mask.bits(endpoints, bank) & self.conditions(endpoints, step).bits(bank)
+        }))
     }
 
-    /// Those of a bank that may serve.
+    /// Who gets something in a step: those that are routable, or all that aren't hopeless.
     #[inline(always)]
-    pub(super) fn serving<const STRIPES: usize>(
+    pub(super) fn conditions<'a, const STRIPES: usize>(
+        &self,
+        endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+        step: u8,
+    ) -> &'a Set<BANKS> {
+        if self.panics >> (step % 64) & 1 == 1 { &endpoints.tolerable } else { &endpoints.routable }
+    }
+
+    /// Those of a bank that get something although they aren't routable.
+    pub(super) fn tolerated<const STRIPES: usize>(
         &self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        mask: &Mask<'_, BANKS>,
         bank: usize,
     ) -> u32 {
-        let matching = mask.bits(endpoints, bank);
-        if self.panic { matching } else { matching & endpoints.routable.bits(bank) }
+        let steps = (0..u64::BITS - self.panics.leading_zeros()).filter(|step| self.panics >> step & 1 == 1);
+        let steps = steps.filter_map(|step| self.step(endpoints, step as u8));
+        steps.fold(0, |bits, step| bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank))
+            & endpoints.tolerable.bits(bank)
     }
 
     // === Making it anew ===
@@ -195,14 +241,14 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             }
         };
         self.doubt(endpoints);
-        self.simple = !self.probes && self.spill.share == 0 && self.zone.is_none();
+        self.simple = !self.probes && self.spill.share == 0 && !self.zoned;
         self.capped = !endpoints.capped.is_empty();
-        let pool = Pool { candidates: &self.primary.candidates, endpoints, stripe };
-        self.primary.dirt.banks |= banks;
+        let pool = Pool { candidates: &self.primary.candidates, endpoints };
+        self.primary.load.changed |= banks;
         strategy.refill(&pool, &mut self.primary.cache, random);
         if self.spill.ready {
-            let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
-            self.other.dirt.banks |= banks;
+            let pool = Pool { candidates: &self.other.candidates, endpoints };
+            self.other.load.changed |= banks;
             strategy.refill(&pool, &mut self.other.cache, random);
         }
     }
@@ -259,19 +305,20 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         listed: bool,
     ) {
-        self.panic = self.panics(endpoints);
-        (self.probes, self.zone, self.step) = (false, None, 0);
+        self.panics = self.panicking(endpoints);
+        (self.probes, self.zoned, self.step) = (false, false, 0);
         self.spill.reset();
         let steps = self.steps(endpoints);
         let mut step = 0;
         while let Some(at) = self.step(endpoints, step) {
             let mut waiting = 0;
-            let (mask, panic) = (Mask::new(endpoints, &self.filter, at), self.panic);
+            let mask = Mask::new(endpoints, &self.filter, at);
+            let conditions = self.conditions(endpoints, step);
             self.primary.candidates.refill(
                 |bank| {
                     let matching = mask.bits(endpoints, bank);
                     waiting |= matching & endpoints.half_open.bits(bank);
-                    if panic { matching } else { matching & endpoints.routable.bits(bank) }
+                    matching & conditions.bits(bank)
                 },
                 listed,
             );
@@ -295,25 +342,44 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             self.matching = count(&core::array::from_fn::<_, BANKS, _>(|bank| mask.bits(endpoints, bank)));
             self.matching_of = (membership, self.step);
         }
-        if let Place::In(zone) = at.zone {
-            self.zone = Some(zone);
+        self.zoned = matches!(at.zone, Place::In(_));
+        let mut living = self.primary.candidates.len();
+        if self.panics != 0 {
+            living = living_of(endpoints, self.primary.candidates.words());
         }
         let factor = endpoints.options.overprovisioning as u32;
-        self.spill.begin(capacity(self.primary.candidates.len(), self.matching, factor));
+        self.spill.begin(capacity(living, self.matching, factor));
     }
 
-    /// Whether so few of those that match are routable that health is to be ignored.
-    fn panics<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> bool {
-        let below = endpoints.options.panic_below as u32;
-        if below == 0 {
-            return false;
+    /// The steps in which so few are routable that health is to be ignored, a bit each. None that is dead, as
+    /// long as another lives. O(steps * banks), without panic mode O(1).
+    fn panicking<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> u64 {
+        let (below, hosts) =
+            (endpoints.options.panic_below as u32, (endpoints.options.panic_hosts as u32).max(1));
+        let (mut few, mut dead, mut lives) = (0, 0, below == 0);
+        for number in 0..if below == 0 { 0 } else { self.steps(endpoints) } {
+            let Some(step) = self.step(endpoints, number) else { break };
+            let mask = Mask::new(endpoints, &self.filter, step);
+            let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank));
+            let living =
+                count(&core::array::from_fn::<_, BANKS, _>(|bank| all[bank] & endpoints.routable.bits(bank)));
+            lives |= living != 0;
+            if count(&all) >= hosts && living * PERMILLE < below * count(&all) {
+                *if living == 0 { &mut dead } else { &mut few } |= 1u64 << (number % 64);
+            }
         }
-        let mask = Mask::new(endpoints, &self.filter, Step { tier: self.filter.tier, zone: Place::Anywhere });
-        let confined = self.filter.confined && !self.filter.zones().is_empty();
-        let places = |bank| if confined { zones(endpoints, &self.filter, bank) } else { u32::MAX };
-        let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank) & places(bank));
-        let routable: [u32; BANKS] = core::array::from_fn(|bank| all[bank] & endpoints.routable.bits(bank));
-        count(&routable) * PERMILLE < below * count(&all)
+        if lives { few } else { dead }
+    }
+}
+
+/// How many of those in `words` are routable; all of them, if none is.
+pub(super) fn living_of<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+    words: &[u32; BANKS],
+) -> u32 {
+    match count(&core::array::from_fn::<_, BANKS, _>(|bank| words[bank] & endpoints.routable.bits(bank))) {
+        0 => count(words),
+        living => living,
     }
 }
 

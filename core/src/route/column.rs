@@ -147,6 +147,11 @@ impl<const BANKS: usize> Set<BANKS> {
         self.0[within(bank, BANKS)].bits()
     }
 
+    #[inline(always)]
+    pub fn bank(&self, bank: usize) -> &Bank {
+        &self.0[within(bank, BANKS)]
+    }
+
     /// Removes the members in a bank; returns them, one bit each.
     pub fn take(&self, bank: usize) -> u32 {
         self.0[within(bank, BANKS)].take()

@@ -16,8 +16,7 @@
 //! saw over what was settled meanwhile, and its bit would be wrong until it runs again.
 
 use super::endpoints::{Endpoints, FULL};
-use super::options::tick;
-use super::{EndpointId, Health, breaker};
+use super::{EndpointId, Health, Source, breaker};
 use crate::id::Stale;
 use crate::sync::{AtomicU32, Ordering, with_lock};
 use crate::time::Instant;
@@ -26,8 +25,9 @@ use crate::time::Instant;
 const RAMP_STEPS: u32 = 16;
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
-    pub(super) fn is_healthy(&self, slot: u16) -> bool {
-        self.admits(Health::from_bits(self.health.get(slot)))
+    /// The worst that any source says.
+    pub(super) fn health(&self, slot: u16) -> Health {
+        Health::worst(self.health.get(slot))
     }
 
     /// Whether an endpoint of this health gets anything.
@@ -42,7 +42,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Brings the bits to what the conditions say, and tells the classes; the caller is in the critical
     /// section, and has changed something of the slot: Settled Invariant.
     pub(super) fn settle(&self, slot: u16) {
-        let may = self.enabled.contains(slot) && self.is_healthy(slot);
+        let health = self.health(slot);
+        let enabled = self.enabled.contains(slot);
+        let may = enabled && self.admits(health);
+        self.fit.write(slot, may);
+        self.tolerable.write(slot, enabled && (may || health == Health::Unhealthy));
         let breaker = breaker::State::of(self.breakers.get(slot));
         self.routable.write(slot, may && breaker == breaker::State::Closed);
         let half_open = may && breaker == breaker::State::HalfOpen;
@@ -53,21 +57,32 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     #[inline(never)]
-    pub(super) fn set_health(&self, id: EndpointId, health: Health, now: Instant) -> Result<Health, Stale> {
+    pub(super) fn set_health(
+        &self,
+        id: EndpointId,
+        source: Source,
+        health: Health,
+        now: Instant,
+    ) -> Result<Health, Stale> {
         with_lock(|_| {
             let slot = self.find(id)?;
-            let was = Health::from_bits(self.health.get(slot));
-            if was == health {
-                return Ok(was);
+            let (all, shift) = (self.health.get(slot), 2 * source.number() as u32);
+            let said = Health::worst(all >> shift & 3);
+            if said == health {
+                return Ok(said);
             }
-            self.health.set(slot, health as u32);
-            if !self.admits(was) && self.admits(health) && self.options.slow_start_ticks != 0 {
+            self.health.set(slot, all & !(3 << shift) | (health as u32) << shift);
+            let (was, is) = (Health::worst(all), self.health(slot));
+            if was == is {
+                return Ok(said);
+            }
+            if !self.admits(was) && self.admits(is) && self.options.slow_start_ticks != 0 {
                 self.begin_ramp(slot, now);
             } else if !self.is_weighed(slot) {
                 self.weigh(slot);
             }
             self.settle(slot);
-            Ok(was)
+            Ok(said)
         })
     }
 
@@ -79,7 +94,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         if self.options.slow_start_ticks != 0 {
             self.schedule(slot, now, self.ramp_step());
             // 0 stands for "no ramp".
-            self.ramp_from.set(slot, tick(now).max(1));
+            self.ramp_from.set(slot, self.tick(now).max(1));
             self.put_factor(slot, 1);
         } else {
             self.weigh(slot);
@@ -117,26 +132,24 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// after this.
     pub(super) fn weigh(&self, slot: u16) {
         let ramp = self.ramp_from.get(slot) != 0;
-        let seen = self.seen_low.load(Ordering::Relaxed);
-        self.put_factor(
-            slot,
-            if ramp { self.ramp_steps(slot, seen).unwrap_or(RAMP_STEPS) } else { RAMP_STEPS },
-        );
+        let steps = if ramp { self.ramp_steps(slot, self.seen_tick()) } else { None };
+        self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
     }
 
     /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. The caller is in
     /// the critical section.
     fn is_weighed(&self, slot: u16) -> bool {
-        let quarters = Health::from_bits(self.health.get(slot)).quarters();
+        let quarters = self.health(slot).quarters();
         quarters == 0 || self.ramp_from.get(slot) == 0 && self.factors.get(slot) == quarters * RAMP_STEPS
     }
 
     /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the
     /// slot after this.
     fn put_factor(&self, slot: u16, steps: u32) {
-        let factor = steps * Health::from_bits(self.health.get(slot)).quarters();
+        let factor = steps * self.health(slot).quarters();
         self.factors.set(slot, factor);
         self.partial.write(slot, factor != FULL);
+        self.uneven.write(slot, self.weight(slot) * factor != FULL);
         bump(&self.weight_versions, slot);
     }
 
@@ -187,16 +200,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         cap == 0 || before < cap
     }
 
-    /// An exactly counted lease has ended; returns how many there were with it. Any context.
+    /// An exactly counted lease has ended. Any context.
     #[inline]
-    pub(super) fn unreserve(&self, slot: u16) -> u32 {
-        // Of the one order that strategies go by who look at their own words after it; it costs what AcqRel
-        // costs.
-        let before = self.exact.at(slot).0.fetch_sub(1, Ordering::SeqCst);
+    pub(super) fn unreserve(&self, slot: u16) {
+        let before = self.exact.at(slot).0.fetch_sub(1, Ordering::AcqRel);
         if before == self.caps.get(slot) {
             self.settle_full(slot);
         }
-        before
     }
 
     /// Brings the bit in `full` to what cap and count say.
@@ -211,7 +221,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             let full = self.is_at_cap(slot);
             self.full.put(slot, full);
             if self.is_at_cap(slot) == full {
-                self.ranks.0.note(slot);
                 return;
             }
         }

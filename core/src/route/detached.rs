@@ -59,7 +59,7 @@ struct Entry<B: Deref<Target: Leasing>> {
 /// let id = lease.detach(&AWAITED, now + Duration::from_secs(10)).unwrap();
 /// // ... the answer has come:
 /// assert!(AWAITED.succeed(id, Duration::from_millis(4), now).is_ok());
-/// assert!(AWAITED.fail(id, now).is_err()); // it ends once
+/// assert!(AWAITED.fail(id, Duration::ZERO, now).is_err()); // it ends once
 /// ```
 pub struct DetachedLeases<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK>
 {
@@ -110,13 +110,13 @@ impl<B: Deref<Target: Leasing>, const BANKS: usize, const PER_BANK: usize>
         self.take(id).map(|lease| lease.succeed(latency, now))
     }
 
-    /// Ends it: the endpoint has failed. O(1).
+    /// Ends it: the endpoint has failed after `latency`. O(1).
     ///
     /// # Errors
     ///
     /// [`Stale`] when it has ended before, or expired.
-    pub fn fail(&self, id: DetachedId, now: Instant) -> Result<(), Stale> {
-        self.take(id).map(|lease| lease.fail(now))
+    pub fn fail(&self, id: DetachedId, latency: Duration, now: Instant) -> Result<(), Stale> {
+        self.take(id).map(|lease| lease.fail(latency, now))
     }
 
     /// Ends it without a verdict. O(1).

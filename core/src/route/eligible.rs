@@ -2,8 +2,7 @@
 
 use super::class::ClassCache;
 use super::endpoints::Endpoints;
-use super::options::tick;
-use super::steps::{Mask, zones};
+use super::steps::Mask;
 use super::{EndpointId, SelectError};
 use crate::bitmap::{Bits, slot, split};
 use crate::sync::{Ordering, fence, with_lock};
@@ -33,19 +32,23 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     ) -> Option<EndpointId> {
         let (bank, index) = split(at);
         let id = endpoints.handle(at);
-        let any = |all: bool| if all { u32::MAX } else { 0 };
-        let anywhere = any(!self.filter.confined || self.filter.zones().is_empty());
-        let tier = self.filter.tier.map_or(&endpoints.enabled, |tier| endpoints.tier(tier));
         let health = match probe {
-            Some(word) => any(endpoints.breakers.get(at) == word && endpoints.is_healthy(at)),
-            None => endpoints.routable.bits(bank) | any(self.panic),
+            Some(word) if endpoints.breakers.get(at) == word => endpoints.fit.bits(bank),
+            Some(_) => 0,
+            None => self.serving(endpoints, bank),
         };
-        let bits = endpoints.enabled.bits(bank)
-            & endpoints.tagged(self.filter.tags, bank)
-            & health
-            & tier.bits(bank)
-            & (zones(endpoints, &self.filter, bank) | anywhere);
+        let bits = health & endpoints.admitted(&self.filter, bank);
         (bits >> index & 1 == 1).then_some(id)
+    }
+
+    /// Those of a bank that get something in one of the steps, if the filter admits them.
+    fn serving<const STRIPES: usize>(
+        &self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        bank: usize,
+    ) -> u32 {
+        let routable = endpoints.routable.bits(bank);
+        if self.panics == 0 { routable } else { routable | self.tolerated(endpoints, bank) }
     }
 
     /// The first endpoint after `after` that matches and waits for a probe, in the steps up to the groups'
@@ -99,24 +102,18 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         if endpoints.members.is_empty() {
             return Some(SelectError::Empty);
         }
-        let tagged = |bank| {
-            let tier = filter.tier.map_or(u32::MAX, |tier| endpoints.tier(tier).bits(bank));
-            endpoints.members.bits(bank) & endpoints.tagged(filter.tags, bank) & tier
-        };
+        let tagged = |bank| endpoints.tagged_and_tiered(filter, bank);
         if !any(&tagged) {
             return Some(SelectError::NoTagMatch);
         }
-        let confined = filter.confined && !filter.zones().is_empty();
-        let here = |bank| if confined { tagged(bank) & zones(endpoints, filter, bank) } else { tagged(bank) };
+        let here = |bank| endpoints.admitted(filter, bank);
         if !any(&here) {
             return Some(SelectError::NoZoneMatch);
         }
-        // Those that are half-open could serve too: as the probe that this request may not be, or that they
-        // have no room for.
+        // Those that are half-open could serve too, by a probe, which no retry is.
         let may = |bank| {
-            let condition =
-                if self.panic { endpoints.enabled.bits(bank) } else { endpoints.routable.bits(bank) };
-            here(bank) & (condition | endpoints.half_open.bits(bank))
+            let probed = if tried.is_empty() { endpoints.half_open.bits(bank) } else { 0 };
+            here(bank) & (self.serving(endpoints, bank) | probed)
         };
         if any(&may) {
             let slots = (0..BANKS).flat_map(|bank| Bits(may(bank)).map(move |index| slot(bank, index)));
@@ -129,13 +126,11 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
                 None => Some(SelectError::AllTried),
             };
         }
-        let broken = (0..BANKS)
-            .flat_map(|bank| {
-                let bits = here(bank) & endpoints.enabled.bits(bank) & endpoints.broken.bits(bank);
-                Bits(bits).map(move |index| slot(bank, index))
-            })
-            .filter(|&slot| endpoints.is_healthy(slot));
-        let wait = broken.map(|slot| endpoints.breaker_wait(slot, tick(now))).min();
+        let broken = (0..BANKS).flat_map(|bank| {
+            let bits = here(bank) & endpoints.fit.bits(bank) & endpoints.broken.bits(bank);
+            Bits(bits).map(move |index| slot(bank, index))
+        });
+        let wait = broken.map(|slot| endpoints.breaker_wait(slot, endpoints.tick(now))).min();
         Some(match wait {
             Some(ticks) => {
                 SelectError::AllBreakersOpen { retry_at: now + Duration::from_micros((ticks as u64) << 10) }

@@ -10,6 +10,8 @@ pub const TAGS: usize = 32;
 pub const ZONES: usize = 16;
 /// How many tiers there are: numbers 0 to 7.
 pub const TIERS: usize = 8;
+/// How many sources of health there are: numbers 0 to 7.
+pub const SOURCES: usize = 8;
 
 /// A member of a balancer: slot and generation.
 ///
@@ -43,7 +45,7 @@ impl fmt::Debug for EndpointId {
     }
 }
 
-/// A number that was out of range: there are fewer tags, zones or tiers.
+/// A number that was out of range: there are fewer tags, zones, tiers or sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct OutOfRange {
@@ -55,7 +57,11 @@ pub struct OutOfRange {
 
 impl fmt::Display for OutOfRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is out of range: number tags, zones and tiers from 0, below {}", self.given, self.end)
+        write!(
+            f,
+            "{} is out of range: number tags, zones, tiers and sources from 0, below {}",
+            self.given, self.end
+        )
     }
 }
 
@@ -85,7 +91,7 @@ macro_rules! small_number {
             #[doc = concat!("The same for a number that is known when the program is compiled: a ", $what)]
             /// that doesn't exist is then a compile error.
             pub const fn of<const NUMBER: u8>() -> Self {
-                const { assert!((NUMBER as usize) < $end, "tags are 0 to 31, zones 0 to 15, tiers 0 to 7") }
+                const { assert!((NUMBER as usize) < $end, "tags are 0 to 31, zones 0 to 15, tiers and sources 0 to 7") }
                 Self(NUMBER)
             }
 
@@ -109,6 +115,11 @@ small_number! {
 small_number! {
     /// An order of precedence: tier 0 serves while it can, then tier 1.
     Tier, TIERS, "tier"
+}
+
+small_number! {
+    /// Who says how an endpoint is: a health check, an operator, the endpoint itself. The worst counts.
+    Source, SOURCES, "source"
 }
 
 impl Zone {
@@ -190,12 +201,17 @@ pub enum Health {
 }
 
 impl Health {
-    pub(crate) const fn from_bits(bits: u32) -> Self {
-        match bits & 3 {
-            0 => Self::Healthy,
-            1 => Self::Degraded,
-            2 => Self::Unknown,
-            _ => Self::Unhealthy,
+    /// The worst of what sources say, two bits each.
+    pub(crate) const fn worst(bits: u32) -> Self {
+        const LOW: u32 = 0x5555_5555;
+        if bits & bits >> 1 & LOW != 0 {
+            Self::Unhealthy
+        } else if bits & LOW << 1 != 0 {
+            Self::Unknown
+        } else if bits != 0 {
+            Self::Degraded
+        } else {
+            Self::Healthy
         }
     }
 

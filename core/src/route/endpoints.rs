@@ -1,12 +1,12 @@
 //! The members of a balancer as columns of atomics: who they are, where they are and what is known of them.
 
 use super::builds::Builds;
-use super::changes::{EVERYWHERE, Log, Ranks};
+use super::changes::{EVERYWHERE, Log, Reports};
 use super::column::{Column, Set, Words};
+use super::filters::Filters;
 use super::options::{MAX_TICKS, Options};
-use super::report::Mean;
 use super::stripe::Stripe;
-use super::{Endpoint, EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone};
+use super::{Endpoint, EndpointId, Gauges, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone};
 use crate::bitmap::Bits;
 use crate::id::{Key, Stale};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
@@ -36,7 +36,8 @@ pub(super) struct Signals {
 /// all; so a reader outside who sees the same even version before and after has read one state.
 pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
     pub(super) signals: Signals,
-    pub(super) ranks: Ranks,
+    pub(super) reports: Reports,
+    pub(super) filters: Filters,
     pub(super) options: Options,
     pub(super) membership: AtomicU32,
 
@@ -51,8 +52,14 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) half_open: Set<BANKS>,
     /// Its breaker isn't closed.
     pub(super) broken: Set<BANKS>,
+    /// Enabled, and healthy enough to get something.
+    pub(super) fit: Set<BANKS>,
+    /// Enabled, and gets something in panic mode.
+    pub(super) tolerable: Set<BANKS>,
     /// Has less than its full weight, by its health or its slow start.
     pub(super) partial: Set<BANKS>,
+    /// What is left of its weight isn't 1.
+    pub(super) uneven: Set<BANKS>,
     /// Has a cap.
     pub(super) capped: Set<BANKS>,
     /// Has a cap and as many leases.
@@ -94,15 +101,13 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
     pub(super) stale_at: Words<BANKS, PER_BANK>,
     pub(super) gauges: Column<Gauges, BANKS, PER_BANK>,
     pub(super) latencies: Column<PeakEwma, BANKS, PER_BANK>,
-    pub(super) loads: Mean,
-    pub(super) zone_loads: [Mean; ZONES],
     /// The tick of the first time-driven change in a bank, where there is one.
     pub(super) bank_due: [AtomicU32; BANKS],
-    /// How many are kept out by breakers.
-    pub(super) ejected: AtomicU32,
     pub(super) opened: AtomicU32,
     pub(super) seen_low: AtomicU32,
     pub(super) seen_high: AtomicU32,
+    /// By how many ticks the clock has gone back in all.
+    pub(super) gone_back: AtomicU32,
 
     pub(super) stripes: [Stripe<BANKS, PER_BANK>; STRIPES],
 
@@ -123,7 +128,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 next_change: AtomicU32::new(MAX_TICKS),
                 era: AtomicU32::new(0),
             },
-            ranks: Ranks(Log::new()),
+            reports: Reports(Log::new()),
+            filters: Filters::new(),
             options,
             membership: AtomicU32::new(0),
             members: Set::new(),
@@ -132,7 +138,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             routable: Set::new(),
             half_open: Set::new(),
             broken: Set::new(),
+            fit: Set::new(),
+            tolerable: Set::new(),
             partial: Set::new(),
+            uneven: Set::new(),
             capped: Set::new(),
             full: Set::new(),
             timed: Set::new(),
@@ -161,13 +170,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             stale_at: Words::new(0),
             gauges: Column::of(array_of![array_of![Gauges::new(); PER_BANK]; BANKS]),
             latencies: Column::of(array_of![array_of![PeakEwma::new(); PER_BANK]; BANKS]),
-            loads: Mean::new(),
-            zone_loads: array_of![Mean::new(); ZONES],
             bank_due: array_of![AtomicU32::new(0); BANKS],
-            ejected: AtomicU32::new(0),
             opened: AtomicU32::new(0),
             seen_low: AtomicU32::new(0),
             seen_high: AtomicU32::new(0),
+            gone_back: AtomicU32::new(0),
             stripes: array_of![Stripe::new(); STRIPES],
             next_timed: AtomicU32::new(MAX_TICKS),
             builds: Builds::new(),
@@ -189,12 +196,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.factors.get(slot)
     }
 
-    /// What is left of the weight, with the weight: their product. Sequentially consistent, for those who
-    /// have told others of something that depends on it, and then look at it again.
+    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
+    /// that would get nothing, but is taken for want of others, all of the weight.
     #[inline(always)]
-    pub(super) fn weight_left(&self, slot: u16) -> u32 {
-        let place = self.places.at(slot).load(Ordering::SeqCst);
-        (place & 0xffff) * self.factors.at(slot).load(Ordering::SeqCst)
+    pub fn weight_left(&self, slot: u16) -> u32 {
+        let factor = self.factors.get(slot);
+        (self.weight(slot) * if factor == 0 { FULL } else { factor }).max(1)
     }
 
     /// Those in the bank of which less than the full weight is left.
@@ -284,7 +291,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         let tier = Tier::new((place >> 24) as u8 & 0x7f).unwrap_or_default();
         let mut endpoint = Endpoint::new(self.number(slot)).weight(place as u16).zone(zone).tier(tier);
         endpoint = endpoint.tags(Tags::from_bits(self.tag_bits.get(slot)));
-        endpoint = endpoint.enabled(place >> 31 == 0).health(Health::from_bits(self.health.get(slot)));
+        endpoint = endpoint.enabled(place >> 31 == 0).health(self.health(slot));
         if cap == 0 { endpoint } else { endpoint.cap(cap) }
     }
 
@@ -330,19 +337,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         &self.tiers[tier.index()]
     }
 
-    pub(super) fn zone_of(&self, slot: u16) -> Zone {
-        Zone::new((self.places.get(slot) >> 16) as u8).unwrap_or_default()
-    }
-
     /// Tells every class that something of the slot has changed; the caller is in the critical section.
     #[inline(always)]
     pub(super) fn touch(&self, slot: u16) {
-        self.signals.changes.note_inside(crate::bitmap::split(slot).0 as u16);
+        self.signals.changes.note(crate::bitmap::split(slot).0 as u16);
     }
 
     /// Tells every class to look at everything again; the caller is in the critical section.
     pub(super) fn touch_all(&self) {
-        self.signals.changes.note_inside(EVERYWHERE);
+        self.signals.changes.note(EVERYWHERE);
     }
 
     /// The banks, a bit each, in which anything has changed from epoch `from` to `to`; `None` if that isn't

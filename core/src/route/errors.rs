@@ -27,11 +27,13 @@ pub enum SelectError {
     AllAtCapacity,
     /// All that could serve have been tried by this request already.
     AllTried,
+    /// The request's class is another selector's, or was freed.
+    ForeignClass,
 }
 
 impl SelectError {
     /// How many kinds there are.
-    pub const KINDS: usize = 7;
+    pub const KINDS: usize = 8;
 
     /// The number of its kind, an index into [`Totals::errors`](super::Totals::errors).
     pub const fn kind(self) -> usize {
@@ -43,6 +45,7 @@ impl SelectError {
             Self::AllBreakersOpen { .. } => 4,
             Self::AllAtCapacity => 5,
             Self::AllTried => 6,
+            Self::ForeignClass => 7,
         }
     }
 }
@@ -67,6 +70,9 @@ impl fmt::Display for SelectError {
                 f.write_str("all matching endpoints are at capacity: retry when a lease has ended")
             }
             Self::AllTried => f.write_str("this request has been sent to all matching endpoints: give it up"),
+            Self::ForeignClass => {
+                f.write_str("the class is of another selector: make one with this selector")
+            }
         }
     }
 }
@@ -136,14 +142,17 @@ impl fmt::Display for TooManySelectors {
 
 impl core::error::Error for TooManySelectors {}
 
-/// The selector has no room for another filter class.
+/// The selector has no room for another class, or the balancer none for another filter
+/// ([`MAX_FILTERS`](super::MAX_FILTERS)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TooManyClasses;
 
 impl fmt::Display for TooManyClasses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the selector's classes are used up: give it more, or reuse one for fewer filters")
+        f.write_str(
+            "the classes are used up: free one, give the selector more, or use fewer different filters",
+        )
     }
 }
 

@@ -93,12 +93,19 @@ impl fmt::Display for TooManyZones {
 
 impl core::error::Error for TooManyZones {}
 
-/// A filter that a selector knows: an index into its classes, good for that selector alone.
+/// A filter that a selector knows: good for that selector, until it is
+/// [freed](super::Selector::free_class). With another selector it is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Class(pub(super) u8);
+pub struct Class {
+    /// The selector's number; 0 for the class that all have.
+    pub(super) owner: u32,
+    pub(super) index: u8,
+    /// How often the index has been freed before.
+    pub(super) generation: u8,
+}
 
 impl Class {
     /// The class that every selector has: [`Filter::ANY`].
-    pub const ANY: Self = Self(0);
+    pub const ANY: Self = Self { owner: 0, index: 0, generation: 0 };
 }

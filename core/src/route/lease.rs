@@ -17,7 +17,7 @@ pub trait Leasing: sealed::Sealed {
     #[doc(hidden)]
     fn succeed(&self, ticket: Ticket, latency: Duration, now: Instant);
     #[doc(hidden)]
-    fn fail(&self, ticket: Ticket, now: Instant);
+    fn fail(&self, ticket: Ticket, latency: Duration, now: Instant);
 }
 
 pub(super) mod sealed {
@@ -32,8 +32,8 @@ pub(super) mod sealed {
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
     generation: u32,
-    /// The breaker's word if this is a probe; a closed breaker's otherwise.
-    probe: u32,
+    /// The breaker's word if this is a probe; otherwise the term in which it was taken.
+    breaker: u32,
     slot: u16,
     stripe: u8,
     /// 1 if the exact count holds it.
@@ -42,9 +42,9 @@ pub struct Ticket {
 
 impl Ticket {
     #[inline(always)]
-    pub(super) const fn new(endpoint: EndpointId, probe: u32, stripe: u8, exact: bool) -> Self {
+    pub(super) const fn new(endpoint: EndpointId, breaker: u32, stripe: u8, exact: bool) -> Self {
         let Key { slot, generation } = endpoint.key();
-        Self { generation, probe, slot, stripe, exact: exact as u8 }
+        Self { generation, breaker, slot, stripe, exact: exact as u8 }
     }
 
     #[inline(always)]
@@ -67,15 +67,22 @@ impl Ticket {
         self.exact != 0
     }
 
+    #[inline(always)]
     pub(super) fn probe(self) -> Option<u32> {
-        (breaker::State::of(self.probe) == breaker::State::Probing).then_some(self.probe)
+        (breaker::State::of(self.breaker) == breaker::State::Probing).then_some(self.breaker)
+    }
+
+    #[inline(always)]
+    pub(super) const fn breaker(self) -> u32 {
+        self.breaker
     }
 }
 
 /// One request's place at an endpoint.
 ///
 /// The endpoint counts it as in flight until it ends, in one of three ways: [`succeed`](Self::succeed),
-/// [`fail`](Self::fail), or dropped, which releases the place and says nothing of how the endpoint did. It
+/// [`fail`](Self::fail), or dropped, which releases the place and says nothing of how the endpoint did: a
+/// probe may then be sent again at once. It
 /// ends once: the type leaves no second time. It may be moved to any context. `B` is `&'static Balancer` on a
 /// chip; on the host also an `Arc`, whose count each lease then changes twice (a scoped reference or a leaked
 /// box doesn't).
@@ -112,11 +119,13 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
         balancer.succeed(ticket, latency, now);
     }
 
-    /// Ends it: the endpoint has failed. O(1); opening a breaker takes a critical section and O(banks).
+    /// Ends it: the endpoint has failed, or hasn't answered, after `latency`. That makes it no faster, and
+    /// slower if it took longer than its requests do. O(1); opening a breaker takes a critical section and
+    /// O(filters * banks).
     #[inline]
-    pub fn fail(self, now: Instant) {
+    pub fn fail(self, latency: Duration, now: Instant) {
         let (balancer, ticket) = self.into_parts();
-        balancer.fail(ticket, now);
+        balancer.fail(ticket, latency, now);
     }
 
     #[inline(always)]

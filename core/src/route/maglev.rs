@@ -35,8 +35,8 @@
 //!
 //! # Memory and time
 //!
-//! `4 × SIZE + 12 × SLOTS` bytes: both halves of the table share words. A look-up is a multiplication and one
-//! load. A build takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each
+//! `4 × SIZE + 12 × ENDPOINTS` bytes: both halves of the table share words. A look-up is a multiplication and
+//! one load. A build takes 32 steps for each slot, `SIZE` to clear, one for each turn's end, and one for each
 //! entry that is looked at. Entries fill up at random, so that while *n* are free a turn looks at `SIZE / n`
 //! of them: `SIZE × ln SIZE` in all. Therefore the last `SIZE / 512` turns look at the free entries instead,
 //! and choose the one that comes first on the list: entry *e* is on place `(e - first) / step mod SIZE`. With
@@ -46,11 +46,11 @@ mod build;
 
 use self::build::{Build, Slice};
 use super::random::product;
-use super::table::{HashTable, Members, Progress, Registers, Version};
+use super::table::{HashTable, Members, Progress, Registers, SizedTable, Version};
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
-/// A table of `SIZE` entries, a prime below 2^16, for endpoints in slots below `SLOTS`.
+/// A table of `SIZE` entries, a prime below 2^16, for up to `ENDPOINTS` endpoints, whatever their slots.
 ///
 /// A size of a hundred times the endpoints keeps shares within 1 % of what weights say. Primes to choose
 /// from: 251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521.
@@ -69,13 +69,13 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 /// }
 /// assert_eq!(TABLE.find(RoutingKey::new(b"device 4711").place()), Some(1));
 /// ```
-pub struct Maglev<const SIZE: usize, const SLOTS: usize> {
+pub struct Maglev<const SIZE: usize, const ENDPOINTS: usize> {
     version: Version,
     /// An entry of half 0 in the low 16 bits, of half 1 in the high 16: 0 if there is none, else the slot and
     /// 1. The builder stores a word with the active half's bits as they were.
     entries: [AtomicU32; SIZE],
     /// The endpoints that take turns, without gaps, for the builder.
-    queue: [Place; SLOTS],
+    queue: [Place; ENDPOINTS],
     build: Registers<10>,
 }
 
@@ -84,34 +84,39 @@ pub struct Maglev<const SIZE: usize, const SLOTS: usize> {
 /// there are rounds.
 type Place = [AtomicU32; 3];
 
-impl<const SIZE: usize, const SLOTS: usize> Maglev<SIZE, SLOTS> {
+impl<const SIZE: usize, const ENDPOINTS: usize> Maglev<SIZE, ENDPOINTS> {
     const_fn! {
         /// A table without members.
         pub const fn new() -> Self {
             const {
                 assert!(SIZE < 1 << 16 && is_prime(SIZE as u32), "a table's size is a prime below 2^16");
-                assert!(SLOTS >= 1 && SLOTS <= MAX_BANKS * MAX_PER_BANK, "there are 1 to 1,024 slots");
+                assert!(ENDPOINTS >= 1 && ENDPOINTS <= MAX_BANKS * MAX_PER_BANK, "there are 1 to 1,024 endpoints");
             };
             Self {
                 version: Version::new(),
                 entries: array_of!(AtomicU32::new(0); SIZE),
-                queue: array_of!(array_of!(AtomicU32::new(0); 3); SLOTS),
+                queue: array_of!(array_of!(AtomicU32::new(0); 3); ENDPOINTS),
                 build: Registers::new(),
             }
         }
     }
 }
 
-impl<const SIZE: usize, const SLOTS: usize> Default for Maglev<SIZE, SLOTS> {
+impl<const SIZE: usize, const ENDPOINTS: usize> Default for Maglev<SIZE, ENDPOINTS> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const SIZE: usize, const SLOTS: usize> HashTable for Maglev<SIZE, SLOTS> {
-    /// As [`HashTable::begin`] says; slots from `SLOTS` on are not looked at.
+impl<const SIZE: usize, const ENDPOINTS: usize> SizedTable for Maglev<SIZE, ENDPOINTS> {
+    const ENDPOINTS: usize = ENDPOINTS;
+}
+
+impl<const SIZE: usize, const ENDPOINTS: usize> HashTable for Maglev<SIZE, ENDPOINTS> {
+    /// As [`HashTable::begin`] says; of more than `ENDPOINTS` members, those in the highest slots have no
+    /// keys.
     fn begin(&self, slots: u16) {
-        self.build.store(Build::weigh(u32::from(slots).min(SLOTS as u32)).save());
+        self.build.store(Build::weigh(u32::from(slots).min((MAX_BANKS * MAX_PER_BANK) as u32)).save());
     }
 
     fn step(&self, steps: u32, members: &dyn Members) -> Progress {

@@ -97,11 +97,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 let generation = self.generations.get(slot);
                 self.health.set(slot, Health::Unhealthy as u32);
                 self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
-                self.count_score(slot, self.score(slot), None);
                 self.place(slot, Tags::NONE, None);
                 self.timed.remove(slot);
-                self.stop_ejecting(slot);
-                // In a new term, so that a probe that ends right now doesn't end the ejection once more.
+                // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
             });
             self.builds.note(slot);
@@ -162,7 +160,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     fn forget(&self, slot: u16, cs: CriticalSection<'_>) {
         self.gauges.at(slot).clear(cs);
         self.forget_breaker(slot);
-        for column in [&self.failures, &self.rates, &self.stale_at, &self.ramp_from] {
+        for column in [&self.failures, &self.rates, &self.breaker_at, &self.stale_at, &self.ramp_from] {
             column.set(slot, 0);
         }
         self.factors.set(slot, FULL);
@@ -218,8 +216,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     fn write(&self, slot: u16, endpoint: &Endpoint) {
-        let score = self.score(slot);
-        self.count_score(slot, score, None);
         self.ids_low.set(slot, endpoint.id as u32);
         self.ids_high.set(slot, (endpoint.id >> 32) as u32);
         let place = endpoint.weight as u32
@@ -227,7 +223,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             | (endpoint.tier.number() as u32) << 24
             | (!endpoint.enabled as u32) << 31;
         self.places.set(slot, place);
-        self.count_score(slot, None, score);
         self.tag_bits.set(slot, endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));
         self.place(slot, endpoint.tags, Some((endpoint.zone, endpoint.tier)));

@@ -20,7 +20,7 @@
 //! let here = selector.class(Filter::ANY.prefer(near)?)?;
 //! let lease = selector.select(&Request::new(here), now)?;
 //! assert_ne!(lease.endpoint(), far);
-//! lease.succeed(Duration::from_millis(12), now); // or `fail(now)`, or dropped: no verdict
+//! lease.succeed(Duration::from_millis(12), now); // or `fail`, or dropped: no verdict
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -33,7 +33,7 @@
 //! | make all of it anew after a change | a change names its bank of 32: that bank is looked at again, O(32) |
 //! | share a cursor, a counter, a generator | each selector has its own, on cache lines of its own |
 //! | sort the ring, hash into a buffer | tables are built beside the lookups, in slices; hashes are streamed |
-//! | look for the least of all | a tournament, in which only what has changed plays again |
+//! | look for the least of all | two random ones are enough, and of a few all are compared |
 //! | take a time stamp, or run a timer an endpoint | one word holds the time of the first change ahead |
 //!
 //! # What is where
@@ -48,7 +48,8 @@
 //! | check endpoints actively | [`HealthChecker`] |
 //! | tell what an endpoint reports of itself | [`Metrics`], [`Balancer::report`] |
 //! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
-//! | write a strategy | [`Strategy`], and `strategies/round_robin.rs` as the shortest example |
+//! | go where there is room, by a load of your own | [`LeastCost`], [`Load`] |
+//! | write a strategy | [`Strategy`], and `strategies/uniform_random.rs` as the shortest example |
 //!
 //! # Reading the code
 //!
@@ -72,10 +73,12 @@ mod endpoint;
 mod endpoints;
 mod errors;
 mod filter;
+mod filters;
 mod health;
 mod key;
 mod latency;
 mod lease;
+mod load;
 mod maglev;
 mod membership;
 mod metrics;
@@ -98,28 +101,31 @@ mod timed;
 pub use balancer::{Balancer, EndpointStats, Totals};
 pub use breaker::State as BreakerState;
 pub use candidates::Candidates;
-pub use changes::Dirt;
 pub use check_options::{CheckOptions, CheckOptionsError};
 pub use detached::{DetachError, DetachedId, DetachedLeases};
-pub use endpoint::{Endpoint, EndpointId, Health, OutOfRange, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone};
+pub use endpoint::{
+    Endpoint, EndpointId, Health, OutOfRange, SOURCES, Source, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone,
+};
 pub use endpoints::Endpoints;
 pub use errors::{AddError, SelectError, TooManyClasses, TooManySelectors, UpdateError};
 pub use filter::{Class, Filter, MAX_FILTER_ZONES, TooManyZones};
+pub use filters::MAX_FILTERS;
 pub use health::{Change, Check, Due, HealthChecker, WatchError};
 pub use key::{Keys, RoutingKey, rehash};
 pub use latency::PeakEwma;
 pub use lease::{Lease, Leasing};
+pub use load::{Latency, Load, Observed, Outstanding, Score};
 pub use maglev::Maglev;
 pub use metrics::{Gauges, Metrics, MetricsError};
-pub use options::{FailureRate, Options};
+pub use options::{FailureRate, Options, OptionsError};
 pub use random::Random;
 pub use request::Request;
 pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
 pub use ring::Ring;
 pub use selector::Selector;
 pub use strategies::{
-    Adaptive, AnyStrategy, Barred, ConsistentHash, Kind, LeastConnections, LeastLatency, LeastLoad, Needs,
-    Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom, WeightedLeastConnections, WeightedRandom,
-    WeightedRoundRobin,
+    Adaptive, AnyStrategy, Barred, ConsistentHash, Kind, LeastConnections, LeastCost, LeastLatency,
+    LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom, UnknownKind,
+    WeightedRandom, WeightedRoundRobin,
 };
-pub use table::{HashTable, MAX_WEIGHT, Member, Members, Progress};
+pub use table::{HashTable, MAX_WEIGHT, Member, Members, Progress, SizedTable};

@@ -1,5 +1,7 @@
 //! What a balancer is set to.
 
+use core::fmt;
+
 use crate::time::{Duration, Instant};
 
 /// Shares are in permille.
@@ -24,10 +26,13 @@ pub struct Options {
     pub(super) failures: u16,
     pub(super) failure_rate: Option<FailureRate>,
     pub(super) open_ticks: u32,
+    pub(super) open_at_most: u32,
+    pub(super) seed: u32,
     pub(super) probe_ticks: u32,
     pub(super) probes: u8,
     pub(super) max_ejected: u16,
     pub(super) panic_below: u16,
+    pub(super) panic_hosts: u16,
     pub(super) overprovisioning: u16,
     pub(super) spill_from: u16,
     pub(super) slow_start_ticks: u32,
@@ -48,8 +53,9 @@ pub struct FailureRate {
 }
 
 impl Options {
-    /// A breaker opens after 5 failures in a row, for 30 s; then one probe decides, and one that isn't heard
-    /// of within 30 s is given up. At most half of the endpoints are kept out by breakers. Tiers and zones
+    /// A breaker opens after 5 failures in a row, for 30 s; then one probe decides, and beside one that isn't
+    /// heard of within 30 s another is sent. An endpoint that fails again soon is out for twice as long each
+    /// time, up to 5 minutes. At most half of the endpoints are kept out by breakers. Tiers and zones
     /// are taken for full up to 1.4 times what they have; a zone spills from a load of 800 ‰ on. Endpoints of
     /// unknown health get nothing. No panic mode, no slow start, reports don't go stale.
     pub const fn new() -> Self {
@@ -57,10 +63,13 @@ impl Options {
             failures: 5,
             failure_rate: None,
             open_ticks: ticks(Duration::from_secs(30)),
+            open_at_most: ticks(Duration::from_secs(300)),
+            seed: 0,
             probe_ticks: ticks(Duration::from_secs(30)),
             probes: 1,
             max_ejected: 500,
             panic_below: 0,
+            panic_hosts: 6,
             overprovisioning: 1_400,
             spill_from: 800,
             slow_start_ticks: 0,
@@ -79,12 +88,30 @@ impl Options {
         Self { failure_rate: Some(rate), ..self }
     }
 
-    /// How long an open breaker admits nothing.
+    /// How long an open breaker admits nothing: the first time. Each time that it opens again, because the
+    /// probe has failed or soon after it has closed, this doubles up to [`open_at_most`](Self::open_at_most).
     pub const fn open_for(self, span: Duration) -> Self {
         Self { open_ticks: ticks(span), ..self }
     }
 
-    /// When a probe that nobody has heard of is given up and the next is admitted.
+    /// How long a breaker is open at most; not less than [`open_for`](Self::open_for). One that has been
+    /// closed for as long begins anew.
+    pub const fn open_at_most(self, span: Duration) -> Self {
+        Self { open_at_most: ticks(span), ..self }
+    }
+
+    /// Of a time that was doubled, up to an eighth is left out, by this and the endpoint's number: balancers
+    /// with different seeds don't probe at the same instant. 0: nothing is.
+    pub const fn seed(self, seed: u32) -> Self {
+        Self { seed, ..self }
+    }
+
+    pub(super) const fn most_open_ticks(&self) -> u32 {
+        if self.open_at_most < self.open_ticks { self.open_ticks } else { self.open_at_most }
+    }
+
+    /// When the next probe is admitted beside one that nobody has heard of. The success of the first counts
+    /// still; its failure doesn't. Zero is an error: see [`check`](Self::check).
     pub const fn probe_window(self, span: Duration) -> Self {
         Self { probe_ticks: ticks(span), ..self }
     }
@@ -94,16 +121,25 @@ impl Options {
         Self { probes: if probes == 0 { 1 } else { probes }, ..self }
     }
 
-    /// The greatest share of members that breakers may keep out, in permille. One is always allowed, unless
-    /// the share is 0.
+    /// The greatest share of members that breakers may keep out at a time, in permille; those that wait for a
+    /// probe, and those that would get nothing anyhow, don't count. One is always allowed, unless the share
+    /// is
+    /// 0. The last endpoint that a filter in use has is never kept out.
     pub const fn max_ejected(self, permille: u16) -> Self {
         Self { max_ejected: permille, ..self }
     }
 
-    /// Panic mode: when less than this share of the endpoints that match is routable, health and breakers are
-    /// ignored, so that the few are not overrun. In permille; 0: never.
+    /// Panic mode: when less than this share of the endpoints of a tier (or a preferred zone) is routable,
+    /// health and breakers are ignored there, so that the few are not overrun. In permille; 0: never. Where
+    /// none is routable at all, another tier or zone serves, if one lives. Endpoints of unknown health stay
+    /// out, unless [`route_unknown`](Self::route_unknown) lets them in.
     pub const fn panic_below(self, permille: u16) -> Self {
         Self { panic_below: permille, ..self }
+    }
+
+    /// Of how many endpoints a tier or zone is for panic mode at least: of a few, a share says little.
+    pub const fn panic_hosts(self, hosts: u16) -> Self {
+        Self { panic_hosts: hosts, ..self }
     }
 
     /// A tier (or a preferred zone) keeps all of its traffic while its routable share times this is 1 or
@@ -133,7 +169,33 @@ impl Options {
     pub const fn route_unknown(self, route: bool) -> Self {
         Self { route_unknown: route, ..self }
     }
+
+    /// These options, if a balancer can go by them.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] says what can't be.
+    pub const fn check(self) -> Result<Self, OptionsError> {
+        if self.probe_ticks == 0 { Err(OptionsError::ZeroProbeWindow) } else { Ok(self) }
+    }
 }
+
+/// Why a balancer can't go by some options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// No probe would ever have the time to answer.
+    ZeroProbeWindow,
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a probe window of zero gives no probe the time to answer: make it longer")
+    }
+}
+
+impl core::error::Error for OptionsError {}
 
 impl Default for Options {
     fn default() -> Self {

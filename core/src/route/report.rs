@@ -1,39 +1,65 @@
-//! What endpoints report of themselves, and the means that follow from it.
+//! What endpoints report of themselves, and the mean of it over those that a class may go to.
 
+use super::candidates::Candidates;
 use super::endpoints::Endpoints;
-use super::options::{PERMILLE, tick};
-use super::{EndpointId, Metrics, Zone};
+use super::options::tick;
+use super::{EndpointId, Metrics};
+use crate::bitmap::{Bits, low_bits, slot, split};
 use crate::id::Stale;
-use crate::sync::{AtomicU32, Ordering, const_fn, with_lock};
+use crate::sync::with_lock;
 use crate::time::Instant;
 
-/// The mean of reported scores, kept up to date report by report. Changes inside the critical section.
-pub(super) struct Mean {
-    sum: AtomicU32,
-    count: AtomicU32,
-    mean: AtomicU32,
+/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has
+/// changed is seen when it is asked for.
+pub struct MeanLoad<const BANKS: usize> {
+    sums: [u16; BANKS],
+    counts: [u8; BANKS],
+    sum: u32,
+    count: u32,
+    /// The banks whose candidates have changed.
+    pub(super) changed: u32,
+    /// All reports before this epoch have been seen.
+    seen: u32,
 }
 
-impl Mean {
-    const_fn! {
-    pub const fn new() -> Self {
-        Self { sum: AtomicU32::new(0), count: AtomicU32::new(0), mean: AtomicU32::new(0) }
-    }
+impl<const BANKS: usize> MeanLoad<BANKS> {
+    pub(super) const NONE: Self =
+        Self { sums: [0; BANKS], counts: [0; BANKS], sum: 0, count: 0, changed: u32::MAX, seen: 0 };
+
+    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
+    /// for each bank that has one.
+    #[inline]
+    pub fn get<const PER_BANK: usize, const STRIPES: usize>(
+        &mut self,
+        candidates: &Candidates<BANKS, PER_BANK>,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+    ) -> Option<u32> {
+        if self.changed != 0 || self.seen != endpoints.reports.0.peek() {
+            self.refresh(candidates, endpoints);
+        }
+        self.sum.checked_div(self.count)
     }
 
-    /// In permille; 0 while there are no reports. One load.
-    #[inline(always)]
-    pub fn get(&self) -> u32 {
-        self.mean.load(Ordering::Relaxed)
-    }
-
-    /// One score takes another's place.
-    fn exchange(&self, old: Option<u16>, new: Option<u16>) {
-        let sum = self.sum.load(Ordering::Relaxed) + new.unwrap_or(0) as u32 - old.unwrap_or(0) as u32;
-        let count = self.count.load(Ordering::Relaxed) + new.is_some() as u32 - old.is_some() as u32;
-        self.sum.store(sum, Ordering::Relaxed);
-        self.count.store(count, Ordering::Relaxed);
-        self.mean.store(sum.checked_div(count).unwrap_or(0), Ordering::Relaxed);
+    #[cold]
+    fn refresh<const PER_BANK: usize, const STRIPES: usize>(
+        &mut self,
+        candidates: &Candidates<BANKS, PER_BANK>,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+    ) {
+        let mut banks = core::mem::take(&mut self.changed);
+        let now = endpoints.reports.0.epoch();
+        let from = core::mem::replace(&mut self.seen, now);
+        if endpoints.reports.0.since(from, now, |slot| banks |= 1 << split(slot).0).is_none() {
+            banks = u32::MAX;
+        }
+        for bank in Bits(banks & low_bits(BANKS)).map(|bank| bank as usize % BANKS) {
+            let fresh = candidates.words()[bank] & !endpoints.stale.bits(bank);
+            let scores = Bits(fresh).filter_map(|index| endpoints.score(slot(bank, index)));
+            let (sum, count) = scores.fold((0, 0), |(sum, count), score| (sum + score, count + 1));
+            self.sum = self.sum + sum as u32 - self.sums[bank] as u32;
+            self.count = self.count + count as u32 - self.counts[bank] as u32;
+            (self.sums[bank], self.counts[bank]) = (sum, count);
+        }
     }
 }
 
@@ -44,52 +70,17 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.gauges.at(slot).score()
     }
 
-    /// The mean score of all members that have reported, in permille; 0 if none has. One load.
-    #[inline(always)]
-    pub fn mean_load(&self) -> u32 {
-        self.loads.get()
-    }
-
-    /// The same of the members in a zone.
-    #[inline(always)]
-    pub fn zone_load(&self, zone: Zone) -> u32 {
-        self.zone_loads[zone.index()].get()
-    }
-
     pub(super) fn report(&self, id: EndpointId, metrics: Metrics, now: Instant) -> Result<(), Stale> {
         with_lock(|cs| {
             let slot = self.find(id)?;
-            let old = self.score(slot);
             self.gauges.at(slot).write(cs, metrics, tick(now));
-            self.count_score(slot, old, Some(metrics.score()));
             if self.options.stale_ticks != 0 {
                 self.stale_at.set(slot, self.schedule(slot, now, self.options.stale_ticks));
                 self.stale.remove(slot);
             }
-            self.ranks.0.note(slot);
+            self.reports.0.note(slot);
             Ok(())
         })
-    }
-
-    /// A lease has ended well after `micros`.
-    pub(super) fn record_latency(&self, slot: u16, micros: u32, now_tick: u32) {
-        let average = self.latencies.at(slot);
-        let (before, after) = average.change(micros, now_tick);
-        if before != after {
-            self.ranks.0.note(slot);
-        }
-    }
-
-    /// A lease has ended badly. How soon is not asked: failing fast is not being fast, so the average stays
-    /// as it is.
-    pub(super) fn record_failure(&self, slot: u16, now_tick: u32) {
-        self.latencies.at(slot).record_failure(0, now_tick);
-    }
-
-    /// Counts the exchange of a score in the means it is part of; the caller is in the critical section.
-    pub(super) fn count_score(&self, slot: u16, old: Option<u16>, new: Option<u16>) {
-        self.loads.exchange(old, new);
-        self.zone_loads[self.zone_of(slot).index()].exchange(old, new);
     }
 
     /// A report grows old; returns when to look again. The caller is in the critical section.
@@ -102,15 +93,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             return Some(at);
         }
         self.stale.insert(slot);
-        self.ranks.0.note(slot);
+        self.reports.0.note(slot);
         None
-    }
-
-    /// What share of a preferred zone's traffic goes to the next for its load, in permille.
-    #[inline]
-    pub(super) fn spill_by_load(&self, zone: Zone) -> u32 {
-        let from = self.options.spill_from as u32;
-        let load = self.zone_load(zone);
-        if load <= from { 0 } else { (load - from) * PERMILLE / (PERMILLE - from).max(1) }
     }
 }

@@ -38,7 +38,7 @@
 mod build;
 
 use self::build::{Build, Slice};
-use super::table::{HashTable, Members, Progress, Registers, Version};
+use super::table::{HashTable, Members, Progress, Registers, SizedTable, Version};
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
@@ -168,6 +168,10 @@ impl<const POINTS: usize, const DIRECTORY: usize> Default for Ring<POINTS, DIREC
     fn default() -> Self {
         Self::new()
     }
+}
+
+impl<const POINTS: usize, const DIRECTORY: usize> SizedTable for Ring<POINTS, DIRECTORY> {
+    const ENDPOINTS: usize = MAX_BANKS * MAX_PER_BANK;
 }
 
 impl<const POINTS: usize, const DIRECTORY: usize> HashTable for Ring<POINTS, DIRECTORY> {

@@ -2,14 +2,16 @@
 
 use core::ops::Deref;
 
-use super::class::ClassCache;
+use super::class::{Ask, ClassCache};
 use super::column::within;
 use super::lease::{Lease, Ticket};
+use super::options::tick;
 use super::strategies::Barred;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
+    breaker,
 };
-use crate::sync::Ordering;
+use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
 /// How often a strategy picks in one select before the selector looks through the candidates itself.
@@ -50,9 +52,25 @@ pub struct Selector<
 {
     balancer: R,
     stripe: u8,
-    used: u8,
+    /// Tells its classes from those of others.
+    number: u32,
     random: Random,
     classes: [ClassCache<S::Cache, BANKS, PER_BANK>; CLASSES],
+}
+
+/// How many selectors there have been. Nothing but the validity of classes depends on it.
+#[cfg(not(trilane_loom))]
+static SELECTORS: crate::sync::AtomicU32 = crate::sync::AtomicU32::new(0);
+
+/// Another number than those of the last 2^32 - 1 selectors; never 0.
+#[cfg(not(trilane_loom))]
+fn next_number() -> u32 {
+    SELECTORS.fetch_add(1, Ordering::Relaxed).checked_add(1).unwrap_or(1)
+}
+
+#[cfg(trilane_loom)]
+fn next_number() -> u32 {
+    1
 }
 
 impl<R, S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize, const CLASSES: usize>
@@ -75,26 +93,63 @@ where
         Ok(Self {
             classes: core::array::from_fn(|_| ClassCache::new(Filter::ANY, &balancer.strategy)),
             stripe: stripe as u8,
-            used: 1,
+            number: next_number(),
             random: Random::new(seed),
             balancer,
         })
     }
 
-    /// The class of a filter: a new one, or the one there is for an equal filter. O(classes).
+    /// The class of a filter: a new one, or the one there is for an equal filter. O(classes + filters), a
+    /// short critical section.
     ///
     /// # Errors
     ///
     /// [`TooManyClasses`] when all are in use.
     pub fn class(&mut self, filter: Filter) -> Result<Class, TooManyClasses> {
-        let used = self.used as usize;
-        if let Some(at) = self.classes.iter().take(used).position(|class| class.filter == filter) {
-            return Ok(Class(at as u8));
+        if filter == Filter::ANY {
+            return Ok(Class::ANY);
         }
-        let class = self.classes.get_mut(used).ok_or(TooManyClasses)?;
-        *class = ClassCache::new(filter, &self.balancer.strategy);
-        self.used += 1;
-        Ok(Class(used as u8))
+        let same = |class: &ClassCache<_, BANKS, PER_BANK>| class.filter == filter;
+        let free = |class: &ClassCache<_, BANKS, PER_BANK>| class.filter == Filter::ANY;
+        let old = self.classes.iter().position(same);
+        let new = || self.classes.iter().skip(1).position(free).map(|at| at + 1);
+        let index = old.or_else(new).ok_or(TooManyClasses)?;
+        let class = &mut self.classes[index];
+        if old.is_none() {
+            if !with_lock(|_| self.balancer.endpoints.filters.enter(&filter)) {
+                return Err(TooManyClasses);
+            }
+            let generation = class.generation;
+            *class = ClassCache::new(filter, &self.balancer.strategy);
+            class.generation = generation;
+        }
+        Ok(Class { owner: self.number, index: index as u8, generation: class.generation })
+    }
+
+    /// Forgets a class, so that there is room for another; requests of it are errors from now on. The class
+    /// of
+    /// [`Filter::ANY`] stays. O(filters).
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError::ForeignClass`] when it isn't a class of this selector.
+    pub fn free_class(&mut self, class: Class) -> Result<(), SelectError> {
+        let index = self.index_of(class).ok_or(SelectError::ForeignClass)?;
+        if class != Class::ANY {
+            let class = &mut self.classes[index];
+            with_lock(|_| self.balancer.endpoints.filters.leave(&class.filter));
+            class.filter = Filter::ANY;
+            class.generation = class.generation.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// Where the class is, if it is one of this selector.
+    #[inline(always)]
+    fn index_of(&self, class: Class) -> Option<usize> {
+        let index = within(class.index as usize, CLASSES);
+        let own = class.owner == self.number && class.generation == self.classes[index].generation;
+        (own || class == Class::ANY).then_some(index)
     }
 
     /// The balancer.
@@ -105,9 +160,8 @@ where
     /// One endpoint for the request. O(1) beside the strategy's step while nothing changes; see the type for
     /// what a change costs.
     ///
-    /// When an endpoint is half-open, the first select whose class it belongs to gets it, as its probe. A
-    /// class of another selector stands for whatever filter has its number here, or for any of the classes
-    /// here.
+    /// When an endpoint is half-open, the first request whose class it belongs to is its probe, unless it is
+    /// a retry, or has a key that belongs to another endpoint.
     ///
     /// # Errors
     ///
@@ -120,7 +174,9 @@ where
             balancer.advance(now);
         }
         let needs = balancer.strategy.needs();
-        let index = within(request.class.0 as usize, CLASSES);
+        let Some(index) = self.index_of(request.class) else {
+            return Err(self.refuse(SelectError::ForeignClass));
+        };
         let class = &mut self.classes[index];
         if class.epoch != endpoints.epoch() {
             class.refresh(&balancer.strategy, endpoints, self.stripe, &mut self.random);
@@ -130,25 +186,28 @@ where
             if class.has_probes() || !request.tried.is_empty() {
                 return self.select_again(index, request, now, From::Nothing);
             }
-            if class.draw(strategy, endpoints, self.stripe, random) {
+            if class.draw(strategy, endpoints, random) {
                 return self.select_again(index, request, now, From::Spilled);
             }
         }
-        let Some(slot) = class.pick_primary(strategy, endpoints, self.stripe, random, request.key) else {
+        let (key, tick, barred) = (request.key, tick(now), &Barred::NONE);
+        let ask = Ask { random, key, tick, attempt: 0, barred };
+        let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
             return self.select_again(index, request, now, From::Nothing);
         };
         let exact = needs.exact_counts || class.is_capped(endpoints, slot);
-        if !exact || balancer.reserve(slot).is_some() {
+        if !exact || endpoints.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.
             let endpoint = endpoints.handle(slot);
+            let term = breaker::term(endpoints.breakers.get(slot));
             if endpoints.signals.changes.peek() == class.epoch {
                 endpoints.stripe(self.stripe).take(slot);
-                let ticket = Ticket::new(endpoint, 0, self.stripe, exact);
+                let ticket = Ticket::new(endpoint, term, self.stripe, exact);
                 return Ok(Lease::new(self.balancer.clone(), ticket));
             }
             if exact {
-                balancer.unreserve(slot);
+                endpoints.unreserve(slot);
             }
         }
         self.select_again(index, request, now, From::Picked(slot))
@@ -184,12 +243,7 @@ where
                     return Ok(lease);
                 }
                 let balancer = &*self.balancer;
-                spilled = self.classes[index].draw(
-                    &balancer.strategy,
-                    &balancer.endpoints,
-                    self.stripe,
-                    &mut self.random,
-                );
+                spilled = self.classes[index].draw(&balancer.strategy, &balancer.endpoints, &mut self.random);
             }
         }
         while attempt < TRIES {
@@ -198,16 +252,9 @@ where
             if class.epoch != balancer.endpoints.epoch() {
                 class.refresh(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
             }
-            let Some(slot) = class.pick(
-                spilled,
-                &balancer.strategy,
-                &balancer.endpoints,
-                self.stripe,
-                &mut self.random,
-                request.key,
-                attempt,
-                &barred,
-            ) else {
+            let (random, key) = (&mut self.random, request.key);
+            let ask = Ask { random, key, tick: tick(now), attempt, barred: &barred };
+            let Some(slot) = class.pick(spilled, &balancer.strategy, &balancer.endpoints, ask) else {
                 break;
             };
             attempt += 1;
@@ -237,9 +284,15 @@ where
                 None => break SelectError::AllAtCapacity,
             }
         };
+        Err(self.refuse(error))
+    }
+
+    /// Counts the error.
+    #[cold]
+    fn refuse(&self, error: SelectError) -> SelectError {
         let count = &self.balancer.endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
         count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        Err(error)
+        error
     }
 
     /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
@@ -271,7 +324,8 @@ where
     ) -> Option<Lease<R>> {
         let endpoints = &self.balancer.endpoints;
         let exact = self.balancer.strategy.needs().exact_counts || endpoints.capped.contains(slot);
-        let before = if exact { Some(self.balancer.reserve(slot)?) } else { None };
+        let before = if exact { Some(endpoints.reserve(slot)?) } else { None };
+        let term = breaker::term(endpoints.breakers.get(slot));
         let handle = self.classes[index].eligible(endpoints, slot, probe);
         // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too
         // many.
@@ -282,26 +336,30 @@ where
         match handle.filter(|id| !request.tried.contains(id)) {
             Some(endpoint) if counts() => {
                 endpoints.stripe(self.stripe).take(slot);
-                let ticket = Ticket::new(endpoint, probe.unwrap_or(0), self.stripe, exact);
+                let ticket = Ticket::new(endpoint, probe.unwrap_or(term), self.stripe, exact);
                 Some(Lease::new(self.balancer.clone(), ticket))
             }
             _ => {
                 if exact {
-                    self.balancer.unreserve(slot);
+                    endpoints.unreserve(slot);
                 }
                 None
             }
         }
     }
 
-    /// A probe, if one of the class's endpoints waits for one: in the steps that get traffic, or in `all`.
+    /// A probe, if one of the class's endpoints waits for one and would have this request: in the steps that
+    /// get traffic; or in `all`, since nobody else can serve. No retry is one.
     fn probe(&mut self, index: usize, request: &Request<'_>, now: Instant, all: bool) -> Option<Lease<R>> {
-        let tried = request.tried;
+        if !request.tried.is_empty() {
+            return None;
+        }
         let mut after = None;
         while let Some(slot) = self.classes[index].next_probe(&self.balancer.endpoints, after, all) {
             after = Some(slot);
-            let endpoints = &self.balancer.endpoints;
-            if tried.contains(&endpoints.handle(slot)) || endpoints.full.contains(slot) {
+            let (endpoints, strategy) = (&self.balancer.endpoints, &self.balancer.strategy);
+            let owns = |key| self.classes[index].owns(strategy, endpoints, key, slot);
+            if endpoints.full.contains(slot) || !all && !request.key.is_none_or(owns) {
                 continue;
             }
             let Some(word) = endpoints.claim(slot, now) else { continue };
@@ -338,6 +396,9 @@ where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
     fn drop(&mut self) {
+        with_lock(|_| {
+            self.classes.iter().for_each(|class| self.balancer.endpoints.filters.leave(&class.filter));
+        });
         self.balancer.endpoints.stripe(self.stripe).unclaim();
     }
 }

@@ -6,7 +6,8 @@
 //! step of whose endpoints the part *h* is routable can take min(1, 1.4 *h*) of the traffic. The primary
 //! group takes what it can, the next step takes what it can of the rest, and so on, until nothing is left.
 //! Where all steps together can't take everything, each gets in proportion to what it can. A primary group
-//! whose zone reports too much load gives a share away too; the greater of both shares counts.
+//! that is a zone and reports too much load gives a share away too, if the other group has more room; the
+//! greater of both shares counts.
 //!
 //! Mostly one step can take the rest, and is the other group. Where it takes several, the other group is each
 //! of them by turns: for [`RUN`] selects that go there, then the next one's. So no class has candidates of
@@ -14,8 +15,7 @@
 //! sequence that visits all parts of the traffic evenly (Weyl's: multiples of an irrational number, here
 //! nearly the golden ratio), so shares are close to the rule's after a few turns.
 
-use super::changes::Dirt;
-use super::class::{ClassCache, capacity, count};
+use super::class::{ClassCache, capacity, count, living_of};
 use super::endpoints::Endpoints;
 use super::options::PERMILLE;
 use super::steps::Mask;
@@ -92,13 +92,16 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         &mut self,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
         random: &mut Random,
     ) -> bool
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let by_load = self.zone.map_or(0, |zone| endpoints.spill_by_load(zone));
+        let mut by_load = self.share_by_load(endpoints);
+        if by_load != 0 && !self.spill.ready {
+            self.fill_other(by_load, strategy, endpoints, random);
+            by_load = self.share_by_load(endpoints);
+        }
         let share = by_load.max(self.spill.share as u32);
         if share == 0 {
             return false;
@@ -108,11 +111,33 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             return false;
         }
         if !self.spill.ready || share > self.spill.limit as u32 || self.spill.run == 0 {
-            self.fill_other(share, strategy, endpoints, stripe, random);
+            self.fill_other(share, strategy, endpoints, random);
         }
         self.spill.run -= (self.spill.run != u8::MAX) as u8;
         // Less goes there than was thought if they can't take it, nothing if nobody is there.
         drawn < by_load.max(self.spill.share as u32) && !self.other.candidates.is_empty()
+    }
+
+    /// What goes to the other group for the zone's load, in permille: nothing unless that group has more
+    /// room.
+    #[inline]
+    fn share_by_load<const STRIPES: usize>(
+        &mut self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+    ) -> u32 {
+        if !self.zoned {
+            return 0;
+        }
+        let from = endpoints.options.spill_from as u32;
+        let load = self.primary.load.get(&self.primary.candidates, endpoints).unwrap_or(0);
+        if load <= from {
+            return 0;
+        }
+        let mut there = 0;
+        if self.spill.ready {
+            there = self.other.load.get(&self.other.candidates, endpoints).unwrap_or(0);
+        }
+        load.saturating_sub(there.max(from)) * PERMILLE / (PERMILLE - from).max(1)
     }
 
     /// The first step that gets nothing as long as those before it can.
@@ -130,7 +155,6 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         share: u32,
         strategy: &S,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
         random: &mut Random,
     ) where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
@@ -145,7 +169,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             self.spill.last += 1;
             waiting |= (0..BANKS).fold(0, |bits, bank| bits | all[bank] & endpoints.half_open.bits(bank));
             self.spill.matching = count(&all);
-            let takes = capacity(count(&can), self.spill.matching, factor);
+            let takes = capacity(living_of(endpoints, &can), self.spill.matching, factor);
             able += (takes != 0) as u32;
             more += takes;
         }
@@ -161,7 +185,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let (mut before, mut changed) = (0, None);
         for step in self.step..self.spill.last {
             let Some((all, can)) = self.step_after(endpoints, step) else { break };
-            before += capacity(count(&can), count(&all), factor);
+            before += capacity(living_of(endpoints, &can), count(&all), factor);
             if count(&can) != 0 && (turn < before || more == 0) {
                 self.spill.matching = count(&all);
                 self.spill.step = step + 1;
@@ -184,8 +208,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
             // Going on where the last step's turn ended, it would favour some.
             self.other.cache = strategy.cache();
         }
-        let pool = Pool { candidates: &self.other.candidates, endpoints, stripe };
-        self.other.dirt = Dirt::ALL;
+        let pool = Pool { candidates: &self.other.candidates, endpoints };
+        self.other.load.changed = u32::MAX;
         strategy.refill(&pool, &mut self.other.cache, random);
     }
 
@@ -196,8 +220,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         step: u8,
     ) -> Option<([u32; BANKS], [u32; BANKS])> {
         let mask = Mask::new(endpoints, &self.filter, self.step(endpoints, step + 1)?);
-        let all = core::array::from_fn(|bank| mask.bits(endpoints, bank));
-        Some((all, core::array::from_fn(|bank| self.serving(endpoints, &mask, bank))))
+        let conditions = self.conditions(endpoints, step + 1);
+        let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank));
+        Some((all, core::array::from_fn(|bank| all[bank] & conditions.bits(bank))))
     }
 
     /// Looks at a bank of the other group, which is one step; false if a probe waits there.

@@ -123,12 +123,3 @@ impl<'a, const BANKS: usize> Mask<'a, BANKS> {
         self.without.iter().fold(bits, |bits, &zone| bits & !endpoints.zone(zone).bits(bank))
     }
 }
-
-/// Those in a bank that are in one of the filter's zones.
-pub(super) fn zones<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    filter: &Filter,
-    bank: usize,
-) -> u32 {
-    filter.zones().iter().fold(0, |bits, &zone| bits | endpoints.zone(zone).bits(bank))
-}

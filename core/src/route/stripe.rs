@@ -83,17 +83,6 @@ impl<const BANKS: usize, const PER_BANK: usize> Stripe<BANKS, PER_BANK> {
         counts.taken.load(Ordering::Relaxed).wrapping_sub(ended) as u32
     }
 
-    /// The same for the stripe's selector itself, which takes no lease meanwhile: so nothing has to come
-    /// first.
-    #[inline(always)]
-    pub fn own_in_flight(&self, slot: u16) -> u32 {
-        let counts = self.counts.at(slot);
-        let taken = counts.taken.load(Ordering::Relaxed);
-        let left =
-            counts.ended.iter().fold(taken, |left, ended| left.wrapping_sub(ended.load(Ordering::Relaxed)));
-        left as u32
-    }
-
     /// Taken, succeeded, failed and released, since the endpoint was added.
     pub fn since_added(&self, slot: u16) -> [usize; 4] {
         let (counts, bases) = (self.counts.at(slot), self.bases.at(slot));

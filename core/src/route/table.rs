@@ -94,6 +94,13 @@ pub enum Progress {
     Done,
 }
 
+/// A [`HashTable`] that says when it is compiled for how many endpoints it has room: a balancer of more is
+/// then an error of the compiler.
+pub trait SizedTable: HashTable {
+    /// So many.
+    const ENDPOINTS: usize;
+}
+
 /// A table that places 32-bit hashes on slots: [`Ring`](super::Ring) or [`Maglev`](super::Maglev).
 ///
 /// One builder at a time calls [`begin`](Self::begin) and [`step`](Self::step), and what one of them did

@@ -6,17 +6,20 @@
 //!
 //! # Due Invariant
 //!
-//! `next_change` is never later than any change ahead, and no change ahead, nor `next_change`, is more than
-//! `MAX_TICKS` after the latest time seen. `next_timed` is the same without a build. All of it changes inside
-//! the critical section only.
+//! `next_timed` is never later than any change ahead, and no change ahead is more than `MAX_TICKS` after the
+//! latest time seen. `next_change` is not later than that, nor more than [`WINDOW`] after the latest look,
+//! and earlier while a table is to be built; it is what clocks read, without what follows. All of it changes
+//! inside the critical section only.
 //!
 //! # Clocks that jump
 //!
 //! Ticks are compared by wrapping difference, which is good for half their range, 25 days. So the time that
-//! was seen last is kept in full. When it differs from the present by more than `MAX_TICKS` (12 days),
-//! whether the clock went forward or back, everything ahead is due at once. A clock that goes back by less
-//! delays what lies ahead until it has come there again. The number of the span of 12 days that it is, the
-//! era, is part of what each select compares: a jump of any length is seen by the first select after it.
+//! was seen last is kept in full. When a clock has gone forward by more than `MAX_TICKS` (12 days),
+//! everything ahead is due at once. One that goes back by more than [`WINDOW`] counts as one that stood still
+//! meanwhile: by how much it has gone back is added to what it reads from then on, so what lies ahead comes
+//! as late as it would have. A clock that goes back by less delays what lies ahead until it has come there
+//! again: two contexts may read two clocks. A select sees any jump: `next_change` is out of the window then,
+//! or the number of the span of 12 days that it is, the era, is another.
 
 use super::endpoints::Endpoints;
 use super::options::{MAX_TICKS, era, tick};
@@ -24,18 +27,37 @@ use crate::bitmap::{Bits, slot, split};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
+/// So many ticks after a look, 17 s, a select looks again.
+const WINDOW: u32 = 1 << 14;
+
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
-    /// Whether a time-driven change may be due: three loads.
+    /// Whether a time-driven change may be due: two loads.
     #[inline(always)]
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let next = self.signals.next_change.load(Ordering::Relaxed);
-        (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
+        // It is neither past, nor so far ahead that the clock must have gone back.
+        next.wrapping_sub(tick(now)).wrapping_sub(1) >= WINDOW || self.is_new_era(now)
     }
 
     /// Whether a time-driven change may be due, apart from a build.
     pub(super) fn is_timed_due(&self, now: Instant) -> bool {
-        let next = self.next_timed.load(Ordering::Relaxed);
-        (tick(now).wrapping_sub(next) as i32) >= 0 || self.is_new_era(now)
+        let ahead = self.next_timed.load(Ordering::Relaxed).wrapping_sub(self.tick(now)) as i32;
+        ahead <= 0 || self.is_new_era(now) || self.seen().saturating_sub(ticks(now)) > WINDOW as u64
+    }
+
+    /// The tick of `now`, by a clock that never goes back far.
+    #[inline(always)]
+    pub(super) fn tick(&self, now: Instant) -> u32 {
+        tick(now).wrapping_add(self.gone_back.load(Ordering::Relaxed))
+    }
+
+    /// The tick of the time that was seen last.
+    pub(super) fn seen_tick(&self) -> u32 {
+        self.seen_low.load(Ordering::Relaxed).wrapping_add(self.gone_back.load(Ordering::Relaxed))
+    }
+
+    fn seen(&self) -> u64 {
+        (self.seen_high.load(Ordering::Relaxed) as u64) << 32 | self.seen_low.load(Ordering::Relaxed) as u64
     }
 
     /// Makes what is due so: one bank a call, that which has been due for longest, O(banks + 32), inside one
@@ -46,10 +68,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         with_lock(|_| self.advance_locked(now));
     }
 
-    fn advance_locked(&self, now: Instant) {
+    /// The same; the caller is in the critical section.
+    pub(super) fn advance_locked(&self, now: Instant) {
         let new_era = self.is_new_era(now);
         let all_due = self.see(now);
-        let now_tick = tick(now);
+        let now_tick = self.tick(now);
         let due = |bank: usize| {
             let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
             self.timed.bits(bank) != 0 && (late || all_due)
@@ -67,17 +90,21 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
         self.next_timed.store(next, Ordering::Relaxed);
         // A build that is wanted from now on hastens what follows, in a critical section after this.
-        self.signals
-            .next_change
-            .store(if self.builds.is_wanted() { now_tick } else { next }, Ordering::Relaxed);
+        self.look_again(if self.builds.is_wanted() { now_tick } else { next }, now_tick);
+    }
+
+    /// Selects look further from tick `at` on, or in a while.
+    fn look_again(&self, at: u32, now_tick: u32) {
+        let at = earlier(at, now_tick.wrapping_add(WINDOW));
+        let read = at.wrapping_sub(self.gone_back.load(Ordering::Relaxed));
+        self.signals.next_change.store(read, Ordering::Relaxed);
     }
 
     /// A build is done: unless another is wanted, selects look again when something is due.
     pub(super) fn calm(&self) {
         with_lock(|_| {
             if !self.builds.is_wanted() {
-                let next = self.next_timed.load(Ordering::Relaxed);
-                self.signals.next_change.store(next, Ordering::Relaxed);
+                self.look_again(self.next_timed.load(Ordering::Relaxed), self.seen_tick());
             }
         });
     }
@@ -90,16 +117,18 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Remembers the time; returns whether it is so far from the last that ticks can't tell any more, so that
     /// all is due.
     fn see(&self, now: Instant) -> bool {
-        let seen = (self.seen_high.load(Ordering::Relaxed) as u64) << 32
-            | self.seen_low.load(Ordering::Relaxed) as u64;
-        let ticks = now.as_micros() >> 10;
+        let (seen, now_ticks) = (self.seen(), ticks(now));
         self.signals.era.store(era(now), Ordering::Relaxed);
-        let lost = ticks.abs_diff(seen) > MAX_TICKS as u64;
-        if ticks > seen || lost {
-            self.seen_low.store(ticks as u32, Ordering::Relaxed);
-            self.seen_high.store((ticks >> 32) as u32, Ordering::Relaxed);
+        let back = seen.saturating_sub(now_ticks);
+        if back > WINDOW as u64 {
+            let before = self.gone_back.load(Ordering::Relaxed);
+            self.gone_back.store(before.wrapping_add(back as u32), Ordering::Relaxed);
+        } else if now_ticks <= seen {
+            return false;
         }
-        lost
+        self.seen_low.store(now_ticks as u32, Ordering::Relaxed);
+        self.seen_high.store((now_ticks >> 32) as u32, Ordering::Relaxed);
+        now_ticks.saturating_sub(seen) > MAX_TICKS as u64
     }
 
     fn bank_due(&self, bank: usize) -> u32 {
@@ -133,7 +162,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             self.advance_locked(now);
         }
         self.see(now);
-        let at = tick(now).wrapping_add(span);
+        let at = self.tick(now).wrapping_add(span);
         let (bank, _) = split(slot);
         if let Some(due) = self.bank_due.get(bank) {
             let first = self.timed.bits(bank) == 0;
@@ -148,9 +177,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     /// Selects look further from tick `at` on; the caller is in the critical section.
     pub(super) fn hasten(&self, at: u32) {
+        let at = at.wrapping_sub(self.gone_back.load(Ordering::Relaxed));
         let next = self.signals.next_change.load(Ordering::Relaxed);
         self.signals.next_change.store(earlier(at, next), Ordering::Relaxed);
     }
+}
+
+/// All the ticks of a time.
+const fn ticks(now: Instant) -> u64 {
+    now.as_micros() >> 10
 }
 
 /// The earlier of two ticks that lie less than half the range apart.

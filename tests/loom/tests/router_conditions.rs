@@ -30,14 +30,21 @@ fn select<const BANKS: usize>(
 }
 
 /// A balancer with one endpoint of this health.
-fn balancer(options: Options, health: Health) -> (Shared<1>, EndpointId) {
+fn balancer<const BANKS: usize>(options: Options, health: Health) -> (Shared<BANKS>, EndpointId) {
     let balancer = Arc::new(Balancer::new(Lowest::new(), options));
     let id = balancer.add(&Endpoint::new(1).health(health), NOW).unwrap();
     (balancer, id)
 }
 
+/// Opens the breaker of the lowest endpoint, beside another, which goes again: the last is never kept out.
+fn trip(balancer: &Shared<2>) {
+    let spare = balancer.add(&Endpoint::new(9), NOW).unwrap();
+    select(&mut selector(balancer), NOW).unwrap().fail(Duration::ZERO, NOW);
+    balancer.remove(spare, NOW).unwrap();
+}
+
 /// Nobody is at it: what is kept of the conditions is what they say.
-fn is_settled(balancer: &Shared<1>, id: EndpointId) {
+fn is_settled<const BANKS: usize>(balancer: &Shared<BANKS>, id: EndpointId) {
     let stats = balancer.stats(id).unwrap();
     let (left, healthy) = match stats.health {
         Health::Healthy => (64, true),
@@ -56,7 +63,7 @@ fn of_two_healths_set_at_once_one_stays_with_all_that_follows() {
         [(Healthy, Unhealthy, Degraded), (Unhealthy, Healthy, Degraded), (Degraded, Unhealthy, Healthy)]
     {
         check(move || {
-            let (balancer, id) = balancer(Options::new(), before);
+            let (balancer, id) = balancer::<1>(Options::new(), before);
             let set = {
                 let balancer = balancer.clone();
                 thread::spawn(move || balancer.set_health(id, one, NOW).unwrap())
@@ -75,7 +82,7 @@ fn a_health_set_beside_an_update_is_what_the_weight_follows() {
     use Health::{Degraded, Healthy, Unhealthy};
     for set in [Healthy, Degraded] {
         check(move || {
-            let (balancer, id) = balancer(Options::new(), set);
+            let (balancer, id) = balancer::<1>(Options::new(), set);
             // The factor stays what it was: nobody asks for it.
             balancer.set_health(id, Unhealthy, NOW).unwrap();
             let update = {
@@ -94,7 +101,7 @@ fn a_health_set_beside_an_update_is_what_the_weight_follows() {
 fn a_health_set_beside_the_last_step_of_slow_start_is_what_the_weight_follows() {
     check(|| {
         let options = Options::new().slow_start(Duration::from_millis(100));
-        let (balancer, id) = balancer(options, Health::Healthy);
+        let (balancer, id) = balancer::<1>(options, Health::Healthy);
         let end = NOW + Duration::from_millis(200);
         let set = {
             let balancer = balancer.clone();
@@ -111,13 +118,16 @@ fn a_health_set_beside_a_breaker_that_opens_leaves_what_both_say() {
     use Health::{Healthy, Unhealthy};
     for (before, set) in [(Healthy, Unhealthy), (Unhealthy, Healthy)] {
         check(move || {
-            let (balancer, id) = balancer(OPTIONS, Health::Healthy);
+            let (balancer, id) = balancer::<2>(OPTIONS, Health::Healthy);
             let lease = select(&mut selector(&balancer), NOW).unwrap();
+            // The last one is never kept out.
+            let spare = balancer.add(&Endpoint::new(9), NOW).unwrap();
             balancer.set_health(id, before, NOW).unwrap();
-            let failure = thread::spawn(move || lease.fail(NOW));
+            let failure = thread::spawn(move || lease.fail(Duration::ZERO, NOW));
             balancer.set_health(id, set, NOW).unwrap();
             failure.join().unwrap();
             assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
+            balancer.remove(spare, NOW).unwrap();
             is_settled(&balancer, id);
         });
     }
@@ -126,8 +136,8 @@ fn a_health_set_beside_a_breaker_that_opens_leaves_what_both_say() {
 #[test]
 fn a_health_set_beside_a_breaker_that_closes_leaves_what_both_say() {
     check(|| {
-        let (balancer, id) = balancer(OPTIONS, Health::Healthy);
-        select(&mut selector(&balancer), NOW).unwrap().fail(NOW);
+        let (balancer, id) = balancer::<2>(OPTIONS, Health::Healthy);
+        trip(&balancer);
         let later = NOW + Duration::from_millis(20);
         let probe = select(&mut selector(&balancer), later).unwrap();
         assert!(probe.is_probe());
@@ -149,7 +159,7 @@ fn a_health_set_beside_a_breaker_that_closes_leaves_what_both_say() {
 #[test]
 fn a_health_that_was_set_beside_an_update_counts_at_once() {
     check_with(2, || {
-        let (balancer, id) = balancer(Options::new(), Health::Healthy);
+        let (balancer, id) = balancer::<1>(Options::new(), Health::Healthy);
         let mut selector = selector(&balancer);
         let update = {
             let balancer = balancer.clone();
@@ -166,7 +176,7 @@ fn a_health_that_was_set_after_another_counts_at_once() {
     use Health::{Degraded, Healthy, Unhealthy};
     for (before, other, set) in [(Unhealthy, Healthy, Unhealthy), (Degraded, Unhealthy, Healthy)] {
         check_with(2, move || {
-            let (balancer, id) = balancer(Options::new(), before);
+            let (balancer, id) = balancer::<1>(Options::new(), before);
             let mut selector = selector(&balancer);
             let second = {
                 let balancer = balancer.clone();
@@ -185,8 +195,8 @@ fn a_health_that_was_set_after_another_counts_at_once() {
 #[test]
 fn a_health_that_was_set_beside_a_breaker_that_closes_counts_at_once() {
     check_with(2, || {
-        let (balancer, id) = balancer(OPTIONS, Health::Healthy);
-        select(&mut selector(&balancer), NOW).unwrap().fail(NOW);
+        let (balancer, id) = balancer::<2>(OPTIONS, Health::Healthy);
+        trip(&balancer);
         let later = NOW + Duration::from_millis(20);
         let mut selector = selector(&balancer);
         let probe = select(&mut selector, later).unwrap();

@@ -89,7 +89,7 @@ fn a_lease_that_fails_while_its_endpoint_goes_opens_no_breaker_of_the_next() {
         let mut selector: Select = Selector::new(balancer.clone(), 1).unwrap();
         let lease = selector.select(&Request::ANY, NOW).unwrap();
         let next = replace(&balancer, old, Endpoint::new(2));
-        lease.fail(NOW);
+        lease.fail(Duration::ZERO, NOW);
         let next = next.join().unwrap().or_else(|_full| balancer.add(&Endpoint::new(2), NOW)).unwrap();
         let stats = balancer.stats(next).unwrap();
         assert_eq!((stats.breaker, stats.routable, stats.in_flight), (BreakerState::Closed, true, 0));

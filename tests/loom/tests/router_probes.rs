@@ -11,8 +11,8 @@ use trilane::route::{
 use trilane::time::{Duration, Instant};
 use trilane_loom::{Lowest, check, check_with};
 
-type Shared = Arc<Balancer<Lowest, 1, 2, 3>>;
-type Select = Selector<Shared, Lowest, 1, 2, 3, 1>;
+type Shared = Arc<Balancer<Lowest, 1, 3, 3>>;
+type Select = Selector<Shared, Lowest, 1, 3, 3, 1>;
 
 /// Breakers open at the first failure, for 10 ms, and a probe is given up after as much.
 const OPTIONS: Options = Options::new().failures(1).max_ejected(1_000).open_for(SPAN).probe_window(SPAN);
@@ -30,11 +30,18 @@ fn select(selector: &mut Select, now: Instant) -> Result<Lease<Shared>, SelectEr
     selector.select(&Request::new(Class::ANY), now)
 }
 
+/// Opens the breaker of the lowest endpoint, beside another, which goes again: the last is never kept out.
+fn trip(balancer: &Shared, now: Instant) {
+    let spare = balancer.add(&Endpoint::new(99), now).unwrap();
+    select(&mut selector(balancer), now).unwrap().fail(Duration::ZERO, now);
+    balancer.remove(spare, now).unwrap();
+}
+
 /// A balancer with one endpoint, whose breaker has just opened.
 fn open() -> (Shared, EndpointId) {
     let balancer = Arc::new(Balancer::new(Lowest::new(), OPTIONS));
     let id = balancer.add(&Endpoint::new(1), OPEN).unwrap();
-    select(&mut selector(&balancer), OPEN).unwrap().fail(OPEN);
+    trip(&balancer, OPEN);
     assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Open);
     (balancer, id)
 }
@@ -110,18 +117,15 @@ fn a_breaker_that_gets_half_open_beside_good_health_has_its_probe() {
 }
 
 #[test]
-fn the_verdict_of_a_probe_that_is_given_up_right_then_counts_or_does_not() {
+fn the_success_of_a_probe_that_is_given_up_right_then_counts() {
     check_with(2, || {
         let (balancer, id) = half_open();
         let lease = select(&mut selector(&balancer), HALF_OPEN).unwrap();
         let ended = thread::spawn(move || lease.succeed(Duration::ZERO, GIVEN_UP));
         let second = select(&mut selector(&balancer), GIVEN_UP);
         ended.join().unwrap();
-        let breaker = balancer.stats(id).unwrap().breaker;
-        match &second {
-            Ok(probe) if probe.is_probe() => assert_eq!(breaker, BreakerState::Probing),
-            _ => assert_eq!(breaker, BreakerState::Closed),
-        }
+        // A success counts, however slow, whether or not another probe has been sent.
+        assert_eq!(balancer.stats(id).unwrap().breaker, BreakerState::Closed);
         drop(second);
         recovers(&balancer, id);
     });
@@ -132,10 +136,10 @@ fn a_verdict_beside_a_removal_ends_the_ejection_once() {
     check(|| {
         let (balancer, id) = open();
         // Another one is kept out, and stays so.
-        balancer.add(&Endpoint::new(2), HALF_OPEN).unwrap();
-        select(&mut selector(&balancer), OPEN).unwrap().fail(HALF_OPEN);
+        balancer.add(&Endpoint::new(2), OPEN).unwrap();
+        trip(&balancer, OPEN + Duration::from_millis(5));
         assert_eq!(balancer.totals().ejected, 2);
-        let lease = select(&mut selector(&balancer), HALF_OPEN).unwrap();
+        let lease = select(&mut selector(&balancer), OPEN + Duration::from_millis(12)).unwrap();
         assert_eq!((lease.endpoint(), lease.is_probe()), (id, true));
         let ended = thread::spawn(move || lease.succeed(Duration::ZERO, HALF_OPEN));
         balancer.remove(id, HALF_OPEN).unwrap();

@@ -11,8 +11,10 @@ pub struct BreakerRules {
     pub rate: Option<FailureRate>,
     /// Probes that must succeed.
     pub probes: u8,
-    /// How long it is open.
+    /// How long it is open, the first time.
     pub open_for: u64,
+    /// How long it is open at most, if that isn't less.
+    pub open_at_most: u64,
     /// When a probe is given up.
     pub window: u64,
     /// The share that may be out, in permille.
@@ -33,6 +35,11 @@ struct Breaker {
     member: u64,
     healthy: bool,
     state: State,
+    /// How often it has opened and closed.
+    term: u64,
+    /// How often it has opened without being forgiven, and until when it isn't.
+    level: u32,
+    forgiven: i64,
     successes: u8,
     failures: u32,
     outcomes: u32,
@@ -74,7 +81,19 @@ pub fn tick(now: u64) -> i64 {
 impl Breaker {
     fn new(member: u64) -> Self {
         let state = State::Closed;
-        Self { member, healthy: true, state, successes: 0, failures: 0, outcomes: 0, bad: 0, half_began: 0 }
+        Self {
+            member,
+            healthy: true,
+            state,
+            term: 0,
+            level: 0,
+            forgiven: 0,
+            successes: 0,
+            failures: 0,
+            outcomes: 0,
+            bad: 0,
+            half_began: 0,
+        }
     }
 
     fn count(&mut self, rate: &FailureRate, failed: bool, now: i64) -> bool {
@@ -121,9 +140,25 @@ impl NaiveBreakers {
         self.places[place].healthy = healthy;
     }
 
-    /// How many are out.
+    /// How many keep out what would come else.
     pub fn ejected(&self) -> usize {
-        self.places.iter().filter(|breaker| breaker.state != State::Closed).count()
+        let keeps_out = |state| matches!(state, State::Open { .. } | State::Probing { .. });
+        self.places.iter().filter(|breaker| breaker.healthy && keeps_out(breaker.state)).count()
+    }
+
+    /// The term of the breaker in the place: what a lease remembers.
+    pub fn term(&self, place: usize) -> u64 {
+        self.places[place].term
+    }
+
+    /// A lease has ended without a verdict.
+    pub fn release(&mut self, place: usize, member: u64, lease: u64) {
+        let breaker = &mut self.places[place];
+        if breaker.member == member
+            && matches!(breaker.state, State::Probing { lease: own, .. } if own == lease)
+        {
+            breaker.state = State::HalfOpen;
+        }
     }
 
     /// The state of the breaker in the place.
@@ -183,28 +218,53 @@ impl NaiveBreakers {
         open.min().map_or(Expected::Unhealthy, Expected::Open)
     }
 
-    /// A lease has ended with a verdict.
-    pub fn end(&mut self, place: usize, member: u64, lease: u64, probe: bool, succeeded: bool, now: u64) {
-        let (rules, ejected, members) = (self.rules, self.ejected(), self.places.len());
+    /// A lease has ended with a verdict; `term` is what it remembers.
+    #[expect(clippy::too_many_arguments, reason = "what a lease is, and how it ended")]
+    pub fn end(
+        &mut self,
+        place: usize,
+        member: u64,
+        lease: u64,
+        term: u64,
+        probe: bool,
+        succeeded: bool,
+        now: u64,
+    ) {
+        let (rules, members) = (self.rules, self.places.len());
         let breaker = &mut self.places[place];
-        if breaker.member != member {
+        if breaker.member != member || breaker.term != term {
             return;
         }
-        let open = State::Open { until: tick(now) + ticks(rules.open_for) };
+        let most = ticks(rules.open_at_most).max(ticks(rules.open_for));
+        let open = |breaker: &mut Breaker, level: u32| {
+            breaker.level = level.min(15);
+            let doubled = (ticks(rules.open_for) as i128) << (breaker.level - 1);
+            let span =
+                if breaker.level > 1 { doubled.min(most as i128) as i64 } else { ticks(rules.open_for) };
+            breaker.state = State::Open { until: tick(now) + span };
+            breaker.successes = 0;
+            breaker.term += 1;
+        };
         if probe {
-            let decides = matches!(breaker.state, State::Probing { lease: own, .. } if own == lease);
-            if !decides {
-                return;
+            let out = matches!(breaker.state, State::Probing { lease: own, .. } if own == lease);
+            match succeeded {
+                false if out => open(breaker, breaker.level + 1),
+                true if out || matches!(breaker.state, State::Probing { .. } | State::HalfOpen) => {
+                    breaker.successes += 1;
+                    if breaker.successes >= rules.probes {
+                        breaker.state = State::Closed;
+                        breaker.term += 1;
+                        breaker.forgiven = tick(now) + most;
+                        (breaker.successes, breaker.failures, breaker.outcomes, breaker.bad) = (0, 0, 0, 0);
+                    } else if out {
+                        breaker.state = State::HalfOpen;
+                    }
+                }
+                _ => {}
             }
-            breaker.successes = if succeeded { breaker.successes + 1 } else { 0 };
-            breaker.state = match succeeded {
-                false => open,
-                true if breaker.successes < rules.probes => State::HalfOpen,
-                true => State::Closed,
-            };
-            if breaker.state == State::Closed {
-                (breaker.successes, breaker.failures, breaker.outcomes, breaker.bad) = (0, 0, 0, 0);
-            }
+            return;
+        }
+        if breaker.state != State::Closed {
             return;
         }
         if succeeded {
@@ -214,17 +274,21 @@ impl NaiveBreakers {
             }
             return;
         }
-        if breaker.state != State::Closed {
-            return;
-        }
         breaker.failures += 1;
         let too_many = rules.rate.is_some_and(|rate| breaker.count(&rate, true, tick(now)));
         let in_a_row = rules.failures != 0 && breaker.failures >= rules.failures as u32;
+        if !in_a_row && !too_many {
+            return;
+        }
+        self.advance(now);
         let share = members * rules.max_ejected as usize / 1_000;
         let may = if rules.max_ejected == 0 { 0 } else { share.max(1) };
-        if (in_a_row || too_many) && ejected < may {
-            breaker.state = open;
-            breaker.successes = 0;
+        // The last is never kept out.
+        let others = (0..members).any(|other| other != place && self.is_routable(other));
+        if self.ejected() < may && others {
+            let breaker = &mut self.places[place];
+            let again = breaker.level != 0 && tick(now) < breaker.forgiven;
+            open(breaker, if again { breaker.level + 1 } else { 1 });
         }
     }
 }

@@ -83,7 +83,8 @@ impl NaiveMember {
         self.cap.is_none_or(|cap| self.capped < cap)
     }
 
-    fn is_open_to(&self, asked: &Asked) -> bool {
+    /// Whether such a request may go to it, its breaker and its cap apart.
+    pub fn is_open_to(&self, asked: &Asked) -> bool {
         let healthy = matches!(self.health, Health::Healthy | Health::Degraded);
         self.enabled && self.weight > 0 && healthy && self.matches_tags(asked) && self.matches_zone(asked)
     }
@@ -138,7 +139,12 @@ impl NaiveRouter {
             return Some(SelectError::NoZoneMatch.kind());
         }
         let open: Vec<_> = self.members.iter().filter(|(_, member)| member.is_open_to(asked)).collect();
-        let admitting = |id| matches!(breaker(id), BreakerState::Closed | BreakerState::HalfOpen);
+        // No retry is a probe.
+        let admitting = |id| match breaker(id) {
+            BreakerState::Closed => true,
+            BreakerState::HalfOpen => tried.is_empty(),
+            _ => false,
+        };
         let could: Vec<_> = open.iter().filter(|&&(&id, _)| admitting(id)).collect();
         if could.iter().any(|&&(id, member)| !tried.contains(id) && member.has_room()) {
             return None;

@@ -25,18 +25,21 @@ pub struct ShareRules {
     pub confined: bool,
     /// Overprovisioning.
     pub factor: u32,
-    /// Panic mode.
+    /// Panic mode, in steps of so many at least.
     pub panic_below: u32,
+    /// See there.
+    pub panic_hosts: u32,
     /// From which load on a zone spills.
     pub spill_from: u32,
-    /// The load of each zone.
-    pub loads: [u32; 16],
+    /// A tier and a zone, and the load that is reported there; nothing else is.
+    pub load: (u8, u8, u32),
 }
 
 /// One step: whom it holds, and the zone if it is a preferred one.
 struct Step {
     slots: Vec<usize>,
-    zone: Option<u8>,
+    /// With its tier.
+    zone: Option<(u8, u8)>,
 }
 
 fn steps(all: &[Placed], rules: &ShareRules) -> Vec<Step> {
@@ -54,7 +57,7 @@ fn steps(all: &[Placed], rules: &ShareRules) -> Vec<Step> {
                 .collect::<Vec<_>>()
         };
         for &zone in &rules.zones {
-            steps.push(Step { slots: within(&|at| at == zone), zone: Some(zone) });
+            steps.push(Step { slots: within(&|at| at == zone), zone: Some((tier, zone)) });
         }
         if rules.zones.is_empty() || !rules.confined {
             steps.push(Step { slots: within(&|at| !rules.zones.contains(&at)), zone: None });
@@ -66,12 +69,17 @@ fn steps(all: &[Placed], rules: &ShareRules) -> Vec<Step> {
 /// Each endpoint's share, in order; all 0 if nobody can serve.
 pub fn shares(all: &[Placed], rules: &ShareRules) -> Vec<f64> {
     let steps = steps(all, rules);
-    let matching: usize = steps.iter().map(|step| step.slots.len()).sum();
-    let healthy: usize =
-        steps.iter().map(|step| step.slots.iter().filter(|&&at| all[at].healthy).count()).sum();
-    let panic = (healthy as u32) * 1_000 < rules.panic_below * matching as u32;
+    let living = |slots: &[usize]| slots.iter().filter(|&&at| all[at].healthy).count();
+    let anybody_lives = steps.iter().any(|step| living(&step.slots) > 0);
+    // Panic is a step's own; of dead ones only if all are.
+    let panics = |slots: &[usize]| {
+        let (count, living) = (slots.len() as u32, living(slots) as u32);
+        count >= rules.panic_hosts.max(1)
+            && living * 1_000 < rules.panic_below * count
+            && (living > 0 || !anybody_lives)
+    };
     let serve = |slots: &[usize]| -> Vec<usize> {
-        slots.iter().copied().filter(|&at| all[at].healthy || panic).collect()
+        slots.iter().copied().filter(|&at| all[at].healthy || panics(slots)).collect()
     };
     let capacity = |can: usize, of: usize| {
         if of == 0 { 0 } else { (can as u32 * rules.factor / of as u32).min(1_000) }
@@ -80,11 +88,17 @@ pub fn shares(all: &[Placed], rules: &ShareRules) -> Vec<f64> {
     // Those that can serve, step by step, and what each step can take.
     let able: Vec<_> = steps
         .iter()
-        .map(|step| (serve(&step.slots), capacity(serve(&step.slots).len(), step.slots.len()), step.zone))
+        .map(|step| {
+            let serve = serve(&step.slots);
+            let can = if living(&step.slots) > 0 { living(&step.slots) } else { serve.len() };
+            let capacity = capacity(can, step.slots.len());
+            (serve, capacity, step.zone)
+        })
         .filter(|(slots, ..)| !slots.is_empty())
         .collect();
     let Some(((primary, taken, zone), later)) = able.split_first() else { return result };
-    let load = zone.map_or(0, |zone| rules.loads[zone as usize]);
+    let (tier, loaded, load) = rules.load;
+    let load = if *zone == Some((tier, loaded)) { load } else { 0 };
     // The last step has nobody to spill to.
     let by_load = match load.checked_sub(rules.spill_from) {
         Some(over) if !later.is_empty() => over * 1_000 / (1_000 - rules.spill_from),

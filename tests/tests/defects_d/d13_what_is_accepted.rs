@@ -101,7 +101,7 @@ fn end<B: std::ops::Deref<Target: trilane::route::Leasing>>(
     (fails, lease): (bool, trilane::route::Lease<B>),
     now: Instant,
 ) {
-    if fails { lease.fail(now) } else { lease.succeed(Duration::from_millis(2), now) }
+    if fails { lease.fail(Duration::ZERO, now) } else { lease.succeed(Duration::from_millis(2), now) }
 }
 
 /// Who got what, in a text.
@@ -142,6 +142,15 @@ fn storm<S: Strategy<1, 16, 4> + 'static>(strategy: S, setting: Setting) -> Stri
     storm.selects(60, |_, _| false);
     (0..2).for_each(|at| storm.routes.set_health(at, Health::Healthy, storm.now));
     storm.selects(60, |_, _| false);
+    // One fails, and again when it is probed: it is out for twice as long.
+    storm.pass(secs(400));
+    storm.selects(60, |_, at| at == 3);
+    storm.pass(secs(31));
+    storm.selects(20, |_, at| at == 3);
+    for _ in 0..62 {
+        storm.pass(secs(1));
+        storm.selects(2, |_, _| false);
+    }
     storm.log
 }
 
@@ -161,6 +170,7 @@ fn options() -> Vec<Change> {
         ("failures", usual.failures(2)),
         ("failure_rate", usual.failure_rate(rate)),
         ("open_ticks", usual.open_for(secs(10))),
+        ("open_at_most", usual.open_at_most(secs(31))),
         ("probe_ticks", usual.probe_window(secs(10))),
         ("probes", usual.probes(2)),
         ("max_ejected", usual.max_ejected(0)),
@@ -172,6 +182,10 @@ fn options() -> Vec<Change> {
     ]
     .into_iter()
     .map(|(name, changed)| (name, USUAL, with(changed)))
+    .chain([
+        ("panic_hosts", with(usual.panic_below(900)), with(usual.panic_below(900).panic_hosts(7))),
+        ("seed", USUAL, with(usual.seed(7))),
+    ])
     .chain([{
         let filter = prefer(&[0]);
         let changed = Setting { options: usual.spill_from(1_000), filter, ..USUAL };

@@ -52,13 +52,21 @@ fn routes() -> Routes<LeastLatency> {
     Routes::new(LeastLatency::new(), Options::new().failures(LIMIT as u16), [Endpoint::new(9)])
 }
 
+fn trip(routes: &mut Routes<LeastLatency>) {
+    routes.beside_a_spare(NOW, |routes| {
+        (0..LIMIT).for_each(|_| routes.lease_of(0, NOW).fail(Duration::ZERO, NOW));
+    });
+}
+
 #[test]
 fn d17_a_change_forgives_no_failures() {
     for change in changes() {
         let mut routes = routes();
         let (balancer, id) = (routes.balancer, routes.ids[0]);
+        // The last one is never kept out.
+        balancer.add(&Endpoint::new(10).tier(Tier::of::<7>()), NOW).unwrap();
         let fail = || {
-            routes.selector.select(&Request::ANY, NOW).unwrap().fail(NOW);
+            routes.selector.select(&Request::ANY, NOW).unwrap().fail(Duration::ZERO, NOW);
             balancer.stats(id).unwrap().breaker == BreakerState::Open
         };
         assert!(opens(fail, || balancer.update(id, &change, NOW).unwrap()), "{change:?}");
@@ -73,7 +81,7 @@ fn d17_a_change_keeps_everything_that_is_known_of_an_endpoint() {
     let held = [lease(), lease()];
     lease().succeed(Duration::from_millis(20), NOW);
     drop(lease());
-    lease().fail(NOW);
+    lease().fail(Duration::ZERO, NOW);
     balancer.report(id, Metrics::new(500, 400, 30, 20, 10).unwrap(), NOW).unwrap();
     balancer.set_health(id, Health::Degraded, NOW).unwrap();
     let (before, metrics) = (balancer.stats(id).unwrap(), balancer.metrics(id).unwrap());
@@ -93,7 +101,7 @@ fn d17_a_change_keeps_everything_that_is_known_of_an_endpoint() {
 fn d17_an_open_breaker_stays_open_for_as_long_as_before() {
     let mut routes = routes();
     let (balancer, id) = (routes.balancer, routes.ids[0]);
-    (0..LIMIT).for_each(|_| routes.selector.select(&Request::ANY, NOW).unwrap().fail(NOW));
+    trip(&mut routes);
     let error = routes.selector.select(&Request::ANY, NOW).unwrap_err();
     let SelectError::AllBreakersOpen { retry_at } = error else { panic!("{error}") };
     for change in changes() {
@@ -111,7 +119,7 @@ fn d17_a_probe_that_is_out_still_decides_after_a_change() {
     for change in changes() {
         let mut routes = routes();
         let (balancer, id) = (routes.balancer, routes.ids[0]);
-        (0..LIMIT).for_each(|_| routes.selector.select(&Request::ANY, NOW).unwrap().fail(NOW));
+        trip(&mut routes);
         let later = Instant::from_secs(31);
         let probe = routes.selector.select(&Request::ANY, later).unwrap();
         balancer.update(id, &change, later).unwrap();
@@ -125,7 +133,7 @@ fn d17_a_probe_that_is_out_still_decides_after_a_change() {
 fn d17_adding_again_is_an_error_and_changes_nothing() {
     let mut routes = routes();
     let (balancer, id) = (routes.balancer, routes.ids[0]);
-    routes.selector.select(&Request::ANY, NOW).unwrap().fail(NOW);
+    routes.selector.select(&Request::ANY, NOW).unwrap().fail(Duration::ZERO, NOW);
     let (stats, endpoint) = (balancer.stats(id), balancer.endpoint(id));
     for change in changes() {
         assert_eq!(balancer.add(&change, NOW), Err(AddError::Exists(id)));

@@ -39,7 +39,7 @@ fn d1_millions_of_routed_events_leave_nothing_in_flight() {
         let Ok(lease) = routes.selector.select(&Request::ANY, NOW) else { return false };
         match event % 5 {
             0 => lease.succeed(LATENCY, NOW),
-            1 => lease.fail(NOW),
+            1 => lease.fail(Duration::ZERO, NOW),
             2 => drop(lease),
             3 => table.succeed(lease.detach(&table, NOW).unwrap(), LATENCY, NOW).unwrap(),
             _ => {
@@ -75,7 +75,7 @@ fn leaves_nothing<S: Strategy<1, 16, 4> + 'static>(name: &str, strategy: S) {
             let lease = out.swap_remove_back(event as usize * 7 % 30).unwrap();
             match event % 3 {
                 0 => lease.succeed(LATENCY, NOW),
-                1 => lease.fail(NOW),
+                1 => lease.fail(Duration::ZERO, NOW),
                 _ => drop(lease),
             }
         }

@@ -3,8 +3,8 @@
 //! step, whatever its path.
 
 use trilane::route::{
-    Adaptive, ConsistentHash, Endpoint, Filter, HashTable, Maglev, Metrics, Options, PowerOfTwo, Request,
-    Ring, RoundRobin, Strategy, Tag, Tags, WeightedRoundRobin,
+    Adaptive, ConsistentHash, Endpoint, Filter, Maglev, Metrics, Options, PowerOfTwo, Request, Ring,
+    RoundRobin, SizedTable, Strategy, Tag, Tags, WeightedRoundRobin,
 };
 use trilane::time::Instant;
 use trilane_tests::routing::Routes;
@@ -47,7 +47,7 @@ fn d2_a_hash_without_a_key_takes_turns() {
     assert_eq!(off_without_a_key(ConsistentHash::new(Ring::<512, 128>::new())), 0);
 }
 
-fn adaptive() -> Adaptive<impl HashTable, 1> {
+fn adaptive() -> Adaptive<impl SizedTable> {
     Adaptive::new(ConsistentHash::new(Maglev::<251, 32>::new()))
 }
 
@@ -80,7 +80,7 @@ fn off_beside_a_class_of_one<S: Strategy<1, 16, 4> + 'static>(strategy: S) -> u6
 
 #[test]
 fn d2_a_class_with_one_candidate_takes_no_turns_of_others() {
-    assert!(off_beside_a_class_of_one(PowerOfTwo) <= BY_CHANCE);
+    assert!(off_beside_a_class_of_one(PowerOfTwo::new()) <= BY_CHANCE);
     assert_eq!(off_beside_a_class_of_one(RoundRobin), 0);
     assert_eq!(off_beside_a_class_of_one(WeightedRoundRobin), 0);
     assert_eq!(off_beside_a_class_of_one(ConsistentHash::new(Maglev::<251, 32>::new())), 0);

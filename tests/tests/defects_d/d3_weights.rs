@@ -61,5 +61,5 @@ fn d3_a_cycle_is_exact_at_any_weights_in_any_order() {
 
 #[test]
 fn d3_a_cycle_of_adaptive_is_exact_too() {
-    cycles_are_exact(|| Adaptive::<_, 1>::new(ConsistentHash::new(Maglev::<251, 32>::new())));
+    cycles_are_exact(|| Adaptive::new(ConsistentHash::new(Maglev::<251, 32>::new())));
 }

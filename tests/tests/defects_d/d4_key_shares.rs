@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use trilane::route::{ConsistentHash, HashTable, Maglev, Options, Request, Ring, RoutingKey};
+use trilane::route::{ConsistentHash, Maglev, Options, Request, Ring, RoutingKey, SizedTable};
 use trilane::time::Instant;
 use trilane_tests::routing::Routes;
 
@@ -37,7 +37,7 @@ fn d4_the_check_catches_a_ring_by_fnv_1a() {
 }
 
 /// The excess for sequential numbers, as text, and as hashes that nobody has hashed.
-fn excesses<T: HashTable + 'static>(table: impl Fn() -> T) -> [f64; 3] {
+fn excesses<T: SizedTable + 'static>(table: impl Fn() -> T) -> [f64; 3] {
     let keys: [fn(u64) -> RoutingKey; 3] = [
         RoutingKey::from_id,
         |number| RoutingKey::new(format!("key-{number}").as_bytes()),

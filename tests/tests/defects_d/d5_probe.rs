@@ -26,7 +26,7 @@ use End::{Failure, Release, Success};
 fn end(lease: Held, how: End, now: Instant) {
     match how {
         Success => lease.succeed(LATENCY, now),
-        Failure => lease.fail(now),
+        Failure => lease.fail(Duration::ZERO, now),
         Release => drop(lease),
     }
 }
@@ -34,10 +34,11 @@ fn end(lease: Held, how: End, now: Instant) {
 /// One endpoint with an open breaker, and two leases of it that were taken before it opened.
 fn tripped(options: Options) -> (Routes<RoundRobin>, [Held; 2]) {
     let mut routes = Routes::equal(RoundRobin, options, 1);
-    let mut lease = || routes.selector.select(&Request::ANY, START).unwrap();
-    let old = [lease(), lease()];
-    lease().fail(START);
-    lease().fail(START);
+    let old = routes.beside_a_spare(START, |routes| {
+        let old = [0, 0].map(|at| routes.lease_of(at, START));
+        (0..2).for_each(|_| routes.lease_of(0, START).fail(Duration::ZERO, START));
+        old
+    });
     assert_eq!(state(&routes), BreakerState::Open);
     (routes, old)
 }
@@ -83,8 +84,8 @@ fn d5_the_probe_decides_after_all_of_them() {
         for (how, then) in [
             (Success, BreakerState::Closed),
             (Failure, BreakerState::Open),
-            // Nobody has said how it went: the next is admitted after the window.
-            (Release, BreakerState::Probing),
+            // Nobody has said how it went: the next is admitted at once.
+            (Release, BreakerState::HalfOpen),
         ] {
             let (mut routes, leases) = tripped(OPTIONS);
             let probe = probe(&mut routes, LATER);
@@ -96,14 +97,15 @@ fn d5_the_probe_decides_after_all_of_them() {
 }
 
 #[test]
-fn d5_a_probe_that_was_given_up_decides_nothing() {
+fn d5_of_a_probe_that_is_late_only_a_success_counts() {
     for how in [Success, Failure, Release] {
         let (mut routes, _old) = tripped(OPTIONS);
         let late = probe(&mut routes, LATER);
         let after = LATER + Duration::from_secs(21);
         let present = probe(&mut routes, after);
         end(late, how, after);
-        assert_eq!(state(&routes), BreakerState::Probing);
+        let expected = if let Success = how { BreakerState::Closed } else { BreakerState::Probing };
+        assert_eq!(state(&routes), expected);
         present.succeed(LATENCY, after);
         assert_eq!(state(&routes), BreakerState::Closed);
     }

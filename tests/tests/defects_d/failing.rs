@@ -1,10 +1,10 @@
 //! A select that fails in each way there is.
 
 use trilane::route::{
-    Endpoint, Filter, Health, Lease, Options, Request, RoundRobin, SelectError, Tag, Tags, Tier, Zone,
+    Class, Endpoint, Filter, Health, Lease, Options, Request, RoundRobin, SelectError, Tag, Tags, Tier, Zone,
 };
 use trilane::time::{Duration, Instant};
-use trilane_tests::routing::{Router, Routes};
+use trilane_tests::routing::{Router, Routes, chooser};
 
 /// When all of it happens.
 pub const NOW: Instant = Instant::from_secs(1);
@@ -15,6 +15,7 @@ const OPEN_FOR: Duration = Duration::from_secs(10);
 pub struct Failing {
     pub routes: Routes<RoundRobin>,
     filter: Filter,
+    class: Option<Class>,
     tried: bool,
     _held: Vec<Lease<&'static Router<RoundRobin>>>,
     pub error: SelectError,
@@ -24,12 +25,13 @@ impl Failing {
     fn new(endpoints: impl IntoIterator<Item = Endpoint>, filter: Filter, error: SelectError) -> Self {
         let options = Options::new().failures(1).open_for(OPEN_FOR).max_ejected(1_000);
         let routes = Routes::new(RoundRobin, options, endpoints);
-        Self { routes, filter, tried: false, _held: Vec::new(), error }
+        Self { routes, filter, class: None, tried: false, _held: Vec::new(), error }
     }
 
     /// The error of the next request.
     pub fn select(&mut self) -> SelectError {
-        let class = self.routes.selector.class(self.filter).unwrap();
+        let own = self.routes.selector.class(self.filter).unwrap();
+        let class = self.class.unwrap_or(own);
         let tried = if self.tried { self.routes.ids.clone() } else { Vec::new() };
         self.routes.selector.select(&Request::new(class).excluding(&tried), NOW).unwrap_err()
     }
@@ -59,11 +61,15 @@ pub fn all() -> Vec<Failing> {
         Failing::new([Endpoint::new(1).enabled(false)], Filter::ANY, SelectError::AllUnhealthy),
     ];
     let mut broken = Failing::new(one(), Filter::ANY, open);
-    broken.routes.selector.select(&Request::ANY, NOW).unwrap().fail(NOW);
+    broken.routes.beside_a_spare(NOW, |routes| routes.lease_of(0, NOW).fail(Duration::ZERO, NOW));
     all.push(broken);
     let mut full = Failing::new([Endpoint::new(1).cap(1)], Filter::ANY, SelectError::AllAtCapacity);
     full._held.push(full.routes.selector.select(&Request::ANY, NOW).unwrap());
     all.push(full);
+    let mut foreign = Failing::new(one(), Filter::ANY, SelectError::ForeignClass);
+    let mut other = chooser(foreign.routes.balancer, 3);
+    foreign.class = Some(other.class(Filter::ANY.tags(tags)).unwrap());
+    all.push(foreign);
     let mut tried = Failing::new(one(), Filter::ANY, SelectError::AllTried);
     tried.tried = true;
     all.push(tried);

@@ -81,7 +81,7 @@ fn l10_slow_start_begins_again_when_health_recovers() {
 fn l10_slow_start_begins_again_when_a_breaker_closes() {
     let (mut routes, _) = routes();
     let broke = Instant::from_secs(1_950);
-    routes.lease_of(0, broke).fail(broke);
+    routes.lease_of(0, broke).fail(Duration::ZERO, broke);
     let (at, probe) = routes.select(&Request::ANY, BACK).unwrap();
     assert!(at == 0 && probe.is_probe());
     probe.succeed(Duration::ZERO, BACK);
@@ -94,7 +94,7 @@ fn l10_slow_start_begins_again_within_a_zone() {
         let (mut routes, class) = routes();
         let out = Instant::from_secs(1_950);
         if by_breaker {
-            routes.lease_of(0, out).fail(out);
+            routes.lease_of(0, out).fail(Duration::ZERO, out);
             routes.select(&Request::new(class), BACK).unwrap().1.succeed(Duration::ZERO, BACK);
         } else {
             routes.set_health(0, Health::Unhealthy, out);

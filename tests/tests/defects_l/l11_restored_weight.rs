@@ -71,7 +71,7 @@ fn l11_the_weight_is_restored_when_health_is() {
 fn l11_the_weight_is_restored_when_a_breaker_closes() {
     let mut routes = routes(Options::new().failures(1));
     let later = NOW + Duration::from_secs(31);
-    routes.lease_of(0, NOW).fail(NOW);
+    routes.lease_of(0, NOW).fail(Duration::ZERO, NOW);
     assert!(!is_restored(|| routes.pick(&Request::ANY, NOW)));
     let (at, probe) = routes.select(&Request::ANY, later).unwrap();
     assert!(at == 0 && probe.is_probe());

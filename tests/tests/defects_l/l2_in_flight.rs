@@ -3,7 +3,7 @@
 //! with them.
 
 use trilane::route::{Endpoint, LeastConnections, Options, PowerOfTwo, Request, Strategy, Tag, Tags, Zone};
-use trilane::time::Instant;
+use trilane::time::{Duration, Instant};
 use trilane_tests::for_each_strategy;
 use trilane_tests::routing::Routes;
 
@@ -64,7 +64,7 @@ fn the_old_ones_end_alone<S: Strategy<1, 16, 4> + 'static>(name: &str, strategy:
     let new = routes.add(&Endpoint::new(0), NOW);
     assert_ne!(routes.ids[new].slot(), routes.ids[0].slot(), "{name}: the slot is still in use");
     let lease = routes.lease_of(new, NOW);
-    old.into_iter().for_each(|lease| lease.fail(NOW));
+    old.into_iter().for_each(|lease| lease.fail(Duration::ZERO, NOW));
     let stats = routes.balancer.stats(routes.ids[new]).unwrap();
     assert_eq!((stats.in_flight, stats.selected, stats.failed), (1, 1, 0), "{name}");
     drop(lease);
@@ -94,6 +94,6 @@ fn goes_to_the_idle_one<S: Strategy<1, 16, 4> + 'static>(strategy: S) {
 
 #[test]
 fn l2_who_has_fewer_is_known_after_every_change() {
-    goes_to_the_idle_one(PowerOfTwo);
-    goes_to_the_idle_one(LeastConnections::<1>::new());
+    goes_to_the_idle_one(PowerOfTwo::new());
+    goes_to_the_idle_one(LeastConnections::new());
 }

@@ -1,7 +1,7 @@
 //! L4 (envoy #4481): a full scan for the fewest requests took the first of equals, so an idle set of hosts
 //! was one host. Here equals are drawn.
 
-use trilane::route::{LeastConnections, Options, Request, Strategy, WeightedLeastConnections};
+use trilane::route::{LeastConnections, LeastLatency, LeastLoad, Options, PowerOfTwo, Request, Strategy};
 use trilane::time::Instant;
 use trilane_tests::choosing::assert_shares;
 use trilane_tests::routing::{Routes, chooser};
@@ -74,18 +74,24 @@ fn a_wave_meets_each_once_in_any_order<S: Strategy<1, 16, 4> + 'static>(strategy
 
 #[test]
 fn l4_idle_endpoints_share_alike() {
-    idle_ones_share_alike(LeastConnections::<1>::new());
-    idle_ones_share_alike(WeightedLeastConnections::<1>::new());
+    idle_ones_share_alike(LeastConnections::new());
+    idle_ones_share_alike(LeastLatency::new());
+    idle_ones_share_alike(LeastLoad::new());
+    idle_ones_share_alike(PowerOfTwo::new());
 }
 
 #[test]
 fn l4_those_that_tie_for_the_fewest_share_alike_and_others_get_nothing() {
-    those_that_tie_for_least_share_alike(LeastConnections::<1>::new());
-    those_that_tie_for_least_share_alike(WeightedLeastConnections::<1>::new());
+    those_that_tie_for_least_share_alike(LeastConnections::new());
+    those_that_tie_for_least_share_alike(LeastLatency::new());
+    those_that_tie_for_least_share_alike(LeastLoad::new());
+    those_that_tie_for_least_share_alike(PowerOfTwo::new());
 }
 
 #[test]
 fn l4_a_wave_of_requests_meets_each_once_in_any_order() {
-    a_wave_meets_each_once_in_any_order(LeastConnections::<1>::new());
-    a_wave_meets_each_once_in_any_order(WeightedLeastConnections::<1>::new());
+    a_wave_meets_each_once_in_any_order(LeastConnections::new());
+    a_wave_meets_each_once_in_any_order(LeastLatency::new());
+    a_wave_meets_each_once_in_any_order(LeastLoad::new());
+    a_wave_meets_each_once_in_any_order(PowerOfTwo::new());
 }

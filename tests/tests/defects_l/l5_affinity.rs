@@ -3,7 +3,7 @@
 //! as the zone may, and comes back.
 
 use trilane::route::{
-    Class, ConsistentHash, Endpoint, Filter, HashTable, Health, Maglev, Options, Request, Ring, RoutingKey,
+    Class, ConsistentHash, Endpoint, Filter, Health, Maglev, Options, Request, Ring, RoutingKey, SizedTable,
     Zone,
 };
 use trilane::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const KEYS: u64 = 400;
 type Placed<T> = (Routes<ConsistentHash<T>>, Class);
 
 /// 0 to 3 here, 4 to 7 elsewhere; the class of those who are here.
-fn placed<T: HashTable + 'static>(table: T) -> Placed<T> {
+fn placed<T: SizedTable + 'static>(table: T) -> Placed<T> {
     let endpoints = (0..8).map(|id| Endpoint::new(id).zone(Zone::new(id as u8 / 4).unwrap()));
     let options = Options::new().failures(1).overprovisioning(4_000);
     let mut routes = Routes::new(ConsistentHash::new(table), options, endpoints);
@@ -24,7 +24,7 @@ fn placed<T: HashTable + 'static>(table: T) -> Placed<T> {
 }
 
 /// Where each key is.
-fn homes<T: HashTable>((routes, class): &mut Placed<T>, now: Instant) -> Vec<usize> {
+fn homes<T: SizedTable>((routes, class): &mut Placed<T>, now: Instant) -> Vec<usize> {
     (0..KEYS).map(|key| routes.pick(&Request::new(*class).key(RoutingKey::from_id(key)), now)).collect()
 }
 
@@ -56,7 +56,7 @@ fn l5_the_check_catches_a_hash_that_knows_of_no_health() {
     moved(&home, &home, &[2]);
 }
 
-fn respects_health_and_locality<T: HashTable + 'static>(table: impl Fn() -> T) {
+fn respects_health_and_locality<T: SizedTable + 'static>(table: impl Fn() -> T) {
     let mut placed = placed(table());
     let before = homes(&mut placed, NOW);
     assert!((0..4).all(|at| before.iter().filter(|&&home| home == at).count() > KEYS as usize / 20));
@@ -83,7 +83,7 @@ fn respects_health_and_locality<T: HashTable + 'static>(table: impl Fn() -> T) {
 }
 
 /// Among all members, nobody's keys move but those of the one that is out.
-fn moves_nothing_else<T: HashTable + 'static>(table: impl Fn() -> T) {
+fn moves_nothing_else<T: SizedTable + 'static>(table: impl Fn() -> T) {
     let mut placed = (placed(table()).0, Class::ANY);
     let before = homes(&mut placed, NOW);
     for out in 0..8 {
@@ -114,7 +114,7 @@ fn l5_affinity_respects_health_and_locality_on_a_ring() {
 fn l5_affinity_respects_breakers_and_caps() {
     let mut placed = (placed(Maglev::<1_021, 32>::new()).0, Class::ANY);
     let before = homes(&mut placed, NOW);
-    placed.0.lease_of(1, NOW).fail(NOW);
+    placed.0.lease_of(1, NOW).fail(Duration::ZERO, NOW);
     assert_eq!(moved(&before, &homes(&mut placed, NOW), &[1]), 0);
     let later = NOW + Duration::from_secs(31);
     let (at, probe) = placed.0.select(&Request::ANY, later).unwrap();

@@ -45,7 +45,7 @@ fn refusing(routes: &mut Routes<LeastLatency>) -> usize {
     refused(|now| {
         let (at, lease) = routes.select(&Request::ANY, now).unwrap();
         if at == REFUSES {
-            lease.fail(now)
+            lease.fail(Duration::ZERO, now)
         } else {
             lease.succeed(ms(20), now)
         }

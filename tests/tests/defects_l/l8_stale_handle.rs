@@ -74,7 +74,7 @@ fn l8_a_lease_that_was_held_across_a_removal_says_nothing_of_the_next() {
         if succeeds {
             lease.succeed(Duration::ZERO, NOW)
         } else {
-            lease.fail(NOW)
+            lease.fail(Duration::ZERO, NOW)
         }
         let stats = routes.balancer.stats(routes.ids[next]).unwrap();
         assert_eq!((stats.selected, stats.failed, stats.in_flight), (0, 0, 0));

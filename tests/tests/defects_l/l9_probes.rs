@@ -76,12 +76,17 @@ const OPTIONS: Options = Options::new()
     .failures(1)
     .probes(PROBES)
     .open_for(Duration::from_secs(10))
+    .open_at_most(Duration::from_secs(10))
     .probe_window(Duration::from_secs(20));
+
+fn trip(routes: &mut Routes<RoundRobin>, now: Instant) {
+    routes.beside_a_spare(now, |routes| routes.lease_of(0, now).fail(Duration::ZERO, now));
+}
 
 /// One endpoint, whose breaker is open, and when it admits a probe.
 fn tripped() -> (Routes<RoundRobin>, Instant) {
     let mut routes = Routes::equal(RoundRobin, OPTIONS, 1);
-    routes.lease_of(0, Instant::ZERO).fail(Instant::ZERO);
+    trip(&mut routes, Instant::ZERO);
     (routes, Instant::from_secs(11))
 }
 
@@ -102,7 +107,7 @@ fn l9_half_open_admits_one_at_a_time_and_as_many_as_are_configured() {
         }
         assert_eq!(state(balancer), BreakerState::Closed);
         (probes, closed) = (0, closed + 1);
-        routes.lease_of(0, now).fail(now);
+        trip(&mut routes, now);
         assert_eq!(state(balancer), BreakerState::Open);
         (closed < ROUNDS).then(|| now + Duration::from_secs(11))
     });
@@ -123,17 +128,18 @@ fn l9_while_a_probe_is_out_there_is_no_other() {
             }
             Some(out) => {
                 assert!(leases.is_empty(), "{leases:?} beside {out:?}");
-                // By turns it fails, or nobody hears of it: one more is admitted after the breaker's time, or
-                // the probe's.
+                // By turns it fails, or nobody says how it went: one more is admitted after the breaker's time,
+                // or at once.
                 let after = if rounds % 4 == 0 {
-                    out.fail(now);
+                    out.fail(Duration::ZERO, now);
                     BreakerState::Open
                 } else {
                     drop(out);
-                    BreakerState::Probing
+                    BreakerState::HalfOpen
                 };
                 assert_eq!(state(routes.balancer), after);
-                return (rounds < ROUNDS).then(|| now + Duration::from_secs(21));
+                let wait = if let BreakerState::Open = after { 11 } else { 0 };
+                return (rounds < ROUNDS).then(|| now + Duration::from_secs(wait));
             }
         }
         Some(now)

@@ -87,7 +87,7 @@ impl<S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'_, S> {
                         assert_eq!(self.balancer.update(id, &endpoint, self.now()), Err(UpdateError::Stale));
                     }
                 }
-                (10, _) => exchange(self.balancer, Kind::ALL[random.below(11) as usize], self.now()),
+                (10, _) => exchange(self.balancer, Kind::ALL[random.below(10) as usize], self.now()),
                 (11, _) => _ = self.balancer.finish_build(),
                 _ => {
                     // The others get on with it.

@@ -21,7 +21,7 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
             0..5 if lease.is_probe() => self.history.closing(id, || lease.succeed(latency, now)),
             0..5 => lease.succeed(latency, now),
             5..7 => {
-                lease.fail(now);
+                lease.fail(Duration::ZERO, now);
                 if random.below(4) == 0 {
                     let began = self.history.now();
                     let is_open = |stats: EndpointStats| stats.breaker != BreakerState::Closed;
@@ -179,7 +179,7 @@ impl<'a, S: Strategy<BANKS, PER_BANK, STRIPES>> Storm<'a, S> {
         let number = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some((number, id, probe)) = number else { return };
         let _ended_or_expired = match random.below(4) {
-            0 if id.slot() != 0 => self.detached.fail(number, now),
+            0 if id.slot() != 0 => self.detached.fail(number, Duration::ZERO, now),
             1 => self.detached.release(number),
             2 => self.detached.attach(number).map(drop),
             _ if probe => self.history.closing(id, || self.detached.succeed(number, Duration::ZERO, now)),

@@ -145,7 +145,9 @@ impl Slice<'_> {
         } else if build.next == build.slots {
             build.enter(ENLIST);
         } else {
-            if let Some(member) = self.member(build.next) {
+            if let Some(member) = self.member(build.next)
+                && (build.members as usize) < self.queue.len()
+            {
                 build.members += 1;
                 build.weights = build.weights.saturating_add(member.counted());
             }

@@ -1,10 +1,10 @@
 //! As busy as the endpoints are, so it chooses.
 
 use super::consistent_hash::ConsistentHash;
-use super::least_connections::LeastConnections;
+use super::least_cost::LeastConnections;
 use super::weighted::WeightedRoundRobin;
 use super::{Needs, Pool, Strategy, Turn};
-use crate::route::{Endpoints, HashTable, Random};
+use crate::route::{Endpoints, Random, RoutingKey, SizedTable};
 use crate::sync::const_fn;
 
 /// Above this mean load, in permille, the fewest leases decide.
@@ -12,14 +12,13 @@ const BUSY: u32 = 700;
 
 /// Adaptive: by what the moment asks for.
 ///
-/// 1. While the mean of the members' reported [scores](crate::route::Metrics::score) is above 700 ‰: the
+/// 1. While the mean of the candidates' fresh [scores](crate::route::Metrics::score) is above 700 ‰: the
 ///    fewest leases out ([`LeastConnections`]), so that nobody is pushed over the edge.
 /// 2. Else, for a request with a key: the endpoint that the key belongs to ([`ConsistentHash`]).
 /// 3. Else: in proportion to weights ([`WeightedRoundRobin`]).
 ///
 /// Each select takes one step of one of the three, whose turns go on where they were when it is used again;
-/// the further attempts of a select are the same one's. The mean is one load. It is over all members that
-/// have reported, in whatever zone or tier they are and however long ago it was; without reports it is 0.
+/// the further attempts of a select are the same one's. Without reports the mean is 0.
 ///
 /// After a change of members the table is built anew when the next request with a key is placed by it, not
 /// before: where there are none, it costs nothing.
@@ -33,7 +32,7 @@ const BUSY: u32 = 700;
 /// use trilane::time::Instant;
 ///
 /// type Table = Maglev<251, 32>;
-/// static BALANCER: Balancer<Adaptive<Table, 1>, 1, 4> =
+/// static BALANCER: Balancer<Adaptive<Table>, 1, 4> =
 ///     Balancer::new(Adaptive::new(ConsistentHash::new(Table::new())), Options::new());
 ///
 /// let now = Instant::ZERO;
@@ -47,8 +46,8 @@ const BUSY: u32 = 700;
 /// assert_eq!(selector.select(&request, now)?.endpoint(), home);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Adaptive<T, const BANKS: usize> {
-    pub(super) connections: LeastConnections<BANKS>,
+pub struct Adaptive<T> {
+    pub(super) connections: LeastConnections,
     pub(super) hash: ConsistentHash<T>,
 }
 
@@ -68,7 +67,7 @@ enum Part {
     Turns,
 }
 
-impl<T, const BANKS: usize> Adaptive<T, BANKS> {
+impl<T> Adaptive<T> {
     const_fn! {
     /// With this hash for requests with keys.
     pub const fn new(hash: ConsistentHash<T>) -> Self {
@@ -77,21 +76,13 @@ impl<T, const BANKS: usize> Adaptive<T, BANKS> {
     }
 }
 
-impl<T: HashTable, const BANKS: usize> Adaptive<T, BANKS> {
-    /// Whether the hash asks for exact counts itself: without a bound it needn't hear of leases.
-    #[inline(always)]
-    fn hash_counts<const PER_BANK: usize, const STRIPES: usize>(&self) -> bool {
-        Strategy::<BANKS, PER_BANK, STRIPES>::needs(&self.hash).exact_counts
-    }
-}
-
 impl<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
-    for Adaptive<T, BANKS>
+    for Adaptive<T>
 where
-    T: HashTable,
+    T: SizedTable,
 {
     type Cache = Parts<
-        <LeastConnections<BANKS> as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
+        <LeastConnections as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
         <ConsistentHash<T> as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
         <WeightedRoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
     >;
@@ -102,7 +93,7 @@ where
         let hash = Strategy::<BANKS, PER_BANK, STRIPES>::needs(&self.hash);
         let needs =
             connections.and(hash).and(Strategy::<BANKS, PER_BANK, STRIPES>::needs(&WeightedRoundRobin));
-        Needs { on_demand: true, ..needs }
+        Needs { on_demand: true, mean_load: true, ..needs }
     }
 
     fn cache(&self) -> Self::Cache {
@@ -133,7 +124,7 @@ where
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         if turn.attempt == 0 {
-            cache.part = if pool.endpoints.mean_load() > BUSY {
+            cache.part = if turn.load.is_some_and(|load| load > BUSY) {
                 Part::Least
             } else if turn.key.is_some() {
                 if pool.endpoints.is_build_outdated() {
@@ -151,20 +142,14 @@ where
         }
     }
 
-    #[inline(always)]
-    fn began(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
-        self.connections.began(endpoints, slot);
-        if self.hash_counts::<PER_BANK, STRIPES>() {
-            self.hash.began(endpoints, slot);
-        }
-    }
-
-    #[inline(always)]
-    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
-        self.connections.ended(endpoints, slot, count);
-        if self.hash_counts::<PER_BANK, STRIPES>() {
-            self.hash.ended(endpoints, slot, count);
-        }
+    fn owns(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &Self::Cache,
+        key: RoutingKey,
+        slot: u16,
+    ) -> bool {
+        matches!(cache.part, Part::Least) || self.hash.owns(pool, &cache.hash, key, slot)
     }
 
     fn begin(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {

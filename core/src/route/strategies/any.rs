@@ -1,31 +1,28 @@
 //! The strategy that is chosen, and exchanged, while traffic flows.
 
-use super::least_connections::{LeastConnections, WeightedLeastConnections};
+use super::least_cost::{LeastConnections, LeastLatency, LeastLoad, PowerOfTwo};
 use super::weighted::{WeightedRandom, WeightedRoundRobin};
-use super::{
-    Adaptive, ConsistentHash, Kind, LeastLatency, LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy,
-    Turn, UniformRandom,
-};
-use crate::route::{Balancer, Endpoints, HashTable, Random};
+use super::{Adaptive, ConsistentHash, Kind, Needs, Pool, RoundRobin, Strategy, Turn, UniformRandom};
+use crate::route::{Balancer, Endpoints, Random, RoutingKey, SizedTable};
 use crate::sync::{AtomicU32, Ordering, const_fn, with_lock};
 use crate::time::Instant;
 
-/// Any of the eleven strategies, chosen when it is made and exchanged by [`Balancer::set_kind`].
+/// Any of the ten strategies, chosen when it is made and exchanged by [`Balancer::set_kind`].
 ///
 /// An exchange takes effect with the next select of each selector, or the next attempt of one under way. The
 /// new strategy begins anew: at a random candidate, where it takes turns. What it goes by is there already,
-/// since the balancer keeps for this strategy whatever any of the eleven needs, all the time:
+/// since the balancer keeps for this strategy whatever any of the ten needs, all the time:
 ///
 /// * The leases of each endpoint are counted exactly, whatever the strategy is when they are taken and when
 ///   they end. So least connections is right from its first select on. This costs two atomic operations a
 ///   lease, on a word that all selectors share: with a strategy that is chosen once and for all, and that
 ///   doesn't need them, there are none.
-/// * Latencies are averaged, reports are ranked.
+/// * Latencies are averaged.
 /// * The hash table is the exception: it is built while consistent hash or adaptive is chosen, and brought up
 ///   to date when one of them is chosen again. Until that is done keys go where they belonged when the table
 ///   was built last.
 ///
-/// A class takes as much memory as the largest of what the eleven keep.
+/// A class takes as much memory as the largest of what the ten keep.
 ///
 /// # Examples
 ///
@@ -33,7 +30,7 @@ use crate::time::Instant;
 /// use trilane::route::*;
 /// use trilane::time::Instant;
 ///
-/// type Strategies = AnyStrategy<Ring<512, 128>, 1>;
+/// type Strategies = AnyStrategy<Ring<512, 128>>;
 /// static BALANCER: Balancer<Strategies, 1, 4> = Balancer::new(
 ///     AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Ring::new())),
 ///     Options::new(),
@@ -52,21 +49,19 @@ use crate::time::Instant;
 /// assert_eq!(selector.select(&Request::ANY, now)?.endpoint(), idle);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct AnyStrategy<T, const BANKS: usize> {
+pub struct AnyStrategy<T> {
     kind: AtomicU32,
     // Has a part in three of them.
-    adaptive: Adaptive<T, BANKS>,
-    weighted_connections: WeightedLeastConnections<BANKS>,
+    adaptive: Adaptive<T>,
 }
 
-impl<T, const BANKS: usize> AnyStrategy<T, BANKS> {
+impl<T> AnyStrategy<T> {
     const_fn! {
     /// Begins as `kind`; `hash` is for consistent hash and adaptive.
     pub const fn new(kind: Kind, hash: ConsistentHash<T>) -> Self {
         Self {
             kind: AtomicU32::new(kind.number()),
             adaptive: Adaptive::new(hash),
-            weighted_connections: WeightedLeastConnections::new(),
         }
     }
     }
@@ -77,8 +72,8 @@ impl<T, const BANKS: usize> AnyStrategy<T, BANKS> {
     }
 }
 
-impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
-    Balancer<AnyStrategy<T, BANKS>, BANKS, PER_BANK, STRIPES>
+impl<T: SizedTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+    Balancer<AnyStrategy<T>, BANKS, PER_BANK, STRIPES>
 {
     /// Exchanges the strategy; returns which one it was. Any context, O(1), a short critical section. Each
     /// selector looks at its classes anew at its next select, O(banks + candidates) each.
@@ -102,6 +97,7 @@ impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
 
 const LEAST_LATENCY: LeastLatency = LeastLatency::new();
 const LEAST_LOAD: LeastLoad = LeastLoad::new();
+const POWER_OF_TWO: PowerOfTwo = PowerOfTwo::new();
 
 /// Whatever differs from strategy to strategy, of a table of all: the name, the type, and where it stands in
 /// `$any`.
@@ -110,14 +106,14 @@ macro_rules! strategies {
         /// What a class keeps for [`AnyStrategy`]: what the present strategy keeps.
         #[allow(missing_docs, reason = "each variant is for the kind that it is named after")]
         #[allow(clippy::large_enum_variant, reason = "there is no heap: a class has room for the largest")]
-        pub enum AnyCache<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+        pub enum AnyCache<T: SizedTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
             $($kind(<$strategy as Strategy<BANKS, PER_BANK, STRIPES>>::Cache),)*
         }
 
-        impl<T: HashTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+        impl<T: SizedTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             AnyCache<T, BANKS, PER_BANK, STRIPES>
         {
-            fn new($any: &AnyStrategy<T, BANKS>) -> Self {
+            fn new($any: &AnyStrategy<T>) -> Self {
                 match $any.kind() {
                     $(Kind::$kind => {
                         Self::$kind(<$strategy as Strategy<BANKS, PER_BANK, STRIPES>>::cache($place))
@@ -133,7 +129,7 @@ macro_rules! strategies {
 
             fn refill(
                 &mut self,
-                $any: &AnyStrategy<T, BANKS>,
+                $any: &AnyStrategy<T>,
                 pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
                 random: &mut Random,
             ) {
@@ -142,10 +138,22 @@ macro_rules! strategies {
                 }
             }
 
+            fn owns(
+                &self,
+                $any: &AnyStrategy<T>,
+                pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+                key: RoutingKey,
+                slot: u16,
+            ) -> bool {
+                match self {
+                    $(Self::$kind(cache) => $place.owns(pool, cache, key, slot),)*
+                }
+            }
+
             #[inline(always)]
             fn pick(
                 &mut self,
-                $any: &AnyStrategy<T, BANKS>,
+                $any: &AnyStrategy<T>,
                 pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
                 turn: &mut Turn<'_>,
             ) -> Option<u16> {
@@ -160,21 +168,20 @@ macro_rules! strategies {
 strategies! { any:
     RoundRobin(RoundRobin) at &RoundRobin,
     WeightedRoundRobin(WeightedRoundRobin) at &WeightedRoundRobin,
-    LeastConnections(LeastConnections<BANKS>) at &any.adaptive.connections,
-    WeightedLeastConnections(WeightedLeastConnections<BANKS>) at &any.weighted_connections,
+    LeastConnections(LeastConnections) at &any.adaptive.connections,
     Random(UniformRandom) at &UniformRandom,
     WeightedRandom(WeightedRandom) at &WeightedRandom,
     ConsistentHash(ConsistentHash<T>) at &any.adaptive.hash,
     LeastLatency(LeastLatency) at &LEAST_LATENCY,
     LeastLoad(LeastLoad) at &LEAST_LOAD,
-    PowerOfTwo(PowerOfTwo) at &PowerOfTwo,
-    Adaptive(Adaptive<T, BANKS>) at &any.adaptive,
+    PowerOfTwo(PowerOfTwo) at &POWER_OF_TWO,
+    Adaptive(Adaptive<T>) at &any.adaptive,
 }
 
 impl<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
-    for AnyStrategy<T, BANKS>
+    for AnyStrategy<T>
 where
-    T: HashTable,
+    T: SizedTable,
 {
     type Cache = AnyCache<T, BANKS, PER_BANK, STRIPES>;
 
@@ -182,7 +189,7 @@ where
     fn needs(&self) -> Needs {
         let on_demand = self.kind() == Kind::Adaptive;
         let builds = on_demand || self.kind() == Kind::ConsistentHash;
-        Needs { lists: true, exact_counts: true, latencies: true, builds, on_demand }
+        Needs { lists: true, exact_counts: true, latencies: true, mean_load: on_demand, builds, on_demand }
     }
 
     fn cache(&self) -> Self::Cache {
@@ -212,16 +219,14 @@ where
         cache.pick(self, pool, turn)
     }
 
-    #[inline]
-    fn began(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
-        self.adaptive.began(endpoints, slot);
-        self.weighted_connections.began(endpoints, slot);
-    }
-
-    #[inline]
-    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
-        self.adaptive.ended(endpoints, slot, count);
-        self.weighted_connections.ended(endpoints, slot, count);
+    fn owns(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &Self::Cache,
+        key: RoutingKey,
+        slot: u16,
+    ) -> bool {
+        cache.owns(self, pool, key, slot)
     }
 
     fn begin(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {

@@ -2,19 +2,19 @@
 
 use super::round_robin::Cursor;
 use super::spread::Spread;
-use super::unbarred::Unbarred;
-use super::{Barred, Needs, Pool, Strategy, Turn};
+use super::{Barred, Needs, Pool, Strategy, Turn, Unbarred};
+use crate::bitmap::split;
 use crate::route::options::PERMILLE;
-use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, rehash};
-use crate::sync::{AtomicU32, Ordering, const_fn};
+use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
+use crate::sync::{Ordering, const_fn};
 
 /// Consistent hashing: requests with equal keys go to the same endpoint, whichever selector they come
 /// through, and few keys move when an endpoint comes or goes. O(1).
 ///
 /// `T` is the table that says where: [`Maglev`](crate::route::Maglev) or [`Ring`](crate::route::Ring), over
 /// all members by weight, whatever their health. It is built in slices beside the selects; until then the
-/// table of before serves. A member with less than its full weight, by health or slow start, has as many keys
-/// as with it.
+/// table of before serves. A member with less than its full weight, by health or slow start, keeps that part
+/// of its keys, always the same ones; keys of others stay where they are.
 ///
 /// # Where the table's answer can't serve
 ///
@@ -64,8 +64,6 @@ pub struct ConsistentHash<T> {
     table: T,
     /// How much more than the mean an endpoint may have, in permille of it; 0: any number.
     bound: u16,
-    /// All leases that are out, if there is a bound.
-    out: AtomicU32,
 }
 
 /// How many look-ups a key gets if all members are candidates, and one more. For a share below a twelfth of
@@ -73,19 +71,24 @@ pub struct ConsistentHash<T> {
 const LOOK_UPS: u32 = 12;
 /// The unit of look-ups as a shift.
 const ONE: u32 = 16;
+/// Numbers of draws that say whether an endpoint keeps a key: one a slot.
+const KEEPS: u32 = 1 << 11;
+/// How many candidates the mean load is of, at most.
+const ASKED: u32 = 64;
 
 impl<T> ConsistentHash<T> {
     const_fn! {
         /// Places keys by `table`.
         pub const fn new(table: T) -> Self {
-            Self { table, bound: 0, out: AtomicU32::new(0) }
+            Self { table, bound: 0 }
         }
     }
 
-    /// Bounded load: an endpoint that has `permille` of the mean or more is passed by, as if it were out;
-    /// 1,250 keeps the busiest one within 1.25 times the mean, rounded up, and costs one shared counter and
-    /// one an endpoint. The mean is that of all routable endpoints of the balancer. Where all are found too
-    /// busy, the key goes where it would without a bound. Less than 1,001 counts as that.
+    /// Bounded load: an endpoint that has `permille` of the mean or more, for its weight, is passed by, as if
+    /// it were out; 1,250 keeps the busiest one within 1.25 times the mean, rounded up, and costs one counter
+    /// an endpoint. The mean is that of the candidates: of up to 64 of them, evenly spaced, which takes as
+    /// many steps. Where all are found too busy, the key goes where it would without a bound. Less than 1,001
+    /// counts as that.
     ///
     /// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. Selects that
     /// run at once may exceed the bound by one each.
@@ -107,13 +110,39 @@ pub struct Placing<const BANKS: usize> {
     spread: Spread<BANKS>,
     /// How often a key is looked up, on average, in 2^16ths.
     look_ups: u32,
-    /// The bound over the number of routable endpoints, in 2^16ths.
-    bound: u32,
+}
+
+/// How many leases are too many, for each unit of weight.
+#[derive(Clone, Copy)]
+struct Room {
+    leases: u64,
+    weights: u64,
+}
+
+impl Room {
+    const ANY: Self = Self { leases: 0, weights: 0 };
+
+    fn is_for<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+        self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        slot: u16,
+    ) -> bool {
+        self.weights == 0
+            || endpoints.exact_count(slot) as u64 * self.weights
+                < self.leases * endpoints.weight_left(slot) as u64
+    }
 }
 
 impl<T: HashTable> ConsistentHash<T> {
+    /// The places that a key is looked up at.
     #[inline(always)]
-    fn place<const BOUNDED: bool, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    fn places<const BANKS: usize>(cache: &Placing<BANKS>, place: u32) -> impl Iterator<Item = u32> {
+        let look_ups = (cache.look_ups + (place & ((1 << ONE) - 1))) >> ONE;
+        (0..look_ups).map(move |again| if again == 0 { place } else { rehash(place, again) })
+    }
+
+    #[inline(always)]
+    fn place<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         cache: &Placing<BANKS>,
@@ -121,35 +150,18 @@ impl<T: HashTable> ConsistentHash<T> {
         barred: &Barred,
     ) -> Option<u16> {
         let place = key.place();
-        // Without a bound, everybody has room.
-        let room = if BOUNDED { self.room(cache) } else { u32::MAX };
-        let may = |slot: u16| {
-            pool.candidates.contains(slot)
-                && (barred.is_empty() || !barred.contains(slot))
-                && (!BOUNDED || pool.endpoints.exact_count(slot) < room)
-        };
-        let look_ups = (cache.look_ups + (place & ((1 << ONE) - 1))) >> ONE;
-        let (mut at, mut again) = (place, 0);
-        while again < look_ups {
-            if let Some(found) = self.table.find(at).filter(|&found| may(found)) {
+        let room = if self.bound == 0 { Room::ANY } else { self.room(pool) };
+        for at in Self::places(cache, place) {
+            if let Some(found) = self.table.find(at)
+                && pool.candidates.contains(found)
+                && (barred.is_empty() || !barred.contains(found))
+                && keeps(pool, at, found)
+                && (self.bound == 0 || room.is_for(pool.endpoints, found))
+            {
                 return Some(found);
             }
-            again += 1;
-            at = rehash(place, again);
         }
         self.place_otherwise(pool, cache, place, barred, room)
-    }
-
-    /// By its own function, so that the usual select isn't made slower by it.
-    #[inline(never)]
-    fn place_within_bound<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-        &self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &Placing<BANKS>,
-        key: RoutingKey,
-        barred: &Barred,
-    ) -> Option<u16> {
-        self.place::<true, _, _, _>(pool, cache, key, barred)
     }
 
     /// The candidate for `place` that isn't one by the table.
@@ -160,27 +172,45 @@ impl<T: HashTable> ConsistentHash<T> {
         cache: &Placing<BANKS>,
         place: u32,
         barred: &Barred,
-        room: u32,
+        room: Room,
     ) -> Option<u16> {
-        let has_room = |slot| self.bound == 0 || pool.endpoints.exact_count(slot) < room;
-        let found = cache.spread.find(pool, place, barred, has_room);
-        found
-            .or_else(|| match self.bound {
-                0 => None,
-                _ => cache.spread.find(pool, place, barred, |_| true),
-            })
-            .or_else(|| {
-                // Nobody was found in many tries, as where one bank has all of the candidates but a few.
-                let unbarred = Unbarred::new(pool.candidates, barred);
-                unbarred.nth(Random::new(place as u64).below(unbarred.len()))
-            })
+        let may = |slot| !barred.contains(slot) && room.is_for(pool.endpoints, slot);
+        let found = cache.spread.find(pool, place, None, may);
+        found.or_else(|| cache.spread.find(pool, place, None, |slot| !barred.contains(slot))).or_else(|| {
+            // Nobody was found in many tries, as where one bank has all of the candidates but a few.
+            let unbarred = Unbarred::new(pool.candidates, barred);
+            unbarred.nth(Random::new(place as u64).below(unbarred.len()))
+        })
     }
 
-    /// Who has as many leases or more is passed by.
-    #[cold]
-    fn room<const BANKS: usize>(&self, cache: &Placing<BANKS>) -> u32 {
-        let out = self.out.load(Ordering::Relaxed) as u64 + 1;
-        (out * cache.bound as u64).div_ceil(1 << ONE) as u32
+    /// By the mean of the candidates, the lease to come included. O(1).
+    #[inline(never)]
+    fn room<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+    ) -> Room {
+        let count = pool.candidates.len();
+        let asked = count.min(ASKED);
+        let slots = (0..asked).filter_map(|at| pool.candidates.nth(at * count / asked));
+        let (out, weights) = slots.fold((1, 0), |(out, weights), slot| {
+            let weight = pool.endpoints.weight_left(slot) as u64;
+            (out + pool.endpoints.exact_count(slot) as u64, weights + weight)
+        });
+        Room { leases: out * self.bound as u64, weights: weights * PERMILLE as u64 }
+    }
+}
+
+/// Whether the endpoint keeps what lies at `place`, of all that it has with all of its weight.
+#[inline(always)]
+fn keeps<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+    place: u32,
+    slot: u16,
+) -> bool {
+    let (bank, index) = split(slot);
+    pool.endpoints.partial(bank) >> index & 1 == 0 || {
+        let factor = pool.endpoints.factor(slot);
+        factor == 0 || rehash(place, KEEPS + slot as u32) >> 26 < factor
     }
 }
 
@@ -207,7 +237,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Members
 impl<T, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for ConsistentHash<T>
 where
-    T: HashTable,
+    T: SizedTable,
 {
     type Cache = Placing<BANKS>;
 
@@ -217,7 +247,13 @@ where
     }
 
     fn cache(&self) -> Self::Cache {
-        Placing { cursor: Cursor::new(), spread: Spread::new(), look_ups: 0, bound: 0 }
+        const {
+            assert!(
+                T::ENDPOINTS >= BANKS * PER_BANK,
+                "the table has no room for all of the balancer's endpoints"
+            )
+        }
+        Placing { cursor: Cursor::new(), spread: Spread::new(), look_ups: 0 }
     }
 
     fn refill(
@@ -234,10 +270,6 @@ where
         // At most 1,024 × 12 × 2^16.
         let share = (candidates * (LOOK_UPS << ONE)).checked_div(members.max(candidates)).unwrap_or(0);
         cache.look_ups = share.saturating_sub(1 << ONE);
-        if self.bound != 0 {
-            let routable = pool.endpoints.routable.len().max(1);
-            cache.bound = (((self.bound as u64) << ONE) / (PERMILLE * routable) as u64) as u32;
-        }
     }
 
     #[inline(always)]
@@ -248,18 +280,25 @@ where
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         match turn.key {
-            Some(key) if self.bound == 0 => self.place::<false, _, _, _>(pool, cache, key, turn.barred),
-            Some(key) => self.place_within_bound(pool, cache, key, turn.barred),
+            Some(key) => self.place(pool, cache, key, turn.barred),
             None => cache.cursor.pick(pool, turn),
         }
     }
 
-    fn began(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, _slot: u16) {
-        self.out.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn ended(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, _slot: u16, _count: u32) {
-        self.out.fetch_sub(1, Ordering::Relaxed);
+    fn owns(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &Self::Cache,
+        key: RoutingKey,
+        slot: u16,
+    ) -> bool {
+        let place = key.place();
+        let takes = |at, found| {
+            let may = found == slot || pool.candidates.contains(found) && keeps(pool, at, found);
+            may.then_some(found)
+        };
+        let first = Self::places(cache, place).find_map(|at| takes(at, self.table.find(at)?));
+        first.or_else(|| cache.spread.find(pool, place, Some(slot), |_| true)) == Some(slot)
     }
 
     fn begin(&self, _endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {

@@ -1,6 +1,7 @@
 //! The names of the strategies.
 
 use core::fmt;
+use core::str::FromStr;
 
 /// One of the strategies that [`AnyStrategy`](super::AnyStrategy) knows.
 ///
@@ -10,7 +11,9 @@ use core::fmt;
 /// use trilane::route::Kind;
 ///
 /// assert_eq!(Kind::LeastLoad.to_string(), "least load");
-/// assert_eq!(Kind::ALL.len(), 11);
+/// assert_eq!("power of two".parse(), Ok(Kind::PowerOfTwo));
+/// assert!("power of three".parse::<Kind>().is_err());
+/// assert_eq!(Kind::ALL.len(), 10);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -22,8 +25,6 @@ pub enum Kind {
     WeightedRoundRobin,
     /// [`LeastConnections`](super::LeastConnections).
     LeastConnections,
-    /// [`WeightedLeastConnections`](super::WeightedLeastConnections).
-    WeightedLeastConnections,
     /// [`UniformRandom`](super::UniformRandom).
     Random,
     /// [`WeightedRandom`](super::WeightedRandom).
@@ -42,11 +43,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::RoundRobin,
         Self::WeightedRoundRobin,
         Self::LeastConnections,
-        Self::WeightedLeastConnections,
         Self::Random,
         Self::WeightedRandom,
         Self::ConsistentHash,
@@ -62,7 +62,6 @@ impl Kind {
             Self::RoundRobin => "round robin",
             Self::WeightedRoundRobin => "weighted round robin",
             Self::LeastConnections => "least connections",
-            Self::WeightedLeastConnections => "weighted least connections",
             Self::Random => "random",
             Self::WeightedRandom => "weighted random",
             Self::ConsistentHash => "consistent hash",
@@ -85,5 +84,28 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// No strategy has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct UnknownKind;
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no strategy has this name; there are:")?;
+        Kind::ALL.iter().try_for_each(|kind| write!(f, " \"{kind}\""))
+    }
+}
+
+impl core::error::Error for UnknownKind {}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    /// By its [`name`](Self::name), exactly.
+    fn from_str(name: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownKind)
     }
 }

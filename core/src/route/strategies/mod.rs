@@ -8,18 +8,10 @@ mod adaptive;
 mod ahead;
 mod any;
 mod consistent_hash;
-mod few;
 mod kind;
-mod least_connections;
-mod least_latency;
-mod least_load;
-mod levels;
-mod lowest;
-mod power_of_two;
-mod ranking;
+mod least_cost;
 mod round_robin;
 mod spread;
-mod tournament;
 mod unbarred;
 mod uniform_random;
 mod weighted;
@@ -28,27 +20,27 @@ mod weights;
 pub use adaptive::Adaptive;
 pub use any::AnyStrategy;
 pub use consistent_hash::ConsistentHash;
-pub use kind::Kind;
-pub use least_connections::{LeastConnections, WeightedLeastConnections};
-pub use least_latency::LeastLatency;
-pub use least_load::LeastLoad;
-pub use power_of_two::PowerOfTwo;
+pub use kind::{Kind, UnknownKind};
+pub use least_cost::{LeastConnections, LeastCost, LeastLatency, LeastLoad, PowerOfTwo};
 pub use round_robin::RoundRobin;
 pub use uniform_random::UniformRandom;
 pub use weighted::{WeightedRandom, WeightedRoundRobin};
 
-use super::{Candidates, Dirt, Endpoints, Random, RoutingKey};
-use crate::bitmap::split;
+use self::unbarred::Unbarred;
+use super::{Candidates, Endpoints, Random, RoutingKey};
+use crate::bitmap::{Bits, slot, split};
 
 /// What a strategy has the balancer keep for it. All off: nothing is counted or kept that it doesn't use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// [`Candidates::nth`] and [`Candidates::as_slice`].
     pub lists: bool,
-    /// [`Endpoints::exact_count`] of every endpoint, [`Strategy::began`] and [`Strategy::ended`].
+    /// [`Endpoints::exact_count`] of every endpoint.
     pub exact_counts: bool,
     /// The latencies that leases report ([`Endpoints::latency`]).
     pub latencies: bool,
+    /// [`Turn::load`].
+    pub mean_load: bool,
     /// [`Strategy::build`].
     pub builds: bool,
     /// The same, but not before [`Endpoints::want_build`] asks for it.
@@ -62,6 +54,7 @@ impl Needs {
             lists: self.lists || other.lists,
             exact_counts: self.exact_counts || other.exact_counts,
             latencies: self.latencies || other.latencies,
+            mean_load: self.mean_load || other.mean_load,
             builds: self.builds || other.builds,
             on_demand: self.on_demand || other.on_demand,
         }
@@ -102,16 +95,17 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
         turn: &mut Turn<'_>,
     ) -> Option<u16>;
 
-    /// A lease on `slot` begins, or is tried for: [`ended`](Self::ended) follows in any case. Only with
-    /// [`Needs::exact_counts`].
-    fn began(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16) {
-        let _ = (endpoints, slot);
-    }
-
-    /// A lease on `slot` has ended, in any context; it was one of `count`, itself included, in the order in
-    /// which leases begin and end: no fall of the count is skipped by all. Only with [`Needs::exact_counts`].
-    fn ended(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, slot: u16, count: u32) {
-        let _ = (endpoints, slot, count);
+    /// Whether `slot`, which is no candidate now, would have the request with this key if it were one: its
+    /// probe may be such a request alone. Only strategies that place by keys say no.
+    fn owns(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &Self::Cache,
+        key: RoutingKey,
+        slot: u16,
+    ) -> bool {
+        let _ = (pool, cache, key, slot);
+        true
     }
 
     /// Members or weights have changed: a build has to begin anew. Only with [`Needs::builds`]; the balancer
@@ -133,14 +127,29 @@ pub struct Pool<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: us
     pub candidates: &'a Candidates<BANKS, PER_BANK>,
     /// What is known of them.
     pub endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
-    pub(in crate::route) stripe: u8,
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Pool<'_, BANKS, PER_BANK, STRIPES> {
-    /// How many leases this selector has out on the endpoint. Reads the selector's own cache lines alone.
-    #[inline(always)]
-    pub fn own_in_flight(&self, slot: u16) -> u32 {
-        self.endpoints.stripe(self.stripe).own_in_flight(slot)
+    /// The greatest [`Endpoints::weight_left`] of all candidates; `None` if all are equal, which takes
+    /// O(banks) to find out where all have their usual weight of 1, else O(candidates).
+    pub fn heaviest(&self) -> Option<u32> {
+        let words = self.candidates.words();
+        if (0..BANKS).all(|bank| words[bank] & self.endpoints.uneven.bits(bank) == 0) {
+            return None;
+        }
+        let slots = (0..BANKS).flat_map(|bank| Bits(words[bank]).map(move |index| slot(bank, index)));
+        let (mut least, mut most) = (u32::MAX, 0);
+        for weight in slots.map(|slot| self.endpoints.weight_left(slot)) {
+            (least, most) = (least.min(weight), most.max(weight));
+        }
+        (least < most).then_some(most)
+    }
+
+    /// Draws whether `slot` keeps what it was picked for: with the chance that its weight has beside the
+    /// greatest one.
+    #[inline]
+    pub(in crate::route) fn keeps(&self, slot: u16, heaviest: u32, random: &mut Random) -> bool {
+        random.below(heaviest) < self.endpoints.weight_left(slot)
     }
 }
 
@@ -154,8 +163,11 @@ pub struct Turn<'a> {
     pub attempt: u8,
     /// What must not be picked again.
     pub barred: &'a Barred,
-    /// Where candidates or ranks (scores, latencies, being full) have changed.
-    pub dirt: &'a mut Dirt,
+    /// The tick, of 1,024 µs, in which the select is.
+    pub tick: u32,
+    /// The mean of the fresh scores of the candidates in permille, if there are any. Only with
+    /// [`Needs::mean_load`].
+    pub load: Option<u32>,
 }
 
 /// Slots that a select has found full, taken or tried before: at most a few.

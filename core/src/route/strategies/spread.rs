@@ -2,27 +2,27 @@
 //! or goes.
 //!
 //! It stands in where a table's answers are no candidates: for classes that few endpoints belong to, and
-//! while most are out. Every candidate counts the same; weights don't.
+//! while most are out.
 //!
 //! # How
 //!
 //! A key tries banks at random, one draw after the other, and stays with a chance that is proportional to the
-//! number of candidates there. In the bank, the candidate with the highest draw for this key has it
-//! (rendezvous hashing: Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM
-//! Transactions on Networking 6(1), 1998). So the chances of all candidates are equal, and what happens in
+//! candidates' weights there. In the bank, the candidates draw when they come, sooner the more they weigh,
+//! and the first has the key (rendezvous hashing: Thaler and Ravishankar, "Using Name-Based Mappings to
+//! Increase Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998; by weight: Schindelhauer and
+//! Schomaker, "Weighted Distributed Hash Tables", SPAA 2005). So chances are by weight, and what happens in
 //! one bank moves hardly any keys of others.
 //!
-//! The chance to stay is *m / P* in a bank with *m* candidates. Were *P* the greatest *m*, one candidate more
-//! in the fullest bank would send keys of all others away. So *P* is 2 Σ*m*² / Σ*m*, twice the size of the
-//! bank that a candidate finds itself in on average, which one candidate changes little; the few in banks of
-//! more than *P* get a little less than their share. But it is at most a bank's size, so that where banks are
-//! well filled all shares are equal.
+//! The chance to stay is *w / P* in a bank of weight *w*. Were *P* the greatest *w*, one candidate more in
+//! the fullest bank would send keys of all others away. So *P* is 2 Σ*w*² / Σ*w*, twice the weight of the
+//! bank that a unit of weight finds itself in on average, which one candidate changes little; the few in
+//! banks of more than *P* get a little less than their share.
 //!
 //! A few candidates make their draws against each other without banks. How few is a matter of the key, lest
 //! all keys move when that limit is crossed.
 
-use super::{Barred, Pool};
-use crate::bitmap::{Bits, MAX_BANKS, MAX_PER_BANK, slot};
+use super::Pool;
+use crate::bitmap::{Bits, slot, split};
 use crate::route::rehash;
 
 /// How many banks a key tries.
@@ -32,11 +32,6 @@ const CANDIDATE: u32 = 1 << 10;
 const BANK: u32 = 1 << 9;
 /// With this many candidates or more, all keys go by banks; with half of it or fewer, none does.
 const FEW: u32 = 12;
-/// The bits of a slot.
-const SLOT: u32 = (MAX_BANKS * MAX_PER_BANK - 1) as u32;
-/// The unit of shares as a shift.
-const ONE: u32 = 20;
-
 /// How a class's candidates are spread over its banks.
 pub(super) struct Spread<const BANKS: usize> {
     /// The chance to stay, in 2^32nds.
@@ -50,48 +45,52 @@ impl<const BANKS: usize> Spread<BANKS> {
         Self { stay: [0; BANKS], bits: 0 }
     }
 
-    /// O(banks).
+    /// O(banks); where weights differ, O(banks + candidates).
     pub fn refill<const PER_BANK: usize, const STRIPES: usize>(
         &mut self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
     ) {
-        let counts = pool.candidates.words().map(u32::count_ones);
-        let sum: u32 = counts.iter().sum();
-        let squares: u32 = counts.iter().map(|count| count * count).sum();
-        // 1 / P. Both sums are at most 2^15, and the first isn't the greater one.
-        let unit = (sum << (ONE - 1)).checked_div(squares).unwrap_or(0).max((1 << ONE) / MAX_PER_BANK as u32);
-        for (stay, count) in self.stay.iter_mut().zip(counts) {
-            *stay = (count * unit).min((1 << ONE) - 1) << (32 - ONE);
+        let words = pool.candidates.words();
+        let mut weights = words.map(u32::count_ones);
+        if pool.heaviest().is_some() {
+            for (bank, weight) in weights.iter_mut().enumerate() {
+                *weight = slots_of(words[bank], bank).map(|slot| pool.endpoints.weight_left(slot)).sum();
+            }
+        }
+        // At most 2^32, and 2^59.
+        let sum: u64 = weights.iter().map(|&weight| weight as u64).sum();
+        let squares: u64 = weights.iter().map(|&weight| weight as u64 * weight as u64).sum();
+        let unit = (sum << 31).checked_div(squares).unwrap_or(0);
+        for (stay, weight) in self.stay.iter_mut().zip(weights) {
+            *stay = (weight as u64 * unit).min(u32::MAX as u64) as u32;
         }
         // Members, not candidates: health must not change which bank a key tries.
         let last = (1..BANKS).rev().find(|&bank| pool.endpoints.members.bits(bank) != 0).unwrap_or(0);
         self.bits = usize::BITS - last.leading_zeros();
     }
 
-    /// The candidate for `place` of those that `may` serve and aren't barred; `None` if there are none, or if
-    /// none was found.
+    /// The candidate for `place` of those that `may` serve, as if `also` were one; `None` if there are none,
+    /// or if none was found.
     pub fn find<const PER_BANK: usize, const STRIPES: usize>(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         place: u32,
-        barred: &Barred,
+        also: Option<u16>,
         may: impl Fn(u16) -> bool,
     ) -> Option<u16> {
-        let candidates = pool.candidates;
-        let count = candidates.len();
+        let count = pool.candidates.len();
         if count < FEW && count <= FEW / 2 + place % (FEW / 2) {
-            let few = candidates.as_slice().iter().copied();
-            return highest(place, few.filter(|&slot| may(slot) && !barred.contains(slot)));
+            let few = pool.candidates.as_slice().iter().copied().chain(also);
+            return first(pool, place, few.filter(|&slot| may(slot)));
         }
         for attempt in 0..TRIES {
             let draw = rehash(place, BANK + attempt);
             let bank = (draw >> 1 >> (31 - self.bits)) as usize;
             let rest = draw << self.bits;
             if self.stay.get(bank).is_some_and(|&stay| rest < stay) {
-                let word =
-                    candidates.words()[bank] & if barred.is_empty() { u32::MAX } else { !barred.bits(bank) };
-                let those = Bits(word).map(|index| slot(bank, index)).filter(|&slot| may(slot));
-                if let Some(found) = highest(place, those) {
+                let also = also.filter(|&slot| split(slot).0 == bank);
+                let those = slots_of(pool.candidates.words()[bank], bank).chain(also);
+                if let Some(found) = first(pool, place, those.filter(|&slot| may(slot))) {
                     return Some(found);
                 }
             }
@@ -100,11 +99,36 @@ impl<const BANKS: usize> Spread<BANKS> {
     }
 }
 
-/// The one of `slots` with the highest draw for `place`.
-#[inline(always)]
-fn highest(place: u32, slots: impl Iterator<Item = u16>) -> Option<u16> {
-    // The slot stands in the low bits of its draw: what is compared is one number, without a branch that
-    // can't be predicted.
-    let draws = slots.map(|slot| rehash(place, CANDIDATE + slot as u32) & !SLOT | slot as u32);
-    draws.max().map(|draw| (draw & SLOT) as u16)
+fn slots_of(word: u32, bank: usize) -> impl Iterator<Item = u16> {
+    Bits(word).map(move |index| slot(bank, index))
+}
+
+/// The one of `slots` that comes first for `place`: after a time of an exponential distribution whose rate is
+/// the weight.
+fn first<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+    place: u32,
+    slots: impl Iterator<Item = u16>,
+) -> Option<u16> {
+    let mut best: Option<(u64, u64, u16)> = None;
+    for slot in slots {
+        let time = negative_log2(rehash(place, CANDIDATE + slot as u32)) as u64;
+        let weight = pool.endpoints.weight_left(slot) as u64;
+        if best.is_none_or(|(other, weight_of_other, _)| time * weight_of_other < other * weight) {
+            best = Some((time, weight, slot));
+        }
+    }
+    best.map(|(.., slot)| slot)
+}
+
+/// The negative binary logarithm of `draw` over 2^32, with 26 bits after the point: between powers of two a
+/// parabola, off by at most 0.009. It falls where `draw` rises.
+fn negative_log2(draw: u32) -> u32 {
+    let draw = draw | 1;
+    let zeros = draw.leading_zeros();
+    // What is behind the leading one, in 2^31sts.
+    let rest = ((draw << zeros) & (u32::MAX >> 1)) as u64;
+    let bulge = (rest * ((1 << 31) - rest)) >> 31;
+    let log2 = rest + ((bulge * 11_263) >> 15);
+    ((zeros as u64 + 1) << 26).wrapping_sub(log2 >> 5) as u32
 }

@@ -6,7 +6,7 @@ use trilane::id::Key;
 use trilane::route::{
     Adaptive, Balancer, Class, ConsistentHash, Endpoint, EndpointId, Filter, Health, Lease, LeastConnections,
     LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Request, Ring, RoundRobin, RoutingKey,
-    Selector, Strategy as Rule, Tag, Tags, UniformRandom, WeightedLeastConnections, WeightedRandom,
+    Selector, Strategy as Rule, Tag, Tags, UniformRandom, WeightedRandom,
     WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
@@ -35,12 +35,12 @@ macro_rules! sized {
                 }
                 Strategy::Random => boxed::<_, $banks, false>(UniformRandom, strategy, world),
                 Strategy::WeightedRandom => boxed::<_, $banks, false>(WeightedRandom, strategy, world),
-                Strategy::PowerOfTwo => boxed::<_, $banks, false>(PowerOfTwo, strategy, world),
+                Strategy::PowerOfTwo => boxed::<_, $banks, false>(PowerOfTwo::new(), strategy, world),
                 Strategy::LeastConnections => {
                     boxed::<_, $banks, false>(LeastConnections::new(), strategy, world)
                 }
                 Strategy::WeightedLeastConnections => {
-                    boxed::<_, $banks, false>(WeightedLeastConnections::new(), strategy, world)
+                    boxed::<_, $banks, false>(LeastConnections::new(), strategy, world)
                 }
                 Strategy::LeastLatency => boxed::<_, $banks, false>(LeastLatency::new(), strategy, world),
                 Strategy::LeastLoad => boxed::<_, $banks, false>(LeastLoad::new(), strategy, world),

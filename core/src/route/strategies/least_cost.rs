@@ -1,0 +1,238 @@
+//! Where there is room: the least cost of a few candidates.
+
+use core::array;
+
+use super::{Needs, Pool, Strategy, Turn, Unbarred};
+use crate::route::column::within;
+use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
+use crate::route::{Candidates, Random};
+
+/// The most candidates that are compared in one select.
+const MOST: usize = 16;
+/// More counts as this much.
+const MOST_LOAD: u32 = u32::MAX >> 6;
+const MOST_LEASES: u32 = (1 << 15) - 1;
+/// In one select of so many of a class, endpoints whose load isn't known are taken for idle.
+const EXPLORES: u8 = 40;
+
+/// The candidate of the least cost, of up to 16 candidates of all, of more of `D` different random ones; any
+/// of them if there are several. O(1).
+///
+/// The cost is *load* × (*outstanding* + 1) / *weight*, where
+///
+/// * the load is what `L` says of the endpoint: 1 ([`Outstanding`]), its latency ([`Latency`]), the score
+///   that
+///   it reports ([`Score`]), or what a [`Load`] of your own says. One that says nothing (never measured, no
+///   fresh report) counts as a little more than the mean of those that it is compared with, and in one select
+///   of 40 as idle: so a new endpoint gets traffic, but one that only ever fails no more than that;
+/// * outstanding are the leases out, those of all selectors;
+/// * the weight is what slow start and health leave of it.
+///
+/// Endpoints at their cap are passed over.
+///
+/// Two random choices are enough: the busiest endpoint has hardly more than the mean, where with one it has
+/// several times that (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS
+/// 12(10), 2001); and of several balancers that see the same counts, not all pick the same endpoint.
+///
+/// [`PowerOfTwo`], [`LeastConnections`], [`LeastLatency`] and [`LeastLoad`] are names for some of these.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{Balancer, Endpoint, LeastConnections, Options, Request, Selector};
+/// use trilane::time::Instant;
+///
+/// static BALANCER: Balancer<LeastConnections, 1, 4> =
+///     Balancer::new(LeastConnections::new(), Options::new());
+///
+/// let now = Instant::ZERO;
+/// for id in 0..3 {
+///     BALANCER.add(&Endpoint::new(id), now)?;
+/// }
+/// let mut selector: Selector<_, _, 1, 4, 1, 1> = Selector::new(&BALANCER, 42)?;
+/// let a = selector.select(&Request::ANY, now)?;
+/// let b = selector.select(&Request::ANY, now)?;
+/// let free = selector.select(&Request::ANY, now)?.endpoint(); // the third, and it ends at once
+/// assert!(a.endpoint() != b.endpoint() && free != a.endpoint() && free != b.endpoint());
+/// assert_eq!(selector.select(&Request::ANY, now)?.endpoint(), free);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeastCost<L, const D: usize = 2> {
+    load: L,
+}
+
+/// The less busy of two random candidates; see [`LeastCost`].
+pub type PowerOfTwo = LeastCost<Outstanding, 2>;
+/// The fewest leases out for its weight; see [`LeastCost`].
+pub type LeastConnections = LeastCost<Outstanding, 5>;
+/// Whoever has answered fastest lately, for the leases that it has out; see [`LeastCost`] and [`Latency`].
+pub type LeastLatency = LeastCost<Latency, 5>;
+/// Whoever reports the least load, for the leases that it has out; see [`LeastCost`] and [`Score`].
+pub type LeastLoad = LeastCost<Score, 5>;
+
+impl<L, const D: usize> LeastCost<L, D> {
+    /// By this load.
+    pub const fn by(load: L) -> Self {
+        const { assert!(D >= 1 && D <= MOST, "a choice is among 1 to 16 candidates") }
+        Self { load }
+    }
+}
+
+impl<const D: usize> LeastCost<Outstanding, D> {
+    /// By the leases out.
+    pub const fn new() -> Self {
+        Self::by(Outstanding)
+    }
+}
+
+impl<const D: usize> LeastCost<Latency, D> {
+    /// By latencies.
+    pub const fn new() -> Self {
+        Self::by(Latency)
+    }
+}
+
+impl<const D: usize> LeastCost<Score, D> {
+    /// By reports.
+    pub const fn new() -> Self {
+        Self::by(Score)
+    }
+}
+
+/// What a class keeps for [`LeastCost`].
+#[derive(Clone, Copy, Debug)]
+pub struct Comparing {
+    /// Whether candidates differ in weight.
+    uneven: bool,
+    /// In how many selects among which is one whose load isn't known these are taken for idle.
+    explores_in: u8,
+}
+
+impl Comparing {
+    /// What an unknown load counts as, beside so many that are known.
+    #[cold]
+    fn instead(&mut self, loads: &[u32], known: usize, turn: &Turn<'_>) -> u32 {
+        self.explores_in -= (turn.attempt == 0) as u8;
+        if self.explores_in == 0 {
+            self.explores_in = EXPLORES;
+            return 1;
+        }
+        let sum: u64 = loads.iter().map(|&load| load as u64).sum();
+        sum.checked_div(known as u64).map_or(1, |mean| mean as u32 + 1)
+    }
+}
+
+impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+    Strategy<BANKS, PER_BANK, STRIPES> for LeastCost<L, D>
+{
+    type Cache = Comparing;
+
+    #[inline(always)]
+    fn needs(&self) -> Needs {
+        Needs { lists: true, exact_counts: true, latencies: L::LATENCIES, ..Needs::default() }
+    }
+
+    fn cache(&self) -> Comparing {
+        Comparing { uneven: false, explores_in: EXPLORES }
+    }
+
+    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Comparing, _: &mut Random) {
+        cache.uneven = pool.heaviest().is_some();
+    }
+
+    #[inline(always)]
+    fn pick(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &mut Comparing,
+        turn: &mut Turn<'_>,
+    ) -> Option<u16> {
+        let all = pool.candidates.as_slice();
+        if all.len() <= MOST {
+            return self.least(pool, all, cache, turn);
+        }
+        self.least(pool, &draw::<D, _, _>(pool.candidates, turn), cache, turn)
+    }
+}
+
+impl<L: Load, const D: usize> LeastCost<L, D> {
+    /// One of those of the least cost, each as likely as any other; `None` if all are full or barred.
+    #[inline(always)]
+    fn least<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        those: &[u16],
+        cache: &mut Comparing,
+        turn: &mut Turn<'_>,
+    ) -> Option<u16> {
+        let those = &those[..those.len().min(MOST)];
+        let endpoints = pool.endpoints;
+        let mut loads = [0; MOST];
+        let mut unknown = 0;
+        for (load, &slot) in loads.iter_mut().zip(those) {
+            *load = self.load.of(&Observed::new(endpoints, slot, turn.tick));
+            unknown += (*load == 0) as usize;
+        }
+        let instead = if unknown == 0 { 0 } else { cache.instead(&loads, those.len() - unknown, turn) };
+        let mut equals = [0; MOST];
+        let mut count = 0;
+        // The least cost so far, as a fraction; at first it is more than any.
+        let uneven = cache.uneven;
+        let (mut least, mut weight_of_least) = (if uneven { 1 } else { u64::MAX }, 0);
+        for (load, &slot) in loads.into_iter().zip(those) {
+            if endpoints.is_full(slot) || !turn.barred.is_empty() && turn.barred.contains(slot) {
+                continue;
+            }
+            let load = if load == 0 { instead } else { load.min(MOST_LOAD) };
+            let leases = endpoints.exact_count(slot).min(MOST_LEASES) + 1;
+            let cost = load as u64 * leases as u64;
+            let (mut weight, mut this, mut before) = (0, cost, least);
+            if uneven {
+                weight = endpoints.weight_left(slot);
+                (this, before) = (times(cost, weight_of_least), times(least, weight));
+            }
+            if this < before {
+                (least, weight_of_least, count) = (cost, weight, 0);
+            }
+            equals[within(count, MOST)] = slot;
+            count += (this <= before) as usize;
+        }
+        let nth = if count > 1 { turn.random.below(count as u32) as usize } else { 0 };
+        (count != 0).then_some(equals[within(nth, MOST)])
+    }
+}
+
+/// The product, which fits: of at most 2^41 and 2^22.
+#[inline(always)]
+fn times(cost: u64, weight: u32) -> u64 {
+    // Two multiplications of words, where that of double words takes three.
+    let high = ((cost >> 32) as u32).wrapping_mul(weight);
+    ((high as u64) << 32) + cost as u32 as u64 * weight as u64
+}
+
+/// `D` different random candidates of those that aren't barred, of which there are more.
+///
+/// Floyd's way: number `n` of the draws is below `count - D + 1 + n`, or the greatest there if what was drawn
+/// has been drawn before (Bentley, "Programming Pearls: A Sample of Brilliance", CACM 30(9), 1987).
+#[inline(always)]
+fn draw<const D: usize, const BANKS: usize, const PER_BANK: usize>(
+    candidates: &Candidates<BANKS, PER_BANK>,
+    turn: &mut Turn<'_>,
+) -> [u16; D] {
+    let unbarred = (!turn.barred.is_empty()).then(|| Unbarred::new(candidates, turn.barred));
+    let count = unbarred.as_ref().map_or(candidates.len(), Unbarred::len);
+    let mut drawn = [u32::MAX; D];
+    for at in 0..D {
+        let last = (count + at as u32).saturating_sub(D as u32);
+        let place = turn.random.below(last + 1);
+        drawn[at] = if drawn.contains(&place) { last } else { place };
+    }
+    array::from_fn(|at| {
+        let slot = match &unbarred {
+            None => candidates.nth(drawn[at]),
+            Some(unbarred) => unbarred.nth(drawn[at]),
+        };
+        slot.or_else(|| candidates.nth(0)).unwrap_or(0)
+    })
+}
