@@ -31,6 +31,9 @@ pub trait Load {
     /// Whether [`Observed::latency`] is used. Latencies are not kept otherwise.
     const LATENCIES: bool = false;
 
+    /// Whether the load is 1 for all, so that it need not be asked for.
+    const SAME: bool = false;
+
     /// The load, in any unit; 0: not known. Called for each endpoint that is compared, up to 16 a select.
     fn of(&self, endpoint: &Observed<'_>) -> u32;
 }
@@ -92,6 +95,8 @@ pub struct Latency;
 pub struct Score;
 
 impl Load for Outstanding {
+    const SAME: bool = true;
+
     #[inline(always)]
     fn of(&self, _: &Observed<'_>) -> u32 {
         1

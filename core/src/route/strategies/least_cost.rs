@@ -169,12 +169,17 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
         let those = &those[..those.len().min(MOST)];
         let endpoints = pool.endpoints;
         let mut loads = [0; MOST];
-        let mut unknown = 0;
-        for (load, &slot) in loads.iter_mut().zip(those) {
-            *load = self.load.of(&Observed::new(endpoints, slot, turn.tick));
-            unknown += (*load == 0) as usize;
+        let mut instead = 0;
+        if !L::SAME {
+            let mut unknown = 0;
+            for (load, &slot) in loads.iter_mut().zip(those) {
+                *load = self.load.of(&Observed::new(endpoints, slot, turn.tick));
+                unknown += (*load == 0) as usize;
+            }
+            if unknown != 0 {
+                instead = cache.instead(&loads, those.len() - unknown, turn);
+            }
         }
-        let instead = if unknown == 0 { 0 } else { cache.instead(&loads, those.len() - unknown, turn) };
         let mut equals = [0; MOST];
         let mut count = 0;
         // The least cost so far, as a fraction; at first it is more than any.
@@ -184,7 +189,13 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
             if endpoints.is_full(slot) || !turn.barred.is_empty() && turn.barred.contains(slot) {
                 continue;
             }
-            let load = if load == 0 { instead } else { load.min(MOST_LOAD) };
+            let load = if L::SAME {
+                1
+            } else if load == 0 {
+                instead
+            } else {
+                load.min(MOST_LOAD)
+            };
             let leases = endpoints.exact_count(slot).min(MOST_LEASES) + 1;
             let cost = load as u64 * leases as u64;
             let (mut weight, mut this, mut before) = (0, cost, least);
