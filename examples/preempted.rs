@@ -105,6 +105,10 @@ impl Table {
     }
 }
 
+impl SizedTable for Table {
+    const ENDPOINTS: usize = SLOTS;
+}
+
 impl HashTable for Table {
     fn begin(&self, slots: u16) {
         self.used().begin(slots);

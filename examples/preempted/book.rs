@@ -4,7 +4,7 @@ use core::cell::RefCell;
 
 use embassy_sync::blocking_mutex::CriticalSectionMutex;
 use trilane::route::{EndpointId, Random};
-use trilane::time::Instant;
+use trilane::time::{Duration, Instant};
 
 use super::ops::{Hits, OPS};
 use super::{SLOTS, Taken, millis};

@@ -15,8 +15,7 @@ use board::println;
 use trilane::route::{
     Adaptive, AnyStrategy, Balancer, ConsistentHash, Endpoint, Filter, Health, Kind, Lease, LeastConnections,
     LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring, RoundRobin,
-    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedRandom,
-    WeightedRoundRobin, Zone,
+    RoutingKey, Selector, Strategy, Tag, Tags, UniformRandom, WeightedRandom, WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
