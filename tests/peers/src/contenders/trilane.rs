@@ -6,8 +6,7 @@ use trilane::id::Key;
 use trilane::route::{
     Adaptive, Balancer, Class, ConsistentHash, Endpoint, EndpointId, Filter, Health, Lease, LeastConnections,
     LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Request, Ring, RoundRobin, RoutingKey,
-    Selector, Strategy as Rule, Tag, Tags, UniformRandom, WeightedRandom,
-    WeightedRoundRobin, Zone,
+    Selector, Strategy as Rule, Tag, Tags, UniformRandom, WeightedRandom, WeightedRoundRobin, Zone,
 };
 use trilane::time::{Duration, Instant};
 
