@@ -82,8 +82,8 @@ async fn sample(cx: Cx, start: Instant) -> Result<(), Cancelled> {
     let mut due = start;
     for number in 1..=3 {
         due += PERIOD;
-        // By half a period after it is due. Set before the wait, so that it holds for the wake that ends it. If
-        // the work before took so long that it has passed already, that period is skipped.
+        // By half a period after it is due. Set before the wait, so that it holds for the wake that ends it.
+        // If the work before took so long that it has passed already, that period is skipped.
         while cx.set_deadline(Some(due + SLACK)) == Err(DeadlineError::Passed) {
             due += PERIOD;
         }

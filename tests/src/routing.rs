@@ -52,8 +52,8 @@ impl<S: Strategy<1, 16, 4> + 'static> Routes<S> {
         set.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Runs `trip`, in which breakers are to open, beside one endpoint more, the last, which goes after that: the
-    /// last endpoint that is left is never kept out.
+    /// Runs `trip`, in which breakers are to open, beside one endpoint more, the last, which goes after that:
+    /// the last endpoint that is left is never kept out.
     pub fn beside_a_spare<T>(&mut self, now: Instant, trip: impl FnOnce(&mut Self) -> T) -> T {
         let spare = self.add(&Endpoint::new(u64::MAX), now);
         let result = trip(self);

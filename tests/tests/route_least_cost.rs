@@ -1,5 +1,5 @@
-//! `LeastCost` beside a walk of all endpoints, for each load that there is; the distribution that follows from a
-//! choice of two among many; and what a load of one's own looks like.
+//! `LeastCost` beside a walk of all endpoints, for each load that there is; the distribution that follows
+//! from a choice of two among many; and what a load of one's own looks like.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -113,8 +113,8 @@ impl Known {
 /// What the load of an endpoint is; `None`: it isn't known.
 type Loaded = fn(&Known, u64) -> Option<u32>;
 
-/// The costs of those that may serve. One of which nothing is known counts as the mean of the class and 1; or as
-/// idle, in a select that `explores`.
+/// The costs of those that may serve. One of which nothing is known counts as the mean of the class and 1; or
+/// as idle, in a select that `explores`.
 fn costs(
     known: &[Known],
     load: Loaded,

@@ -1,7 +1,7 @@
 //! Selects that are interrupted by a select which is interrupted itself, by a change of the members.
 //!
-//! On the host a strategy stands in for the interrupts: whenever it is asked whether leases are to be counted,
-//! the next one comes.
+//! On the host a strategy stands in for the interrupts: whenever it is asked whether leases are to be
+//! counted, the next one comes.
 
 use std::sync::{Mutex, mpsc};
 

@@ -85,8 +85,8 @@ pub fn sanitize(session: &Session, all: bool) -> Result<u8> {
     let mut command = cargo(session, &[&test[..], &packages].concat(), "sanitize", &THREADED)?;
     command.env("RUSTFLAGS", "-Zsanitizer=thread");
     if !all {
-        // By this the tests tell that they are slow: their storms are of some hundred thousand rounds then. One
-        // is enough for a race that has no need of a rare order.
+        // By this the tests tell that they are slow: their storms are of some hundred thousand rounds then.
+        // One is enough for a race that has no need of a rare order.
         command.env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true");
         // Compiling takes longer than running.
         command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");

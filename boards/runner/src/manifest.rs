@@ -102,8 +102,8 @@ pub struct Metadata {
     pub capacity: Option<Capacity>,
 }
 
-/// A program whose size is shown, at two opt-levels, beside that of a peer's program which prints the same, if
-/// there is one.
+/// A program whose size is shown, at two opt-levels, beside that of a peer's program which prints the same,
+/// if there is one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Compared {

@@ -1,8 +1,8 @@
 //! Do the interfaces of the core carry over to a runtime of several threads? Two executors on two threads,
 //! and one whose runner moves between two threads, have to come through the same [`scenes`].
 //!
-//! ThreadSanitizer reports nothing (`cargo board sanitize`), and some 300 races if the bitmaps' operations are
-//! made relaxed.
+//! ThreadSanitizer reports nothing (`cargo board sanitize`), and some 300 races if the bitmaps' operations
+//! are made relaxed.
 //!
 //! # What carries over
 //!

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::task::Poll;
 
 use loom::thread;
-use trilane::exec::{Attributes, CancelError, Cx, JoinError, Reason, TaskOptions};
+use trilane::exec::{Attributes, CancelError, Cx, JoinError, JoinHandle, Reason, TaskOptions};
 use trilane::time::Instant;
 use trilane_loom::{Plain, Stage, Told, check};
 
@@ -14,6 +14,15 @@ use trilane_loom::{Plain, Stage, Told, check};
 async fn wait_for_request(cx: Cx, letter: Plain) -> u32 {
     cx.cancelled().await;
     letter.get()
+}
+
+/// A thread that writes, then asks the task to stop.
+fn write_and_cancel<T>(letter: Plain, handle: &JoinHandle<T>) -> thread::JoinHandle<()> {
+    let stop = handle.abort_handle().unwrap();
+    thread::spawn(move || {
+        letter.set(7);
+        stop.cancel().unwrap();
+    })
 }
 
 #[test]
@@ -24,11 +33,7 @@ fn a_request_wakes_a_task_that_waits_and_what_was_written_before_is_seen() {
         let read = letter.clone();
         let mut handle = stage.executor.spawn(stage.pool, |cx| wait_for_request(cx, read)).unwrap();
         runner.poll_pending(Instant::ZERO);
-        let stop = handle.abort_handle().unwrap();
-        let canceller = thread::spawn(move || {
-            letter.set(7);
-            stop.cancel().unwrap();
-        });
+        let canceller = write_and_cancel(letter, &handle);
         runner.run_until(|| handle.is_finished());
         assert_eq!(handle.try_join(), Some(Ok(7)));
         canceller.join().unwrap();
@@ -45,11 +50,7 @@ fn what_was_written_before_a_request_is_seen_in_a_poll_that_another_wake_brings_
             poll_fn(move |_| cx.is_cancelled().then(|| read.get()).map_or(Poll::Pending, Poll::Ready))
         };
         let mut handle = stage.executor.spawn(stage.pool, hears).unwrap();
-        let stop = handle.abort_handle().unwrap();
-        let canceller = thread::spawn(move || {
-            letter.set(7);
-            stop.cancel().unwrap();
-        });
+        let canceller = write_and_cancel(letter, &handle);
         // The first poll comes of the spawn.
         runner.run_until(|| handle.is_finished());
         assert_eq!(handle.try_join(), Some(Ok(7)));
@@ -66,11 +67,7 @@ fn a_request_in_one_of_two_banks_wakes_its_task() {
         let read = letter.clone();
         let mut handle = stage.executor.spawn(stage.pool, |cx| wait_for_request(cx, read)).unwrap();
         runner.poll_pending(Instant::ZERO);
-        let stop = handle.abort_handle().unwrap();
-        let canceller = thread::spawn(move || {
-            letter.set(7);
-            stop.cancel().unwrap();
-        });
+        let canceller = write_and_cancel(letter, &handle);
         let writer = thread::spawn(move || waker.wake());
         runner.run_until(|| handle.is_finished());
         assert_eq!(handle.try_join(), Some(Ok(7)));

@@ -279,8 +279,8 @@ impl NaiveExecutor {
     }
 
     /// The first of the round that is under way. Otherwise one begins, of the plain tasks of one bank that
-    /// are woken now, in the order of their slots; each bank that has any has one in turn. Wakes that came too
-    /// late are forgotten then.
+    /// are woken now, in the order of their slots; each bank that has any has one in turn. Wakes that came
+    /// too late are forgotten then.
     fn next_of_round(&mut self) -> Option<u16> {
         while self.round.is_empty() {
             if self.turns.is_empty() {

@@ -1,5 +1,5 @@
-//! L12 (envoy #17504): outlier detection ejected the only host that there was. Here the last endpoint of a class
-//! is never kept out, and what is kept out is counted by whom it keeps out now (L22).
+//! L12 (envoy #17504): outlier detection ejected the only host that there was. Here the last endpoint of a
+//! class is never kept out, and what is kept out is counted by whom it keeps out now (L22).
 
 use trilane::route::{
     BreakerState, Endpoint, Filter, Options, Request, RoundRobin, Strategy, Tag, Tags, Tier, Zone,

@@ -1,5 +1,5 @@
-//! L14 (envoy #20907, haproxy #1570): who had been the fastest, and answers no more, got everything: latencies
-//! come with answers. Here the leases that an endpoint has out count with whatever else does.
+//! L14 (envoy #20907, haproxy #1570): who had been the fastest, and answers no more, got everything:
+//! latencies come with answers. Here the leases that an endpoint has out count with whatever else does.
 
 use trilane::route::{Endpoint, LeastLatency, LeastLoad, Metrics, Options, Request, Strategy};
 use trilane::time::{Duration, Instant};

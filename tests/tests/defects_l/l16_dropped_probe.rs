@@ -1,6 +1,6 @@
-//! L16 (resilience4j #935): a permission for a probe that was not used was lost until a time-out. Here a probe
-//! that is dropped without a verdict is given back at once. L20 (Polly #223): failures of calls that had begun
-//! before the circuit opened opened it again after it had closed.
+//! L16 (resilience4j #935): a permission for a probe that was not used was lost until a time-out. Here a
+//! probe that is dropped without a verdict is given back at once. L20 (Polly #223): failures of calls that
+//! had begun before the circuit opened opened it again after it had closed.
 
 use trilane::route::{BreakerState, Endpoint, Options, Request, RoundRobin};
 use trilane::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! L17 (envoy #4685): panic over all priorities sent everything to a priority without a living host. Here it is
-//! judged per step, and none that is dead gets anything while another lives.
+//! L17 (envoy #4685): panic over all priorities sent everything to a priority without a living host. Here it
+//! is judged per step, and none that is dead gets anything while another lives.
 
 use trilane::route::{Endpoint, Health, Options, Request, RoundRobin, SelectError, Tier};
 use trilane::time::Instant;

@@ -128,8 +128,8 @@ fn l9_while_a_probe_is_out_there_is_no_other() {
             }
             Some(out) => {
                 assert!(leases.is_empty(), "{leases:?} beside {out:?}");
-                // By turns it fails, or nobody says how it went: one more is admitted after the breaker's time,
-                // or at once.
+                // By turns it fails, or nobody says how it went: one more is admitted after the breaker's
+                // time, or at once.
                 let after = if rounds % 4 == 0 {
                     out.fail(Duration::ZERO, now);
                     BreakerState::Open

@@ -7,4 +7,5 @@ pub mod look;
 pub mod refs;
 pub mod tally;
 pub mod trace;
+pub mod wake;
 pub mod waker;

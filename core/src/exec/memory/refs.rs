@@ -6,7 +6,6 @@ use ::core::task::Poll;
 
 use super::bank::{BankHead, HEADERS};
 use super::core::{BankRef, Clock, Core, ExecRef, Ops, Special, TaskRef};
-use super::look::AlarmDue;
 use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::exec::task::header::Header;
@@ -59,12 +58,6 @@ impl ExecRef {
         if self.special.load(Ordering::Relaxed).is_null() {
             self.special.store(ptr::from_ref(special).cast_mut(), Ordering::Release);
         }
-    }
-
-    /// A task of the bank that a round has taken, or is to take, isn't plain any more.
-    pub fn note_special(self, bank: BankRef) {
-        self.urgent.insert(bank.number.get());
-        self.look.set(AlarmDue::SPECIAL);
     }
 
     /// Keys of a task have changed, or it was asked to stop. Under the lock.
@@ -347,98 +340,6 @@ impl TaskRef {
     #[inline(never)]
     fn refuse(self, reason: Reason) -> Poll<Reason> {
         self.exec().special().map_or(Poll::Ready(reason), |special| (special.refuse)(self, reason))
-    }
-
-    // === waking ===
-
-    /// Makes the task runnable: one OR, then the summary and the platform where the executor has any need of
-    /// them. Any context. O(1).
-    ///
-    /// The bank's bit is set before the summary's (Summary Invariant), and the platform is pended even when
-    /// the bit was set already: the waker that set it may have been pre-empted before it could pend.
-    #[inline(always)]
-    pub fn wake(self) {
-        let bank = self.bank();
-        let coalesced = bank.woken.insert_bit(self.bit());
-        if coalesced | bank.announce.get() != 0 {
-            self.announce(coalesced);
-        }
-    }
-
-    /// [`wake`](Self::wake), faster if it only pends.
-    #[inline(always)]
-    pub fn wake_promptly(self) {
-        let bank = self.bank();
-        let coalesced = bank.woken.insert_bit(self.bit());
-        let announce = bank.announce.get();
-        if coalesced | announce != 0 {
-            if coalesced == 0 && announce == BankHead::PEND {
-                return self.exec().pend();
-            }
-            self.announce(coalesced);
-        }
-    }
-
-    /// The rest of a wake that is more than its OR.
-    #[cold]
-    #[inline(never)]
-    fn announce(self, coalesced: u32) {
-        if coalesced != 0 {
-            self.exec().tally.coalesced.fetch_add(1, Ordering::Relaxed);
-        }
-        let announce = self.bank().announce.get();
-        if announce & BankHead::SUMMARY != 0 {
-            self.cover();
-        }
-        if announce & BankHead::PEND != 0 {
-            self.exec().pend();
-        }
-    }
-
-    /// [`wake`](Self::wake) without pending the platform, by its runner or whoever pends it later. Returns
-    /// whether the task had been woken already.
-    #[inline(always)]
-    pub fn mark(self) -> bool {
-        let bank = self.bank();
-        let coalesced = bank.woken.insert_bit(self.bit());
-        if bank.announce.get() & BankHead::SUMMARY != 0 {
-            self.cover();
-        }
-        coalesced != 0
-    }
-
-    /// Tells the runner which bank to look into, and for whom.
-    #[cold]
-    #[inline(never)]
-    fn cover(self) {
-        let (exec, bank) = (self.exec(), self.bank());
-        let is_plain = bank.plain.bits() & self.bit() != 0 || exec.special().is_none();
-        let covers = if is_plain { &exec.summary } else { &exec.urgent };
-        covers.insert(bank.number.get());
-    }
-
-    /// Whether a wake has not led to a place in a lane or a poll yet.
-    pub fn is_woken(self) -> bool {
-        let bank = self.bank();
-        (bank.woken.bits() | bank.rest.bits()) & self.bit() != 0
-    }
-
-    /// Notes under the lock whether the task is plain.
-    #[inline(always)]
-    pub fn set_plain(self, plain: bool) {
-        self.bank().plain.write(self.index(), plain);
-    }
-
-    /// Notes under the lock that the task isn't plain any more, or not yet; the runner may have it in a
-    /// round.
-    pub fn set_special(self) {
-        let bank = self.bank();
-        if bank.plain.bits() & self.bit() != 0 {
-            bank.plain.write(self.index(), false);
-            if self.is_woken() {
-                self.exec().note_special(bank);
-            }
-        }
     }
 }
 
