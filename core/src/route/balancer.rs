@@ -5,13 +5,14 @@ use super::endpoints::Endpoints;
 use super::lease::{Leasing, Ticket, sealed};
 use super::options::tick;
 use super::stripe::Verdict;
+use super::view::View;
 use super::{
-    AddError, Endpoint, EndpointId, Health, Metrics, Options, SelectError, Selector, Source, Strategy,
-    TooManySelectors, UpdateError,
+    AddError, Endpoint, EndpointId, Health, Metrics, Options, OptionsError, SelectError, Selector, Source,
+    Strategy, TooManySelectors, UpdateError,
 };
 use crate::bitmap::MAX_PER_BANK;
 use crate::id::Stale;
-use crate::sync::{Ordering, const_fn, fence};
+use crate::sync::{Ordering, const_fn, fence, with_lock};
 use crate::time::{Duration, Instant};
 
 /// Up to `BANKS * PER_BANK` endpoints, and the rule `S` by which one of them is chosen.
@@ -116,7 +117,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     /// For options that [`Options::check`] refuses; in a static that is an error of the compiler.
     pub const fn new(strategy: S, options: Options) -> Self {
         match options.check() {
-            Ok(options) => Self { endpoints: Endpoints::new(options), strategy },
+            Ok(options) => Self { endpoints: Endpoints::new(&options), strategy },
             Err(_) => panic!("`Options::check` refuses these options: see there"),
         }
     }
@@ -127,14 +128,35 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         &self.strategy
     }
 
-    /// The options it was made with.
-    pub fn options(&self) -> &Options {
-        &self.endpoints.options
+    /// Its options.
+    pub fn options(&self) -> Options {
+        self.endpoints.view().settings.get()
+    }
+
+    /// Exchanges the options; returns the ones before. What begins from now on goes by the new ones: a breaker
+    /// that is open stays so for as long as the old ones say.
+    ///
+    /// A static balancer that is made with the usual options is all zeros and takes no flash for its memory; one
+    /// that is made with others is kept in flash as a whole. So a small firmware sets them here.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] for options that [`Options::check`] refuses; nothing has changed then.
+    pub fn configure(&self, options: Options) -> Result<Options, OptionsError> {
+        let options = options.check()?;
+        let view = self.endpoints.view();
+        with_lock(|_| {
+            let before = view.settings.get();
+            view.settings.set(&options);
+            view.touch();
+            Ok(before)
+        })
     }
 
     /// The member with the caller's number `id`, if there is one. O(N).
     pub fn find(&self, id: u64) -> Option<EndpointId> {
-        self.endpoints.consistently(|| self.endpoints.search(id).map(|slot| self.endpoints.handle(slot)))
+        let view = self.endpoints.view();
+        view.consistently(|| view.search(id).map(|slot| view.handle(slot)))
     }
 
     /// The endpoint as it stands: what was last said of it. O(1).
@@ -143,7 +165,8 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     ///
     /// [`Stale`] when it has been removed.
     pub fn endpoint(&self, id: EndpointId) -> Result<Endpoint, Stale> {
-        self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.endpoints.describe(slot)))
+        let view = self.endpoints.view();
+        view.consistently(|| view.find(id).map(|slot| view.describe(slot)))
     }
 
     /// Sets an endpoint's health, as source 0 sees it, which has said how it is when it was added; returns
@@ -175,7 +198,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         health: Health,
         now: Instant,
     ) -> Result<Health, Stale> {
-        self.endpoints.set_health(id, source, health, now)
+        self.endpoints.view().set_health(id, source, health, now)
     }
 
     /// Takes in what an endpoint reports of itself. Any context, O(stripes).
@@ -184,7 +207,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     ///
     /// [`Stale`] when it has been removed.
     pub fn report(&self, id: EndpointId, metrics: Metrics, now: Instant) -> Result<(), Stale> {
-        self.endpoints.report(id, metrics, now)
+        self.endpoints.view().report(id, metrics, now)
     }
 
     /// The last report of an endpoint, coherent; `None` before the first. Any context; an interrupt that
@@ -195,11 +218,11 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     ///
     /// [`Stale`] when it has been removed.
     pub fn metrics(&self, id: EndpointId) -> Result<Option<Metrics>, Stale> {
-        let slot = self.endpoints.find(id)?;
-        let report = self.endpoints.gauges.at(slot).read();
+        let view = self.endpoints.view();
+        let report = view.slot(view.find(id)?).gauges.read();
         // The slot may have another endpoint by now, whose report this is, or none.
         fence(Ordering::Acquire);
-        self.endpoints.find(id)?;
+        view.find(id)?;
         Ok(report.map(|(metrics, _)| metrics))
     }
 
@@ -209,59 +232,17 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     ///
     /// [`Stale`] when it has been removed.
     pub fn stats(&self, id: EndpointId) -> Result<EndpointStats, Stale> {
-        self.endpoints.consistently(|| self.endpoints.find(id).map(|slot| self.stats_of(slot)))
-    }
-
-    fn stats_of(&self, slot: u16) -> EndpointStats {
-        let endpoints = &self.endpoints;
-        let mut counts = [0usize; 4];
-        for stripe in &endpoints.stripes {
-            for (sum, count) in counts.iter_mut().zip(stripe.since_added(slot)) {
-                *sum = sum.wrapping_add(count);
-            }
-        }
-        let [selected, succeeded, failed, released] = counts;
-        let health = endpoints.health(slot);
-        EndpointStats {
-            selected,
-            succeeded,
-            failed,
-            released,
-            in_flight: endpoints.in_flight(slot),
-            latency: Duration::from_micros(endpoints.latency(slot) as u64),
-            score: endpoints.score(slot),
-            stale: endpoints.is_stale(slot),
-            health,
-            breaker: breaker::State::of(endpoints.breakers.get(slot)),
-            routable: endpoints.routable.contains(slot),
-            // The factor of an endpoint that gets nothing may be of before.
-            weight_left: if health == Health::Unhealthy { 0 } else { endpoints.factor(slot) as u8 },
-        }
+        self.endpoints.view().stats(id)
     }
 
     /// How all of it does. O(banks + stripes).
     pub fn totals(&self) -> Totals {
-        let endpoints = &self.endpoints;
-        let mut totals = Totals {
-            members: endpoints.members.len(),
-            routable: endpoints.routable.len(),
-            draining: endpoints.draining.len(),
-            ejected: endpoints.ejected(),
-            breakers_opened: endpoints.opened.load(Ordering::Relaxed),
-            ..Totals::default()
-        };
-        for stripe in &endpoints.stripes {
-            for (sum, errors) in totals.errors.iter_mut().zip(&stripe.errors) {
-                *sum = sum.wrapping_add(errors.load(Ordering::Relaxed));
-            }
-            totals.refills = totals.refills.wrapping_add(stripe.refills.load(Ordering::Relaxed));
-        }
-        totals
+        self.endpoints.view().totals()
     }
 
     /// The members, lowest slot first; those that come or go meanwhile may be missed or be stale.
     pub fn members(&self) -> impl Iterator<Item = EndpointId> + '_ {
-        self.endpoints.member_slots().map(|slot| self.endpoints.handle(slot))
+        self.endpoints.view().member_ids()
     }
 }
 
@@ -288,7 +269,7 @@ where
     ///
     /// [`AddError`]; nothing has changed then. `Full` counts removed endpoints that still have leases out.
     pub fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
-        let id = self.endpoints.add(endpoint, now)?;
+        let id = self.endpoints.view().add(endpoint, now)?;
         self.want_table(now);
         Ok(id)
     }
@@ -304,7 +285,7 @@ where
     ///
     /// [`UpdateError`]; nothing has changed then.
     pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
-        if self.endpoints.update(id, endpoint, now)? {
+        if self.endpoints.view().update(id, endpoint, now)? {
             self.want_table(now);
         }
         Ok(())
@@ -317,7 +298,7 @@ where
     ///
     /// [`Stale`] when it has been removed.
     pub fn remove(&self, id: EndpointId, now: Instant) -> Result<u32, Stale> {
-        let out = self.endpoints.remove(id)?;
+        let out = self.endpoints.view().remove(id)?;
         self.want_table(now);
         Ok(out)
     }
@@ -326,7 +307,7 @@ where
     /// build. Selects do the same; an idle balancer needs neither. Bounded: one bank and some 128 build steps
     /// a call.
     pub fn tick(&self, now: Instant) {
-        if self.endpoints.is_due(now) {
+        if self.endpoints.view().is_due(now) {
             self.advance(now);
         }
     }
@@ -335,32 +316,34 @@ where
     /// one that would be built [on demand](super::Needs::on_demand). Returns whether it is up to date: not
     /// when another context is building it right now.
     pub fn finish_build(&self) -> bool {
-        let builds = &self.endpoints.builds;
+        let view = self.endpoints.view();
+        let builds = &view.builds;
         if self.strategy.needs().builds && builds.is_outdated() {
             builds.want();
             // In case another context has to build it.
-            self.endpoints.hasten_build_now();
+            self.endpoints.view().hasten_build_now();
         }
         while builds.is_wanted() {
             if !self.build(u32::MAX) {
                 return false;
             }
         }
-        self.endpoints.calm();
+        self.endpoints.view().calm();
         true
     }
 
     #[cold]
     pub(super) fn advance(&self, now: Instant) {
-        let builds = &self.endpoints.builds;
+        let view = self.endpoints.view();
+        let builds = &view.builds;
         let builds_on = builds.is_wanted();
-        if !builds_on || self.endpoints.is_timed_due(now) {
-            self.endpoints.advance(now);
+        if !builds_on || self.endpoints.view().is_timed_due(now) {
+            self.endpoints.view().advance(now);
         }
         if builds_on {
             self.build(STEPS);
             if !builds.is_wanted() {
-                self.endpoints.calm();
+                self.endpoints.view().calm();
             }
         }
     }
@@ -369,15 +352,15 @@ where
     pub(super) fn want_table(&self, now: Instant) {
         let needs = self.strategy.needs();
         if needs.builds && !needs.on_demand {
-            self.endpoints.builds.want();
-            self.endpoints.hasten_build(self.endpoints.tick(now));
+            self.endpoints.view().builds.want();
+            self.endpoints.view().hasten_build(self.endpoints.view().tick(now));
         }
     }
 
     /// Builds on, unless another context does. Where it only begins, that is all: the select that finds a
     /// change has its classes to look at.
     fn build(&self, steps: u32) -> bool {
-        let build = |begins| {
+        self.endpoints.view().build(&mut |begins| {
             if begins {
                 self.strategy.begin(&self.endpoints);
                 if steps <= STEPS {
@@ -385,8 +368,7 @@ where
                 }
             }
             self.strategy.build(&self.endpoints, steps)
-        };
-        self.endpoints.builds.work(build, || self.endpoints.hasten_build_now())
+        })
     }
 }
 
@@ -403,21 +385,21 @@ where
     #[inline(always)]
     fn release(&self, ticket: Ticket) {
         if let Some(probe) = ticket.probe() {
-            self.endpoints.give_back(ticket.slot(), probe);
+            self.endpoints.view().give_back(ticket.slot(), probe);
         }
         self.end(ticket, Verdict::Released);
     }
 
     #[inline]
     fn succeed(&self, ticket: Ticket, latency: Duration, now: Instant) {
-        if let Ok(slot) = self.endpoints.find(ticket.endpoint()) {
+        if let Ok(slot) = self.endpoints.view().find(ticket.endpoint()) {
             if self.strategy.needs().latencies {
-                self.endpoints.latencies.at(slot).record(micros(latency), tick(now));
+                self.endpoints.view().slot(slot).latency.record(micros(latency), tick(now));
             }
             match ticket.probe() {
-                Some(probe) => self.endpoints.judge(slot, probe, true, now),
-                None if self.endpoints.is_of_this_term(slot, ticket.breaker()) => {
-                    self.endpoints.count_success(slot, now);
+                Some(probe) => self.endpoints.view().judge(slot, probe, true, now),
+                None if self.endpoints.view().is_of_this_term(slot, ticket.breaker()) => {
+                    self.endpoints.view().count_success(slot, now);
                 }
                 None => {}
             }
@@ -426,14 +408,14 @@ where
     }
 
     fn fail(&self, ticket: Ticket, latency: Duration, now: Instant) {
-        if let Ok(slot) = self.endpoints.find(ticket.endpoint()) {
+        if let Ok(slot) = self.endpoints.view().find(ticket.endpoint()) {
             if self.strategy.needs().latencies {
-                self.endpoints.latencies.at(slot).record_failure(micros(latency), tick(now));
+                self.endpoints.view().slot(slot).latency.record_failure(micros(latency), tick(now));
             }
             match ticket.probe() {
-                Some(probe) => self.endpoints.judge(slot, probe, false, now),
-                None if self.endpoints.is_of_this_term(slot, ticket.breaker()) => {
-                    self.endpoints.count_failure(slot, now);
+                Some(probe) => self.endpoints.view().judge(slot, probe, false, now),
+                None if self.endpoints.view().is_of_this_term(slot, ticket.breaker()) => {
+                    self.endpoints.view().count_failure(slot, now);
                 }
                 None => {}
             }
@@ -454,9 +436,64 @@ where
     /// is in flight, its slot has no other endpoint.
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
-        self.endpoints.stripe(ticket.stripe()).end(ticket.slot(), verdict);
-        if ticket.is_exact() {
-            self.endpoints.unreserve(ticket.slot());
+        let view = self.endpoints.view();
+        if let Some(counts) = view.count(ticket.stripe(), ticket.slot()) {
+            counts.end(verdict);
         }
+        if ticket.is_exact() {
+            view.unreserve(ticket.slot());
+        }
+    }
+}
+
+impl View<'_> {
+    #[inline(never)]
+    fn stats(&self, id: EndpointId) -> Result<EndpointStats, Stale> {
+        self.consistently(|| self.find(id).map(|slot| self.stats_of(slot)))
+    }
+
+    fn stats_of(&self, slot: u16) -> EndpointStats {
+        let mut sums = [0usize; 4];
+        for counts in self.counts(slot) {
+            for (sum, count) in sums.iter_mut().zip(counts.since_added()) {
+                *sum = sum.wrapping_add(count);
+            }
+        }
+        let [selected, succeeded, failed, released] = sums;
+        let health = self.health(slot);
+        EndpointStats {
+            selected,
+            succeeded,
+            failed,
+            released,
+            in_flight: self.in_flight(slot),
+            latency: Duration::from_micros(self.slot(slot).latency.get() as u64),
+            score: self.score(slot),
+            stale: self.stale().contains(slot),
+            health,
+            breaker: breaker::State::of(self.breakers().get(slot)),
+            routable: self.routable().contains(slot),
+            // The factor of an endpoint that gets nothing may be of before.
+            weight_left: if health == Health::Unhealthy { 0 } else { self.factors().get(slot) as u8 },
+        }
+    }
+
+    #[inline(never)]
+    fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            members: self.members().len(),
+            routable: self.routable().len(),
+            draining: self.draining().len(),
+            ejected: self.ejected(),
+            breakers_opened: self.opened.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
+        for stripe in self.stripes {
+            for (sum, errors) in totals.errors.iter_mut().zip(&stripe.errors) {
+                *sum = sum.wrapping_add(errors.load(Ordering::Relaxed));
+            }
+            totals.refills = totals.refills.wrapping_add(stripe.refills.load(Ordering::Relaxed));
+        }
+        totals
     }
 }

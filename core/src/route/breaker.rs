@@ -22,10 +22,10 @@
 //! nothing. Within a term each claim has a number; a probe that fails or is dropped counts if its number is
 //! the present one, and one that succeeds counts however slow it was.
 
-use super::endpoints::Endpoints;
 use super::options::{FailureRate, PERMILLE, ticks};
 use super::random::product;
 use super::rehash;
+use super::view::View;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
@@ -96,20 +96,20 @@ const fn next_term(word: u32, state: State, level: u32) -> u32 {
     (word >> TERM).wrapping_add(1) << TERM | level << LEVEL | state as u32
 }
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+impl View<'_> {
     /// Takes the probe's token; the word that the lease must carry, or `None` if somebody else has it.
     pub(super) fn claim(&self, slot: u16, now: Instant) -> Option<u32> {
-        if !self.half_open.remove(slot) {
+        if !self.half_open().remove(slot) {
             return None;
         }
         with_lock(|_| {
-            let word = self.breakers.get(slot);
-            let probing = (State::of(word) == State::HalfOpen && self.fit.contains(slot)).then(|| {
-                self.await_breaker(slot, now, self.options.probe_ticks);
+            let word = self.breakers().get(slot);
+            let probing = (State::of(word) == State::HalfOpen && self.fit().contains(slot)).then(|| {
+                self.await_breaker(slot, now, self.settings.probe_ticks());
                 claimed(word)
             });
             if let Some(probing) = probing {
-                self.breakers.set(slot, probing);
+                self.breakers().set(slot, probing);
             }
             self.settle(slot);
             probing
@@ -120,9 +120,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[cold]
     pub(super) fn give_back(&self, slot: u16, probe: u32) {
         with_lock(|_| {
-            let word = self.breakers.get(slot);
+            let word = self.breakers().get(slot);
             if is_out(word, probe) {
-                self.breakers.set(slot, within_term(word, State::HalfOpen, successes(word)));
+                self.breakers().set(slot, within_term(word, State::HalfOpen, successes(word)));
                 self.settle(slot);
             }
         });
@@ -130,10 +130,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     /// How many ticks until the breaker admits a probe, if the one that may be out isn't heard of.
     pub(super) fn breaker_wait(&self, slot: u16, now_tick: u32) -> u32 {
-        match State::of(self.breakers.get(slot)) {
+        match State::of(self.breakers().get(slot)) {
             // What is due already waits for the next selects to come to its bank.
             State::Open | State::Probing => {
-                (self.breaker_at.get(slot).wrapping_sub(now_tick) as i32).max(0) as u32
+                (self.breaker_at().get(slot).wrapping_sub(now_tick) as i32).max(0) as u32
             }
             State::Closed | State::HalfOpen => 0,
         }
@@ -143,7 +143,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[cold]
     pub(super) fn judge(&self, slot: u16, probe: u32, succeeded: bool, now: Instant) {
         with_lock(|_| {
-            let word = self.breakers.get(slot);
+            let word = self.breakers().get(slot);
             if !succeeded {
                 if is_out(word, probe) {
                     self.open(slot, word, (level(word) + 1).min(MOST_LEVEL), now);
@@ -155,18 +155,18 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 return; // It has opened again since, or is of an endpoint that has gone.
             }
             let successes = successes(word) + 1;
-            if successes >= self.options.probes as u32 {
+            if successes >= self.settings.probes() {
                 self.begin_ramp(slot, now);
-                self.broken.remove(slot);
+                self.broken().remove(slot);
                 // Closed for as long as it is ever out, it is forgiven.
-                self.await_breaker(slot, now, self.options.most_open_ticks());
-                self.breakers.set(slot, next_term(word, State::Closed, level(word)));
-                self.failures.set(slot, 0);
-                self.rates.set(slot, 0);
+                self.await_breaker(slot, now, self.settings.most_open_ticks());
+                self.breakers().set(slot, next_term(word, State::Closed, level(word)));
+                self.failures().set(slot, 0);
+                self.rates().set(slot, 0);
             } else {
                 // Another may be out beside a slow one.
                 let state = if is_out(word, probe) { State::HalfOpen } else { state };
-                self.breakers.set(slot, within_term(word, state, successes));
+                self.breakers().set(slot, within_term(word, state, successes));
             }
             self.settle(slot);
         });
@@ -175,21 +175,21 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// An ordinary lease has succeeded.
     #[inline(always)]
     pub(super) fn count_success(&self, slot: u16, now: Instant) {
-        if self.failures.get(slot) != 0 {
-            self.failures.set(slot, 0);
+        if self.failures().get(slot) != 0 {
+            self.failures().set(slot, 0);
         }
-        if let Some(rate) = &self.options.failure_rate {
-            self.count_rate(slot, rate, false, now);
+        if let Some(rate) = self.settings.failure_rate() {
+            View::clone(self).count_rate(slot, &rate, false, now);
         }
     }
 
     /// An ordinary lease has failed.
     pub(super) fn count_failure(&self, slot: u16, now: Instant) {
-        let limit = self.options.failures as u32;
+        let limit = self.settings.failures();
         let in_a_row =
-            limit != 0 && self.failures.at(slot).fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
+            limit != 0 && self.failures().at(slot).fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
         let too_many =
-            self.options.failure_rate.as_ref().is_some_and(|rate| self.count_rate(slot, rate, true, now));
+            self.settings.failure_rate().is_some_and(|rate| self.count_rate(slot, &rate, true, now));
         if in_a_row || too_many {
             self.trip(slot, now);
         }
@@ -198,7 +198,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Whether the breaker is closed and has been since a lease was taken that carries `taken`.
     #[inline(always)]
     pub(super) fn is_of_this_term(&self, slot: u16, taken: u32) -> bool {
-        let word = self.breakers.get(slot);
+        let word = self.breakers().get(slot);
         term(word) | word & STATE == taken
     }
 
@@ -206,14 +206,15 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     ///
     /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for
     /// each.
+    #[inline(never)]
     fn count_rate(&self, slot: u16, rate: &FailureRate, failed: bool, now: Instant) -> bool {
         const COUNT: u32 = 0xffff;
-        if self.rates.get(slot) == 0 {
-            self.rate_from.set(slot, self.tick(now)); // The first outcome begins the first half-window.
+        if self.rates().get(slot) == 0 {
+            self.rate_from().set(slot, self.tick(now)); // The first outcome begins the first half-window.
         }
         let passed = self.half_windows(slot, (ticks(rate.window) / 2).max(1), self.tick(now));
         let mut after = (0, 0);
-        let counted = self.rates.at(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+        let counted = self.rates().at(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let (mut all, mut bad) = (word >> 16 >> passed, (word & COUNT) >> passed);
             if all == COUNT {
                 (all, bad) = (all / 2, bad / 2);
@@ -232,7 +233,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// How many half-windows have ended since the last outcome, at most 16; another begins then.
     #[inline(always)]
     fn half_windows(&self, slot: u16, half: u32, now_tick: u32) -> u32 {
-        let began = self.rate_from.get(slot);
+        let began = self.rate_from().get(slot);
         if now_tick.wrapping_sub(began) < half {
             0
         } else {
@@ -252,7 +253,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             (ALL, now_tick)
         };
         // Of two contexts that come at once, one halves.
-        let at = self.rate_from.at(slot);
+        let at = self.rate_from().at(slot);
         match at.compare_exchange(began, begins, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => passed,
             Err(_) => 0,
@@ -267,12 +268,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             if self.is_due(now) {
                 self.advance_locked(now);
             }
-            let word = self.breakers.get(slot);
-            if State::of(word) != State::Closed || !self.members.contains(slot) || !self.may_eject(slot) {
+            let word = self.breakers().get(slot);
+            if State::of(word) != State::Closed || !self.members().contains(slot) || !self.may_eject(slot) {
                 return;
             }
             self.opened.fetch_add(1, Ordering::Relaxed);
-            let forgiven = self.breaker_at.get(slot).wrapping_sub(self.tick(now)) as i32 <= 0;
+            let forgiven = self.breaker_at().get(slot).wrapping_sub(self.tick(now)) as i32 <= 0;
             self.open(slot, word, if forgiven { 1 } else { (level(word) + 1).min(MOST_LEVEL) }, now);
         });
     }
@@ -280,14 +281,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// How many breakers keep traffic out now: those that admit none of what their endpoints would get.
     /// O(banks).
     pub(super) fn ejected(&self) -> u32 {
-        let out = |bank| self.broken.bits(bank) & !self.half_open.bits(bank) & self.fit.bits(bank);
-        (0..BANKS).map(|bank| out(bank).count_ones()).sum()
+        let out = |bank| self.broken().bits(bank) & !self.half_open().bits(bank) & self.fit().bits(bank);
+        (0..self.banks()).map(|bank| out(bank).count_ones()).sum()
     }
 
     /// Whether the budget has room, and each class has somebody else. O(filters * banks).
     fn may_eject(&self, slot: u16) -> bool {
-        let share = self.options.max_ejected as u32;
-        let may = if share == 0 { 0 } else { (self.members.len() * share / PERMILLE).max(1) };
+        let share = self.settings.max_ejected();
+        let may = if share == 0 { 0 } else { (self.members().len() * share / PERMILLE).max(1) };
         self.ejected() < may && self.is_dispensable(slot)
     }
 
@@ -296,47 +297,47 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// From the second opening in a row on the time doubles, and up to an eighth of it is left out, by the
     /// seed: balancers that have seen the same don't all probe at once.
     fn open(&self, slot: u16, word: u32, level: u32, now: Instant) {
-        let usual = self.options.open_ticks;
+        let usual = self.settings.open_ticks();
         let mut span = usual;
         if level > 1 {
-            let most = self.options.most_open_ticks();
+            let most = self.settings.most_open_ticks();
             span = u32::try_from((usual as u64) << (level - 1)).unwrap_or(most).min(most);
-            if self.options.seed != 0 {
+            if self.settings.seed() != 0 {
                 let number = self.number(slot);
-                let place = (number as u32 ^ (number >> 32) as u32).wrapping_add(self.options.seed);
+                let place = (number as u32 ^ (number >> 32) as u32).wrapping_add(self.settings.seed());
                 span -= product(rehash(place, word >> TERM), span / 8).0;
             }
         }
         self.await_breaker(slot, now, span);
-        self.breakers.set(slot, next_term(word, State::Open, level));
-        self.broken.insert(slot);
+        self.breakers().set(slot, next_term(word, State::Open, level));
+        self.broken().insert(slot);
         self.settle(slot);
     }
 
     /// The endpoint goes, or another gets the slot: the breaker is closed, in a new term.
     pub(super) fn forget_breaker(&self, slot: u16) {
-        self.breakers.set(slot, next_term(self.breakers.get(slot), State::Closed, 0));
-        self.broken.remove(slot);
+        self.breakers().set(slot, next_term(self.breakers().get(slot), State::Closed, 0));
+        self.broken().remove(slot);
     }
 
     /// The breaker is to be looked at after `span` ticks; the caller sets it after this.
     fn await_breaker(&self, slot: u16, now: Instant, span: u32) {
-        self.breaker_at.set(slot, self.schedule(slot, now, span));
+        self.breaker_at().set(slot, self.schedule(slot, now, span));
     }
 
     /// Time has passed: returns when to look again. The caller is in the critical section.
     pub(super) fn advance_breaker(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
-        let word = self.breakers.get(slot);
+        let word = self.breakers().get(slot);
         let then = match State::of(word) {
             State::Open | State::Probing => within_term(word, State::HalfOpen, successes(word)),
             State::Closed if level(word) != 0 => word & !(MOST_LEVEL << LEVEL),
             State::Closed | State::HalfOpen => return None,
         };
-        let at = self.breaker_at.get(slot);
+        let at = self.breaker_at().get(slot);
         if !all_due && (now_tick.wrapping_sub(at) as i32) < 0 {
             return Some(at);
         }
-        self.breakers.set(slot, then);
+        self.breakers().set(slot, then);
         self.settle(slot);
         None
     }

@@ -22,42 +22,28 @@
 //!
 //! The slots that were taken are those of the build until it is done, also over builds that were begun anew.
 
-use super::column::Set;
-use super::endpoints::Endpoints;
 use super::options::MAX_TICKS;
-use crate::sync::{AtomicBool, AtomicU32, Ordering, array_of, const_fn, with_lock};
+use super::view::{BankRecord, View};
+use crate::sync::{AtomicBool, Ordering, const_fn, with_lock};
 
-pub(super) struct Builds<const BANKS: usize> {
+pub(super) struct Builds {
     /// A build lies ahead or is under way.
     wanted: AtomicBool,
     /// Somebody is at it. Builds are done by whoever gets this.
     builder: AtomicBool,
     /// Members have changed since the build began.
     outdated: AtomicBool,
-    /// The slots in which they have.
-    noted: Set<BANKS>,
-    /// The slots that the build is about. The builder's.
-    changed: [AtomicU32; BANKS],
 }
 
-impl<const BANKS: usize> Builds<BANKS> {
+impl Builds {
     const_fn! {
     pub(super) const fn new() -> Self {
         Self {
             wanted: AtomicBool::new(false),
             builder: AtomicBool::new(false),
             outdated: AtomicBool::new(false),
-            noted: Set::new(),
-            changed: array_of![AtomicU32::new(0); BANKS],
         }
     }
-    }
-
-    /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
-    /// critical section in which that was done.
-    pub(super) fn note(&self, slot: u16) {
-        self.noted.insert(slot);
-        self.outdated.swap(true, Ordering::AcqRel);
     }
 
     #[inline(always)]
@@ -73,56 +59,58 @@ impl<const BANKS: usize> Builds<BANKS> {
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire)
     }
+}
+
+impl View<'_> {
+    /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
+    /// critical section in which that was done.
+    pub(super) fn note(&self, slot: u16) {
+        self.noted().insert(slot);
+        self.builds.outdated.swap(true, Ordering::AcqRel);
+    }
 
     /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says
-    /// whether it is done. `again`: members have changed since, another build is wanted, and somebody may
-    /// have found that there was nothing to do before it was.
-    pub(super) fn work(&self, build: impl FnOnce(bool) -> bool, again: impl FnOnce()) -> bool {
-        if self.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    /// whether it is done.
+    #[inline(never)]
+    pub(super) fn build(&self, build: &mut dyn FnMut(bool) -> bool) -> bool {
+        let builds = &self.builds;
+        if builds.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
         }
         // The load spares most slices the swap.
-        let begins = self.is_outdated() && self.outdated.swap(false, Ordering::AcqRel);
+        let begins = builds.is_outdated() && builds.outdated.swap(false, Ordering::AcqRel);
         if begins {
-            for (bank, changed) in self.changed.iter().enumerate() {
-                let more = self.noted.take(bank);
-                changed.store(changed.load(Ordering::Relaxed) | more, Ordering::Relaxed);
+            for bank in 0..self.banks() {
+                let more = self.noted().take(bank);
+                self.building(bank, |building| building | more);
             }
         }
         if build(begins) {
-            self.changed.iter().for_each(|changed| changed.store(0, Ordering::Relaxed));
+            (0..self.banks()).for_each(|bank| self.building(bank, |_| 0));
             // What has become outdated since the swap above must be seen. Its context has changed `outdated`,
             // then `wanted`: either that comes after this swap, or this swap has seen to it that the load
             // sees it.
-            self.wanted.swap(false, Ordering::AcqRel);
-            if self.is_outdated() {
-                self.want();
-                again();
+            builds.wanted.swap(false, Ordering::AcqRel);
+            if builds.is_outdated() {
+                // Somebody may have found that there was nothing to do before another build was wanted.
+                builds.want();
+                self.hasten_build_now();
             }
         }
-        self.builder.store(false, Ordering::Release);
+        builds.builder.store(false, Ordering::Release);
         true
     }
-}
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
-    /// The slots of a bank in which there is another member than when the last build was done, or one of
-    /// another weight, a bit each: what [`Members::changed`](super::Members::changed) asks for. For
-    /// [`Strategy::build`](super::Strategy::build).
-    pub fn changed_since_build(&self, bank: usize) -> u32 {
-        self.builds.changed.get(bank).map_or(0, |changed| changed.load(Ordering::Relaxed))
+    /// Changes which slots of a bank the present build is about; the caller is the builder.
+    fn building(&self, bank: usize, change: impl FnOnce(u32) -> u32) {
+        if let Some(BankRecord { building, .. }) = self.bank(bank) {
+            building.store(change(building.load(Ordering::Relaxed)), Ordering::Relaxed);
+        }
     }
 
-    /// Whether members have changed since the last build began. One load.
-    #[inline(always)]
-    pub fn is_build_outdated(&self) -> bool {
-        self.builds.is_outdated()
-    }
-
-    /// Has the selects that follow build what was put off: for strategies that build
-    /// [on demand](super::Needs::on_demand).
+    /// Has the selects that follow build what was put off.
     #[cold]
-    pub fn want_build(&self) {
+    pub(super) fn want_build(&self) {
         if !self.builds.is_wanted() {
             self.builds.want();
             self.hasten_build_now();
@@ -136,6 +124,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// Selects look from tick `at` on whether a build is wanted.
+    #[inline(never)]
     pub(super) fn hasten_build(&self, at: u32) {
         with_lock(|_| self.hasten(at));
     }

@@ -68,70 +68,70 @@ impl<const BANKS: usize, const PER_BANK: usize> Candidates<BANKS, PER_BANK> {
         }
     }
 
-    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed. Unless it
-    /// is `listed`, the list is not kept.
-    pub(super) fn refill(&mut self, mut bits: impl FnMut(usize) -> u32, listed: bool) -> bool {
-        let (mut changed, mut first, mut before) = (0, 0, 0);
-        for bank in 0..BANKS {
-            let word = bits(bank);
-            if word != self.words[bank] {
-                if changed == 0 {
-                    (first, before) = (bank, self.words[bank]);
-                }
-                changed += 1;
-                self.words[bank] = word;
-            }
-        }
-        match changed {
-            0 => return false,
-            1 if listed => self.splice(first, before),
-            _ => self.rebuild(first, listed),
-        }
-        true
+    /// The same without its size in its type, to be changed.
+    #[inline(always)]
+    pub(super) fn as_mut(&mut self) -> CandidatesMut<'_> {
+        let Self { words, starts, count, list } = self;
+        CandidatesMut { words, starts, count, list: list.as_flattened_mut() }
+    }
+}
+
+/// The candidates of a class, as whoever makes them anew has them.
+pub(super) struct CandidatesMut<'a> {
+    words: &'a mut [u32],
+    starts: &'a mut [u16],
+    count: &'a mut u16,
+    list: &'a mut [u16],
+}
+
+impl CandidatesMut<'_> {
+    pub fn len(&self) -> u32 {
+        *self.count as u32
     }
 
-    /// Exchanges one bank's. O(32), and a block of the list is moved.
-    pub(super) fn replace(&mut self, bank: usize, word: u32, listed: bool) {
-        let Some(entry) = self.words.get_mut(bank) else { return };
-        let before = core::mem::replace(entry, word);
-        if before != word {
-            if listed { self.splice(bank, before) } else { self.rebuild(bank, false) }
+    pub fn is_empty(&self) -> bool {
+        *self.count == 0
+    }
+
+    /// Those in each bank, one bit each.
+    pub fn words(&self) -> &[u32] {
+        self.words
+    }
+
+    /// Those in a bank, one bit each.
+    pub fn word(&self, bank: usize) -> u32 {
+        self.words.get(bank).copied().unwrap_or(0)
+    }
+
+    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed. Unless it
+    /// is `listed`, the list is not kept.
+    pub fn refill(&mut self, bits: &mut dyn FnMut(usize) -> u32, listed: bool) -> bool {
+        let mut first = None;
+        for (bank, entry) in self.words.iter_mut().enumerate() {
+            let word = bits(bank);
+            if word != *entry {
+                first = first.or(Some(bank));
+                *entry = word;
+            }
         }
+        if let Some(bank) = first {
+            self.rebuild(bank, listed);
+        }
+        first.is_some()
     }
 
     /// Makes the list anew from `bank` on.
     fn rebuild(&mut self, bank: usize, listed: bool) {
-        let list = self.list.as_flattened_mut();
-        let mut at = self.starts[bank] as usize;
-        for bank in bank..BANKS {
-            self.starts[bank] = at as u16;
+        let mut at = self.starts.get(bank).map_or(0, |&start| start as usize);
+        for (bank, (&word, start)) in self.words.iter().zip(self.starts.iter_mut()).enumerate().skip(bank) {
+            *start = at as u16;
             if listed {
-                at = write(list, at, bank, self.words[bank]);
+                at = write(self.list, at, bank, word);
             } else {
-                at += self.words[bank].count_ones() as usize;
+                at += word.count_ones() as usize;
             }
         }
-        self.count = at as u16;
-    }
-
-    /// `bank` alone has changed: what follows it in the list is moved.
-    fn splice(&mut self, bank: usize, before: u32) {
-        let start = self.starts[bank] as usize;
-        let (old, new) = (before.count_ones() as usize, self.words[bank].count_ones() as usize);
-        let list = self.list.as_flattened_mut();
-        if old != new {
-            let end = (self.count as usize).min(list.len());
-            let moved = (start + old).min(end)..end;
-            if start + new + moved.len() <= list.len() {
-                list.copy_within(moved, start + new);
-            }
-            let by = (new as u16).wrapping_sub(old as u16);
-            for later in &mut self.starts[bank + 1..] {
-                *later = later.wrapping_add(by);
-            }
-            self.count = self.count.wrapping_add(by);
-        }
-        write(list, start, bank, self.words[bank]);
+        *self.count = at as u16;
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
                 words[random as usize % 4] ^= (random >> 8) & (random >> 16) & 0xff;
                 random = random.rotate_left(7);
             }
-            candidates.refill(|bank| words[bank], true);
+            candidates.as_mut().refill(&mut |bank| words[bank], true);
             let mut expected = [0; 32];
             let mut count = 0;
             for at in 0..128u16 {

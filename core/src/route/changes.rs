@@ -1,48 +1,51 @@
-//! What has changed lately: an epoch, and a log of a few entries that says where.
+//! Which endpoints have reported lately: an epoch, and a log of a few entries.
 //!
-//! There are two. One is of the bits that classes of requests are made of; its entries are banks. The other
-//! is of reports, which come and grow old; its entries are slots. A selector that comes by often enough finds
-//! in the log what to look at, and one that doesn't looks at everything.
+//! A selector that comes by often enough finds in the log what to look at, and one that doesn't looks at
+//! everything.
 //!
 //! # Change Invariant
 //!
-//! A context makes its change first, then advances the epoch (release), then writes the entry of the epoch
+//! A context takes in a report first, then advances the epoch (release), then writes the entry of the epoch
 //! that it ended, all inside the critical section. A selector that has seen an epoch (acquire) has seen all
-//! changes up to it: each section comes after those before. An entry tells where one is if it is of the epoch
-//! asked for. If it isn't yet, or no longer, nothing is lost: the selector looks everywhere.
+//! reports up to it: each section comes after those before. An entry tells who has reported if it is of the
+//! epoch asked for. If it isn't yet, or no longer, nothing is lost: the selector looks everywhere.
 
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
-/// The bits of an entry that hold the value; the others hold the low ones of the epoch.
-const VALUE_BITS: u32 = 11;
-/// The value of a change that is everywhere.
-pub(super) const EVERYWHERE: u16 = (1 << VALUE_BITS) - 1;
+/// The bits of an entry that hold the slot; the others hold the low ones of the epoch after it.
+const SLOT_BITS: u32 = 11;
+/// So many changes are kept.
+const KEPT: usize = 32;
 
-/// An epoch, and the values of the last `KEPT` changes.
-pub(super) struct Log<const KEPT: usize> {
+/// The reports that have come or grown old. Away from what every select reads and writes.
+#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
+pub(super) struct Reports {
     epoch: AtomicU32,
     entries: [AtomicU32; KEPT],
 }
 
-impl<const KEPT: usize> Log<KEPT> {
+const fn entry(epoch: u32, slot: u16) -> u32 {
+    epoch.wrapping_add(1) << SLOT_BITS | slot as u32
+}
+
+impl Reports {
     const_fn! {
     pub const fn new() -> Self {
-        // Entries are of epoch 0, which nobody asks for before the log has gone round.
-        Self { epoch: AtomicU32::new(1), entries: array_of![AtomicU32::new(0); KEPT] }
+        // Entries are of the epoch before the first, which nobody asks for before the log has gone round.
+        Self { epoch: AtomicU32::new(0), entries: array_of![AtomicU32::new(0); KEPT] }
     }
     }
 
-    /// What `value` stands for has changed; the caller is in the critical section. A load and two stores.
-    #[inline(always)]
-    pub fn note(&self, value: u16) {
+    /// The slot has another report, or an old one; the caller is in the critical section. A load and two
+    /// stores.
+    pub fn note(&self, slot: u16) {
         let epoch = self.peek();
         self.epoch.store(epoch.wrapping_add(1), Ordering::Release);
         // Change Invariant: after the epoch.
-        self.entries[epoch as usize % KEPT].store(epoch << VALUE_BITS | u32::from(value), Ordering::Relaxed);
+        self.entries[epoch as usize % KEPT].store(entry(epoch, slot), Ordering::Relaxed);
     }
 
     /// The epoch; the caller sees all changes before it.
-    #[inline(always)]
     pub fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
     }
@@ -53,25 +56,22 @@ impl<const KEPT: usize> Log<KEPT> {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Hands the values of the changes from epoch `from` to `to` to `each`; `None` if not all are known, or
-    /// if one is everywhere. O(`KEPT`).
-    pub fn since(&self, from: u32, to: u32, mut each: impl FnMut(u16)) -> Option<()> {
+    /// The banks in which something has changed from epoch `from` to `to`, a bit each; `None` if not all is
+    /// known. O(32).
+    pub fn since(&self, from: u32, to: u32) -> Option<u32> {
         let count = to.wrapping_sub(from);
         if count as usize > KEPT {
             return None;
         }
+        let mut banks = 0;
         for epoch in (0..count).map(|ahead| from.wrapping_add(ahead)) {
-            let entry = self.entries[epoch as usize % KEPT].load(Ordering::Relaxed);
-            let value = entry & u32::from(EVERYWHERE);
-            if entry ^ value != epoch << VALUE_BITS || value == u32::from(EVERYWHERE) {
+            let found = self.entries[epoch as usize % KEPT].load(Ordering::Relaxed);
+            let slot = found & !(u32::MAX << SLOT_BITS);
+            if found != entry(epoch, slot as u16) {
                 return None;
             }
-            each(value as u16);
+            banks |= 1 << crate::bitmap::split(slot as u16).0;
         }
-        Some(())
+        Some(banks)
     }
 }
-
-/// The changes of reports. Away from what every select reads and writes.
-#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
-pub(super) struct Reports(pub Log<32>);

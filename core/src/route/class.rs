@@ -7,23 +7,67 @@
 //! step after it: see [`spill`](super::spill). When all of both groups is at capacity, the steps after the
 //! primary one serve, one by one.
 
-use super::candidates::Candidates;
-use super::column::Set;
+use super::candidates::{Candidates, CandidatesMut};
 use super::endpoints::Endpoints;
 use super::options::PERMILLE;
-use super::report::MeanLoad;
+use super::report::{BankLoad, MeanLoad};
 use super::spill::Spill;
-use super::steps::{Mask, Place, Step};
-use super::strategies::{Barred, Pool, Turn};
+use super::steps::{Place, Step};
+use super::strategies::{Barred, Needs, Pool, Turn};
+use super::view::View;
 use super::{Filter, Random, RoutingKey, Strategy};
-use crate::bitmap::Bits;
 use crate::sync::{Ordering, fence};
 
+/// A class of requests: valid while the epoch stands.
+pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
+    pub state: ClassState,
+    primary: Group<C, BANKS, PER_BANK>,
+    other: Group<C, BANKS, PER_BANK>,
+}
+
+/// What there is of a class whatever the strategy, and however many endpoints there may be.
+pub(super) struct ClassState {
+    pub filter: Filter,
+    /// What a request of the class has to name: 0 for [`Filter::ANY`], else a number of its own.
+    pub key: u32,
+    pub epoch: u32,
+    /// All traffic goes to the primary group, and nobody waits for a probe.
+    pub simple: bool,
+    /// Some endpoints have a cap.
+    pub capped: bool,
+    /// Whether probes wait to be sent.
+    pub probes: bool,
+    /// The steps in which health is ignored, a bit each: too few are healthy there.
+    pub panics: u64,
+    /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
+    pub step: u8,
+    matching: u32,
+    matching_of: (u32, u8),
+    /// The primary group is a preferred zone, which may spill by load.
+    pub zoned: bool,
+    pub spill: Spill,
+}
+
 /// The candidates of one group, and what the strategy keeps of them.
-pub(super) struct Group<C, const BANKS: usize, const PER_BANK: usize> {
-    pub candidates: Candidates<BANKS, PER_BANK>,
-    pub cache: C,
-    pub load: MeanLoad<BANKS>,
+struct Group<C, const BANKS: usize, const PER_BANK: usize> {
+    candidates: Candidates<BANKS, PER_BANK>,
+    cache: C,
+    load: MeanLoad,
+    loads: [BankLoad; BANKS],
+}
+
+/// A group as whoever makes it anew has it.
+pub(super) struct GroupMut<'a> {
+    pub candidates: CandidatesMut<'a>,
+    pub load: &'a mut MeanLoad,
+    loads: &'a mut [BankLoad],
+}
+
+impl GroupMut<'_> {
+    /// The mean score of its candidates.
+    pub fn mean_load(&mut self, view: &View<'_>) -> Option<u32> {
+        self.load.get(self.loads, self.candidates.words(), || *view)
+    }
 }
 
 /// What a pick is for, beside its class.
@@ -36,6 +80,15 @@ pub(super) struct Ask<'a> {
 }
 
 impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
+    fn new(cache: C) -> Self {
+        let loads = [BankLoad::NONE; BANKS];
+        Self { candidates: Candidates::new(), cache, load: MeanLoad::NONE, loads }
+    }
+
+    fn as_mut(&mut self) -> GroupMut<'_> {
+        GroupMut { candidates: self.candidates.as_mut(), load: &mut self.load, loads: &mut self.loads }
+    }
+
     #[inline(always)]
     fn pick<S, const STRIPES: usize>(
         &mut self,
@@ -46,82 +99,37 @@ impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let load = if strategy.needs().mean_load { self.load.get(&self.candidates, endpoints) } else { None };
+        let load = if strategy.needs().mean_load {
+            self.load.get(&mut self.loads, self.candidates.words(), || endpoints.view())
+        } else {
+            None
+        };
         let pool = Pool { candidates: &self.candidates, endpoints };
         let Ask { random, key, tick, attempt, barred, .. } = ask;
         strategy.pick(&pool, &mut self.cache, &mut Turn { random, key, tick, attempt, barred, load })
     }
 }
 
-/// A class of requests: valid while the epoch stands.
-pub(super) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
-    pub filter: Filter,
-    /// How often another filter has had its place.
-    pub generation: u8,
-    pub epoch: u32,
-    /// All traffic goes to the primary group, and nobody waits for a probe.
-    pub(super) simple: bool,
-    /// Some candidates have a cap.
-    capped: bool,
-    /// Whether probes wait to be sent.
-    pub(super) probes: bool,
-    /// The steps in which health is ignored, a bit each: too few are healthy there.
-    pub(super) panics: u64,
-    /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
-    pub(super) step: u8,
-    matching: u32,
-    matching_of: (u32, u8),
-    /// The primary group is a preferred zone, which may spill by load.
-    pub(super) zoned: bool,
-    pub(super) spill: Spill,
-    pub(super) primary: Group<C, BANKS, PER_BANK>,
-    pub(super) other: Group<C, BANKS, PER_BANK>,
-}
-
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
-    pub fn new<S, const STRIPES: usize>(filter: Filter, strategy: &S) -> Self
+    pub fn new<S, const STRIPES: usize>(strategy: &S) -> Self
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
-        let group = || Group { candidates: Candidates::new(), cache: strategy.cache(), load: MeanLoad::NONE };
-        Self {
-            filter,
-            generation: 0,
-            epoch: 0,
-            simple: false,
-            capped: false,
-            probes: false,
-            panics: 0,
-            // No such step: everything is looked at first.
-            step: u8::MAX,
-            matching: 0,
-            matching_of: (1, 0),
-            zoned: false,
-            spill: Spill::NONE,
-            primary: group(),
-            other: group(),
-        }
+        let group = || Group::new(strategy.cache());
+        Self { state: ClassState::new(), primary: group(), other: group() }
     }
 
-    /// Whether all traffic goes to the primary group, and nobody waits for a probe.
+    /// Whether some of the traffic may go to the other group now.
     #[inline(always)]
-    pub fn is_simple(&self) -> bool {
-        self.simple
-    }
-
-    /// Whether probes wait to be sent.
-    pub fn has_probes(&self) -> bool {
-        self.probes
-    }
-
-    /// Whether the slot's leases are to be counted exactly for its cap.
-    #[inline(always)]
-    pub fn is_capped<const STRIPES: usize>(
-        &self,
+    pub fn may_spill<const STRIPES: usize>(
+        &mut self,
         endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        slot: u16,
     ) -> bool {
-        self.capped && endpoints.capped.contains(slot)
+        let Group { candidates, load, loads, .. } = &mut self.primary;
+        self.state.spill.share != 0
+            || self.state.zoned
+                && load.get(loads, candidates.words(), || endpoints.view())
+                    > Some(endpoints.view().settings.spill_from())
     }
 
     /// The strategy's first step of a select, in the primary group.
@@ -137,196 +145,143 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     {
         self.primary.pick(strategy, endpoints, ask)
     }
+}
 
+/// A class with its strategy, whatever the two are: what all code goes by that isn't on the path of every
+/// select.
+pub(super) trait Cached {
+    /// The class, its primary group, and the other one.
+    fn parts(&mut self) -> (&mut ClassState, GroupMut<'_>, GroupMut<'_>);
+    /// What the strategy needs.
+    fn needs(&self) -> Needs;
     /// The strategy's step, in the primary group or the other.
-    #[inline(always)]
-    pub fn pick<S, const STRIPES: usize>(
-        &mut self,
-        spilled: bool,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        ask: Ask<'_>,
-    ) -> Option<u16>
-    where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        if spilled && !self.spill.ready {
-            self.fill_other(1, strategy, endpoints, ask.random);
-        }
-        let group = if spilled { &mut self.other } else { &mut self.primary };
-        group.pick(strategy, endpoints, ask)
-    }
-
+    fn pick(&mut self, spilled: bool, ask: Ask<'_>) -> Option<u16>;
+    /// A group has changed; `anew`: it has others than before.
+    fn renew(&mut self, spilled: bool, anew: bool, random: &mut Random);
     /// Whether `slot` would have the key in the primary group.
-    pub fn owns<S, const STRIPES: usize>(
-        &self,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        key: RoutingKey,
-        slot: u16,
-    ) -> bool
-    where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        let pool = Pool { candidates: &self.primary.candidates, endpoints };
-        strategy.owns(&pool, &self.primary.cache, key, slot)
+    fn owns(&self, key: RoutingKey, slot: u16) -> bool;
+}
+
+/// The one that there is.
+pub(super) struct OfStrategy<'a, S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    pub class: &'a mut ClassCache<S::Cache, BANKS, PER_BANK>,
+    pub strategy: &'a S,
+    pub endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Cached
+    for OfStrategy<'_, S, BANKS, PER_BANK, STRIPES>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    fn parts(&mut self) -> (&mut ClassState, GroupMut<'_>, GroupMut<'_>) {
+        (&mut self.class.state, self.class.primary.as_mut(), self.class.other.as_mut())
     }
 
-    /// The candidates of the primary group or of the other, as it is, a bit each.
-    pub fn words(&self, spilled: bool) -> &[u32; BANKS] {
-        if spilled { self.other.candidates.words() } else { self.primary.candidates.words() }
+    fn needs(&self) -> Needs {
+        self.strategy.needs()
     }
 
-    /// Those of a step that may serve, a bit each; `None` if there is no such step.
-    pub fn step_words<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        step: u8,
-    ) -> Option<[u32; BANKS]> {
-        let mask = Mask::new(endpoints, &self.filter, self.step(endpoints, step)?);
-        Some(core::array::from_fn(|bank| {
-            mask.bits(endpoints, bank) & self.conditions(endpoints, step).bits(bank)
-        }))
+    fn pick(&mut self, spilled: bool, ask: Ask<'_>) -> Option<u16> {
+        let group = if spilled { &mut self.class.other } else { &mut self.class.primary };
+        group.pick(self.strategy, self.endpoints, ask)
     }
 
-    /// Who gets something in a step: those that are routable, or all that aren't hopeless.
-    #[inline(always)]
-    pub(super) fn conditions<'a, const STRIPES: usize>(
-        &self,
-        endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
-        step: u8,
-    ) -> &'a Set<BANKS> {
-        if self.panics >> (step % 64) & 1 == 1 { &endpoints.tolerable } else { &endpoints.routable }
+    fn renew(&mut self, spilled: bool, anew: bool, random: &mut Random) {
+        let group = if spilled { &mut self.class.other } else { &mut self.class.primary };
+        if anew {
+            group.cache = self.strategy.cache();
+        }
+        let pool = Pool { candidates: &group.candidates, endpoints: self.endpoints };
+        self.strategy.refill(&pool, &mut group.cache, random);
+    }
+
+    fn owns(&self, key: RoutingKey, slot: u16) -> bool {
+        let pool = Pool { candidates: &self.class.primary.candidates, endpoints: self.endpoints };
+        self.strategy.owns(&pool, &self.class.primary.cache, key, slot)
+    }
+}
+
+/// Makes the primary group anew; the other is, when a select goes there. O(banks), and O(candidates) if some
+/// have come or gone.
+#[cold]
+#[inline(never)]
+pub(super) fn refresh(cached: &mut dyn Cached, view: &View<'_>, stripe: u8, random: &mut Random) {
+    // Before anything is read: what changes after this is seen by the next select.
+    let epoch = view.epoch();
+    if let Some(stripe) = view.stripes.get(stripe as usize) {
+        stripe.refills.store(stripe.refills.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+    let listed = cached.needs().lists;
+    let (class, mut primary, other) = cached.parts();
+    class.epoch = epoch;
+    class.refill(view, &mut primary, listed);
+    class.doubt(view);
+    class.simple = !class.probes && class.spill.share == 0 && !class.zoned;
+    class.capped = !view.capped().is_empty();
+    (primary.load.changed, other.load.changed) = (u32::MAX, u32::MAX);
+    cached.renew(false, false, random);
+}
+
+impl ClassState {
+    fn new() -> Self {
+        Self {
+            filter: Filter::ANY,
+            key: 0,
+            epoch: u32::MAX,
+            simple: false,
+            capped: false,
+            probes: false,
+            panics: 0,
+            // No such step: everything is looked at first.
+            step: u8::MAX,
+            matching: 0,
+            matching_of: (1, 0),
+            zoned: false,
+            spill: Spill::NONE,
+        }
     }
 
     /// Those of a bank that get something although they aren't routable.
-    pub(super) fn tolerated<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        bank: usize,
-    ) -> u32 {
+    pub fn tolerated(&self, view: &View<'_>, bank: usize) -> u32 {
         let steps = (0..u64::BITS - self.panics.leading_zeros()).filter(|step| self.panics >> step & 1 == 1);
-        let steps = steps.filter_map(|step| self.step(endpoints, step as u8));
-        steps.fold(0, |bits, step| bits | Mask::new(endpoints, &self.filter, step).bits(endpoints, bank))
-            & endpoints.tolerable.bits(bank)
-    }
-
-    // === Making it anew ===
-
-    /// Looks at what has changed: at the banks in which something has, if that is known and the groups stay
-    /// what they are; else at everything. O(32) for one change, which is the usual case.
-    #[cold]
-    pub fn refresh<S, const STRIPES: usize>(
-        &mut self,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        stripe: u8,
-        random: &mut Random,
-    ) where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        // Before anything is read: what changes after this is seen by the next select.
-        let epoch = endpoints.epoch();
-        let refills = &endpoints.stripe(stripe).refills;
-        refills.store(refills.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        let known = endpoints
-            .changes(self.epoch, epoch)
-            .filter(|_| !self.probes && endpoints.options.panic_below == 0);
-        self.epoch = epoch;
-        let banks = match known {
-            Some(banks) if self.patch(endpoints, banks, strategy.needs().lists) => banks,
-            _ => {
-                self.refill(endpoints, strategy.needs().lists);
-                u32::MAX
-            }
-        };
-        self.doubt(endpoints);
-        self.simple = !self.probes && self.spill.share == 0 && !self.zoned;
-        self.capped = !endpoints.capped.is_empty();
-        let pool = Pool { candidates: &self.primary.candidates, endpoints };
-        self.primary.load.changed |= banks;
-        strategy.refill(&pool, &mut self.primary.cache, random);
-        if self.spill.ready {
-            let pool = Pool { candidates: &self.other.candidates, endpoints };
-            self.other.load.changed |= banks;
-            strategy.refill(&pool, &mut self.other.cache, random);
-        }
+        let steps = steps.filter_map(|step| self.step(view, step as u8));
+        steps.fold(0, |bits, step| bits | self.matching(view, step, bank)) & view.tolerable().bits(bank)
     }
 
     /// All bits have been read. Whoever has seen one that was changed after the class's epoch sees a later
     /// epoch too, when it looks at that again; while members change, which have no later epoch yet, the class
     /// takes on a past one, so that the selector looks at whom it picks as if it were outdated.
-    pub(super) fn doubt<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) {
+    pub fn doubt(&mut self, view: &View<'_>) {
         fence(Ordering::Acquire);
-        if endpoints.is_changing() {
+        if view.is_changing() {
             self.epoch = self.epoch.wrapping_sub(1);
         }
     }
 
-    /// Looks at `banks` alone; false if the groups don't stay what they are.
-    fn patch<const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        banks: u32,
-        listed: bool,
-    ) -> bool {
-        let Some(at) = self.step(endpoints, self.step) else { return false };
-        let mask = Mask::new(endpoints, &self.filter, at);
-        for bank in Bits(banks).map(|bank| bank as usize) {
-            let matching = mask.bits(endpoints, bank);
-            if matching & endpoints.half_open.bits(bank) != 0 {
-                return false;
-            }
-            self.primary.candidates.replace(bank, matching & endpoints.routable.bits(bank), listed);
-            for earlier in (0..self.step).filter_map(|number| self.step(endpoints, number)) {
-                let matching = Mask::new(endpoints, &self.filter, earlier).bits(endpoints, bank);
-                if matching & (endpoints.routable.bits(bank) | endpoints.half_open.bits(bank)) != 0 {
-                    return false;
-                }
-            }
-        }
-        if !Bits(banks).all(|bank| self.patch_other(endpoints, bank as usize, listed)) {
-            return false;
-        }
-        if self.primary.candidates.is_empty() {
-            return false;
-        }
-        if self.step + 1 < self.steps(endpoints) {
-            self.share(endpoints, at);
-            self.share_with_other(endpoints);
-        }
-        true
-    }
-
     /// Looks at everything anew. O(banks + candidates) for a filter without zones where there is one tier;
     /// each further step costs O(banks).
-    fn refill<const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        listed: bool,
-    ) {
-        self.panics = self.panicking(endpoints);
+    fn refill(&mut self, view: &View<'_>, primary: &mut GroupMut<'_>, listed: bool) {
+        self.panics = self.panicking(view);
         (self.probes, self.zoned, self.step) = (false, false, 0);
         self.spill.reset();
-        let steps = self.steps(endpoints);
+        let steps = self.steps(view);
         let mut step = 0;
-        while let Some(at) = self.step(endpoints, step) {
+        while let Some(at) = self.step(view, step) {
             let mut waiting = 0;
-            let mask = Mask::new(endpoints, &self.filter, at);
-            let conditions = self.conditions(endpoints, step);
-            self.primary.candidates.refill(
-                |bank| {
-                    let matching = mask.bits(endpoints, bank);
-                    waiting |= matching & endpoints.half_open.bits(bank);
-                    matching & conditions.bits(bank)
-                },
-                listed,
-            );
+            let mut bits = |bank| {
+                waiting |= self.matching(view, at, bank) & view.half_open().bits(bank);
+                self.serving_in(view, step, at, bank)
+            };
+            primary.candidates.refill(&mut bits, listed);
             self.probes |= waiting != 0;
             self.step = step;
-            if !self.primary.candidates.is_empty() {
+            if !primary.candidates.is_empty() {
                 if step + 1 < steps {
-                    self.share(endpoints, at);
+                    self.share(view, primary, at);
                 }
                 break;
             }
@@ -335,36 +290,32 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     }
 
     /// There are steps after the primary group's: what share do they get?
-    fn share<const STRIPES: usize>(&mut self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>, at: Step) {
-        let membership = endpoints.membership.load(Ordering::Relaxed);
+    fn share(&mut self, view: &View<'_>, primary: &GroupMut<'_>, at: Step) {
+        let membership = view.membership.load(Ordering::Relaxed);
         if self.matching_of != (membership, self.step) {
-            let mask = Mask::new(endpoints, &self.filter, at);
-            self.matching = count(&core::array::from_fn::<_, BANKS, _>(|bank| mask.bits(endpoints, bank)));
+            self.matching = count(view, &|bank| self.matching(view, at, bank));
             self.matching_of = (membership, self.step);
         }
         self.zoned = matches!(at.zone, Place::In(_));
-        let mut living = self.primary.candidates.len();
+        let mut living = primary.candidates.len();
         if self.panics != 0 {
-            living = living_of(endpoints, self.primary.candidates.words());
+            living = living_of(view, living, &|bank| primary.candidates.word(bank));
         }
-        let factor = endpoints.options.overprovisioning as u32;
+        let factor = view.settings.overprovisioning();
         self.spill.begin(capacity(living, self.matching, factor));
     }
 
     /// The steps in which so few are routable that health is to be ignored, a bit each. None that is dead, as
     /// long as another lives. O(steps * banks), without panic mode O(1).
-    fn panicking<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> u64 {
-        let (below, hosts) =
-            (endpoints.options.panic_below as u32, (endpoints.options.panic_hosts as u32).max(1));
+    fn panicking(&self, view: &View<'_>) -> u64 {
+        let (below, hosts) = (view.settings.panic_below(), (view.settings.panic_hosts()).max(1));
         let (mut few, mut dead, mut lives) = (0, 0, below == 0);
-        for number in 0..if below == 0 { 0 } else { self.steps(endpoints) } {
-            let Some(step) = self.step(endpoints, number) else { break };
-            let mask = Mask::new(endpoints, &self.filter, step);
-            let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank));
-            let living =
-                count(&core::array::from_fn::<_, BANKS, _>(|bank| all[bank] & endpoints.routable.bits(bank)));
+        for number in 0..if below == 0 { 0 } else { self.steps(view) } {
+            let Some(step) = self.step(view, number) else { break };
+            let all = count(view, &|bank| self.matching(view, step, bank));
+            let living = count(view, &|bank| self.matching(view, step, bank) & view.routable().bits(bank));
             lives |= living != 0;
-            if count(&all) >= hosts && living * PERMILLE < below * count(&all) {
+            if all >= hosts && living * PERMILLE < below * all {
                 *if living == 0 { &mut dead } else { &mut few } |= 1u64 << (number % 64);
             }
         }
@@ -372,13 +323,10 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
     }
 }
 
-/// How many of those in `words` are routable; all of them, if none is.
-pub(super) fn living_of<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    words: &[u32; BANKS],
-) -> u32 {
-    match count(&core::array::from_fn::<_, BANKS, _>(|bank| words[bank] & endpoints.routable.bits(bank))) {
-        0 => count(words),
+/// How many of so `many`, whose bits `bits` has, are routable; all of them, if none is.
+pub(super) fn living_of(view: &View<'_>, many: u32, bits: &dyn Fn(usize) -> u32) -> u32 {
+    match count(view, &|bank| bits(bank) & view.routable().bits(bank)) {
+        0 => many,
         living => living,
     }
 }
@@ -388,7 +336,8 @@ pub(super) fn capacity(can: u32, all: u32, factor: u32) -> u32 {
     (can * factor).checked_div(all).unwrap_or(0).min(PERMILLE)
 }
 
-/// How many bits are set. Over an array, since compilers make vectors of that.
-pub(super) fn count<const BANKS: usize>(words: &[u32; BANKS]) -> u32 {
-    words.iter().map(|word| word.count_ones()).sum()
+/// How many bits are set in all banks.
+#[inline(never)]
+pub(super) fn count(view: &View<'_>, bits: &dyn Fn(usize) -> u32) -> u32 {
+    (0..view.banks()).map(|bank| bits(bank).count_ones()).sum()
 }

@@ -95,6 +95,11 @@ macro_rules! small_number {
                 Self(NUMBER)
             }
 
+            #[doc = concat!("Every ", $what, ", the lowest number first.")]
+            pub fn all() -> impl Iterator<Item = Self> {
+                (0..$end as u8).map(Self)
+            }
+
             /// Its number.
             pub const fn number(self) -> u8 {
                 self.0
@@ -169,13 +174,6 @@ impl Tags {
     /// One bit a tag.
     pub const fn bits(self) -> u32 {
         self.0
-    }
-
-    /// Takes out the tag with the lowest number.
-    pub(crate) fn pop(&mut self) -> Option<Tag> {
-        let lowest = self.0.trailing_zeros();
-        self.0 &= self.0.wrapping_sub(1);
-        Tag::new(lowest as u8).ok()
     }
 
     pub(crate) const fn from_bits(bits: u32) -> Self {

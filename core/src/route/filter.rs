@@ -98,14 +98,12 @@ impl core::error::Error for TooManyZones {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Class {
-    /// The selector's number; 0 for the class that all have.
-    pub(super) owner: u32,
+    /// A number that no other class has; 0 for the class that all selectors have.
+    pub(super) key: u32,
     pub(super) index: u8,
-    /// How often the index has been freed before.
-    pub(super) generation: u8,
 }
 
 impl Class {
     /// The class that every selector has: [`Filter::ANY`].
-    pub const ANY: Self = Self { owner: 0, index: 0, generation: 0 };
+    pub const ANY: Self = Self { key: 0, index: 0 };
 }

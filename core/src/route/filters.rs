@@ -1,6 +1,6 @@
 //! The filters that selectors go by: so that a breaker knows whom its endpoint stands in for.
 
-use super::endpoints::Endpoints;
+use super::view::View;
 use super::{Filter, MAX_FILTER_ZONES, Tags, Tier, ZONES, Zone};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
@@ -53,14 +53,20 @@ impl Filters {
     }
     }
 
+    /// Not inlined: loops over an array of known length are written out.
+    #[inline(never)]
+    fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
     /// One class more goes by `filter`; false if there is no room. The caller is in the critical section.
     pub fn enter(&self, filter: &Filter) -> bool {
         if *filter == Filter::ANY {
             return true;
         }
         let packed = pack(filter);
-        let same = self.0.iter().find(|entry| entry.count() != 0 && entry.packed() == packed);
-        let Some(entry) = same.or_else(|| self.0.iter().find(|entry| entry.count() == 0)) else {
+        let same = self.entries().iter().find(|entry| entry.count() != 0 && entry.packed() == packed);
+        let Some(entry) = same.or_else(|| self.entries().iter().find(|entry| entry.count() == 0)) else {
             return false;
         };
         entry.tags.store(packed[0], Ordering::Relaxed);
@@ -72,13 +78,15 @@ impl Filters {
     /// One class less does; the caller is in the critical section.
     pub fn leave(&self, filter: &Filter) {
         let packed = pack(filter);
-        if let Some(entry) = self.0.iter().find(|entry| entry.count() != 0 && entry.packed() == packed) {
+        if let Some(entry) =
+            self.entries().iter().find(|entry| entry.count() != 0 && entry.packed() == packed)
+        {
             entry.classes.store(entry.count() - 1, Ordering::Relaxed);
         }
     }
 
     fn in_use(&self) -> impl Iterator<Item = Filter> {
-        self.0.iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
+        self.entries().iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
     }
 }
 
@@ -92,15 +100,15 @@ impl Entry {
     }
 }
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+impl View<'_> {
     /// Whether each filter in use that admits the endpoint admits another one that is routable.
     /// O(filters * banks).
     pub(super) fn is_dispensable(&self, slot: u16) -> bool {
         let (at, index) = crate::bitmap::split(slot);
-        core::iter::once(Filter::ANY).chain(self.filters.in_use()).all(|filter| {
+        core::iter::once(Filter::ANY).chain(self.shared.filters.in_use()).all(|filter| {
             let others = |bank| if bank == at { !(1 << index) } else { u32::MAX };
-            let left = |bank| self.routable.bits(bank) & self.admitted(&filter, bank) & others(bank);
-            self.admitted(&filter, at) >> index & 1 == 0 || (0..BANKS).any(|bank| left(bank) != 0)
+            let left = |bank| self.routable().bits(bank) & self.admitted(&filter, bank) & others(bank);
+            self.admitted(&filter, at) >> index & 1 == 0 || (0..self.banks()).any(|bank| left(bank) != 0)
         })
     }
 
@@ -112,7 +120,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Those that have its tags and tier.
     pub(super) fn tagged_and_tiered(&self, filter: &Filter, bank: usize) -> u32 {
         let tier = filter.tier.map_or(u32::MAX, |tier| self.tier(tier).bits(bank));
-        self.members.bits(bank) & self.tagged(filter.tags, bank) & tier
+        self.members().bits(bank) & self.tagged(filter.tags, bank) & tier
     }
 
     /// Those that are in one of the zones that it is confined to, if it is.

@@ -1,8 +1,8 @@
 //! How loaded an endpoint is, for strategies that go where there is room.
 
-use super::endpoints::Endpoints;
+use super::view::{Record, View};
 use super::{Gauges, PeakEwma};
-use crate::bitmap::{Bank, split};
+use crate::bitmap::split;
 
 /// How loaded an endpoint is, apart from the leases that it has out: what
 /// [`LeastCost`](super::LeastCost) compares.
@@ -43,20 +43,16 @@ pub struct Observed<'a> {
     slot: u16,
     tick: u32,
     /// Which reports are stale, of the slot's bank.
-    stale: &'a Bank,
+    stale: u32,
     latency: &'a PeakEwma,
     gauges: &'a Gauges,
 }
 
 impl<'a> Observed<'a> {
     #[inline(always)]
-    pub(super) fn new<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-        endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
-        slot: u16,
-        tick: u32,
-    ) -> Self {
-        let (latency, gauges) = (endpoints.latencies.at(slot), endpoints.gauges.at(slot));
-        Self { slot, tick, stale: endpoints.stale.bank(split(slot).0), latency, gauges }
+    pub(super) fn new(view: &View<'a>, slot: u16, tick: u32) -> Self {
+        let Record { latency, gauges, .. } = view.slot(slot);
+        Self { slot, tick, stale: view.stale().bits(split(slot).0), latency, gauges }
     }
 
     /// Its slot, an index into tables of the caller's own.
@@ -75,7 +71,7 @@ impl<'a> Observed<'a> {
     /// The score of its last report in permille, while that is fresh.
     #[inline(always)]
     pub fn score(&self) -> Option<u16> {
-        let stale = self.stale.bits() >> split(self.slot).1 & 1 == 1;
+        let stale = self.stale >> split(self.slot).1 & 1 == 1;
         if stale { None } else { self.gauges.score() }
     }
 }

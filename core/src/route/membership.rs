@@ -1,7 +1,8 @@
 //! Members come, change and go.
 
-use super::endpoints::{Endpoints, FULL};
-use super::{AddError, Endpoint, EndpointId, Health, TIERS, Tags, Tier, UpdateError, ZONES, Zone};
+use super::stripe::Counts;
+use super::view::{FULL, View};
+use super::{AddError, Endpoint, EndpointId, Health, TIERS, Tag, Tags, Tier, UpdateError, Zone};
 use crate::bitmap::{Bits, low_bits, slot};
 use crate::id::Stale;
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
@@ -10,7 +11,8 @@ use crate::time::Instant;
 /// The bits of `places` that hold the weight, and whether the endpoint is switched off.
 const WEIGHT_AND_SWITCH: u32 = 1 << 31 | 0xffff;
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+impl View<'_> {
+    #[inline(never)]
     pub(super) fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
         if endpoint.cap == Some(0) {
             return Err(AddError::ZeroCap);
@@ -33,14 +35,14 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
                 let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
                 self.change(|| {
                     self.forget(slot, cs);
-                    self.health.set(slot, endpoint.health as u32);
+                    self.healths().set(slot, endpoint.health as u32);
                     self.write(slot, endpoint);
-                    self.members.insert(slot);
+                    self.members().insert(slot);
                     // Part of the change: a member that came healthy is never seen without it.
                     self.begin_ramp(slot, now);
                     self.settle(slot);
                 });
-                self.builds.note(slot);
+                self.note(slot);
                 Some(Ok(self.handle(slot)))
             });
             if let Some(result) = added {
@@ -50,6 +52,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     /// Returns whether it weighs otherwise now: what the strategy's table shows.
+    #[inline(never)]
     pub(super) fn update(
         &self,
         id: EndpointId,
@@ -64,50 +67,51 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             if self.number(slot) != endpoint.id {
                 return Err(UpdateError::OtherId);
             }
-            let was_enabled = self.enabled.contains(slot);
-            let weighed = self.places.get(slot) & WEIGHT_AND_SWITCH;
+            let was_enabled = self.enabled().contains(slot);
+            let weighed = self.places().get(slot) & WEIGHT_AND_SWITCH;
             self.change(|| {
                 self.write(slot, endpoint);
-                if self.enabled.contains(slot) && !was_enabled {
+                if self.enabled().contains(slot) && !was_enabled {
                     self.begin_ramp(slot, now);
                 } else {
                     self.weigh(slot);
                 }
                 self.settle(slot);
             });
-            let weighs_otherwise = self.places.get(slot) & WEIGHT_AND_SWITCH != weighed;
+            let weighs_otherwise = self.places().get(slot) & WEIGHT_AND_SWITCH != weighed;
             if weighs_otherwise {
-                self.builds.note(slot);
+                self.note(slot);
             }
             Ok(weighs_otherwise)
         })
     }
 
     /// Returns how many leases are still out: the slot comes back with the last.
+    #[inline(never)]
     pub(super) fn remove(&self, id: EndpointId) -> Result<u32, Stale> {
         with_lock(|_| {
             let slot = self.find(id)?;
             self.change(|| {
-                self.members.remove(slot);
-                self.enabled.remove(slot);
+                self.members().remove(slot);
+                self.enabled().remove(slot);
                 // Before the generation, whose new value says that the epoch has advanced: a select that
                 // takes it for its handle looks at the epoch after that, and so gives no handle of an
                 // endpoint that isn't there yet.
-                self.touch_all();
-                let generation = self.generations.get(slot);
-                self.health.set(slot, Health::Unhealthy as u32);
-                self.generations.at(slot).store(generation.wrapping_add(1), Ordering::Release);
+                self.touch();
+                let generation = self.generations().get(slot);
+                self.healths().set(slot, Health::Unhealthy as u32);
+                self.generations().at(slot).store(generation.wrapping_add(1), Ordering::Release);
                 self.place(slot, Tags::NONE, None);
-                self.timed.remove(slot);
+                self.timed().remove(slot);
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
             });
-            self.builds.note(slot);
+            self.note(slot);
             self.settle(slot);
             let out = self.in_flight(slot);
             // A slot whose generations are used up is retired: an old handle must not come true again.
-            if out != 0 || self.generations.get(slot) == 0 {
-                self.draining.insert(slot);
+            if out != 0 || self.generations().get(slot) == 0 {
+                self.draining().insert(slot);
             }
             Ok(out)
         })
@@ -116,12 +120,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a
     /// draining slot; one bank in each critical section.
     fn sweep(&self) {
-        for bank in (0..BANKS).filter(|&bank| self.draining.bits(bank) != 0) {
+        for bank in (0..self.banks()).filter(|&bank| self.draining().bits(bank) != 0) {
             with_lock(|_| {
-                for index in Bits(self.draining.bits(bank)) {
+                for index in Bits(self.draining().bits(bank)) {
                     let slot = slot(bank, index);
-                    if self.in_flight(slot) == 0 && self.generations.get(slot) != 0 {
-                        self.draining.remove(slot);
+                    if self.in_flight(slot) == 0 && self.generations().get(slot) != 0 {
+                        self.draining().remove(slot);
                     }
                 }
             });
@@ -129,20 +133,26 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     fn free_slot(&self) -> Option<u16> {
-        (0..BANKS).find_map(|bank| {
-            let free = low_bits(PER_BANK) & !self.members.bits(bank) & !self.draining.bits(bank);
+        (0..self.banks()).find_map(|bank| {
+            let free = low_bits(self.per_bank()) & !self.members().bits(bank) & !self.draining().bits(bank);
             Bits(free).next().map(|index| slot(bank, index))
         })
     }
 
-    /// The slots of members, lowest first.
-    pub(super) fn member_slots(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..BANKS).flat_map(|bank| Bits(self.members.bits(bank)).map(move |index| slot(bank, index)))
+    /// The handles of members, lowest slot first.
+    pub(super) fn member_ids(self) -> impl Iterator<Item = EndpointId> {
+        (0..self.banks())
+            .flat_map(move |bank| Bits(self.members().bits(bank)).map(move |index| slot(bank, index)))
+            .map(move |slot| self.handle(slot))
     }
 
     /// The member with this number, if any. O(N).
     pub(super) fn search(&self, id: u64) -> Option<u16> {
-        self.member_slots().find(|&slot| self.number(slot) == id)
+        (0..self.banks()).find_map(|bank| {
+            Bits(self.members().bits(bank))
+                .map(|index| slot(bank, index))
+                .find(|&slot| self.number(slot) == id)
+        })
     }
 
     /// Does a membership change; the caller is in the critical section.
@@ -152,57 +162,55 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         fence(Ordering::Release);
         change();
         // The epoch before the version: who sees that the change is over sees that it was.
-        self.touch_all();
+        self.touch();
         self.membership.store(version.wrapping_add(2), Ordering::Release);
     }
 
     /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.
     fn forget(&self, slot: u16, cs: CriticalSection<'_>) {
-        self.gauges.at(slot).clear(cs);
+        self.slot(slot).gauges.clear(cs);
         self.forget_breaker(slot);
-        for column in [&self.failures, &self.rates, &self.breaker_at, &self.stale_at, &self.ramp_from] {
+        for column in [self.failures(), self.rates(), self.breaker_at(), self.stale_at(), self.ramp_from()] {
             column.set(slot, 0);
         }
-        self.factors.set(slot, FULL);
-        self.latencies.at(slot).reset();
-        for set in [&self.partial, &self.full, &self.stale] {
+        self.factors().set(slot, FULL);
+        self.slot(slot).latency.reset();
+        for set in [self.partial(), self.full(), self.stale()] {
             set.remove(slot);
         }
-        for stripe in &self.stripes {
-            stripe.begin(slot);
-        }
+        self.counts(slot).for_each(Counts::begin);
     }
 
     /// Puts the slot into these tags, zone and tier alone. Sets that it stays in aren't touched, and it comes
     /// into the new ones before it leaves the old: who looks meanwhile doesn't miss it.
     fn place(&self, slot: u16, tags: Tags, place: Option<(Zone, Tier)>) {
-        for (tag, set) in self.tags.iter().enumerate() {
-            let member = tags.bits() >> tag & 1 == 1;
+        for tag in Tag::all() {
+            let (set, member) = (self.tag(tag), tags.bits() >> tag.number() & 1 == 1);
             if set.contains(slot) != member {
                 set.put(slot, member);
             }
         }
-        let (zone, tier) = (place.map(|(zone, _)| zone.index()), place.map(|(_, tier)| tier.index()));
-        if let (Some(zone), Some(tier)) = (zone, tier) {
-            self.zones[zone % ZONES].insert(slot);
-            if !self.tiers[tier % TIERS].insert(slot) {
+        if let Some((zone, tier)) = place {
+            self.zone(zone).insert(slot);
+            if !self.tier(tier).insert(slot) {
                 self.count_tier(tier, true);
             }
         }
-        for (at, set) in self.zones.iter().enumerate() {
-            if Some(at) != zone && set.contains(slot) {
-                set.remove(slot);
+        for zone in Zone::all().filter(|&zone| place.is_none_or(|(other, _)| zone != other)) {
+            if self.zone(zone).contains(slot) {
+                self.zone(zone).remove(slot);
             }
         }
-        for (at, set) in self.tiers.iter().enumerate() {
-            if Some(at) != tier && set.remove(slot) {
-                self.count_tier(at, false);
+        for tier in Tier::all().filter(|&tier| place.is_none_or(|(_, other)| tier != other)) {
+            if self.tier(tier).remove(slot) {
+                self.count_tier(tier, false);
             }
         }
     }
 
-    fn count_tier(&self, tier: usize, more: bool) {
-        let count = &self.tier_members[tier % TIERS];
+    fn count_tier(&self, tier: Tier, more: bool) {
+        let tier = tier.index() % TIERS;
+        let count = &self.tier_members[tier];
         let now = count.load(Ordering::Relaxed).wrapping_add(if more { 1 } else { u32::MAX });
         count.store(now, Ordering::Relaxed);
         let used = self.tiers_used.load(Ordering::Relaxed) & !(1 << tier);
@@ -216,18 +224,18 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     fn write(&self, slot: u16, endpoint: &Endpoint) {
-        self.ids_low.set(slot, endpoint.id as u32);
-        self.ids_high.set(slot, (endpoint.id >> 32) as u32);
+        self.ids_low().set(slot, endpoint.id as u32);
+        self.ids_high().set(slot, (endpoint.id >> 32) as u32);
         let place = endpoint.weight as u32
             | (endpoint.zone.number() as u32) << 16
             | (endpoint.tier.number() as u32) << 24
             | (!endpoint.enabled as u32) << 31;
-        self.places.set(slot, place);
-        self.tag_bits.set(slot, endpoint.tags.bits());
+        self.places().set(slot, place);
+        self.tag_bits().set(slot, endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));
         self.place(slot, endpoint.tags, Some((endpoint.zone, endpoint.tier)));
-        self.capped.put(slot, endpoint.cap.is_some());
-        self.enabled.put(slot, endpoint.enabled && endpoint.weight > 0);
+        self.capped().put(slot, endpoint.cap.is_some());
+        self.enabled().put(slot, endpoint.enabled && endpoint.weight > 0);
     }
 }
 
@@ -243,7 +251,7 @@ mod tests {
         let mut selector: Selector<_, _, 1, 2, 1, 1> = Selector::new(&balancer, 1).unwrap();
         let now = Instant::ZERO;
         let first = balancer.add(&Endpoint::new(1), now).unwrap();
-        balancer.endpoints.generations.set(0, u32::MAX);
+        balancer.endpoints.view().generations().set(0, u32::MAX);
         assert!(balancer.stats(first).is_err());
         let last = balancer.find(1).unwrap();
         let lease = selector.select(&Request::ANY, now).unwrap();

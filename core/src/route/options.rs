@@ -106,10 +106,6 @@ impl Options {
         Self { seed, ..self }
     }
 
-    pub(super) const fn most_open_ticks(&self) -> u32 {
-        if self.open_at_most < self.open_ticks { self.open_ticks } else { self.open_at_most }
-    }
-
     /// When the next probe is admitted beside one that nobody has heard of. The success of the first counts
     /// still; its failure doesn't. Zero is an error: see [`check`](Self::check).
     pub const fn probe_window(self, span: Duration) -> Self {

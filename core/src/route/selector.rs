@@ -2,10 +2,11 @@
 
 use core::ops::Deref;
 
-use super::class::{Ask, ClassCache};
-use super::column::within;
+use super::class::{Ask, ClassCache, OfStrategy, refresh};
 use super::lease::{Lease, Ticket};
 use super::options::tick;
+use super::search::{Attempt, Search};
+use super::spill::draw;
 use super::strategies::Barred;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
@@ -13,20 +14,6 @@ use super::{
 };
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
-
-/// How often a strategy picks in one select before the selector looks through the candidates itself.
-const TRIES: u8 = 4;
-/// How often the selector looks itself before it gives up while endpoints come and go.
-const LOOKS: u8 = 3;
-
-/// How far a select has come that isn't the common case.
-enum From {
-    Nothing,
-    /// It goes to the other group.
-    Spilled,
-    /// The strategy has made its step in the primary group, and gave this slot.
-    Picked(u16),
-}
 
 /// What one worker, or one interrupt, selects with.
 ///
@@ -52,24 +39,22 @@ pub struct Selector<
 {
     balancer: R,
     stripe: u8,
-    /// Tells its classes from those of others.
-    number: u32,
     random: Random,
     classes: [ClassCache<S::Cache, BANKS, PER_BANK>; CLASSES],
 }
 
-/// How many selectors there have been. Nothing but the validity of classes depends on it.
+/// How many classes there have been. Nothing but the validity of classes depends on it.
 #[cfg(not(trilane_loom))]
-static SELECTORS: crate::sync::AtomicU32 = crate::sync::AtomicU32::new(0);
+static CLASSES_MADE: crate::sync::AtomicU32 = crate::sync::AtomicU32::new(0);
 
-/// Another number than those of the last 2^32 - 1 selectors; never 0.
+/// Another number than those of the last 2^32 - 1 classes; never 0.
 #[cfg(not(trilane_loom))]
-fn next_number() -> u32 {
-    SELECTORS.fetch_add(1, Ordering::Relaxed).checked_add(1).unwrap_or(1)
+fn next_key() -> u32 {
+    CLASSES_MADE.fetch_add(1, Ordering::Relaxed).checked_add(1).unwrap_or(1)
 }
 
 #[cfg(trilane_loom)]
-fn next_number() -> u32 {
+fn next_key() -> u32 {
     1
 }
 
@@ -87,13 +72,11 @@ where
     /// [`TooManySelectors`]: each stripe has one.
     pub fn new(balancer: R, seed: u64) -> Result<Self, TooManySelectors> {
         const { assert!(CLASSES >= 1 && CLASSES <= 255, "a selector has 1 to 255 classes") }
-        let stripe =
-            balancer.endpoints.stripes.iter().position(|stripe| stripe.claim()).ok_or(TooManySelectors)?;
+        let free = balancer.endpoints.view().stripes.iter().position(|stripe| stripe.claim());
         // The classes are made where they stay, so that they take their room on the stack once.
         Ok(Self {
-            classes: core::array::from_fn(|_| ClassCache::new(Filter::ANY, &balancer.strategy)),
-            stripe: stripe as u8,
-            number: next_number(),
+            stripe: free.ok_or(TooManySelectors)? as u8,
+            classes: core::array::from_fn(|_| ClassCache::new(&balancer.strategy)),
             random: Random::new(seed),
             balancer,
         })
@@ -109,26 +92,23 @@ where
         if filter == Filter::ANY {
             return Ok(Class::ANY);
         }
-        let same = |class: &ClassCache<_, BANKS, PER_BANK>| class.filter == filter;
-        let free = |class: &ClassCache<_, BANKS, PER_BANK>| class.filter == Filter::ANY;
-        let old = self.classes.iter().position(same);
-        let new = || self.classes.iter().skip(1).position(free).map(|at| at + 1);
+        let filters = || self.classes.iter().map(|class| class.state.filter);
+        let old = filters().position(|other| other == filter);
+        let new = || filters().skip(1).position(|other| other == Filter::ANY).map(|at| at + 1);
         let index = old.or_else(new).ok_or(TooManyClasses)?;
-        let class = &mut self.classes[index];
         if old.is_none() {
-            if !with_lock(|_| self.balancer.endpoints.filters.enter(&filter)) {
+            if !with_lock(|_| self.balancer.endpoints.view().filters.enter(&filter)) {
                 return Err(TooManyClasses);
             }
-            let generation = class.generation;
-            *class = ClassCache::new(filter, &self.balancer.strategy);
-            class.generation = generation;
+            self.classes[index] = ClassCache::new(&self.balancer.strategy);
+            let state = &mut self.classes[index].state;
+            (state.filter, state.key) = (filter, next_key());
         }
-        Ok(Class { owner: self.number, index: index as u8, generation: class.generation })
+        Ok(Class { key: self.classes[index].state.key, index: index as u8 })
     }
 
     /// Forgets a class, so that there is room for another; requests of it are errors from now on. The class
-    /// of
-    /// [`Filter::ANY`] stays. O(filters).
+    /// of [`Filter::ANY`] stays. O(filters).
     ///
     /// # Errors
     ///
@@ -136,10 +116,10 @@ where
     pub fn free_class(&mut self, class: Class) -> Result<(), SelectError> {
         let index = self.index_of(class).ok_or(SelectError::ForeignClass)?;
         if class != Class::ANY {
-            let class = &mut self.classes[index];
-            with_lock(|_| self.balancer.endpoints.filters.leave(&class.filter));
-            class.filter = Filter::ANY;
-            class.generation = class.generation.wrapping_add(1);
+            let state = &mut self.classes[index].state;
+            with_lock(|_| self.balancer.endpoints.view().filters.leave(&state.filter));
+            // Its key stays, so that it is nobody's.
+            (state.filter, state.key) = (Filter::ANY, next_key());
         }
         Ok(())
     }
@@ -147,9 +127,8 @@ where
     /// Where the class is, if it is one of this selector.
     #[inline(always)]
     fn index_of(&self, class: Class) -> Option<usize> {
-        let index = within(class.index as usize, CLASSES);
-        let own = class.owner == self.number && class.generation == self.classes[index].generation;
-        (own || class == Class::ANY).then_some(index)
+        let index = class.index as usize;
+        self.classes.get(index).filter(|own| own.state.key == class.key).map(|_| index)
     }
 
     /// The balancer.
@@ -169,223 +148,72 @@ where
     #[inline]
     pub fn select(&mut self, request: &Request<'_>, now: Instant) -> Result<Lease<R>, SelectError> {
         let balancer = &*self.balancer;
-        let endpoints = &balancer.endpoints;
-        if endpoints.is_due(now) {
+        let Balancer { strategy, endpoints } = balancer;
+        if endpoints.view().is_due(now) {
             balancer.advance(now);
         }
-        let needs = balancer.strategy.needs();
-        let Some(index) = self.index_of(request.class) else {
-            return Err(self.refuse(SelectError::ForeignClass));
+        let Some(class) = self.classes.get_mut(request.class.index as usize) else {
+            return Err(endpoints.view().refuse(self.stripe, SelectError::ForeignClass));
         };
-        let class = &mut self.classes[index];
-        if class.epoch != endpoints.epoch() {
-            class.refresh(&balancer.strategy, endpoints, self.stripe, &mut self.random);
+        if class.state.key != request.class.key {
+            return Err(endpoints.view().refuse(self.stripe, SelectError::ForeignClass));
         }
-        let (strategy, random) = (&balancer.strategy, &mut self.random);
-        if !class.is_simple() || !request.tried.is_empty() {
-            if class.has_probes() || !request.tried.is_empty() {
-                return self.select_again(index, request, now, From::Nothing);
+        let random = &mut self.random;
+        if class.state.epoch != endpoints.view().epoch() {
+            refresh(&mut OfStrategy { class, strategy, endpoints }, &endpoints.view(), self.stripe, random);
+        }
+        let index = request.class.index as usize;
+        if !class.state.simple || !request.tried.is_empty() {
+            if class.state.probes || !request.tried.is_empty() {
+                return self.search(index, request, now, Attempt::Nothing);
             }
-            if class.draw(strategy, endpoints, random) {
-                return self.select_again(index, request, now, From::Spilled);
+            if class.may_spill(endpoints)
+                && draw(&mut OfStrategy { class, strategy, endpoints }, &endpoints.view(), random)
+            {
+                return self.search(index, request, now, Attempt::Spilled);
             }
         }
         let (key, tick, barred) = (request.key, tick(now), &Barred::NONE);
         let ask = Ask { random, key, tick, attempt: 0, barred };
         let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
-            return self.select_again(index, request, now, From::Nothing);
+            return self.search(index, request, now, Attempt::Nothing);
         };
-        let exact = needs.exact_counts || class.is_capped(endpoints, slot);
-        if !exact || endpoints.reserve(slot).is_some() {
+        // Not passed on: so it stays in registers.
+        let view = endpoints.view();
+        let exact = strategy.needs().exact_counts || class.state.capped && view.capped().contains(slot);
+        if !exact || view.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.
-            let endpoint = endpoints.handle(slot);
-            let term = breaker::term(endpoints.breakers.get(slot));
-            if endpoints.signals.changes.peek() == class.epoch {
-                endpoints.stripe(self.stripe).take(slot);
+            let endpoint = view.handle(slot);
+            let term = breaker::term(view.breakers().get(slot));
+            if view.signals.epoch.load(Ordering::Relaxed) == class.state.epoch {
+                view.take(self.stripe, slot);
                 let ticket = Ticket::new(endpoint, term, self.stripe, exact);
                 return Ok(Lease::new(self.balancer.clone(), ticket));
             }
             if exact {
-                endpoints.unreserve(slot);
+                view.unreserve(slot);
             }
         }
-        self.select_again(index, request, now, From::Picked(slot))
+        self.search(index, request, now, Attempt::Picked(slot))
     }
 
-    /// Everything that isn't the common case: probes, endpoints at their cap or tried before, traffic that
-    /// spills, changes that come in the middle, errors.
+    /// Everything that isn't the common case.
     #[cold]
-    fn select_again(
+    #[inline(never)]
+    fn search(
         &mut self,
         index: usize,
         request: &Request<'_>,
         now: Instant,
-        from: From,
+        attempt: Attempt,
     ) -> Result<Lease<R>, SelectError> {
-        let mut barred = Barred::NONE;
-        for id in request.tried.iter().rev() {
-            barred.add(id.slot());
-        }
-        let (mut attempt, mut spilled) = (0, false);
-        match from {
-            From::Spilled => spilled = true,
-            // It was not had because it is full, or because something has changed: it may be had still.
-            From::Picked(slot) => match self.lease(index, slot, None, request) {
-                Some(lease) => return Ok(lease),
-                None => {
-                    attempt = 1;
-                    barred.add(slot);
-                }
-            },
-            From::Nothing => {
-                if let Some(lease) = self.probe(index, request, now, false) {
-                    return Ok(lease);
-                }
-                let balancer = &*self.balancer;
-                spilled = self.classes[index].draw(&balancer.strategy, &balancer.endpoints, &mut self.random);
-            }
-        }
-        while attempt < TRIES {
-            let balancer = &*self.balancer;
-            let class = &mut self.classes[index];
-            if class.epoch != balancer.endpoints.epoch() {
-                class.refresh(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
-            }
-            let (random, key) = (&mut self.random, request.key);
-            let ask = Ask { random, key, tick: tick(now), attempt, barred: &barred };
-            let Some(slot) = class.pick(spilled, &balancer.strategy, &balancer.endpoints, ask) else {
-                break;
-            };
-            attempt += 1;
-            if !barred.contains(slot) {
-                if let Some(lease) = self.lease(index, slot, None, request) {
-                    return Ok(lease);
-                }
-                barred.add(slot);
-            }
-        }
-        // The strategy has had its tries.
-        let mut looks = LOOKS;
-        let error = loop {
-            if let Some(lease) = self.look(index, spilled, request, now) {
-                return Ok(lease);
-            }
-            let balancer = &*self.balancer;
-            let class = &mut self.classes[index];
-            looks -= 1;
-            match class.diagnose(&balancer.endpoints, now, request.tried) {
-                Some(error) => break error,
-                // Somebody can be had by now.
-                None if looks > 0 => {
-                    class.refresh(&balancer.strategy, &balancer.endpoints, self.stripe, &mut self.random);
-                }
-                None if balancer.endpoints.capped.is_empty() => break SelectError::AllUnhealthy,
-                None => break SelectError::AllAtCapacity,
-            }
-        };
-        Err(self.refuse(error))
-    }
-
-    /// Counts the error.
-    #[cold]
-    fn refuse(&self, error: SelectError) -> SelectError {
-        let count = &self.balancer.endpoints.stripe(self.stripe).errors[error.kind() % SelectError::KINDS];
-        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        error
-    }
-
-    /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
-    /// wherever one waits.
-    fn look(&mut self, index: usize, spilled: bool, request: &Request<'_>, now: Instant) -> Option<Lease<R>> {
-        for other in [true, false].into_iter().skip(!spilled as usize) {
-            let words = *self.classes[index].words(other);
-            if let Some(lease) = self.sweep(index, &words, request) {
-                return Some(lease);
-            }
-        }
-        let mut step = self.classes[index].step.saturating_add(1);
-        while let Some(words) = self.classes[index].step_words(&self.balancer.endpoints, step) {
-            if let Some(lease) = self.sweep(index, &words, request) {
-                return Some(lease);
-            }
-            step += 1;
-        }
-        self.probe(index, request, now, true)
-    }
-
-    /// A lease on `slot` if it can be had and is eligible after that.
-    fn lease(
-        &mut self,
-        index: usize,
-        slot: u16,
-        probe: Option<u32>,
-        request: &Request<'_>,
-    ) -> Option<Lease<R>> {
-        let endpoints = &self.balancer.endpoints;
-        let exact = self.balancer.strategy.needs().exact_counts || endpoints.capped.contains(slot);
-        let before = if exact { Some(endpoints.reserve(slot)?) } else { None };
-        let term = breaker::term(endpoints.breakers.get(slot));
-        let handle = self.classes[index].eligible(endpoints, slot, probe);
-        // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too
-        // many.
-        let counts = || match before {
-            Some(before) => endpoints.is_within_cap(slot, before),
-            None => !endpoints.capped.contains(slot),
-        };
-        match handle.filter(|id| !request.tried.contains(id)) {
-            Some(endpoint) if counts() => {
-                endpoints.stripe(self.stripe).take(slot);
-                let ticket = Ticket::new(endpoint, probe.unwrap_or(term), self.stripe, exact);
-                Some(Lease::new(self.balancer.clone(), ticket))
-            }
-            _ => {
-                if exact {
-                    endpoints.unreserve(slot);
-                }
-                None
-            }
-        }
-    }
-
-    /// A probe, if one of the class's endpoints waits for one and would have this request: in the steps that
-    /// get traffic; or in `all`, since nobody else can serve. No retry is one.
-    fn probe(&mut self, index: usize, request: &Request<'_>, now: Instant, all: bool) -> Option<Lease<R>> {
-        if !request.tried.is_empty() {
-            return None;
-        }
-        let mut after = None;
-        while let Some(slot) = self.classes[index].next_probe(&self.balancer.endpoints, after, all) {
-            after = Some(slot);
-            let (endpoints, strategy) = (&self.balancer.endpoints, &self.balancer.strategy);
-            let owns = |key| self.classes[index].owns(strategy, endpoints, key, slot);
-            if endpoints.full.contains(slot) || !all && !request.key.is_none_or(owns) {
-                continue;
-            }
-            let Some(word) = endpoints.claim(slot, now) else { continue };
-            match self.lease(index, slot, Some(word), request) {
-                Some(lease) => return Some(lease),
-                // It is at its cap, or has just changed: the probe goes to somebody else.
-                None => self.balancer.endpoints.give_back(slot, word),
-            }
-        }
-        None
-    }
-
-    /// The first of these, from a random one on, that can be had. O(banks + those).
-    fn sweep(&mut self, index: usize, words: &[u32; BANKS], request: &Request<'_>) -> Option<Lease<R>> {
-        let first = self.random.below(BANKS as u32) as usize;
-        for bank in (0..BANKS).map(|at| (first + at) % BANKS) {
-            let word = words[bank] & !self.balancer.endpoints.full.bits(bank);
-            let turn = self.random.next() % 32;
-            for index_in_bank in crate::bitmap::Bits(word.rotate_right(turn)) {
-                let slot = crate::bitmap::slot(bank, (index_in_bank + turn) % 32);
-                if let Some(lease) = self.lease(index, slot, None, request) {
-                    return Some(lease);
-                }
-            }
-        }
-        None
+        let Balancer { endpoints, strategy } = &*self.balancer;
+        let (view, random, stripe) = (&endpoints.view(), &mut self.random, self.stripe);
+        let Some(class) = self.classes.get_mut(index) else { return Err(SelectError::ForeignClass) };
+        let cached = &mut OfStrategy { class, strategy, endpoints };
+        let ticket = Search { view, cached, random, stripe, request, now }.run(attempt)?;
+        Ok(Lease::new(self.balancer.clone(), ticket))
     }
 }
 
@@ -396,9 +224,12 @@ where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
     fn drop(&mut self) {
+        let view = self.balancer.endpoints.view();
         with_lock(|_| {
-            self.classes.iter().for_each(|class| self.balancer.endpoints.filters.leave(&class.filter));
+            self.classes.iter().for_each(|class| view.filters.leave(&class.state.filter));
         });
-        self.balancer.endpoints.stripe(self.stripe).unclaim();
+        if let Some(stripe) = view.stripes.get(self.stripe as usize) {
+            stripe.unclaim();
+        }
     }
 }

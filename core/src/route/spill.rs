@@ -15,12 +15,10 @@
 //! sequence that visits all parts of the traffic evenly (Weyl's: multiples of an irrational number, here
 //! nearly the golden ratio), so shares are close to the rule's after a few turns.
 
-use super::class::{ClassCache, capacity, count, living_of};
-use super::endpoints::Endpoints;
+use super::Random;
+use super::class::{Cached, ClassState, GroupMut, capacity, count, living_of};
 use super::options::PERMILLE;
-use super::steps::Mask;
-use super::strategies::Pool;
-use super::{Random, Strategy};
+use super::view::View;
 
 /// Selects in a row that go to the same one of several steps.
 const RUN: u8 = 8;
@@ -65,7 +63,7 @@ impl Spill {
 
     /// The primary group is made anew.
     pub fn reset(&mut self) {
-        *self = Self { position: self.position, ..Self::NONE };
+        *self = Self { position: self.position, step: self.step, ..Self::NONE };
     }
 
     /// The primary group can take `taken`. The steps after it get the rest if they can take it: that is seen
@@ -85,178 +83,114 @@ impl Spill {
     }
 }
 
-impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
-    /// Whether this select goes to the other group.
-    #[inline(always)]
-    pub fn draw<S, const STRIPES: usize>(
-        &mut self,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        random: &mut Random,
-    ) -> bool
-    where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        let mut by_load = self.share_by_load(endpoints);
-        if by_load != 0 && !self.spill.ready {
-            self.fill_other(by_load, strategy, endpoints, random);
-            by_load = self.share_by_load(endpoints);
-        }
-        let share = by_load.max(self.spill.share as u32);
-        if share == 0 {
-            return false;
-        }
-        let drawn = random.below(PERMILLE);
-        if drawn >= share {
-            return false;
-        }
-        if !self.spill.ready || share > self.spill.limit as u32 || self.spill.run == 0 {
-            self.fill_other(share, strategy, endpoints, random);
-        }
-        self.spill.run -= (self.spill.run != u8::MAX) as u8;
-        // Less goes there than was thought if they can't take it, nothing if nobody is there.
-        drawn < by_load.max(self.spill.share as u32) && !self.other.candidates.is_empty()
-    }
-
-    /// What goes to the other group for the zone's load, in permille: nothing unless that group has more
-    /// room.
-    #[inline]
-    fn share_by_load<const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    ) -> u32 {
-        if !self.zoned {
-            return 0;
-        }
-        let from = endpoints.options.spill_from as u32;
-        let load = self.primary.load.get(&self.primary.candidates, endpoints).unwrap_or(0);
-        if load <= from {
-            return 0;
-        }
-        let mut there = 0;
-        if self.spill.ready {
-            there = self.other.load.get(&self.other.candidates, endpoints).unwrap_or(0);
-        }
-        load.saturating_sub(there.max(from)) * PERMILLE / (PERMILLE - from).max(1)
-    }
-
+impl ClassState {
     /// The first step that gets nothing as long as those before it can.
     pub fn first_left(&self) -> u8 {
         1 + if self.spill.ready { self.spill.last } else { self.step }
     }
 
-    // === Making it anew ===
+    /// What goes to the other group for the zone's load, in permille: nothing unless that group has more
+    /// room.
+    fn share_by_load(&self, view: &View<'_>, primary: &mut GroupMut<'_>, other: &mut GroupMut<'_>) -> u32 {
+        if !self.zoned {
+            return 0;
+        }
+        let from = view.settings.spill_from();
+        let load = primary.mean_load(view).unwrap_or(0);
+        if load <= from {
+            return 0;
+        }
+        let there = if self.spill.ready { other.mean_load(view).unwrap_or(0) } else { 0 };
+        load.saturating_sub(there.max(from)) * PERMILLE / (PERMILLE - from).max(1)
+    }
+}
 
-    /// Fills the other group, for `share` permille of the traffic: with the step after the primary one if it
-    /// can take that, else with the one whose turn it is, of as many as it takes.
-    #[cold]
-    pub(super) fn fill_other<S, const STRIPES: usize>(
-        &mut self,
-        share: u32,
-        strategy: &S,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        random: &mut Random,
-    ) where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+/// Whether this select goes to the other group.
+#[inline(never)]
+pub(super) fn draw(cached: &mut dyn Cached, view: &View<'_>, random: &mut Random) -> bool {
+    let share_by_load = |cached: &mut dyn Cached| {
+        let (class, mut primary, mut other) = cached.parts();
+        class.share_by_load(view, &mut primary, &mut other)
+    };
+    let mut by_load = share_by_load(cached);
+    if by_load != 0 && !cached.parts().0.spill.ready {
+        fill_other(cached, by_load, view, random);
+        by_load = share_by_load(cached);
+    }
+    let share = by_load.max(cached.parts().0.spill.share as u32);
+    let drawn = if share == 0 { PERMILLE } else { random.below(PERMILLE) };
+    if drawn >= share {
+        return false;
+    }
+    let spill = &cached.parts().0.spill;
+    if !spill.ready || share > spill.limit as u32 || spill.run == 0 {
+        fill_other(cached, share, view, random);
+    }
+    let (class, _, other) = cached.parts();
+    class.spill.run -= (class.spill.run != u8::MAX) as u8;
+    // Less goes there than was thought if they can't take it, nothing if nobody is there.
+    drawn < by_load.max(class.spill.share as u32) && !other.candidates.is_empty()
+}
+
+/// Fills the other group, for `share` permille of the traffic: with the step after the primary one if it can
+/// take that, else with the one whose turn it is, of as many as it takes.
+#[cold]
+#[inline(never)]
+pub(super) fn fill_other(cached: &mut dyn Cached, share: u32, view: &View<'_>, random: &mut Random) {
+    let listed = cached.needs().lists;
+    let (class, _, mut other) = cached.parts();
+    let factor = view.settings.overprovisioning();
+    // How many match in a step, what they can take, and whether anybody can.
+    let look = |class: &ClassState, number: u8| {
+        let step = class.step(view, number)?;
+        let can = |bank| class.serving_in(view, number, step, bank);
+        let (all, many) = (count(view, &|bank| class.matching(view, step, bank)), count(view, &can));
+        Some((all, capacity(living_of(view, many, &can), all, factor), many != 0))
+    };
+    // What they can take together, how many of them can, and who waits for probes.
+    let (mut more, mut able, mut waiting) = (0, 0, 0);
+    class.spill.last = class.step;
+    while more < share
+        && let Some((all, takes, _)) = look(class, class.spill.last + 1)
     {
-        let factor = endpoints.options.overprovisioning as u32;
-        // What they can take together, how many of them can, and who waits for probes.
-        let (mut more, mut able, mut waiting) = (0, 0, 0);
-        self.spill.last = self.step;
-        while more < share
-            && let Some((all, can)) = self.step_after(endpoints, self.spill.last)
-        {
-            self.spill.last += 1;
-            waiting |= (0..BANKS).fold(0, |bits, bank| bits | all[bank] & endpoints.half_open.bits(bank));
-            self.spill.matching = count(&all);
-            let takes = capacity(living_of(endpoints, &can), self.spill.matching, factor);
-            able += (takes != 0) as u32;
-            more += takes;
+        class.spill.last += 1;
+        if let Some(step) = class.step(view, class.spill.last) {
+            waiting |= count(view, &|bank| class.matching(view, step, bank) & view.half_open().bits(bank));
         }
-        // Whoever gets traffic gets its probes too.
-        self.probes |= waiting != 0;
-        self.simple &= waiting == 0;
-        self.spill.position = ((self.spill.position as u32 + AHEAD) % PERMILLE) as u16;
-        self.spill.run = if able > 1 { RUN } else { u8::MAX };
-
-        // The step in which the turn lies; where none can take anything, the first that has anybody.
-        let turn = self.spill.position as u32 * more.min(share) / PERMILLE;
-        let before_fill = self.spill.ready.then_some(self.spill.step);
-        let (mut before, mut changed) = (0, None);
-        for step in self.step..self.spill.last {
-            let Some((all, can)) = self.step_after(endpoints, step) else { break };
-            before += capacity(living_of(endpoints, &can), count(&all), factor);
-            if count(&can) != 0 && (turn < before || more == 0) {
-                self.spill.matching = count(&all);
-                self.spill.step = step + 1;
-                changed = Some(self.other.candidates.refill(|bank| can[bank], strategy.needs().lists));
-                break;
-            }
-        }
-        let changed = changed.unwrap_or_else(|| {
-            self.spill.step = self.spill.last;
-            self.other.candidates.refill(|_| 0, strategy.needs().lists)
-        });
-        self.spill.ready = true;
-        self.doubt(endpoints);
-        let left = self.spill.last + 1 < self.steps(endpoints);
-        self.spill.settle(more.min(PERMILLE), left);
-        if !changed && before_fill == Some(self.spill.step) {
-            return;
-        }
-        if before_fill != Some(self.spill.step) {
-            // Going on where the last step's turn ended, it would favour some.
-            self.other.cache = strategy.cache();
-        }
-        let pool = Pool { candidates: &self.other.candidates, endpoints };
-        self.other.load.changed = u32::MAX;
-        strategy.refill(&pool, &mut self.other.cache, random);
+        class.spill.matching = all;
+        able += (takes != 0) as u32;
+        more += takes;
     }
+    // Whoever gets traffic gets its probes too.
+    class.probes |= waiting != 0;
+    class.simple &= waiting == 0;
+    class.spill.position = ((class.spill.position as u32 + AHEAD) % PERMILLE) as u16;
+    class.spill.run = if able > 1 { RUN } else { u8::MAX };
 
-    /// Those of the step after `step` that match, and those of them that may serve, a bit each.
-    fn step_after<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        step: u8,
-    ) -> Option<([u32; BANKS], [u32; BANKS])> {
-        let mask = Mask::new(endpoints, &self.filter, self.step(endpoints, step + 1)?);
-        let conditions = self.conditions(endpoints, step + 1);
-        let all: [u32; BANKS] = core::array::from_fn(|bank| mask.bits(endpoints, bank));
-        Some((all, core::array::from_fn(|bank| all[bank] & conditions.bits(bank))))
+    // The step in which the turn lies; where none can take anything, the first that has anybody.
+    let turn = class.spill.position as u32 * more.min(share) / PERMILLE;
+    let before_fill = (class.spill.ready, class.spill.step);
+    let (mut before, mut found) = (0, None);
+    for number in class.step + 1..=class.spill.last {
+        let Some((all, takes, any)) = look(class, number) else { break };
+        before += takes;
+        if any && (turn < before || more == 0) {
+            (class.spill.matching, found) = (all, Some(number));
+            break;
+        }
     }
-
-    /// Looks at a bank of the other group, which is one step; false if a probe waits there.
-    pub(super) fn patch_other<const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        bank: usize,
-        listed: bool,
-    ) -> bool {
-        // It stays only if it is the step after the primary one, and is enough. Else it may take more or
-        // fewer.
-        self.spill.ready &= self.spill.last == self.step + 1;
-        if !self.spill.ready {
-            return true;
-        }
-        let Some(at) = self.step(endpoints, self.spill.last) else { return false };
-        let matching = Mask::new(endpoints, &self.filter, at).bits(endpoints, bank);
-        if matching & endpoints.half_open.bits(bank) != 0 {
-            return false;
-        }
-        self.other.candidates.replace(bank, matching & endpoints.routable.bits(bank), listed);
-        true
-    }
-
-    /// What the other group, of one step, can take by now.
-    pub(super) fn share_with_other<const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    ) {
-        if self.spill.ready && self.spill.last == self.step + 1 {
-            let factor = endpoints.options.overprovisioning as u32;
-            let more = capacity(self.other.candidates.len(), self.spill.matching, factor);
-            let left = self.spill.last + 1 < self.steps(endpoints);
-            self.spill.settle(more, left);
-        }
+    class.spill.step = found.unwrap_or(class.spill.last);
+    let step = found.and_then(|number| class.step(view, number));
+    let mut bits = |bank| step.map_or(0, |step| class.serving_in(view, class.spill.step, step, bank));
+    let changed = other.candidates.refill(&mut bits, listed);
+    class.spill.ready = true;
+    class.doubt(view);
+    let left = class.spill.last + 1 < class.steps(view);
+    class.spill.settle(more.min(PERMILLE), left);
+    // Going on where the last step's turn ended, it would favour some.
+    let anew = before_fill.1 != class.spill.step;
+    if changed || anew || !before_fill.0 {
+        other.load.changed = u32::MAX;
+        cached.renew(true, anew, random);
     }
 }

@@ -1,9 +1,8 @@
 //! The steps that a filter makes: each tier, within it each preferred zone, then the other zones.
 
-use super::class::ClassCache;
-use super::column::Set;
-use super::endpoints::Endpoints;
-use super::{Filter, TIERS, Tags, Tier, Zone};
+use super::class::ClassState;
+use super::view::View;
+use super::{TIERS, Tier, Zone};
 use crate::bitmap::Bits;
 
 /// One step: a tier, and a zone or the rest of the zones.
@@ -20,17 +19,18 @@ pub(super) enum Place {
     Elsewhere,
 }
 
-impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
+impl ClassState {
     /// How many steps the filter makes.
-    pub(super) fn steps<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> u8 {
-        (self.tiers(endpoints).count_ones() * self.places()) as u8
+    #[inline(never)]
+    pub(super) fn steps(&self, view: &View<'_>) -> u8 {
+        (self.tiers(view).count_ones() * self.places()) as u8
     }
 
     /// The tiers in question, a bit each.
-    fn tiers<const STRIPES: usize>(&self, endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>) -> u32 {
+    fn tiers(&self, view: &View<'_>) -> u32 {
         match self.filter.tier {
             Some(tier) => 1 << tier.number(),
-            None => endpoints.tiers_used().max(1),
+            None => view.tiers_used().max(1),
         }
     }
 
@@ -40,12 +40,9 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         if zones == 0 { 1 } else { zones + !self.filter.confined as u32 }
     }
 
-    pub(super) fn step<const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        number: u8,
-    ) -> Option<Step> {
-        let tiers = self.tiers(endpoints);
+    #[inline(never)]
+    pub(super) fn step(&self, view: &View<'_>, number: u8) -> Option<Step> {
+        let tiers = self.tiers(view);
         let (tier, place) = (number as u32 / self.places(), number as u32 % self.places());
         let tier = Bits(tiers).nth(tier as usize)?;
         // The only tier there is needs no mask, unless the filter names one.
@@ -58,68 +55,27 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         };
         Some(Step { tier, zone })
     }
-}
 
-/// The sets whose intersection a step is.
-///
-/// The usual ones stand in an array of fixed length, in which `enabled` fills the empty places: a bank's word
-/// is then a few loads in a row without a branch.
-pub(super) struct Mask<'a, const BANKS: usize> {
-    sets: [&'a Set<BANKS>; 5],
-    /// The tags that found no place.
-    more: Tags,
-    /// The zones to be left out.
-    without: &'a [Zone],
-}
-
-impl<'a, const BANKS: usize> Mask<'a, BANKS> {
-    pub fn new<const PER_BANK: usize, const STRIPES: usize>(
-        endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
-        filter: &'a Filter,
-        step: Step,
-    ) -> Self {
-        let mut sets = [&endpoints.enabled; 5];
-        let mut more = filter.tags;
-        for place in &mut sets[1..3] {
-            if let Some(tag) = more.pop() {
-                *place = endpoints.tag(tag);
+    /// Those in a bank that match in the step: members that aren't switched off, whatever their health.
+    #[inline(never)]
+    pub(super) fn matching(&self, view: &View<'_>, step: Step, bank: usize) -> u32 {
+        let tagged = view.enabled().bits(bank) & view.tagged(self.filter.tags, bank);
+        let bits = step.tier.map_or(tagged, |tier| tagged & view.tier(tier).bits(bank));
+        match step.zone {
+            Place::Anywhere => bits,
+            Place::In(zone) => bits & view.zone(zone).bits(bank),
+            Place::Elsewhere => {
+                self.filter.zones().iter().fold(bits, |bits, &zone| bits & !view.zone(zone).bits(bank))
             }
         }
-        if let Some(tier) = step.tier {
-            sets[3] = endpoints.tier(tier);
-        }
-        let mut without: &[Zone] = &[];
-        match step.zone {
-            Place::Anywhere => {}
-            Place::In(zone) => sets[4] = endpoints.zone(zone),
-            Place::Elsewhere => without = filter.zones(),
-        }
-        Self { sets, more, without }
     }
 
-    /// Those in a bank that match: members that aren't switched off, whatever their health.
-    #[inline(always)]
-    pub fn bits<const PER_BANK: usize, const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        bank: usize,
-    ) -> u32 {
-        let bits = self.sets.iter().fold(u32::MAX, |bits, set| bits & set.bits(bank));
-        if self.more == Tags::NONE && self.without.is_empty() {
-            bits
-        } else {
-            bits & self.rest(endpoints, bank)
-        }
-    }
-
-    /// What the array has no place for. Not inlined: a look-up stands in seven places.
+    /// Those of them that get something: that are routable, or all that aren't hopeless, where health is
+    /// ignored.
     #[inline(never)]
-    fn rest<const PER_BANK: usize, const STRIPES: usize>(
-        &self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-        bank: usize,
-    ) -> u32 {
-        let bits = endpoints.tagged(self.more, bank);
-        self.without.iter().fold(bits, |bits, &zone| bits & !endpoints.zone(zone).bits(bank))
+    pub(super) fn serving_in(&self, view: &View<'_>, number: u8, step: Step, bank: usize) -> u32 {
+        let panics = self.panics >> (number % 64) & 1 == 1;
+        let those = if panics { view.tolerable() } else { view.routable() };
+        self.matching(view, step, bank) & those.bits(bank)
     }
 }

@@ -21,8 +21,8 @@
 //! again: two contexts may read two clocks. A select sees any jump: `next_change` is out of the window then,
 //! or the number of the span of 12 days that it is, the era, is another.
 
-use super::endpoints::Endpoints;
 use super::options::{MAX_TICKS, era, tick};
+use super::view::{BankRecord, View};
 use crate::bitmap::{Bits, slot, split};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
@@ -30,7 +30,7 @@ use crate::time::Instant;
 /// So many ticks after a look, 17 s, a select looks again.
 const WINDOW: u32 = 1 << 14;
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+impl View<'_> {
     /// Whether a time-driven change may be due: two loads.
     #[inline(always)]
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -64,6 +64,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// critical section. What else is due stays due, and the next select goes on with it. In a new era all
     /// banks at once, so that nothing stays due for as long as half the range of ticks.
     #[cold]
+    #[inline(never)]
     pub(super) fn advance(&self, now: Instant) {
         with_lock(|_| self.advance_locked(now));
     }
@@ -75,18 +76,19 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         let now_tick = self.tick(now);
         let due = |bank: usize| {
             let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
-            self.timed.bits(bank) != 0 && (late || all_due)
+            self.timed().bits(bank) != 0 && (late || all_due)
         };
         // That which has been due for longest: one in which something is due at each call must not hold up
         // the others.
         let longest = |a, b| {
             if (self.bank_due(b).wrapping_sub(self.bank_due(a)) as i32) < 0 { b } else { a }
         };
-        let first = (0..BANKS).filter(|&bank| due(bank)).reduce(longest);
-        for bank in (0..BANKS).filter(|&bank| if new_era { due(bank) } else { first == Some(bank) }) {
+        let first = (0..self.banks()).filter(|&bank| due(bank)).reduce(longest);
+        for bank in (0..self.banks()).filter(|&bank| if new_era { due(bank) } else { first == Some(bank) }) {
             self.advance_bank(bank, now_tick, all_due);
         }
-        let next = (0..BANKS).filter(|&bank| self.timed.bits(bank) != 0).map(|bank| self.bank_due(bank));
+        let next =
+            (0..self.banks()).filter(|&bank| self.timed().bits(bank) != 0).map(|bank| self.bank_due(bank));
         let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
         self.next_timed.store(next, Ordering::Relaxed);
         // A build that is wanted from now on hastens what follows, in a critical section after this.
@@ -132,12 +134,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     }
 
     fn bank_due(&self, bank: usize) -> u32 {
-        self.bank_due.get(bank).map_or(0, |due| due.load(Ordering::Relaxed))
+        self.bank(bank).map_or(0, |bank| bank.due.load(Ordering::Relaxed))
     }
 
+    #[inline(never)]
     fn advance_bank(&self, bank: usize, now_tick: u32, all_due: bool) {
         let mut next = now_tick.wrapping_add(MAX_TICKS);
-        for index in Bits(self.timed.bits(bank)) {
+        for index in Bits(self.timed().bits(bank)) {
             let slot = slot(bank, index);
             let breaker = self.advance_breaker(slot, now_tick, all_due);
             let ramp = self.advance_ramp(slot, now_tick, all_due);
@@ -145,12 +148,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
             match [breaker, ramp, report].into_iter().flatten().reduce(earlier) {
                 Some(at) => next = earlier(next, at),
                 None => {
-                    self.timed.remove(slot);
+                    self.timed().remove(slot);
                 }
             }
         }
-        if let Some(due) = self.bank_due.get(bank) {
-            due.store(next, Ordering::Relaxed);
+        if let Some(bank) = self.bank(bank) {
+            bank.due.store(next, Ordering::Relaxed);
         }
     }
 
@@ -164,11 +167,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.see(now);
         let at = self.tick(now).wrapping_add(span);
         let (bank, _) = split(slot);
-        if let Some(due) = self.bank_due.get(bank) {
-            let first = self.timed.bits(bank) == 0;
+        let first = self.timed().bits(bank) == 0;
+        if let Some(BankRecord { due, .. }) = self.bank(bank) {
             due.store(if first { at } else { earlier(at, due.load(Ordering::Relaxed)) }, Ordering::Relaxed);
         }
-        self.timed.insert(slot);
+        self.timed().insert(slot);
         let next = self.next_timed.load(Ordering::Relaxed);
         self.next_timed.store(earlier(at, next), Ordering::Relaxed);
         self.hasten(at);

@@ -26,6 +26,8 @@ pub(crate) use core::cell::Cell as Fixed;
 
 /// As [`Fixed`], for what each context may ask for without a lock: a pointer that is null until it is set.
 pub(crate) use core::sync::atomic::AtomicPtr as FixedPtr;
+/// The same for a number.
+pub(crate) use core::sync::atomic::AtomicU32 as FixedU32;
 
 mod domain;
 

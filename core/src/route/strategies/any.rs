@@ -84,7 +84,7 @@ impl<T: SizedTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: us
             let was = self.strategy.kind();
             self.strategy.kind.store(kind.number(), Ordering::Relaxed);
             if was != kind {
-                self.endpoints.touch_all();
+                self.endpoints.view().touch();
             }
             was
         });

@@ -223,9 +223,10 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Members
     for Enabled<'_, BANKS, PER_BANK, STRIPES>
 {
     fn member(&self, slot: u16) -> Option<Member> {
-        self.0.consistently(|| {
-            let member = Member { id: self.0.number(slot), weight: self.0.weight(slot) };
-            self.0.enabled.contains(slot).then_some(member)
+        let view = self.0.view();
+        view.consistently(|| {
+            let member = Member { id: view.number(slot), weight: view.weight(slot) };
+            view.enabled().contains(slot).then_some(member)
         })
     }
 
@@ -266,7 +267,7 @@ where
         cache.spread.refill(pool);
         let candidates = pool.candidates.len();
         let members: u32 =
-            pool.endpoints.tier_members.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+            pool.endpoints.view().tier_members.iter().map(|count| count.load(Ordering::Relaxed)).sum();
         // At most 1,024 × 12 × 2^16.
         let share = (candidates * (LOOK_UPS << ONE)).checked_div(members.max(candidates)).unwrap_or(0);
         cache.look_ups = share.saturating_sub(1 << ONE);

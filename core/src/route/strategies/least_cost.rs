@@ -2,16 +2,15 @@
 
 use core::array;
 
-use super::{Needs, Pool, Strategy, Turn, Unbarred};
-use crate::route::column::within;
+use super::{Barred, Needs, Pool, Strategy, Turn, Unbarred};
 use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
+use crate::route::view::{Records, View};
 use crate::route::{Candidates, Random};
 
 /// The most candidates that are compared in one select.
 const MOST: usize = 16;
 /// More counts as this much.
 const MOST_LOAD: u32 = u32::MAX >> 6;
-const MOST_LEASES: u32 = (1 << 15) - 1;
 /// In one select of so many of a class, endpoints whose load isn't known are taken for idle.
 const EXPLORES: u8 = 40;
 
@@ -27,6 +26,9 @@ const EXPLORES: u8 = 40;
 ///   of 40 as idle: so a new endpoint gets traffic, but one that only ever fails no more than that;
 /// * outstanding are the leases out, those of all selectors;
 /// * the weight is what slow start and health leave of it.
+///
+/// Costs are told apart by a thousandth of them where weights are above 4,000, and by less where they are not.
+/// *load* × (*outstanding* + 1) of more than 2^32 - 1, as with a hundred requests of 43 s each, counts as that.
 ///
 /// Endpoints at their cap are passed over.
 ///
@@ -103,23 +105,26 @@ impl<const D: usize> LeastCost<Score, D> {
 /// What a class keeps for [`LeastCost`].
 #[derive(Clone, Copy, Debug)]
 pub struct Comparing {
-    /// Whether candidates differ in weight.
-    uneven: bool,
+    /// Whether a candidate has a cap, so that some may be full.
+    capped: bool,
     /// In how many selects among which is one whose load isn't known these are taken for idle.
     explores_in: u8,
 }
 
 impl Comparing {
-    /// What an unknown load counts as, beside so many that are known.
+    /// What an unknown load counts as, beside those that are known.
     #[cold]
-    fn instead(&mut self, loads: &[u32], known: usize, turn: &Turn<'_>) -> u32 {
+    fn instead(&mut self, loads: &[u32], turn: &Turn<'_>) -> u32 {
         self.explores_in -= (turn.attempt == 0) as u8;
         if self.explores_in == 0 {
             self.explores_in = EXPLORES;
             return 1;
         }
-        let sum: u64 = loads.iter().map(|&load| load as u64).sum();
-        sum.checked_div(known as u64).map_or(1, |mean| mean as u32 + 1)
+        let (sum, known) = loads
+            .iter()
+            .filter(|&&load| load != 0)
+            .fold((0u64, 0), |(sum, known), &load| (sum + load as u64, known + 1));
+        sum.checked_div(known).map_or(1, |mean| mean as u32 + 1)
     }
 }
 
@@ -134,11 +139,12 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
     }
 
     fn cache(&self) -> Comparing {
-        Comparing { uneven: false, explores_in: EXPLORES }
+        Comparing { capped: false, explores_in: EXPLORES }
     }
 
     fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Comparing, _: &mut Random) {
-        cache.uneven = pool.heaviest().is_some();
+        let (words, view) = (pool.candidates.words(), pool.endpoints.view());
+        cache.capped = (0..BANKS).any(|bank| words[bank] & view.capped().bits(bank) != 0);
     }
 
     #[inline(always)]
@@ -148,78 +154,83 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
         cache: &mut Comparing,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        let all = pool.candidates.as_slice();
-        if all.len() <= MOST {
-            return self.least(pool, all, cache, turn);
+        let (drawn, mut open) = (&mut [0; D], [0; MOST]);
+        let mut those = pool.candidates.as_slice();
+        if those.len() > MOST {
+            *drawn = draw::<D, _, _>(pool.candidates, turn);
+            those = drawn;
         }
-        self.least(pool, &draw::<D, _, _>(pool.candidates, turn), cache, turn)
+        if cache.capped || !turn.barred.is_empty() {
+            those = without_blocked(&pool.endpoints.view(), those, turn.barred, &mut open);
+        }
+        let records = pool.endpoints.records();
+        if L::SAME {
+            return least(&records, those, &[], turn.random);
+        }
+        let mut loads = [0; MOST];
+        self.ask(&pool.endpoints.view(), those, &mut loads, cache, turn);
+        least(&records, those, &loads, turn.random)
     }
 }
 
 impl<L: Load, const D: usize> LeastCost<L, D> {
-    /// One of those of the least cost, each as likely as any other; `None` if all are full or barred.
-    #[inline(always)]
-    fn least<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    /// Asks for the loads of those; none is 0 after that.
+    #[inline(never)]
+    fn ask(
         &self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        view: &View<'_>,
         those: &[u16],
+        loads: &mut [u32; MOST],
         cache: &mut Comparing,
-        turn: &mut Turn<'_>,
-    ) -> Option<u16> {
-        let those = &those[..those.len().min(MOST)];
-        let endpoints = pool.endpoints;
-        let mut loads = [0; MOST];
-        let mut instead = 0;
-        if !L::SAME {
-            let mut unknown = 0;
-            for (load, &slot) in loads.iter_mut().zip(those) {
-                *load = self.load.of(&Observed::new(endpoints, slot, turn.tick));
-                unknown += (*load == 0) as usize;
-            }
-            if unknown != 0 {
-                instead = cache.instead(&loads, those.len() - unknown, turn);
-            }
+        turn: &Turn<'_>,
+    ) {
+        let mut unknown = false;
+        for (load, &slot) in loads.iter_mut().zip(those) {
+            *load = self.load.of(&Observed::new(view, slot, turn.tick)).min(MOST_LOAD);
+            unknown |= *load == 0;
         }
-        let mut equals = [0; MOST];
-        let mut count = 0;
-        // The least cost so far, as a fraction; at first it is more than any.
-        let uneven = cache.uneven;
-        let (mut least, mut weight_of_least) = (if uneven { 1 } else { u64::MAX }, 0);
-        for (load, &slot) in loads.into_iter().zip(those) {
-            if endpoints.is_full(slot) || !turn.barred.is_empty() && turn.barred.contains(slot) {
-                continue;
-            }
-            let load = if L::SAME {
-                1
-            } else if load == 0 {
-                instead
-            } else {
-                load.min(MOST_LOAD)
-            };
-            let leases = endpoints.exact_count(slot).min(MOST_LEASES) + 1;
-            let cost = load as u64 * leases as u64;
-            let (mut weight, mut this, mut before) = (0, cost, least);
-            if uneven {
-                weight = endpoints.weight_left(slot);
-                (this, before) = (times(cost, weight_of_least), times(least, weight));
-            }
-            if this < before {
-                (least, weight_of_least, count) = (cost, weight, 0);
-            }
-            equals[within(count, MOST)] = slot;
-            count += (this <= before) as usize;
+        if unknown {
+            let loads = &mut loads[..those.len().min(MOST)];
+            let instead = cache.instead(loads, turn);
+            loads.iter_mut().filter(|load| **load == 0).for_each(|load| *load = instead);
         }
-        let nth = if count > 1 { turn.random.below(count as u32) as usize } else { 0 };
-        (count != 0).then_some(equals[within(nth, MOST)])
     }
 }
 
-/// The product, which fits: of at most 2^41 and 2^22.
-#[inline(always)]
-fn times(cost: u64, weight: u32) -> u64 {
-    // Two multiplications of words, where that of double words takes three.
-    let high = ((cost >> 32) as u32).wrapping_mul(weight);
-    ((high as u64) << 32) + cost as u32 as u64 * weight as u64
+/// Those that are neither full nor barred, of which there are at most as many as there is room for.
+#[cold]
+#[inline(never)]
+fn without_blocked<'a>(
+    view: &View<'_>,
+    those: &[u16],
+    barred: &Barred,
+    open: &'a mut [u16; MOST],
+) -> &'a [u16] {
+    let left = those.iter().filter(|&&slot| !view.full().contains(slot) && !barred.contains(slot));
+    let count = open.iter_mut().zip(left).map(|(entry, &slot)| *entry = slot).count();
+    &open[..count]
+}
+
+/// One of those of the least cost, each as likely as any other; `None` if there are none. Without `loads`, all
+/// have the same.
+#[inline(never)]
+fn least(records: &Records<'_>, those: &[u16], loads: &[u32], random: &mut Random) -> Option<u16> {
+    let mut equals = [0; MOST];
+    let (mut count, mut least) = (0usize, u64::MAX);
+    for (at, &slot) in those.iter().enumerate() {
+        let (leases, inverse) = records.at(slot).leases_and_inverse();
+        let busy = leases.saturating_add(1);
+        let cost = loads.get(at).map_or(busy, |&load| busy.saturating_mul(load)) as u64 * inverse as u64;
+        if cost < least {
+            (least, count) = (cost, 0);
+        }
+        if cost == least {
+            equals[count % MOST] = slot;
+            count += 1;
+        }
+    }
+    let nth = if count > 1 { random.below(count as u32) as usize } else { 0 };
+    (count != 0).then_some(equals[nth % MOST])
 }
 
 /// `D` different random candidates of those that aren't barred, of which there are more.

@@ -12,6 +12,7 @@ mod kind;
 mod least_cost;
 mod round_robin;
 mod spread;
+mod thinning;
 mod unbarred;
 mod uniform_random;
 mod weighted;
@@ -28,7 +29,7 @@ pub use weighted::{WeightedRandom, WeightedRoundRobin};
 
 use self::unbarred::Unbarred;
 use super::{Candidates, Endpoints, Random, RoutingKey};
-use crate::bitmap::{Bits, slot, split};
+use crate::bitmap::split;
 
 /// What a strategy has the balancer keep for it. All off: nothing is counted or kept that it doesn't use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,26 +131,10 @@ pub struct Pool<'a, const BANKS: usize, const PER_BANK: usize, const STRIPES: us
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Pool<'_, BANKS, PER_BANK, STRIPES> {
-    /// The greatest [`Endpoints::weight_left`] of all candidates; `None` if all are equal, which takes
-    /// O(banks) to find out where all have their usual weight of 1, else O(candidates).
-    pub fn heaviest(&self) -> Option<u32> {
-        let words = self.candidates.words();
-        if (0..BANKS).all(|bank| words[bank] & self.endpoints.uneven.bits(bank) == 0) {
-            return None;
-        }
-        let slots = (0..BANKS).flat_map(|bank| Bits(words[bank]).map(move |index| slot(bank, index)));
-        let (mut least, mut most) = (u32::MAX, 0);
-        for weight in slots.map(|slot| self.endpoints.weight_left(slot)) {
-            (least, most) = (least.min(weight), most.max(weight));
-        }
-        (least < most).then_some(most)
-    }
-
-    /// Draws whether `slot` keeps what it was picked for: with the chance that its weight has beside the
-    /// greatest one.
-    #[inline]
-    pub(in crate::route) fn keeps(&self, slot: u16, heaviest: u32, random: &mut Random) -> bool {
-        random.below(heaviest) < self.endpoints.weight_left(slot)
+    /// Whether a candidate has another weight than 1. O(banks).
+    pub(in crate::route) fn is_uneven(&self) -> bool {
+        let (words, view) = (self.candidates.words(), self.endpoints.view());
+        (0..BANKS).any(|bank| words[bank] & view.uneven().bits(bank) != 0)
     }
 }
 
@@ -190,21 +175,25 @@ impl Barred {
         }
     }
 
+    fn as_slice(&self) -> &[u16] {
+        &self.slots[..(self.count as usize).min(Self::MOST)]
+    }
+
     /// Whether `slot` is barred.
     #[inline]
     pub fn contains(&self, slot: u16) -> bool {
-        self.slots.iter().take(self.count as usize).any(|&barred| barred == slot)
+        self.as_slice().contains(&slot)
     }
 
     /// Those in a bank, one bit each.
     pub fn bits(&self, bank: usize) -> u32 {
-        let barred = self.slots.iter().take(self.count as usize).map(|&slot| split(slot));
+        let barred = self.iter().map(split);
         barred.filter(|&(of, _)| of == bank).fold(0, |bits, (_, index)| bits | 1 << index)
     }
 
     /// What is barred, in any order; a slot may come twice.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        self.slots.iter().copied().take(self.count as usize)
+        self.as_slice().iter().copied()
     }
 
     /// Whether nothing is.

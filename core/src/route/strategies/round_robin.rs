@@ -1,10 +1,8 @@
 //! Each in turn.
 
+use super::thinning::Thinning;
 use super::{Needs, Pool, Strategy, Turn};
 use crate::route::{Barred, Random};
-
-/// How many are passed over in one select at most.
-const SKIPS: u32 = 64;
 
 /// Round robin: each candidate in turn, lowest slot first. O(1).
 ///
@@ -26,15 +24,14 @@ pub struct Cursor {
     index: u32,
     /// Who was picked last; [`NOBODY`] before the first.
     last: u16,
-    /// The greatest weight, if weights differ.
-    heaviest: Option<u32>,
+    thinning: Thinning,
 }
 
 const NOBODY: u16 = u16::MAX;
 
 impl Cursor {
     pub(super) const fn new() -> Self {
-        Self { index: 0, last: NOBODY, heaviest: None }
+        Self { index: 0, last: NOBODY, thinning: Thinning::new() }
     }
 
     /// The candidates have changed: goes on after the one that was picked last.
@@ -43,7 +40,7 @@ impl Cursor {
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         random: &mut Random,
     ) {
-        self.heaviest = pool.heaviest();
+        self.thinning.refill(pool);
         self.index = match self.last {
             NOBODY => random.below(pool.candidates.len()),
             last => pool.candidates.rank(last + 1),
@@ -59,28 +56,9 @@ impl Cursor {
         if turn.attempt != 0 || !turn.barred.is_empty() {
             return self.pick_unbarred(pool, turn);
         }
-        let mut slot = self.step(pool)?;
-        if let Some(heaviest) = self.heaviest {
-            let mut skips = SKIPS;
-            while skips > 0 && !pool.keeps(slot, heaviest, turn.random) {
-                slot = self.step(pool)?;
-                skips -= 1;
-            }
-        }
+        let Self { index, thinning, .. } = self;
+        let slot = thinning.first(pool, turn.random, |_| step(index, pool))?;
         self.last = slot;
-        Some(slot)
-    }
-
-    #[inline(always)]
-    fn step<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-        &mut self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-    ) -> Option<u16> {
-        let slot = pool.candidates.nth(self.index).or_else(|| {
-            self.index = 0;
-            pool.candidates.nth(0)
-        })?;
-        self.index += 1;
         Some(slot)
     }
 
@@ -91,22 +69,30 @@ impl Cursor {
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        let mut ahead = *self;
-        let mut found = None;
-        for _ in 0..SKIPS + Barred::MOST as u32 {
-            let slot = ahead.step(pool)?;
-            if !turn.barred.contains(slot) {
-                found = Some(slot);
-                if self.heaviest.is_none_or(|heaviest| pool.keeps(slot, heaviest, turn.random)) {
-                    break;
-                }
-            }
-        }
+        let mut index = self.index;
+        let found = self.thinning.first(pool, turn.random, |_| {
+            let mut steps = (0..=Barred::MOST).filter_map(|_| step(&mut index, pool));
+            steps.find(|&slot| !turn.barred.contains(slot))
+        });
         if turn.attempt == 0 {
-            (self.index, self.last) = (ahead.index, found.unwrap_or(self.last));
+            (self.index, self.last) = (index, found.unwrap_or(self.last));
         }
         found
     }
+}
+
+/// The next one's turn.
+#[inline(always)]
+fn step<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    index: &mut u32,
+    pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+) -> Option<u16> {
+    let slot = pool.candidates.nth(*index).or_else(|| {
+        *index = 0;
+        pool.candidates.nth(0)
+    })?;
+    *index += 1;
+    Some(slot)
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>

@@ -52,7 +52,7 @@ impl<const BANKS: usize> Spread<BANKS> {
     ) {
         let words = pool.candidates.words();
         let mut weights = words.map(u32::count_ones);
-        if pool.heaviest().is_some() {
+        if pool.is_uneven() {
             for (bank, weight) in weights.iter_mut().enumerate() {
                 *weight = slots_of(words[bank], bank).map(|slot| pool.endpoints.weight_left(slot)).sum();
             }
@@ -65,7 +65,8 @@ impl<const BANKS: usize> Spread<BANKS> {
             *stay = (weight as u64 * unit).min(u32::MAX as u64) as u32;
         }
         // Members, not candidates: health must not change which bank a key tries.
-        let last = (1..BANKS).rev().find(|&bank| pool.endpoints.members.bits(bank) != 0).unwrap_or(0);
+        let last =
+            (1..BANKS).rev().find(|&bank| pool.endpoints.view().members().bits(bank) != 0).unwrap_or(0);
         self.bits = usize::BITS - last.leading_zeros();
     }
 

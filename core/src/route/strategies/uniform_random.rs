@@ -1,10 +1,8 @@
 //! Anyone, by chance.
 
+use super::thinning::Thinning;
 use super::{Needs, Pool, Strategy, Turn, Unbarred};
 use crate::route::Random;
-
-/// How often somebody else is drawn in one select at most.
-const DRAWS: u32 = 64;
 
 /// Random: each candidate with the same chance. O(1): one draw.
 ///
@@ -35,41 +33,34 @@ pub struct UniformRandom;
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
     for UniformRandom
 {
-    /// The greatest weight, if weights differ.
-    type Cache = Option<u32>;
+    type Cache = Thinning;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         Needs { lists: true, ..Needs::default() }
     }
 
-    fn cache(&self) -> Option<u32> {
-        None
+    fn cache(&self) -> Thinning {
+        Thinning::new()
     }
 
-    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Option<u32>, _: &mut Random) {
-        *cache = pool.heaviest();
+    fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Thinning, _: &mut Random) {
+        cache.refill(pool);
     }
 
     #[inline(always)]
     fn pick(
         &self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        heaviest: &mut Option<u32>,
+        thinning: &mut Thinning,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        if heaviest.is_none() && turn.barred.is_empty() {
-            return pool.candidates.nth(turn.random.below(pool.candidates.len()));
+        if !turn.barred.is_empty() {
+            let unbarred = Unbarred::new(pool.candidates, turn.barred);
+            let draw = |random: &mut Random| unbarred.nth(random.below(unbarred.len()));
+            return thinning.first(pool, turn.random, draw);
         }
-        let unbarred = Unbarred::new(pool.candidates, turn.barred);
-        let mut slot = None;
-        for _ in 0..DRAWS {
-            slot = unbarred.nth(turn.random.below(unbarred.len()));
-            let stays = |heaviest| slot.is_none_or(|slot| pool.keeps(slot, heaviest, turn.random));
-            if heaviest.is_none_or(stays) {
-                break;
-            }
-        }
-        slot
+        let draw = |random: &mut Random| pool.candidates.nth(random.below(pool.candidates.len()));
+        thinning.first(pool, turn.random, draw)
     }
 }
