@@ -113,7 +113,7 @@ impl Known {
 /// What the load of an endpoint is; `None`: it isn't known.
 type Loaded = fn(&Known, u64) -> Option<u32>;
 
-/// The costs of those that may serve. One of which nothing is known counts as the mean of the class and 1; or
+/// The costs of those that may serve. One of which nothing is known counts as the mean of the others and 1; or
 /// as idle, in a select that `explores`.
 fn costs(
     known: &[Known],
@@ -123,11 +123,8 @@ fn costs(
     tried: &[EndpointId],
     explores: bool,
 ) -> Vec<(EndpointId, f64)> {
-    let of_class = known.iter().filter(|known| {
-        let healthy = matches!(known.health, Health::Healthy | Health::Degraded);
-        healthy && known.enabled && known.weight > 0 && (!tagged || known.tagged)
-    });
-    let loads: Vec<_> = of_class.filter_map(|known| load(known, tick)).map(u64::from).collect();
+    let compared = known.iter().filter(|known| known.may_serve(tagged, tried));
+    let loads: Vec<_> = compared.filter_map(|known| load(known, tick)).map(u64::from).collect();
     let mean = loads.iter().sum::<u64>().checked_div(loads.len() as u64).map_or(1, |mean| mean as u32 + 1);
     let instead = if explores { 1 } else { mean };
     let may = known.iter().filter(|known| known.may_serve(tagged, tried));
@@ -215,7 +212,7 @@ fn run<L: Load + 'static>(strategy: LeastCost<L>, load: Loaded, steps: Vec<Step>
                     let id = lease.endpoint();
                     let is_least = |costs: &Vec<(EndpointId, f64)>| {
                         let (_, cost) = *costs.iter().find(|(other, _)| *other == id).expect("it may serve");
-                        costs.iter().all(|(_, other)| other * 1.000_001 >= cost)
+                        costs.iter().all(|(_, other)| other * 1.001 >= cost)
                     };
                     assert!(costs.iter().any(is_least), "{id:?} at {tick} of {costs:?}");
                     known.iter_mut().find(|known| known.id == id).unwrap().out += 1;

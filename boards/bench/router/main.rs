@@ -45,14 +45,18 @@ board::entry!(main);
 /// The rows of a strategy: select and release, at both sizes.
 macro_rules! strategy {
     ($meter:expr, $op:literal, $strategy:expr) => {
-        strategy!($meter, $op, $strategy, $strategy)
+        strategy!($meter, $op, $strategy, $strategy, 1)
     };
-    ($meter:expr, $op:literal, $small:expr, $large:expr) => {{
+    ($meter:expr, $op:literal, $strategy:expr, $weights:literal) => {
+        strategy!($meter, $op, $strategy, $strategy, $weights)
+    };
+    // With so many different weights.
+    ($meter:expr, $op:literal, $small:expr, $large:expr, $weights:literal) => {{
         // Between one bank and several the code differs.
         let mut growth = Growth::logarithmic($op);
-        growth.print(&selects::<_, 1, 16>($meter, $small), 16);
+        growth.print(&selects::<_, 1, 16>($meter, $small, $weights), 16);
         if MOST >= 32 * BANKS {
-            growth.print(&selects::<_, BANKS, 32>($meter, $large), 32 * BANKS);
+            growth.print(&selects::<_, BANKS, 32>($meter, $large, $weights), 32 * BANKS);
         }
     }};
 }
@@ -63,37 +67,43 @@ fn main() -> ! {
 
     strategy!(meter, "route_rr", RoundRobin);
     strategy!(meter, "route_random", UniformRandom);
-    strategy!(meter, "route_p2c", PowerOfTwo::new());
-    strategy!(meter, "route_wrr", WeightedRoundRobin);
-    strategy!(meter, "route_wrandom", WeightedRandom);
-    strategy!(meter, "route_least", LeastConnections::new());
+    strategy!(meter, "route_rr_uneven", RoundRobin, 7);
+    strategy!(meter, "route_random_uneven", UniformRandom, 7);
+    strategy!(meter, "route_p2c", PowerOfTwo::new(), 7);
+    strategy!(meter, "route_wrr", WeightedRoundRobin, 7);
+    strategy!(meter, "route_wrandom", WeightedRandom, 7);
+    strategy!(meter, "route_least", LeastConnections::new(), 7);
     strategy!(
         meter,
         "route_ring",
         ConsistentHash::new(Ring16::with_points(16)),
-        ConsistentHash::new(Ring256::with_points(16))
+        ConsistentHash::new(Ring256::with_points(16)),
+        7
     );
     strategy!(
         meter,
         "route_maglev",
         ConsistentHash::new(Maglev16::new()),
-        ConsistentHash::new(Maglev256::new())
+        ConsistentHash::new(Maglev256::new()),
+        7
     );
-    strategy!(meter, "route_latency", LeastLatency::new());
-    strategy!(meter, "route_load", LeastLoad::new());
+    strategy!(meter, "route_latency", LeastLatency::new(), 7);
+    strategy!(meter, "route_load", LeastLoad::new(), 7);
     // A small board's flash has no room for these beside the others.
     if MOST >= 32 * BANKS {
         strategy!(
             meter,
             "route_adaptive",
             Adaptive::new(ConsistentHash::new(Maglev16::new())),
-            Adaptive::new(ConsistentHash::new(Maglev256::new()))
+            Adaptive::new(ConsistentHash::new(Maglev256::new())),
+            7
         );
         strategy!(
             meter,
             "route_any",
             AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev16::new())),
-            AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev256::new()))
+            AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev256::new())),
+            1
         );
     }
 
@@ -105,17 +115,17 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// Adds as many endpoints as fit: in two zones, every other with two tags, with weights and loads that
-/// differ.
+/// Adds as many endpoints as fit: in two zones, every other with two tags, with so many different weights, and
+/// with loads that differ.
 #[inline(never)]
-fn fill<S, const BANKS: usize, const PER_BANK: usize>(balancer: &Balancer<S, BANKS, PER_BANK>)
+fn fill<S, const BANKS: usize, const PER_BANK: usize>(balancer: &Balancer<S, BANKS, PER_BANK>, weights: u16)
 where
     S: Strategy<BANKS, PER_BANK, 1>,
 {
     for number in 0..(BANKS * PER_BANK) as u64 {
         let tags = if number % 2 == 0 { BOTH } else { Tags::NONE };
         let zone = Zone::new(number as u8 / 2 % 2).unwrap();
-        let endpoint = Endpoint::new(number).weight(1 + number as u16 % 7).tags(tags).zone(zone);
+        let endpoint = Endpoint::new(number).weight(1 + number as u16 % weights).tags(tags).zone(zone);
         let id = balancer.add(&endpoint, NOW).unwrap();
         balancer.report(id, load(number as u16), NOW).unwrap();
     }
@@ -172,13 +182,13 @@ where
 
 /// Each select is measured together with the release of the lease that was taken `OUT` selects ago.
 #[inline(never)]
-fn selects<S, const BANKS: usize, const PER_BANK: usize>(meter: Meter, strategy: S) -> Stats
+fn selects<S, const BANKS: usize, const PER_BANK: usize>(meter: Meter, strategy: S, weights: u16) -> Stats
 where
     S: Strategy<BANKS, PER_BANK, 1>,
 {
     let balancer: Balancer<S, BANKS, PER_BANK> = Balancer::new(strategy, Options::new());
     let balancer = black_box(&balancer);
-    fill(balancer);
+    fill(balancer, weights);
     let mut selector: Any<'_, S, BANKS, PER_BANK> = Selector::new(balancer, 1).unwrap();
     let selector = black_box(&mut selector);
     let mut random = Random::new(2);
@@ -199,7 +209,7 @@ fn operations<const BANKS: usize, const PER_BANK: usize>(meter: Meter) {
     let n = BANKS * PER_BANK;
     let balancer: Balancer<RoundRobin, BANKS, PER_BANK> = Balancer::new(RoundRobin, Options::new());
     let balancer = black_box(&balancer);
-    fill(balancer);
+    fill(balancer, 1);
     let mut selector: Any<'_, RoundRobin, BANKS, PER_BANK> = Selector::new(balancer, 1).unwrap();
     let selector = black_box(&mut selector);
     let filter = Filter::ANY.tags(BOTH).prefer(Zone::of::<0>()).unwrap();

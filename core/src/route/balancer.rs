@@ -399,7 +399,7 @@ where
             match ticket.probe() {
                 Some(probe) => self.endpoints.view().judge(slot, probe, true, now),
                 None if self.endpoints.view().is_of_this_term(slot, ticket.breaker()) => {
-                    self.endpoints.view().count_success(slot, now);
+                    self.endpoints.count_success(slot, now);
                 }
                 None => {}
             }
@@ -441,7 +441,7 @@ where
             counts.end(verdict);
         }
         if ticket.is_exact() {
-            view.unreserve(ticket.slot());
+            self.endpoints.unreserve(ticket.slot());
         }
     }
 }

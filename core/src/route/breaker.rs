@@ -172,17 +172,6 @@ impl View<'_> {
         });
     }
 
-    /// An ordinary lease has succeeded.
-    #[inline(always)]
-    pub(super) fn count_success(&self, slot: u16, now: Instant) {
-        if self.failures().get(slot) != 0 {
-            self.failures().set(slot, 0);
-        }
-        if let Some(rate) = self.settings.failure_rate() {
-            View::clone(self).count_rate(slot, &rate, false, now);
-        }
-    }
-
     /// An ordinary lease has failed.
     pub(super) fn count_failure(&self, slot: u16, now: Instant) {
         let limit = self.settings.failures();
@@ -207,7 +196,7 @@ impl View<'_> {
     /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for
     /// each.
     #[inline(never)]
-    fn count_rate(&self, slot: u16, rate: &FailureRate, failed: bool, now: Instant) -> bool {
+    pub(super) fn count_rate(&self, slot: u16, rate: &FailureRate, failed: bool, now: Instant) -> bool {
         const COUNT: u32 = 0xffff;
         if self.rates().get(slot) == 0 {
             self.rate_from().set(slot, self.tick(now)); // The first outcome begins the first half-window.

@@ -171,15 +171,12 @@ impl View<'_> {
         self.settle_full(slot);
     }
 
-    // On the path of every select, a view that goes to another function is a copy: the view itself then stays
-    // in registers.
-
     /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap. Any
     /// context.
     ///
     /// The cap may be set meanwhile, also with the slot's next endpoint: whoever doesn't know that the
     /// endpoint is still the one that was picked asks [`is_within_cap`](Self::is_within_cap) besides.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn reserve(&self, slot: u16) -> Option<u32> {
         let cap = self.caps().get(slot);
         let count = self.exact().at(slot);
@@ -199,7 +196,7 @@ impl View<'_> {
         };
         // The cap that there is now: see `set_cap`.
         if before.wrapping_add(1) == self.caps().get(slot) {
-            View::clone(self).settle_full(slot);
+            self.settle_full(slot);
         }
         Some(before)
     }
@@ -211,11 +208,11 @@ impl View<'_> {
     }
 
     /// An exactly counted lease has ended. Any context.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn unreserve(&self, slot: u16) {
         let before = self.exact().at(slot).fetch_sub(1, Ordering::AcqRel);
         if before == self.caps().get(slot) {
-            View::clone(self).settle_full(slot);
+            self.settle_full(slot);
         }
     }
 
@@ -226,7 +223,8 @@ impl View<'_> {
     /// before: so the last of them has seen what all contexts had written. Meanwhile the bit may be wrong,
     /// which no lease relies on: [`reserve`](Self::reserve) decides.
     #[cold]
-    fn settle_full(&self, slot: u16) {
+    #[inline(never)]
+    pub(super) fn settle_full(&self, slot: u16) {
         loop {
             let full = self.is_at_cap(slot);
             self.full().put(slot, full);

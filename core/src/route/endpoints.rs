@@ -5,6 +5,7 @@ use super::stripe::{Counts, Stripe};
 use super::view::{BankRecord, Record, Records, Shared, View};
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::sync::{Ordering, array_of, const_fn};
+use crate::time::Instant;
 
 /// Everything a balancer knows that doesn't depend on its strategy.
 ///
@@ -43,6 +44,68 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[inline(always)]
     pub(super) fn view(&self) -> View<'_> {
         View::new(&self.shared, &self.banks, &self.records, &self.stripes, &self.counts)
+    }
+
+    // === What is on the path of every select ===
+    //
+    // A view that is passed on has to be in memory. So what is seldom done is asked for here once more, where
+    // only it makes one.
+
+    /// Counts a lease exactly: [`View::reserve`].
+    #[inline(always)]
+    pub(super) fn reserve(&self, slot: u16) -> Option<u32> {
+        let view = self.view();
+        if view.caps().get(slot) != 0 {
+            return self.reserve_capped(slot);
+        }
+        let before = view.exact().at(slot).fetch_add(1, Ordering::AcqRel);
+        // The cap that there is now: see `set_cap`.
+        if before.wrapping_add(1) == view.caps().get(slot) {
+            self.settle_full(slot);
+        }
+        Some(before)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve_capped(&self, slot: u16) -> Option<u32> {
+        self.view().reserve(slot)
+    }
+
+    /// An exactly counted lease has ended. Any context.
+    #[inline(always)]
+    pub(super) fn unreserve(&self, slot: u16) {
+        let view = self.view();
+        let before = view.exact().at(slot).fetch_sub(1, Ordering::AcqRel);
+        if before == view.caps().get(slot) {
+            self.settle_full(slot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_full(&self, slot: u16) {
+        self.view().settle_full(slot);
+    }
+
+    /// An ordinary lease has succeeded.
+    #[inline(always)]
+    pub(super) fn count_success(&self, slot: u16, now: Instant) {
+        let view = self.view();
+        if view.failures().get(slot) != 0 {
+            view.failures().set(slot, 0);
+        }
+        if view.settings.failure_rate().is_some() {
+            self.count_rate(slot, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_rate(&self, slot: u16, now: Instant) {
+        if let Some(rate) = self.shared.settings.failure_rate() {
+            self.view().count_rate(slot, &rate, false, now);
+        }
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ use super::options::tick;
 use super::search::{Attempt, Search};
 use super::spill::draw;
 use super::strategies::Barred;
+use super::view::View;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
     breaker,
@@ -127,7 +128,9 @@ where
     /// Where the class is, if it is one of this selector.
     #[inline(always)]
     fn index_of(&self, class: Class) -> Option<usize> {
-        let index = class.index as usize;
+        // One instruction for the usual numbers of classes, and no branch.
+        let index =
+            if CLASSES.is_power_of_two() { class.index as usize % CLASSES } else { class.index as usize };
         self.classes.get(index).filter(|own| own.state.key == class.key).map(|_| index)
     }
 
@@ -147,41 +150,33 @@ where
     /// [`SelectError`], each kind counted.
     #[inline]
     pub fn select(&mut self, request: &Request<'_>, now: Instant) -> Result<Lease<R>, SelectError> {
-        let balancer = &*self.balancer;
-        let Balancer { strategy, endpoints } = balancer;
-        if endpoints.view().is_due(now) {
-            balancer.advance(now);
+        if self.balancer.endpoints.view().is_due(now) {
+            self.balancer.advance(now);
         }
-        let Some(class) = self.classes.get_mut(request.class.index as usize) else {
-            return Err(endpoints.view().refuse(self.stripe, SelectError::ForeignClass));
-        };
-        if class.state.key != request.class.key {
-            return Err(endpoints.view().refuse(self.stripe, SelectError::ForeignClass));
+        let Some(index) = self.index_of(request.class) else { return self.refuse() };
+        if self.classes[index].state.epoch != self.balancer.endpoints.view().epoch() {
+            self.refresh(index);
         }
-        let random = &mut self.random;
-        if class.state.epoch != endpoints.view().epoch() {
-            refresh(&mut OfStrategy { class, strategy, endpoints }, &endpoints.view(), self.stripe, random);
-        }
-        let index = request.class.index as usize;
+        let class = &mut self.classes[index];
         if !class.state.simple || !request.tried.is_empty() {
             if class.state.probes || !request.tried.is_empty() {
                 return self.search(index, request, now, Attempt::Nothing);
             }
-            if class.may_spill(endpoints)
-                && draw(&mut OfStrategy { class, strategy, endpoints }, &endpoints.view(), random)
-            {
+            if class.may_spill(&self.balancer.endpoints) && self.draw(index) {
                 return self.search(index, request, now, Attempt::Spilled);
             }
         }
-        let (key, tick, barred) = (request.key, tick(now), &Barred::NONE);
+        let Balancer { strategy, endpoints } = &*self.balancer;
+        // Not passed on: so it stays in registers.
+        let view = endpoints.view();
+        let class = &mut self.classes[index];
+        let (random, key, tick, barred) = (&mut self.random, request.key, tick(now), &Barred::NONE);
         let ask = Ask { random, key, tick, attempt: 0, barred };
         let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
             return self.search(index, request, now, Attempt::Nothing);
         };
-        // Not passed on: so it stays in registers.
-        let view = endpoints.view();
         let exact = strategy.needs().exact_counts || class.state.capped && view.capped().contains(slot);
-        if !exact || view.reserve(slot).is_some() {
+        if !exact || endpoints.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.
             let endpoint = view.handle(slot);
@@ -192,10 +187,44 @@ where
                 return Ok(Lease::new(self.balancer.clone(), ticket));
             }
             if exact {
-                view.unreserve(slot);
+                endpoints.unreserve(slot);
             }
         }
         self.search(index, request, now, Attempt::Picked(slot))
+    }
+
+    /// The class as code sees it that isn't on the path of every select.
+    #[inline(always)]
+    fn parts(
+        &mut self,
+        index: usize,
+    ) -> (OfStrategy<'_, S, BANKS, PER_BANK, STRIPES>, View<'_>, &mut Random) {
+        let Balancer { endpoints, strategy } = &*self.balancer;
+        (
+            OfStrategy { class: &mut self.classes[index], strategy, endpoints },
+            endpoints.view(),
+            &mut self.random,
+        )
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self) -> Result<Lease<R>, SelectError> {
+        Err(self.balancer.endpoints.view().refuse(self.stripe, SelectError::ForeignClass))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refresh(&mut self, index: usize) {
+        let stripe = self.stripe;
+        let (mut cached, view, random) = self.parts(index);
+        refresh(&mut cached, &view, stripe, random);
+    }
+
+    #[inline(never)]
+    fn draw(&mut self, index: usize) -> bool {
+        let (mut cached, view, random) = self.parts(index);
+        draw(&mut cached, &view, random)
     }
 
     /// Everything that isn't the common case.
@@ -208,10 +237,9 @@ where
         now: Instant,
         attempt: Attempt,
     ) -> Result<Lease<R>, SelectError> {
-        let Balancer { endpoints, strategy } = &*self.balancer;
-        let (view, random, stripe) = (&endpoints.view(), &mut self.random, self.stripe);
-        let Some(class) = self.classes.get_mut(index) else { return Err(SelectError::ForeignClass) };
-        let cached = &mut OfStrategy { class, strategy, endpoints };
+        let stripe = self.stripe;
+        let (mut cached, view, random) = self.parts(index);
+        let (cached, view) = (&mut cached, &view);
         let ticket = Search { view, cached, random, stripe, request, now }.run(attempt)?;
         Ok(Lease::new(self.balancer.clone(), ticket))
     }

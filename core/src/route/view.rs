@@ -97,6 +97,14 @@ impl Record {
 }
 
 impl Record {
+    /// See [`View::weight_left`].
+    #[inline(always)]
+    pub fn weight_left(&self) -> u32 {
+        let [factor, place] =
+            [Words::factors, Words::places].map(|word| self.words[word as usize].load(Ordering::Relaxed));
+        ((place & 0xffff) * if factor == 0 { FULL } else { factor }).max(1)
+    }
+
     /// The exact count of leases, and the [inverse](View::inverses) of the weight.
     #[inline(always)]
     pub fn leases_and_inverse(&self) -> (u32, u32) {
@@ -250,7 +258,7 @@ numbered! { Words, WORDS, column -> Column:
 pub(super) struct View<'a> {
     pub shared: &'a Shared,
     banks: &'a [BankRecord],
-    records: Records<'a>,
+    pub records: Records<'a>,
     pub stripes: &'a [Stripe],
     counts: &'a [Counts],
 }
@@ -334,8 +342,7 @@ impl<'a> View<'a> {
     /// that would get nothing, but is taken for want of others, all of the weight.
     #[inline(always)]
     pub fn weight_left(&self, slot: u16) -> u32 {
-        let factor = self.factors().get(slot);
-        (self.weight(slot) * if factor == 0 { FULL } else { factor }).max(1)
+        self.slot(slot).weight_left()
     }
 
     /// How many leases the endpoint has, over all stripes. O(stripes).

@@ -2,7 +2,7 @@
 
 use core::array;
 
-use super::{Barred, Needs, Pool, Strategy, Turn, Unbarred};
+use super::{Needs, Pool, Strategy, Turn, Unbarred};
 use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
 use crate::route::view::{Records, View};
 use crate::route::{Candidates, Random};
@@ -154,80 +154,94 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
         cache: &mut Comparing,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        let (drawn, mut open) = (&mut [0; D], [0; MOST]);
-        let mut those = pool.candidates.as_slice();
-        if those.len() > MOST {
-            *drawn = draw::<D, _, _>(pool.candidates, turn);
-            those = drawn;
-        }
+        let all = pool.candidates.as_slice();
+        let drawn;
+        let those = if all.len() <= MOST {
+            all
+        } else {
+            drawn = draw::<D, _, _>(pool.candidates, turn);
+            &drawn
+        };
         if cache.capped || !turn.barred.is_empty() {
-            those = without_blocked(&pool.endpoints.view(), those, turn.barred, &mut open);
+            self.choose_unblocked(&pool.endpoints.view(), those, cache, turn)
+        } else if L::SAME {
+            least::<false>(&pool.endpoints.records(), those, &[], turn.random)
+        } else {
+            self.choose(&pool.endpoints.view(), those, cache, turn)
         }
-        let records = pool.endpoints.records();
-        if L::SAME {
-            return least(&records, those, &[], turn.random);
-        }
-        let mut loads = [0; MOST];
-        self.ask(&pool.endpoints.view(), those, &mut loads, cache, turn);
-        least(&records, those, &loads, turn.random)
     }
 }
 
 impl<L: Load, const D: usize> LeastCost<L, D> {
-    /// Asks for the loads of those; none is 0 after that.
+    /// One of those of the least cost.
     #[inline(never)]
-    fn ask(
+    fn choose(
         &self,
         view: &View<'_>,
         those: &[u16],
-        loads: &mut [u32; MOST],
         cache: &mut Comparing,
-        turn: &Turn<'_>,
-    ) {
+        turn: &mut Turn<'_>,
+    ) -> Option<u16> {
+        if L::SAME {
+            return least::<false>(&view.records, those, &[], turn.random);
+        }
+        let mut loads = [0; MOST];
         let mut unknown = false;
         for (load, &slot) in loads.iter_mut().zip(those) {
             *load = self.load.of(&Observed::new(view, slot, turn.tick)).min(MOST_LOAD);
             unknown |= *load == 0;
         }
+        let loads = &mut loads[..those.len().min(MOST)];
         if unknown {
-            let loads = &mut loads[..those.len().min(MOST)];
             let instead = cache.instead(loads, turn);
             loads.iter_mut().filter(|load| **load == 0).for_each(|load| *load = instead);
         }
+        least::<true>(&view.records, those, loads, turn.random)
+    }
+
+    /// The same of those that are neither full nor barred.
+    #[cold]
+    #[inline(never)]
+    fn choose_unblocked(
+        &self,
+        view: &View<'_>,
+        those: &[u16],
+        cache: &mut Comparing,
+        turn: &mut Turn<'_>,
+    ) -> Option<u16> {
+        let mut open = [0; MOST];
+        let left = those.iter().filter(|&&slot| !view.full().contains(slot) && !turn.barred.contains(slot));
+        let count = open.iter_mut().zip(left).map(|(entry, &slot)| *entry = slot).count();
+        self.choose(view, &open[..count.min(MOST)], cache, turn)
     }
 }
 
-/// Those that are neither full nor barred, of which there are at most as many as there is room for.
-#[cold]
+/// One of those of the least cost, each as likely as any other; `None` if there are none. Unless they are
+/// `loaded`, all have the same load.
 #[inline(never)]
-fn without_blocked<'a>(
-    view: &View<'_>,
+fn least<const LOADED: bool>(
+    records: &Records<'_>,
     those: &[u16],
-    barred: &Barred,
-    open: &'a mut [u16; MOST],
-) -> &'a [u16] {
-    let left = those.iter().filter(|&&slot| !view.full().contains(slot) && !barred.contains(slot));
-    let count = open.iter_mut().zip(left).map(|(entry, &slot)| *entry = slot).count();
-    &open[..count]
-}
-
-/// One of those of the least cost, each as likely as any other; `None` if there are none. Without `loads`, all
-/// have the same.
-#[inline(never)]
-fn least(records: &Records<'_>, those: &[u16], loads: &[u32], random: &mut Random) -> Option<u16> {
+    loads: &[u32],
+    random: &mut Random,
+) -> Option<u16> {
     let mut equals = [0; MOST];
     let (mut count, mut least) = (0usize, u64::MAX);
     for (at, &slot) in those.iter().enumerate() {
         let (leases, inverse) = records.at(slot).leases_and_inverse();
-        let busy = leases.saturating_add(1);
-        let cost = loads.get(at).map_or(busy, |&load| busy.saturating_mul(load)) as u64 * inverse as u64;
+        let mut busy = leases.wrapping_add(1);
+        if LOADED {
+            busy = busy.saturating_mul(loads.get(at).copied().unwrap_or(1));
+        }
+        let cost = busy as u64 * inverse as u64;
+        if cost > least {
+            continue;
+        }
         if cost < least {
             (least, count) = (cost, 0);
         }
-        if cost == least {
-            equals[count % MOST] = slot;
-            count += 1;
-        }
+        equals[count % MOST] = slot;
+        count += 1;
     }
     let nth = if count > 1 { random.below(count as u32) as usize } else { 0 };
     (count != 0).then_some(equals[nth % MOST])

@@ -180,7 +180,7 @@ impl Barred {
     }
 
     /// Whether `slot` is barred.
-    #[inline]
+    #[inline(never)]
     pub fn contains(&self, slot: u16) -> bool {
         self.as_slice().contains(&slot)
     }

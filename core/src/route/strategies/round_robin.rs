@@ -2,6 +2,7 @@
 
 use super::thinning::Thinning;
 use super::{Needs, Pool, Strategy, Turn};
+use crate::route::view::Records;
 use crate::route::{Barred, Random};
 
 /// Round robin: each candidate in turn, lowest slot first. O(1).
@@ -53,28 +54,44 @@ impl Cursor {
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        if turn.attempt != 0 || !turn.barred.is_empty() {
-            return self.pick_unbarred(pool, turn);
+        let candidates = pool.candidates.as_slice();
+        if turn.attempt == 0 && turn.barred.is_empty() && self.thinning.is_even() {
+            let slot = step(&mut self.index, candidates)?;
+            self.last = slot;
+            return Some(slot);
         }
-        let Self { index, thinning, .. } = self;
-        let slot = thinning.first(pool, turn.random, |_| step(index, pool))?;
-        self.last = slot;
-        Some(slot)
+        let Turn { random, barred, attempt, .. } = turn;
+        self.pick_thinned(pool.endpoints.records(), candidates, random, barred, *attempt)
     }
 
-    /// Who comes after those that can't be had. A first attempt is the select's step; others take none.
-    #[cold]
-    fn pick_unbarred<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    /// The first that is kept after those that can't be had. A first attempt is the select's step; others take
+    /// none.
+    #[inline(never)]
+    fn pick_thinned(
         &mut self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        turn: &mut Turn<'_>,
+        records: Records<'_>,
+        candidates: &[u16],
+        random: &mut Random,
+        barred: &Barred,
+        attempt: u8,
     ) -> Option<u16> {
-        let mut index = self.index;
-        let found = self.thinning.first(pool, turn.random, |_| {
-            let mut steps = (0..=Barred::MOST).filter_map(|_| step(&mut index, pool));
-            steps.find(|&slot| !turn.barred.contains(slot))
-        });
-        if turn.attempt == 0 {
+        let (mut index, mut skips, mut passed) = (self.index, 0, 0);
+        let found = loop {
+            let slot = step(&mut index, candidates)?;
+            if !barred.is_empty() && barred.contains(slot) {
+                passed += 1;
+                // More in a row aren't barred.
+                if passed > Barred::MOST {
+                    break None;
+                }
+                continue;
+            }
+            if self.thinning.keeps(&records, candidates, slot, &mut skips, random) {
+                break Some(slot);
+            }
+            passed = 0;
+        };
+        if attempt == 0 {
             (self.index, self.last) = (index, found.unwrap_or(self.last));
         }
         found
@@ -83,16 +100,13 @@ impl Cursor {
 
 /// The next one's turn.
 #[inline(always)]
-fn step<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-    index: &mut u32,
-    pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-) -> Option<u16> {
-    let slot = pool.candidates.nth(*index).or_else(|| {
+fn step(index: &mut u32, candidates: &[u16]) -> Option<u16> {
+    let next = candidates.get(*index as usize).or_else(|| {
         *index = 0;
-        pool.candidates.nth(0)
-    })?;
+        candidates.first()
+    });
     *index += 1;
-    Some(slot)
+    next.copied()
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>

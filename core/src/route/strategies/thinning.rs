@@ -1,8 +1,8 @@
 //! Shares by weight where each candidate is picked as often as any other: some of the picks go to the next.
 
 use super::Pool;
-use crate::bitmap::{Bits, slot};
 use crate::route::Random;
+use crate::route::view::Records;
 
 /// So many picks in a row go past candidates before the greatest weight is looked for.
 const PATIENCE: u32 = 16;
@@ -27,51 +27,51 @@ impl Thinning {
         &mut self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
     ) {
-        match (pool.is_uneven(), self.bound) {
-            (false, _) => self.bound = 0,
-            (true, 0) => self.look(pool),
-            (true, _) => {}
+        if !pool.is_uneven() {
+            self.bound = 0;
+        } else if self.bound == 0 {
+            self.look(&pool.endpoints.records(), pool.candidates.as_slice());
         }
     }
 
-    /// The first of the `picks` that is kept; after [`SKIPS`] of them, the next in any case.
-    #[inline]
-    pub(super) fn first<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    /// Whether all weigh the same, so that every pick is kept.
+    #[inline(always)]
+    pub(super) fn is_even(&self) -> bool {
+        self.bound == 0
+    }
+
+    /// Whether `slot` is kept, which one of the candidates is; `skips` is how many in a row weren't before it.
+    #[inline(always)]
+    pub(super) fn keeps(
         &mut self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        records: &Records<'_>,
+        candidates: &[u16],
+        slot: u16,
+        skips: &mut u32,
         random: &mut Random,
-        mut pick: impl FnMut(&mut Random) -> Option<u16>,
-    ) -> Option<u16> {
+    ) -> bool {
         if self.bound == 0 {
-            return pick(random);
+            return true;
         }
-        let mut skips = 0;
-        loop {
-            let slot = pick(random)?;
-            let weight = pool.endpoints.weight_left(slot);
-            if weight >= self.bound {
-                self.bound = weight;
-                return Some(slot);
-            }
-            if skips >= SKIPS || random.below(self.bound) < weight {
-                return Some(slot);
-            }
-            skips += 1;
-            if skips == PATIENCE {
-                self.look(pool);
-            }
+        let weight = records.at(slot).weight_left();
+        if weight >= self.bound {
+            self.bound = weight;
+            return true;
         }
+        if random.below(self.bound) < weight || *skips >= SKIPS {
+            return true;
+        }
+        *skips += 1;
+        if *skips == PATIENCE {
+            self.look(records, candidates);
+        }
+        false
     }
 
     /// Looks for the greatest weight. O(candidates).
     #[cold]
     #[inline(never)]
-    fn look<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-        &mut self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-    ) {
-        let words = pool.candidates.words();
-        let slots = (0..BANKS).flat_map(|bank| Bits(words[bank]).map(move |index| slot(bank, index)));
-        self.bound = slots.map(|slot| pool.endpoints.weight_left(slot)).max().unwrap_or(1);
+    fn look(&mut self, records: &Records<'_>, candidates: &[u16]) {
+        self.bound = candidates.iter().map(|&slot| records.at(slot).weight_left()).max().unwrap_or(1);
     }
 }

@@ -55,12 +55,21 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         thinning: &mut Thinning,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        if !turn.barred.is_empty() {
-            let unbarred = Unbarred::new(pool.candidates, turn.barred);
-            let draw = |random: &mut Random| unbarred.nth(random.below(unbarred.len()));
-            return thinning.first(pool, turn.random, draw);
+        let candidates = pool.candidates;
+        if turn.barred.is_empty() && thinning.is_even() {
+            return candidates.nth(turn.random.below(candidates.len()));
         }
-        let draw = |random: &mut Random| pool.candidates.nth(random.below(pool.candidates.len()));
-        thinning.first(pool, turn.random, draw)
+        let records = pool.endpoints.records();
+        let unbarred = (!turn.barred.is_empty()).then(|| Unbarred::new(candidates, turn.barred));
+        let mut skips = 0;
+        loop {
+            let slot = match &unbarred {
+                None => candidates.nth(turn.random.below(candidates.len()))?,
+                Some(unbarred) => unbarred.nth(turn.random.below(unbarred.len()))?,
+            };
+            if thinning.keeps(&records, candidates.as_slice(), slot, &mut skips, turn.random) {
+                return Some(slot);
+            }
+        }
     }
 }
