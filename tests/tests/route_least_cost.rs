@@ -130,8 +130,9 @@ fn costs(
     let may = known.iter().filter(|known| known.may_serve(tagged, tried));
     let cost = |known: &Known| {
         let left = if known.health == Health::Degraded { 0.5 } else { 1.0 };
-        let load = load(known, tick).unwrap_or(instead) as f64;
-        load * (known.out + 1) as f64 / (known.weight as f64 * left)
+        // What a lease more would make of it; more counts as the most.
+        let busy = load(known, tick).unwrap_or(instead).saturating_mul(known.out + 1);
+        busy as f64 / (known.weight as f64 * left)
     };
     may.map(|known| (known.id, cost(known))).collect()
 }
