@@ -3,25 +3,26 @@
 #![no_std]
 #![no_main]
 
-use trilane::route::{AnyStrategy, ConsistentHash, Kind, Maglev};
+use trilane::route::{AnyStrategy, Balancer, ConsistentHash, Kind, Maglev, Options};
+use trilane::time::Instant;
 
 mod frame;
 mod router;
 
 type Any = AnyStrategy<Maglev<127, 16>>;
 
-static FLEET: router::Fleet<Any, 1, 16> =
-    router::Fleet::new(Any::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), trilane::route::Options::new());
+static FLEET: Balancer<Any, 1, 16> =
+    Balancer::new(Any::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), Options::new());
 
 board::entry!(main);
 
 fn main() -> ! {
     let mut served = true;
     for kind in Kind::ALL {
-        FLEET.set_kind(kind, trilane::time::Instant::ZERO);
-        served &= router::serve(&FLEET);
+        FLEET.set_kind(kind, Instant::ZERO);
+        served &= router::serve(&FLEET).is_some();
         for id in FLEET.members() {
-            let _ = FLEET.remove(id, trilane::time::Instant::ZERO);
+            let _ = FLEET.remove(id, Instant::ZERO);
         }
     }
     frame::print(if served { c"done\n" } else { c"failed\n" });

@@ -3,17 +3,17 @@
 #![no_std]
 #![no_main]
 
-use trilane::route::RoundRobin;
+use trilane::route::{Balancer, Options, RoundRobin};
 
 mod frame;
 mod router;
 
-static FLEET: router::Fleet<RoundRobin, 1, 16> = router::Fleet::new(RoundRobin, trilane::route::Options::new());
+static FLEET: Balancer<RoundRobin, 1, 16> = Balancer::new(RoundRobin, Options::new());
 
 board::entry!(main);
 
 fn main() -> ! {
-    let served = router::serve(&FLEET);
+    let served = router::serve(&FLEET).is_some();
     frame::print(if served { c"done\n" } else { c"failed\n" });
     board::exit(!served as u8)
 }

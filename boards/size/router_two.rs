@@ -1,21 +1,30 @@
-//! A firmware with a router of one strategy, and another of another size.
+//! A firmware with two routers, of different sizes.
 
 #![no_std]
 #![no_main]
 
-use trilane::route::RoundRobin;
+use trilane::route::{Balancer, Endpoint, Options, Request, RoundRobin};
+use trilane::time::{Duration, Instant};
 
 mod frame;
 mod router;
 
-static FLEET: router::Fleet<RoundRobin, 1, 16> = router::Fleet::new(RoundRobin, trilane::route::Options::new());
-
-static MORE: router::Fleet<RoundRobin, 2, 32> = router::Fleet::new(RoundRobin, trilane::route::Options::new());
+static FLEET: Balancer<RoundRobin, 1, 16> = Balancer::new(RoundRobin, Options::new());
+static MORE: Balancer<RoundRobin, 2, 32> = Balancer::new(RoundRobin, Options::new());
 
 board::entry!(main);
 
 fn main() -> ! {
-    let served = router::serve(&FLEET) && router::serve(&MORE);
+    let served = router::serve(&FLEET).and_then(|()| serve_more()).is_some();
     frame::print(if served { c"done\n" } else { c"failed\n" });
     board::exit(!served as u8)
+}
+
+fn serve_more() -> Option<()> {
+    let now = Instant::ZERO;
+    let id = MORE.add(&Endpoint::new(1), now).ok()?;
+    let mut selector = MORE.selector::<1>(1).ok()?;
+    selector.select(&Request::ANY, now).ok()?.succeed(Duration::from_millis(1), now);
+    selector.select(&Request::ANY, now).ok()?.fail(Duration::from_millis(1), now);
+    MORE.remove(id, now).ok().map(|_| ())
 }

@@ -113,8 +113,8 @@ impl Known {
 /// What the load of an endpoint is; `None`: it isn't known.
 type Loaded = fn(&Known, u64) -> Option<u32>;
 
-/// The costs of those that may serve. One of which nothing is known counts as the mean of the others and 1; or
-/// as idle, in a select that `explores`.
+/// The costs of those that may serve. One of which nothing is known counts as the mean of the others and 1;
+/// or as idle, in a select that `explores`.
 fn costs(
     known: &[Known],
     load: Loaded,

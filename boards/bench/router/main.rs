@@ -115,8 +115,8 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// Adds as many endpoints as fit: in two zones, every other with two tags, with so many different weights, and
-/// with loads that differ.
+/// Adds as many endpoints as fit: in two zones, every other with two tags, with so many different weights,
+/// and with loads that differ.
 #[inline(never)]
 fn fill<S, const BANKS: usize, const PER_BANK: usize>(balancer: &Balancer<S, BANKS, PER_BANK>, weights: u16)
 where

@@ -133,11 +133,11 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
         self.endpoints.view().settings.get()
     }
 
-    /// Exchanges the options; returns the ones before. What begins from now on goes by the new ones: a breaker
-    /// that is open stays so for as long as the old ones say.
+    /// Exchanges the options; returns the ones before. What begins from now on goes by the new ones: a
+    /// breaker that is open stays so for as long as the old ones say.
     ///
-    /// A static balancer that is made with the usual options is all zeros and takes no flash for its memory; one
-    /// that is made with others is kept in flash as a whole. So a small firmware sets them here.
+    /// A static balancer that is made with the usual options is all zeros and takes no flash for its memory;
+    /// one that is made with others is kept in flash as a whole. So a small firmware sets them here.
     ///
     /// # Errors
     ///

@@ -95,11 +95,6 @@ macro_rules! small_number {
                 Self(NUMBER)
             }
 
-            #[doc = concat!("Every ", $what, ", the lowest number first.")]
-            pub fn all() -> impl Iterator<Item = Self> {
-                (0..$end as u8).map(Self)
-            }
-
             /// Its number.
             pub const fn number(self) -> u8 {
                 self.0

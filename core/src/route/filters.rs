@@ -23,6 +23,7 @@ const CONFINED: u32 = 1 << 7;
 const FIRST_ZONE: u32 = 8;
 const ZONE_BITS: u32 = 4;
 
+#[inline(never)]
 fn pack(filter: &Filter) -> [u32; 2] {
     let tier = filter.tier.map_or(0, |tier| HAS_TIER | tier.number() as u32);
     let confined = if filter.confined { CONFINED } else { 0 };
@@ -31,6 +32,7 @@ fn pack(filter: &Filter) -> [u32; 2] {
     [filter.tags.bits(), tier | (filter.zone_count as u32) << COUNT | confined | zones << FIRST_ZONE]
 }
 
+#[inline(never)]
 fn unpack([tags, places]: [u32; 2]) -> Filter {
     let zone = |at: usize| Zone::new((places >> (FIRST_ZONE + ZONE_BITS * at as u32)) as u8 % ZONES as u8);
     Filter {
@@ -84,10 +86,6 @@ impl Filters {
             entry.classes.store(entry.count() - 1, Ordering::Relaxed);
         }
     }
-
-    fn in_use(&self) -> impl Iterator<Item = Filter> {
-        self.entries().iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
-    }
 }
 
 impl Entry {
@@ -104,15 +102,22 @@ impl View<'_> {
     /// Whether each filter in use that admits the endpoint admits another one that is routable.
     /// O(filters * banks).
     pub(super) fn is_dispensable(&self, slot: u16) -> bool {
+        let in_use = self.shared.filters.entries().iter().filter(|entry| entry.count() != 0);
+        !self.is_last_for(&Filter::ANY, slot)
+            && !in_use.map(|entry| unpack(entry.packed())).any(|filter| self.is_last_for(&filter, slot))
+    }
+
+    /// Whether the filter admits the endpoint, and no other that is routable.
+    #[inline(never)]
+    fn is_last_for(&self, filter: &Filter, slot: u16) -> bool {
         let (at, index) = crate::bitmap::split(slot);
-        core::iter::once(Filter::ANY).chain(self.shared.filters.in_use()).all(|filter| {
-            let others = |bank| if bank == at { !(1 << index) } else { u32::MAX };
-            let left = |bank| self.routable().bits(bank) & self.admitted(&filter, bank) & others(bank);
-            self.admitted(&filter, at) >> index & 1 == 0 || (0..self.banks()).any(|bank| left(bank) != 0)
-        })
+        let others = |bank| if bank == at { !(1 << index) } else { u32::MAX };
+        let left = |bank| self.routable().bits(bank) & self.admitted(filter, bank) & others(bank);
+        self.admitted(filter, at) >> index & 1 == 1 && (0..self.banks()).all(|bank| left(bank) == 0)
     }
 
     /// Those of a bank that the filter admits, whatever their condition.
+    #[inline(never)]
     pub(super) fn admitted(&self, filter: &Filter, bank: usize) -> u32 {
         self.tagged_and_tiered(filter, bank) & self.zoned(filter, bank)
     }

@@ -2,7 +2,7 @@
 
 use super::stripe::Counts;
 use super::view::{FULL, View};
-use super::{AddError, Endpoint, EndpointId, Health, TIERS, Tag, Tags, Tier, UpdateError, Zone};
+use super::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, Tags, Tier, UpdateError, ZONES, Zone};
 use crate::bitmap::{Bits, low_bits, slot};
 use crate::id::Stale;
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
@@ -181,36 +181,29 @@ impl View<'_> {
         self.counts(slot).for_each(Counts::begin);
     }
 
-    /// Puts the slot into these tags, zone and tier alone. Sets that it stays in aren't touched, and it comes
-    /// into the new ones before it leaves the old: who looks meanwhile doesn't miss it.
+    /// Puts the slot into the sets of these tags, this zone and tier alone. Sets that it stays in aren't touched,
+    /// and it comes into the new ones before it leaves the old: who looks meanwhile doesn't miss it.
+    #[inline(never)]
     fn place(&self, slot: u16, tags: Tags, place: Option<(Zone, Tier)>) {
-        for tag in Tag::all() {
-            let (set, member) = (self.tag(tag), tags.bits() >> tag.number() & 1 == 1);
-            if set.contains(slot) != member {
-                set.put(slot, member);
-            }
-        }
+        let mut wanted = tags.bits() as u64;
         if let Some((zone, tier)) = place {
-            self.zone(zone).insert(slot);
-            if !self.tier(tier).insert(slot) {
-                self.count_tier(tier, true);
-            }
+            wanted |= 1 << (TAGS + zone.index()) | 1 << (TAGS + ZONES + tier.index());
         }
-        for zone in Zone::all().filter(|&zone| place.is_none_or(|(other, _)| zone != other)) {
-            if self.zone(zone).contains(slot) {
-                self.zone(zone).remove(slot);
-            }
-        }
-        for tier in Tier::all().filter(|&tier| place.is_none_or(|(_, other)| tier != other)) {
-            if self.tier(tier).remove(slot) {
-                self.count_tier(tier, false);
+        for comes in [true, false] {
+            for number in 0..TAGS + ZONES + TIERS {
+                let set = self.kind_of(number);
+                if (wanted >> number & 1 == 1) == comes && set.contains(slot) != comes {
+                    set.put(slot, comes);
+                    if let Some(tier) = number.checked_sub(TAGS + ZONES) {
+                        self.count_tier(tier, comes);
+                    }
+                }
             }
         }
     }
 
-    fn count_tier(&self, tier: Tier, more: bool) {
-        let tier = tier.index() % TIERS;
-        let count = &self.tier_members[tier];
+    fn count_tier(&self, tier: usize, more: bool) {
+        let count = &self.tier_members[tier % TIERS];
         let now = count.load(Ordering::Relaxed).wrapping_add(if more { 1 } else { u32::MAX });
         count.store(now, Ordering::Relaxed);
         let used = self.tiers_used.load(Ordering::Relaxed) & !(1 << tier);

@@ -1,5 +1,5 @@
-//! What a select does that isn't the common case: probes, endpoints at their cap or tried before, traffic that
-//! spills, changes that come in the middle, errors.
+//! What a select does that isn't the common case: probes, endpoints at their cap or tried before, traffic
+//! that spills, changes that come in the middle, errors.
 
 use super::breaker;
 use super::class::{Ask, Cached, ClassState, refresh};

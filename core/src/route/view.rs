@@ -10,7 +10,7 @@ use super::filters::Filters;
 use super::options::Options;
 use super::settings::Settings;
 use super::stripe::{Counts, Stripe};
-use super::{Endpoint, EndpointId, Gauges, PeakEwma, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone};
+use super::{Endpoint, EndpointId, Gauges, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
 use crate::bitmap::{Bank, Bits, MAX_PER_BANK, split};
 use crate::id::{Key, Stale};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
@@ -21,8 +21,8 @@ pub(super) const FULL: u32 = 64;
 /// What each select reads first: alone on its cache line, and written only when something changes.
 #[cfg_attr(target_has_atomic = "64", repr(align(64)))]
 pub(super) struct Signals {
-    /// Advances whenever anything changes that a class of requests keeps, after the change, inside the critical
-    /// section: whoever has seen an epoch has seen all changes before it.
+    /// Advances whenever anything changes that a class of requests keeps, after the change, inside the
+    /// critical section: whoever has seen an epoch has seen all changes before it.
     pub epoch: AtomicU32,
     /// The tick at which the first time-driven change is due; already past at first, and while a table is
     /// being built.
@@ -318,8 +318,10 @@ impl<'a> View<'a> {
         Column { view: self, number }
     }
 
-    pub fn tag(&self, tag: Tag) -> Set<'_> {
-        self.set(WITH_TAG + tag.number() as usize % TAGS)
+    /// The sets of those with a tag, then those in a zone, then those in a tier, by number.
+    #[inline(always)]
+    pub fn kind_of(&self, number: usize) -> Set<'_> {
+        self.set(WITH_TAG + number)
     }
 
     pub fn zone(&self, zone: Zone) -> Set<'_> {

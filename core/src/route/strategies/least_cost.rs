@@ -27,8 +27,9 @@ const EXPLORES: u8 = 40;
 /// * outstanding are the leases out, those of all selectors;
 /// * the weight is what slow start and health leave of it.
 ///
-/// Costs are told apart by a thousandth of them where weights are above 4,000, and by less where they are not.
-/// *load* × (*outstanding* + 1) of more than 2^32 - 1, as with a hundred requests of 43 s each, counts as that.
+/// Costs are told apart by a thousandth of them where weights are above 4,000, and by less where they are
+/// not. *load* × (*outstanding* + 1) of more than 2^32 - 1, as with a hundred requests of 43 s each, counts
+/// as that.
 ///
 /// Endpoints at their cap are passed over.
 ///

@@ -64,8 +64,8 @@ impl Cursor {
         self.pick_thinned(pool.endpoints.records(), candidates, random, barred, *attempt)
     }
 
-    /// The first that is kept after those that can't be had. A first attempt is the select's step; others take
-    /// none.
+    /// The first that is kept after those that can't be had. A first attempt is the select's step; others
+    /// take none.
     #[inline(never)]
     fn pick_thinned(
         &mut self,

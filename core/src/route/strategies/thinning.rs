@@ -21,8 +21,8 @@ impl Thinning {
         Self { bound: 0 }
     }
 
-    /// The candidates or their weights have changed. O(banks). A bound that is too high by now only costs time,
-    /// and so is found out.
+    /// The candidates or their weights have changed. O(banks). A bound that is too high by now only costs
+    /// time, and so is found out.
     pub(super) fn refill<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &mut self,
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
@@ -40,7 +40,8 @@ impl Thinning {
         self.bound == 0
     }
 
-    /// Whether `slot` is kept, which one of the candidates is; `skips` is how many in a row weren't before it.
+    /// Whether `slot` is kept, which one of the candidates is; `skips` is how many in a row weren't before
+    /// it.
     #[inline(always)]
     pub(super) fn keeps(
         &mut self,
