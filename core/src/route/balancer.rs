@@ -7,8 +7,8 @@ use super::options::tick;
 use super::stripe::Verdict;
 use super::view::View;
 use super::{
-    AddError, Endpoint, EndpointId, Health, Metrics, Options, OptionsError, SelectError, Selector, Source,
-    Strategy, TooManySelectors, UpdateError,
+    AddError, Endpoint, EndpointId, Health, Metrics, Options, OptionsError, SelectError, Source, Strategy,
+    UpdateError,
 };
 use crate::bitmap::MAX_PER_BANK;
 use crate::id::Stale;
@@ -250,19 +250,6 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balance
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    /// A selector of this balancer, with its own stripe and room for `CLASSES` filters
-    /// ([`Filter::ANY`](super::Filter::ANY) is one); see [`Selector::new`].
-    ///
-    /// # Errors
-    ///
-    /// [`TooManySelectors`]: each stripe has one.
-    pub fn selector<const CLASSES: usize>(
-        &self,
-        seed: u64,
-    ) -> Result<Selector<&Self, S, BANKS, PER_BANK, STRIPES, CLASSES>, TooManySelectors> {
-        Selector::new(self, seed)
-    }
-
     /// Adds an endpoint. O(N), of which O(banks) in the critical section.
     ///
     /// # Errors

@@ -24,42 +24,7 @@
 
 use super::options::MAX_TICKS;
 use super::view::{BankRecord, View};
-use crate::sync::{AtomicBool, Ordering, const_fn, with_lock};
-
-pub(super) struct Builds {
-    /// A build lies ahead or is under way.
-    wanted: AtomicBool,
-    /// Somebody is at it. Builds are done by whoever gets this.
-    builder: AtomicBool,
-    /// Members have changed since the build began.
-    outdated: AtomicBool,
-}
-
-impl Builds {
-    const_fn! {
-    pub(super) const fn new() -> Self {
-        Self {
-            wanted: AtomicBool::new(false),
-            builder: AtomicBool::new(false),
-            outdated: AtomicBool::new(false),
-        }
-    }
-    }
-
-    #[inline(always)]
-    pub(super) fn is_outdated(&self) -> bool {
-        self.outdated.load(Ordering::Relaxed)
-    }
-
-    /// A build is to be done.
-    pub(super) fn want(&self) {
-        self.wanted.swap(true, Ordering::AcqRel);
-    }
-
-    pub(super) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Acquire)
-    }
-}
+use crate::sync::{Ordering, with_lock};
 
 impl View<'_> {
     /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the

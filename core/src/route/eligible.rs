@@ -1,6 +1,7 @@
 //! Whether one endpoint may serve a class, and why none may.
 
-use super::class::{ClassState, count};
+use super::class::ClassState;
+use super::refresh::count;
 use super::view::View;
 use super::{EndpointId, SelectError};
 use crate::bitmap::{Bits, slot, split};

@@ -1,6 +1,5 @@
 //! The filters that selectors go by: so that a breaker knows whom its endpoint stands in for.
 
-use super::view::View;
 use super::{Filter, MAX_FILTER_ZONES, Tags, Tier, ZONES, Zone};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
@@ -55,6 +54,11 @@ impl Filters {
     }
     }
 
+    /// Those that classes go by.
+    pub fn in_use(&self) -> impl Iterator<Item = Filter> {
+        self.entries().iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
+    }
+
     /// Not inlined: loops over an array of known length are written out.
     #[inline(never)]
     fn entries(&self) -> &[Entry] {
@@ -95,45 +99,6 @@ impl Entry {
 
     fn packed(&self) -> [u32; 2] {
         [self.tags.load(Ordering::Relaxed), self.places.load(Ordering::Relaxed)]
-    }
-}
-
-impl View<'_> {
-    /// Whether each filter in use that admits the endpoint admits another one that is routable.
-    /// O(filters * banks).
-    pub(super) fn is_dispensable(&self, slot: u16) -> bool {
-        let in_use = self.shared.filters.entries().iter().filter(|entry| entry.count() != 0);
-        !self.is_last_for(&Filter::ANY, slot)
-            && !in_use.map(|entry| unpack(entry.packed())).any(|filter| self.is_last_for(&filter, slot))
-    }
-
-    /// Whether the filter admits the endpoint, and no other that is routable.
-    #[inline(never)]
-    fn is_last_for(&self, filter: &Filter, slot: u16) -> bool {
-        let (at, index) = crate::bitmap::split(slot);
-        let others = |bank| if bank == at { !(1 << index) } else { u32::MAX };
-        let left = |bank| self.routable().bits(bank) & self.admitted(filter, bank) & others(bank);
-        self.admitted(filter, at) >> index & 1 == 1 && (0..self.banks()).all(|bank| left(bank) == 0)
-    }
-
-    /// Those of a bank that the filter admits, whatever their condition.
-    #[inline(never)]
-    pub(super) fn admitted(&self, filter: &Filter, bank: usize) -> u32 {
-        self.tagged_and_tiered(filter, bank) & self.zoned(filter, bank)
-    }
-
-    /// Those that have its tags and tier.
-    pub(super) fn tagged_and_tiered(&self, filter: &Filter, bank: usize) -> u32 {
-        let tier = filter.tier.map_or(u32::MAX, |tier| self.tier(tier).bits(bank));
-        self.members().bits(bank) & self.tagged(filter.tags, bank) & tier
-    }
-
-    /// Those that are in one of the zones that it is confined to, if it is.
-    pub(super) fn zoned(&self, filter: &Filter, bank: usize) -> u32 {
-        if !filter.confined || filter.zones().is_empty() {
-            return u32::MAX;
-        }
-        filter.zones().iter().fold(0, |bits, &zone| bits | self.zone(zone).bits(bank))
     }
 }
 

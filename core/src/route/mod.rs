@@ -58,6 +58,7 @@
 //! `class.rs` and `candidates.rs` are what a selector keeps of it, `steps.rs` and `spill.rs` the order of
 //! tiers and zones; `selector.rs` is the select.
 
+mod admitted;
 mod balancer;
 mod breaker;
 mod builds;
@@ -84,6 +85,7 @@ mod metrics;
 mod options;
 mod probing;
 mod random;
+mod refresh;
 mod report;
 mod request;
 mod retry;
@@ -91,6 +93,7 @@ mod ring;
 mod search;
 mod selector;
 mod settings;
+mod shares;
 mod slots;
 mod spill;
 mod steps;

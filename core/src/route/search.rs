@@ -2,9 +2,10 @@
 //! that spills, changes that come in the middle, errors.
 
 use super::breaker;
-use super::class::{Ask, Cached, ClassState, refresh};
+use super::class::{Ask, Cached, ClassState};
 use super::lease::Ticket;
 use super::options::tick;
+use super::refresh::refresh;
 use super::spill::{draw, fill_other};
 use super::strategies::Barred;
 use super::view::View;

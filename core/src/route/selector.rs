@@ -2,9 +2,10 @@
 
 use core::ops::Deref;
 
-use super::class::{Ask, ClassCache, OfStrategy, refresh};
+use super::class::{Ask, ClassCache, OfStrategy};
 use super::lease::{Lease, Ticket};
 use super::options::tick;
+use super::refresh::refresh;
 use super::search::{Attempt, Search};
 use super::spill::draw;
 use super::strategies::Barred;
@@ -42,6 +43,24 @@ pub struct Selector<
     stripe: u8,
     random: Random,
     classes: [ClassCache<S::Cache, BANKS, PER_BANK>; CLASSES],
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balancer<S, BANKS, PER_BANK, STRIPES>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    /// A selector of this balancer, with its own stripe and room for `CLASSES` filters
+    /// ([`Filter::ANY`](super::Filter::ANY) is one); see [`Selector::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`TooManySelectors`]: each stripe has one.
+    pub fn selector<const CLASSES: usize>(
+        &self,
+        seed: u64,
+    ) -> Result<Selector<&Self, S, BANKS, PER_BANK, STRIPES, CLASSES>, TooManySelectors> {
+        Selector::new(self, seed)
+    }
 }
 
 /// How many classes there have been. Nothing but the validity of classes depends on it.

@@ -16,8 +16,9 @@
 //! nearly the golden ratio), so shares are close to the rule's after a few turns.
 
 use super::Random;
-use super::class::{Cached, ClassState, GroupMut, capacity, count, living_of};
+use super::class::{Cached, ClassState, GroupMut};
 use super::options::PERMILLE;
+use super::refresh::{capacity, count, living_of};
 use super::view::View;
 
 /// Selects in a row that go to the same one of several steps.
@@ -25,63 +26,6 @@ const RUN: u8 = 8;
 /// What a turn is ahead of the one before it, in permille of the traffic; it has no divisor in common with
 /// 1,000.
 const AHEAD: u32 = 617;
-
-/// How a class's traffic is split; shares in permille.
-pub(super) struct Spill {
-    /// What goes to the other group.
-    pub share: u16,
-    /// What the primary group can take.
-    taken: u16,
-    /// Whether the other group is filled.
-    pub ready: bool,
-    /// How many selects more it is what it is; no end to it if one step can take all.
-    run: u8,
-    /// The last step that is needed.
-    pub last: u8,
-    /// What the steps up to that can take; everything if no steps are left.
-    limit: u16,
-    /// The step that the other group is, and how many endpoints match in it.
-    step: u8,
-    matching: u32,
-    /// Where in the traffic the turn of the step lies.
-    position: u16,
-}
-
-impl Spill {
-    /// Nothing does.
-    pub const NONE: Self = Self {
-        share: 0,
-        taken: PERMILLE as u16,
-        ready: false,
-        run: 0,
-        last: 0,
-        limit: 0,
-        step: 0,
-        matching: 0,
-        position: 0,
-    };
-
-    /// The primary group is made anew.
-    pub fn reset(&mut self) {
-        *self = Self { position: self.position, step: self.step, ..Self::NONE };
-    }
-
-    /// The primary group can take `taken`. The steps after it get the rest if they can take it: that is seen
-    /// when the first select goes there.
-    pub fn begin(&mut self, taken: u32) {
-        self.taken = taken as u16;
-        self.share = (PERMILLE - taken) as u16;
-    }
-
-    /// The steps that are needed can take `more`, and there are some `left`.
-    fn settle(&mut self, more: u32, left: bool) {
-        self.limit = if left { more } else { PERMILLE } as u16;
-        let all = self.taken as u32 + more;
-        if self.share != 0 && !left && all < PERMILLE {
-            self.share = (more * PERMILLE).checked_div(all).unwrap_or(0) as u16;
-        }
-    }
-}
 
 impl ClassState {
     /// The first step that gets nothing as long as those before it can.

@@ -4,7 +4,6 @@
 //! path of every select works on a [`View`] of it, a few slices: so it is compiled once, for balancers of all
 //! sizes. Where the size is known, compilers reduce a view's accesses to what the size leaves of them.
 
-use super::builds::Builds;
 use super::changes::Reports;
 use super::filters::Filters;
 use super::options::Options;
@@ -13,7 +12,7 @@ use super::stripe::{Counts, Stripe};
 use super::{Endpoint, EndpointId, Gauges, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
 use crate::bitmap::{Bank, Bits, MAX_PER_BANK, split};
 use crate::id::{Key, Stale};
-use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
+use crate::sync::{AtomicBool, AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
 
 /// All of the weight, in 64ths.
 pub(super) const FULL: u32 = 64;
@@ -29,6 +28,42 @@ pub(super) struct Signals {
     pub next_change: AtomicU32,
     /// The era of the time that was seen last.
     pub era: AtomicU32,
+}
+
+/// Whether a table is to be built, and by whom: see [`builds`](super::builds).
+pub(super) struct Builds {
+    /// A build lies ahead or is under way.
+    pub wanted: AtomicBool,
+    /// Somebody is at it. Builds are done by whoever gets this.
+    pub builder: AtomicBool,
+    /// Members have changed since the build began.
+    pub outdated: AtomicBool,
+}
+
+impl Builds {
+    const_fn! {
+    pub(super) const fn new() -> Self {
+        Self {
+            wanted: AtomicBool::new(false),
+            builder: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
+        }
+    }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
+    /// A build is to be done.
+    pub(super) fn want(&self) {
+        self.wanted.swap(true, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
 }
 
 /// What there is once a balancer.

@@ -2,7 +2,8 @@
 
 use super::round_robin::Cursor;
 use super::spread::Spread;
-use super::{Barred, Needs, Pool, Strategy, Turn, Unbarred};
+use super::unbarred::Unbarred;
+use super::{Barred, Needs, Pool, Strategy, Turn};
 use crate::bitmap::split;
 use crate::route::options::PERMILLE;
 use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};

@@ -2,7 +2,8 @@
 
 use core::array;
 
-use super::{Needs, Pool, Strategy, Turn, Unbarred};
+use super::unbarred::Unbarred;
+use super::{Needs, Pool, Strategy, Turn};
 use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
 use crate::route::view::{Records, View};
 use crate::route::{Candidates, Random};

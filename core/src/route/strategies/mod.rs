@@ -27,7 +27,6 @@ pub use round_robin::RoundRobin;
 pub use uniform_random::UniformRandom;
 pub use weighted::{WeightedRandom, WeightedRoundRobin};
 
-use self::unbarred::Unbarred;
 use super::{Candidates, Endpoints, Random, RoutingKey};
 use crate::bitmap::split;
 

@@ -1,7 +1,8 @@
 //! Anyone, by chance.
 
 use super::thinning::Thinning;
-use super::{Needs, Pool, Strategy, Turn, Unbarred};
+use super::unbarred::Unbarred;
+use super::{Needs, Pool, Strategy, Turn};
 use crate::route::Random;
 
 /// Random: each candidate with the same chance. O(1): one draw.
