@@ -17,6 +17,7 @@ mod l1_weight_zero;
 mod l21_all_selectors;
 mod l23_small_tables;
 mod l26_failing_forever;
+mod l27_no_flash;
 mod l2_in_flight;
 mod l3_first_pick;
 mod l4_ties;
