@@ -395,18 +395,7 @@ where
     }
 
     fn fail(&self, ticket: Ticket, latency: Duration, now: Instant) {
-        if let Ok(slot) = self.endpoints.view().find(ticket.endpoint()) {
-            if self.strategy.needs().latencies {
-                self.endpoints.view().slot(slot).latency.record_failure(micros(latency), tick(now));
-            }
-            match ticket.probe() {
-                Some(probe) => self.endpoints.view().judge(slot, probe, false, now),
-                None if self.endpoints.view().is_of_this_term(slot, ticket.breaker()) => {
-                    self.endpoints.view().count_failure(slot, now);
-                }
-                None => {}
-            }
-        }
+        self.endpoints.view().fail(ticket, self.strategy.needs().latencies, latency, now);
         self.end(ticket, Verdict::Failed);
     }
 }
@@ -434,6 +423,19 @@ where
 }
 
 impl View<'_> {
+    #[inline(never)]
+    fn fail(&self, ticket: Ticket, latencies: bool, latency: Duration, now: Instant) {
+        let Ok(slot) = self.find(ticket.endpoint()) else { return };
+        if latencies {
+            self.slot(slot).latency.record_failure(micros(latency), tick(now));
+        }
+        match ticket.probe() {
+            Some(probe) => self.judge(slot, probe, false, now),
+            None if self.is_of_this_term(slot, ticket.breaker()) => self.count_failure(slot, now),
+            None => {}
+        }
+    }
+
     #[inline(never)]
     fn stats(&self, id: EndpointId) -> Result<EndpointStats, Stale> {
         self.consistently(|| self.find(id).map(|slot| self.stats_of(slot)))

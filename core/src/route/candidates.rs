@@ -6,8 +6,8 @@ use crate::bitmap::{Bits, slot};
 /// first.
 ///
 /// Finding out whether a slot is a candidate, and the k-th candidate, take O(1). Making it anew takes
-/// O(banks) when nothing has changed, and O(banks + candidates) in the worst case: when one bank has changed,
-/// the list before it stays, and what follows is moved as a block.
+/// O(banks) when nothing has changed, and O(banks + candidates) in the worst case: the list before the first
+/// bank that has changed stays.
 pub struct Candidates<const BANKS: usize, const PER_BANK: usize> {
     words: [u32; BANKS],
     starts: [u16; BANKS],

@@ -56,25 +56,24 @@ impl Filters {
 
     /// Those that classes go by.
     pub fn in_use(&self) -> impl Iterator<Item = Filter> {
-        self.entries().iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
+        self.0.iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
     }
 
-    /// Not inlined: loops over an array of known length are written out.
+    /// The entry of this filter; a free one for `None`.
     #[inline(never)]
-    fn entries(&self) -> &[Entry] {
-        &self.0
+    fn find(&self, packed: Option<[u32; 2]>) -> Option<&Entry> {
+        let is_it = |entry: &&Entry| (entry.count() != 0).then(|| entry.packed()) == packed;
+        self.0.iter().find(is_it)
     }
 
     /// One class more goes by `filter`; false if there is no room. The caller is in the critical section.
+    #[inline(never)]
     pub fn enter(&self, filter: &Filter) -> bool {
         if *filter == Filter::ANY {
             return true;
         }
         let packed = pack(filter);
-        let same = self.entries().iter().find(|entry| entry.count() != 0 && entry.packed() == packed);
-        let Some(entry) = same.or_else(|| self.entries().iter().find(|entry| entry.count() == 0)) else {
-            return false;
-        };
+        let Some(entry) = self.find(Some(packed)).or_else(|| self.find(None)) else { return false };
         entry.tags.store(packed[0], Ordering::Relaxed);
         entry.places.store(packed[1], Ordering::Relaxed);
         entry.classes.store(entry.count() + 1, Ordering::Relaxed);
@@ -82,11 +81,9 @@ impl Filters {
     }
 
     /// One class less does; the caller is in the critical section.
+    #[inline(never)]
     pub fn leave(&self, filter: &Filter) {
-        let packed = pack(filter);
-        if let Some(entry) =
-            self.entries().iter().find(|entry| entry.count() != 0 && entry.packed() == packed)
-        {
+        if let Some(entry) = self.find(Some(pack(filter))) {
             entry.classes.store(entry.count() - 1, Ordering::Relaxed);
         }
     }

@@ -30,7 +30,7 @@
 //! | --- | --- |
 //! | walk the endpoints, look at each one's health | the condition of each is one bit, changed when it changes |
 //! | filter by tags and zones | a class of requests keeps its candidates, valid while one word, the epoch, stands |
-//! | make all of it anew after a change | a change names its bank of 32: that bank is looked at again, O(32) |
+//! | make all of it anew after a change | of each bank of 32 endpoints, a few words are combined, one each of its sets |
 //! | share a cursor, a counter, a generator | each selector has its own, on cache lines of its own |
 //! | sort the ring, hash into a buffer | tables are built beside the lookups, in slices; hashes are streamed |
 //! | look for the least of all | two random ones are enough, and of a few all are compared |
@@ -53,10 +53,12 @@
 //!
 //! # Reading the code
 //!
-//! `endpoints.rs` is the state; `membership.rs`, `condition.rs`, `breaker.rs`, `report.rs` and `timed.rs`
-//! change it, each with the invariant by which several contexts may; `builds.rs` says who builds a table.
-//! `class.rs` and `candidates.rs` are what a selector keeps of it, `steps.rs` and `spill.rs` the order of
-//! tiers and zones; `selector.rs` is the select.
+//! `endpoints.rs` is the memory, and `view.rs` what all code sees of it that is not on the path of every
+//! select: so that code is compiled once, for balancers of all sizes. `membership.rs`, `condition.rs`,
+//! `breaker.rs`, `report.rs` and `timed.rs` change it, each with the invariant by which several contexts may;
+//! `builds.rs` says who builds a table. `class.rs` and `candidates.rs` are what a selector keeps of it,
+//! `refresh.rs` makes that anew, `steps.rs` and `spill.rs` are the order of tiers and zones; `selector.rs` is
+//! the select, and `search.rs` what it does when that isn't enough.
 
 mod admitted;
 mod balancer;
