@@ -2,7 +2,7 @@
 
 use super::view::{Record, View};
 use super::{Gauges, PeakEwma};
-use crate::bitmap::split;
+use crate::bitmap::{Bank, split};
 
 /// How loaded an endpoint is, apart from the leases that it has out: what
 /// [`LeastCost`](super::LeastCost) compares.
@@ -43,16 +43,16 @@ pub struct Observed<'a> {
     slot: u16,
     tick: u32,
     /// Which reports are stale, of the slot's bank.
-    stale: u32,
+    stale: Option<&'a Bank>,
     latency: &'a PeakEwma,
     gauges: &'a Gauges,
 }
 
 impl<'a> Observed<'a> {
     #[inline(always)]
-    pub(super) fn new(view: &View<'a>, slot: u16, tick: u32) -> Self {
+    pub(super) fn new(view: &'a View<'a>, slot: u16, tick: u32) -> Self {
         let Record { latency, gauges, .. } = view.slot(slot);
-        Self { slot, tick, stale: view.stale().bits(split(slot).0), latency, gauges }
+        Self { slot, tick, stale: view.stale().bank(split(slot).0), latency, gauges }
     }
 
     /// Its slot, an index into tables of the caller's own.
@@ -71,7 +71,7 @@ impl<'a> Observed<'a> {
     /// The score of its last report in permille, while that is fresh.
     #[inline(always)]
     pub fn score(&self) -> Option<u16> {
-        let stale = self.stale >> split(self.slot).1 & 1 == 1;
+        let stale = self.stale.map_or(0, Bank::bits) >> split(self.slot).1 & 1 == 1;
         if stale { None } else { self.gauges.score() }
     }
 }
