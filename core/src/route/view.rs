@@ -154,14 +154,14 @@ impl Record {
 pub(super) struct Records<'a> {
     all: &'a [Record],
     first: &'a Record,
-    /// Slots that a bank lacks.
+    /// Slots that each bank but the last lacks.
     missing: u32,
 }
 
 impl<'a> Records<'a> {
     #[inline(always)]
     pub fn new<const BANKS: usize, const PER_BANK: usize>(records: &'a [[Record; PER_BANK]; BANKS]) -> Self {
-        let missing = (MAX_PER_BANK - PER_BANK) as u32;
+        let missing = if BANKS == 1 { 0 } else { (MAX_PER_BANK - PER_BANK) as u32 };
         Self { all: records.as_flattened(), first: &records[0][0], missing }
     }
 
@@ -335,7 +335,7 @@ impl<'a> View<'a> {
 
     /// How many slots a bank has.
     pub fn per_bank(&self) -> usize {
-        MAX_PER_BANK - self.records.missing as usize
+        self.records.all.len() / self.banks.len().max(1)
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
-//! L27: a static balancer with a ring of 5,120 points took 54 KB of flash for its memory, and a second balancer
-//! of another size 26 KB. Here whatever a program has as a static is all zeros, so a linker keeps nothing of it;
-//! what a second balancer costs is in the table of `cargo board size`.
+//! L27: a static balancer with a ring of 5,120 points took 54 KB of flash for its memory, and a second
+//! balancer of another size 26 KB. Here whatever a program has as a static is all zeros, so a linker keeps
+//! nothing of it; what a second balancer costs is in the table of `cargo board size`.
 
 use std::fs;
 use std::hint::black_box;
