@@ -162,7 +162,7 @@ fn classes(selector: &mut Caller) -> [Class; 2] {
 /// Everything under one strategy, from `start` on; returns when it is over.
 fn storm(name: &str, start: Instant) -> Instant {
     let fleet = &FLEET;
-    let errors = fleet.totals().errors.iter().sum::<usize>();
+    let errors = fleet.totals().errors.total();
     book(|book| book.refused = 0);
     let own = [100, 101].map(|number| {
         let id = fleet.add(&Endpoint::new(number).tags(GPU), start).expect("it is empty");
@@ -181,7 +181,7 @@ fn storm(name: &str, start: Instant) -> Instant {
     Urgent::stop();
     storm.held.iter_mut().filter_map(Option::take).for_each(release);
     storm.check();
-    let refused = fleet.totals().errors.iter().sum::<usize>() - errors;
+    let refused = fleet.totals().errors.total() - errors;
     book(|book| book.expect(book.refused == refused, "not each error was counted"));
     storm.fill();
     if let Some(wrong) = book(|book| book.wrong) {

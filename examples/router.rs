@@ -354,10 +354,8 @@ impl Row {
 fn summary() {
     let totals = FLEET.totals();
     println!("in all: breakers opened {}; from the handler {}", totals.breakers_opened, SERVED.load(Relaxed));
-    let kinds =
-        ["none", "no such tag", "none here", "none healthy", "breakers open", "all full", "all tried"];
     print!("refused:");
-    for (kind, count) in kinds.iter().zip(totals.errors).filter(|(_, count)| *count > 0) {
+    for (kind, count) in totals.errors.iter().filter(|(_, count)| *count > 0) {
         print!(" {kind} {count}");
     }
     println!("; members {}, draining {}, awaited {}", totals.members, totals.draining, AWAITED.len());

@@ -10,6 +10,9 @@
 //!
 //! Both are `const`-constructible, so an executor on either can be a `static`, as on a chip.
 //!
+//! For the router there is [`route`]: a balancer of any size in an `Arc`, selectors for many threads, values
+//! kept for endpoints, and with the feature `serde` a configuration file.
+//!
 //! # The critical section
 //!
 //! The core takes a [`critical-section`](critical_section) on its cold paths and leaves the choice of
@@ -19,6 +22,7 @@
 
 pub mod clock;
 mod parker;
+pub mod route;
 pub mod simulation;
 pub mod standstill;
 pub mod thread;

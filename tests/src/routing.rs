@@ -1,7 +1,8 @@
 //! A balancer of a few endpoints and a selector: what it takes to show one thing about routing.
 
 use trilane::route::{
-    Balancer, Endpoint, EndpointId, Health, Lease, Options, Request, SelectError, Selector, Strategy,
+    Balancer, Endpoint, EndpointId, ErrorCounts, Health, Lease, Options, Request, SelectError, Selector,
+    Strategy,
 };
 use trilane::time::Instant;
 
@@ -11,6 +12,12 @@ use crate::leak;
 pub type Router<S> = Balancer<S, 1, 16, 4>;
 /// With room for four classes.
 pub type Chooser<S> = Selector<&'static Router<S>, S, 1, 16, 4, 4>;
+
+/// The counts in the order of [`SelectError::kind`].
+pub fn by_kind(errors: ErrorCounts) -> [usize; SelectError::KINDS] {
+    let mut counts = errors.iter().map(|(_, count)| count);
+    std::array::from_fn(|_| counts.next().expect("one a kind"))
+}
 
 /// A balancer, its first selector, and its endpoints in the order in which they came.
 pub struct Routes<S: Strategy<1, 16, 4> + 'static> {

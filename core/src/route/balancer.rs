@@ -7,8 +7,8 @@ use super::options::tick;
 use super::stripe::Verdict;
 use super::view::View;
 use super::{
-    AddError, Endpoint, EndpointId, Health, Metrics, Options, OptionsError, SelectError, Source, Strategy,
-    UpdateError,
+    AddError, Endpoint, EndpointId, ErrorCounts, Health, Metrics, Options, OptionsError, SelectError, Source,
+    Strategy, UpdateError,
 };
 use crate::bitmap::MAX_PER_BANK;
 use crate::id::Stale;
@@ -56,6 +56,8 @@ pub struct Balancer<S, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EndpointStats {
+    /// The caller's number for it.
+    pub number: u64,
     /// Leases given since it was added.
     pub selected: usize,
     /// Of them, those that have succeeded.
@@ -96,8 +98,8 @@ pub struct Totals {
     pub ejected: u32,
     /// How often a breaker has opened.
     pub breakers_opened: u32,
-    /// Failed selects by kind ([`SelectError::kind`]).
-    pub errors: [usize; SelectError::KINDS],
+    /// Failed selects by kind.
+    pub errors: ErrorCounts,
     /// How often a selector has made the candidates of a class anew.
     pub refills: usize,
 }
@@ -157,6 +159,16 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     pub fn find(&self, id: u64) -> Option<EndpointId> {
         let view = self.endpoints.view();
         view.consistently(|| view.search(id).map(|slot| view.handle(slot)))
+    }
+
+    /// The caller's number of a member. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when it has been removed; a lease of it still knows its [number](super::Lease::number).
+    pub fn number(&self, id: EndpointId) -> Result<u64, Stale> {
+        let view = self.endpoints.view();
+        view.consistently(|| view.find(id).map(|slot| view.number(slot)))
     }
 
     /// The endpoint as it stands: what was last said of it. O(1).
@@ -369,6 +381,10 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Leasing
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
+    fn number(&self, ticket: Ticket) -> Result<u64, Stale> {
+        self.endpoints.view().last_number(ticket.endpoint())
+    }
+
     #[inline(always)]
     fn release(&self, ticket: Ticket) {
         if let Some(probe) = ticket.probe() {
@@ -451,6 +467,7 @@ impl View<'_> {
         let [selected, succeeded, failed, released] = sums;
         let health = self.health(slot);
         EndpointStats {
+            number: self.number(slot),
             selected,
             succeeded,
             failed,
@@ -477,12 +494,14 @@ impl View<'_> {
             breakers_opened: self.opened.load(Ordering::Relaxed),
             ..Totals::default()
         };
+        let mut errors = [0usize; SelectError::KINDS];
         for stripe in self.stripes {
-            for (sum, errors) in totals.errors.iter_mut().zip(&stripe.errors) {
+            for (sum, errors) in errors.iter_mut().zip(&stripe.errors) {
                 *sum = sum.wrapping_add(errors.load(Ordering::Relaxed));
             }
             totals.refills = totals.refills.wrapping_add(stripe.refills.load(Ordering::Relaxed));
         }
+        totals.errors = ErrorCounts::from_kinds(errors);
         totals
     }
 }

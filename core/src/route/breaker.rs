@@ -44,6 +44,17 @@ pub enum State {
     Probing = 3,
 }
 
+impl core::fmt::Display for State {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+            Self::Probing => "probing",
+        })
+    }
+}
+
 impl State {
     pub(super) const fn of(word: u32) -> Self {
         match word & STATE {

@@ -1,6 +1,7 @@
 //! What an endpoint is: its number, weight, place, tags and capacity.
 
 use core::fmt;
+use core::str::FromStr;
 
 use crate::id::Key;
 
@@ -67,6 +68,28 @@ impl fmt::Display for OutOfRange {
 
 impl core::error::Error for OutOfRange {}
 
+/// Why a text isn't the number of a tag, zone, tier or source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ParseNumberError {
+    /// It isn't a decimal number up to 255.
+    NotANumber,
+    /// There are fewer.
+    OutOfRange(OutOfRange),
+}
+
+impl fmt::Display for ParseNumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANumber => f.write_str("tags, zones, tiers and sources are decimal numbers: write one"),
+            Self::OutOfRange(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ParseNumberError {}
+
 macro_rules! small_number {
     ($(#[$doc:meta])* $name:ident, $end:ident, $what:literal) => {
         $(#[$doc])*
@@ -98,6 +121,22 @@ macro_rules! small_number {
             /// Its number.
             pub const fn number(self) -> u8 {
                 self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseNumberError;
+
+            /// By its number.
+            fn from_str(number: &str) -> Result<Self, ParseNumberError> {
+                let number = number.parse().map_err(|_| ParseNumberError::NotANumber)?;
+                Self::new(number).map_err(ParseNumberError::OutOfRange)
             }
         }
     };
@@ -171,8 +210,19 @@ impl Tags {
         self.0
     }
 
+    /// Each of them, the lowest number first.
+    pub fn iter(self) -> impl Iterator<Item = Tag> {
+        Tag::all().filter(move |tag| self.0 >> tag.0 & 1 == 1)
+    }
+
     pub(crate) const fn from_bits(bits: u32) -> Self {
         Self(bits)
+    }
+}
+
+impl FromIterator<Tag> for Tags {
+    fn from_iter<I: IntoIterator<Item = Tag>>(tags: I) -> Self {
+        tags.into_iter().fold(Self::NONE, Self::with)
     }
 }
 
@@ -194,6 +244,19 @@ pub enum Health {
 }
 
 impl Health {
+    /// All of them, the best first.
+    pub const ALL: [Self; 4] = [Self::Healthy, Self::Degraded, Self::Unknown, Self::Unhealthy];
+
+    /// In lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unknown => "unknown",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
     /// The worst of what sources say, two bits each.
     pub(crate) const fn worst(bits: u32) -> Self {
         const LOW: u32 = 0x5555_5555;
@@ -219,6 +282,35 @@ impl Health {
     }
 }
 
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No health has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct UnknownHealth;
+
+impl fmt::Display for UnknownHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no health has this name; there are:")?;
+        Health::ALL.iter().try_for_each(|health| write!(f, " \"{health}\""))
+    }
+}
+
+impl core::error::Error for UnknownHealth {}
+
+impl FromStr for Health {
+    type Err = UnknownHealth;
+
+    /// By its [`name`](Self::name), exactly.
+    fn from_str(name: &str) -> Result<Self, UnknownHealth> {
+        Self::ALL.into_iter().find(|health| health.name() == name).ok_or(UnknownHealth)
+    }
+}
+
 /// What is said of an endpoint when it is added or changed.
 ///
 /// # Examples
@@ -227,6 +319,7 @@ impl Health {
 /// use trilane::route::{Endpoint, Zone};
 ///
 /// let endpoint = Endpoint::new(17).weight(3).zone(Zone::of::<1>()).cap(100);
+/// assert_eq!((endpoint.number(), endpoint.get_weight(), endpoint.get_cap()), (17, 3, Some(100)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -290,5 +383,45 @@ impl Endpoint {
     /// How it is when it is added. An update leaves it as it is.
     pub const fn health(self, health: Health) -> Self {
         Self { health, ..self }
+    }
+
+    /// The caller's number for it.
+    pub const fn number(&self) -> u64 {
+        self.id
+    }
+
+    /// Its [`weight`](Self::weight).
+    pub const fn get_weight(&self) -> u16 {
+        self.weight
+    }
+
+    /// Its [`tier`](Self::tier).
+    pub const fn get_tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Its [`zone`](Self::zone).
+    pub const fn get_zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// Its [`tags`](Self::tags).
+    pub const fn get_tags(&self) -> Tags {
+        self.tags
+    }
+
+    /// Its [`cap`](Self::cap), if it has one.
+    pub const fn get_cap(&self) -> Option<u32> {
+        self.cap
+    }
+
+    /// Whether it is [`enabled`](Self::enabled).
+    pub const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Its [`health`](Self::health).
+    pub const fn get_health(&self) -> Health {
+        self.health
     }
 }

@@ -35,7 +35,7 @@ impl SelectError {
     /// How many kinds there are.
     pub const KINDS: usize = 8;
 
-    /// The number of its kind, an index into [`Totals::errors`](super::Totals::errors).
+    /// The number of its kind, 0 to [`KINDS`](Self::KINDS) - 1: the order of [`ErrorCounts::iter`].
     pub const fn kind(self) -> usize {
         match self {
             Self::Empty => 0,
@@ -47,6 +47,111 @@ impl SelectError {
             Self::AllTried => 6,
             Self::ForeignClass => 7,
         }
+    }
+}
+
+/// Failed selects, counted by kind. Counts wrap.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::route::{Balancer, Options, Request, RoundRobin};
+/// use trilane::time::Instant;
+///
+/// let balancer: Balancer<RoundRobin, 1, 4> = Balancer::new(RoundRobin, Options::new());
+/// let mut selector = balancer.selector::<1>(7)?;
+/// let error = selector.select(&Request::ANY, Instant::ZERO).unwrap_err();
+/// let errors = balancer.totals().errors;
+/// assert_eq!((errors.empty, errors.total(), errors.of(error)), (1, 1, 1));
+/// for (name, count) in errors.iter().filter(|(_, count)| *count > 0) {
+///     println!("{name} {count}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct ErrorCounts {
+    /// [`SelectError::Empty`].
+    pub empty: usize,
+    /// [`SelectError::NoTagMatch`].
+    pub no_tag_match: usize,
+    /// [`SelectError::NoZoneMatch`].
+    pub no_zone_match: usize,
+    /// [`SelectError::AllUnhealthy`].
+    pub all_unhealthy: usize,
+    /// [`SelectError::AllBreakersOpen`].
+    pub all_breakers_open: usize,
+    /// [`SelectError::AllAtCapacity`].
+    pub all_at_capacity: usize,
+    /// [`SelectError::AllTried`].
+    pub all_tried: usize,
+    /// [`SelectError::ForeignClass`].
+    pub foreign_class: usize,
+}
+
+impl ErrorCounts {
+    const NAMES: [&str; SelectError::KINDS] = [
+        "empty",
+        "no tag match",
+        "no zone match",
+        "all unhealthy",
+        "all breakers open",
+        "all at capacity",
+        "all tried",
+        "foreign class",
+    ];
+
+    /// By kind.
+    pub(super) const fn from_kinds(counts: [usize; SelectError::KINDS]) -> Self {
+        let [
+            empty,
+            no_tag_match,
+            no_zone_match,
+            all_unhealthy,
+            all_breakers_open,
+            all_at_capacity,
+            all_tried,
+            foreign_class,
+        ] = counts;
+        Self {
+            empty,
+            no_tag_match,
+            no_zone_match,
+            all_unhealthy,
+            all_breakers_open,
+            all_at_capacity,
+            all_tried,
+            foreign_class,
+        }
+    }
+
+    const fn kinds(&self) -> [usize; SelectError::KINDS] {
+        [
+            self.empty,
+            self.no_tag_match,
+            self.no_zone_match,
+            self.all_unhealthy,
+            self.all_breakers_open,
+            self.all_at_capacity,
+            self.all_tried,
+            self.foreign_class,
+        ]
+    }
+
+    /// The name of each kind, in lower case, words apart, and how often it was.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        Self::NAMES.into_iter().zip(self.kinds())
+    }
+
+    /// How often there was an error of this kind.
+    pub const fn of(&self, error: SelectError) -> usize {
+        self.kinds()[error.kind()]
+    }
+
+    /// How many failed in all.
+    pub fn total(&self) -> usize {
+        self.kinds().iter().fold(0, |sum, count| sum.wrapping_add(*count))
     }
 }
 

@@ -75,6 +75,26 @@ impl Filter {
         Self { confined: true, ..self }
     }
 
+    /// The [`tags`](Self::tags) that it asks for.
+    pub const fn get_tags(&self) -> Tags {
+        self.tags
+    }
+
+    /// The [`tier`](Self::tier) that it asks for, if it does.
+    pub const fn get_tier(&self) -> Option<Tier> {
+        self.tier
+    }
+
+    /// The zones that it [prefers](Self::prefer), in order.
+    pub fn preferred(&self) -> &[Zone] {
+        self.zones()
+    }
+
+    /// Whether it is [confined](Self::confined) to them.
+    pub const fn is_confined(&self) -> bool {
+        self.confined
+    }
+
     pub(super) fn zones(&self) -> &[Zone] {
         self.zones.get(..self.zone_count as usize).unwrap_or(&[])
     }

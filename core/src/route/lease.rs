@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::{EndpointId, breaker};
-use crate::id::Key;
+use crate::id::{Key, Stale};
 use crate::time::{Duration, Instant};
 
 /// What a lease needs of its balancer. Implemented by [`Balancer`](super::Balancer) alone.
@@ -12,6 +12,8 @@ use crate::time::{Duration, Instant};
 /// A function for each way to end, so that the most frequent ones are a few instructions where the lease
 /// ends.
 pub trait Leasing: sealed::Sealed {
+    #[doc(hidden)]
+    fn number(&self, ticket: Ticket) -> Result<u64, Stale>;
     #[doc(hidden)]
     fn release(&self, ticket: Ticket);
     #[doc(hidden)]
@@ -105,6 +107,17 @@ impl<B: Deref<Target: Leasing>> Lease<B> {
     #[inline(always)]
     pub fn endpoint(&self) -> EndpointId {
         self.ticket.endpoint()
+    }
+
+    /// The caller's number of the endpoint; also after it has been removed, as long as no other endpoint has
+    /// its slot. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when another endpoint has the slot. It can't get it while the lease is out, unless the
+    /// removal came in the very moment of the select.
+    pub fn number(&self) -> Result<u64, Stale> {
+        self.balancer.number(self.ticket)
     }
 
     /// Whether this is the probe that decides about a breaker.

@@ -132,6 +132,13 @@ impl View<'_> {
         }
     }
 
+    /// How many slots are free. O(banks), and O(stripes) a draining slot.
+    pub(super) fn free_slots(&self) -> u32 {
+        self.sweep();
+        let taken = |bank| self.members().bits(bank) | self.draining().bits(bank);
+        (0..self.banks()).map(|bank| (low_bits(self.per_bank()) & !taken(bank)).count_ones()).sum()
+    }
+
     fn free_slot(&self) -> Option<u16> {
         (0..self.banks()).find_map(|bank| {
             let free = low_bits(self.per_bank()) & !self.members().bits(bank) & !self.draining().bits(bank);
@@ -152,6 +159,16 @@ impl View<'_> {
             Bits(self.members().bits(bank))
                 .map(|index| slot(bank, index))
                 .find(|&slot| self.number(slot) == id)
+        })
+    }
+
+    /// The number of a member, or of one that was, as long as no other has its slot.
+    #[inline(never)]
+    pub(super) fn last_number(&self, id: EndpointId) -> Result<u64, Stale> {
+        let (slot, removed) = (id.slot(), id.key().generation().wrapping_add(1));
+        self.consistently(|| {
+            let left = || self.generation(slot) == removed && !self.members().contains(slot);
+            if self.find(id).is_ok() || left() { Ok(self.number(slot)) } else { Err(Stale) }
         })
     }
 

@@ -26,7 +26,7 @@ use core::fmt;
 use crate::sync::{AtomicU32, CriticalSection, Ordering, const_fn, fence, with_lock};
 
 /// What an endpoint says of itself: loads and error rate in permille, connections, response time in
-/// milliseconds.
+/// milliseconds; or just [how loaded it is](Self::from_score).
 ///
 /// # Examples
 ///
@@ -46,6 +46,7 @@ pub struct Metrics {
     errors: u16,
     connections: u32,
     response_ms: u32,
+    score: u16,
 }
 
 /// Which value of a report is out of its range; nothing of the report is taken.
@@ -61,6 +62,8 @@ pub enum MetricsError {
     ResponseTime,
     /// The share of requests that failed is not between none and all of them.
     Errors,
+    /// The score is above 1,000.
+    Score,
 }
 
 impl fmt::Display for MetricsError {
@@ -72,6 +75,7 @@ impl fmt::Display for MetricsError {
                 return f.write_str("the response time is not a time: report milliseconds from 0 up");
             }
             Self::Errors => "the error rate",
+            Self::Score => return f.write_str("the score is too high: report 0 (idle) to 1,000 (full)"),
         };
         write!(f, "{name} is not a share: report a ratio from 0 to 1, or 0 to 1,000 permille")
     }
@@ -102,7 +106,7 @@ impl Metrics {
         if errors > 1_000 {
             return Err(MetricsError::Errors);
         }
-        Ok(Self { cpu, memory, errors, connections, response_ms })
+        Ok(Self::scored(cpu, memory, errors, connections, response_ms))
     }
 
     /// A report in ratios (0 to 1) and milliseconds, each rounded to the nearest permille or millisecond.
@@ -125,7 +129,40 @@ impl Metrics {
             return Err(MetricsError::ResponseTime);
         }
         let Some(errors) = permille(error_rate) else { return Err(MetricsError::Errors) };
-        Ok(Self { cpu, memory, errors, connections, response_ms: rounded(response_ms) })
+        Ok(Self::scored(cpu, memory, errors, connections, rounded(response_ms)))
+    }
+
+    /// A report of nothing but the score, 0 (idle) to 1,000 (as loaded as counts): for an endpoint that knows
+    /// itself how loaded it is. Everything else of it is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricsError::Score`] above 1,000.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use trilane::route::{Metrics, MetricsError};
+    ///
+    /// let half_full = Metrics::from_score(500).unwrap(); // for `Balancer::report`
+    /// assert_eq!((half_full.score(), half_full.cpu()), (500, 0));
+    /// assert_eq!(Metrics::from_score(1_001), Err(MetricsError::Score));
+    /// ```
+    pub const fn from_score(score: u16) -> Result<Self, MetricsError> {
+        if score > 1_000 {
+            return Err(MetricsError::Score);
+        }
+        Ok(Self { cpu: 0, memory: 0, errors: 0, connections: 0, response_ms: 0, score })
+    }
+
+    /// The report of these values, which are in range.
+    const fn scored(cpu: u16, memory: u16, errors: u16, connections: u32, response_ms: u32) -> Self {
+        let counted = if connections < 10_000 { connections } else { 10_000 };
+        let waited = if response_ms < 1_000 { response_ms } else { 1_000 };
+        // In millionths; the values' ranges keep it within one million.
+        let exact =
+            300 * cpu as u32 + 200 * memory as u32 + 20 * counted + 150 * waited + 150 * errors as u32;
+        Self { cpu, memory, errors, connections, response_ms, score: ((exact + 500) / 1_000) as u16 }
     }
 
     /// Processor load, permille.
@@ -156,17 +193,10 @@ impl Metrics {
     /// How loaded the endpoint is, 0 (idle) to 1,000 (as loaded as counts).
     ///
     /// 0.3 cpu + 0.2 memory + 0.2 min(connections / 10,000, 1) + 0.15 min(response / 1 s, 1) + 0.15 errors,
-    /// computed without loss and then rounded to the nearest permille, halves up.
+    /// computed without loss and then rounded to the nearest permille, halves up; or what was
+    /// [given](Self::from_score).
     pub const fn score(&self) -> u16 {
-        let connections = if self.connections < 10_000 { self.connections } else { 10_000 };
-        let response = if self.response_ms < 1_000 { self.response_ms } else { 1_000 };
-        // In millionths; the fields' ranges keep it within one million.
-        let exact = 300 * self.cpu as u32
-            + 200 * self.memory as u32
-            + 20 * connections
-            + 150 * response
-            + 150 * self.errors as u32;
-        ((exact + 500) / 1_000) as u16
+        self.score
     }
 }
 
@@ -237,7 +267,7 @@ impl Gauges {
         // Version Invariant: whoever sees a word of this write sees the odd version too.
         fence(Ordering::Release);
         self.loads.store(u32::from(report.cpu) | u32::from(report.memory) << 16, Ordering::Relaxed);
-        self.errors.store(u32::from(report.errors) | u32::from(report.score() + 1) << 16, Ordering::Relaxed);
+        self.errors.store(u32::from(report.errors) | u32::from(report.score + 1) << 16, Ordering::Relaxed);
         self.connections.store(report.connections, Ordering::Relaxed);
         self.response_ms.store(report.response_ms, Ordering::Relaxed);
         self.at_tick.store(at_tick, Ordering::Relaxed);
@@ -299,12 +329,14 @@ impl Gauges {
     /// The words as they are, perhaps of two reports.
     fn words(&self) -> (Metrics, u32) {
         let loads = self.loads.load(Ordering::Relaxed);
+        let errors = self.errors.load(Ordering::Relaxed);
         let report = Metrics {
             cpu: loads as u16,
             memory: (loads >> 16) as u16,
-            errors: self.errors.load(Ordering::Relaxed) as u16,
+            errors: errors as u16,
             connections: self.connections.load(Ordering::Relaxed),
             response_ms: self.response_ms.load(Ordering::Relaxed),
+            score: ((errors >> 16) as u16).saturating_sub(1),
         };
         (report, self.at_tick.load(Ordering::Relaxed))
     }

@@ -47,6 +47,7 @@
 //! | keep a lease without an owner | [`Lease::detach`], [`DetachedLeases`] |
 //! | check endpoints actively | [`HealthChecker`] |
 //! | tell what an endpoint reports of itself | [`Metrics`], [`Balancer::report`] |
+//! | make the members what a list says | [`Balancer::sync`] |
 //! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
 //! | go where there is room, by a load of your own | [`LeastCost`], [`Load`] |
 //! | write a strategy | [`Strategy`], and `strategies/uniform_random.rs` as the shortest example |
@@ -101,6 +102,7 @@ mod spill;
 mod steps;
 mod strategies;
 mod stripe;
+mod sync_members;
 mod table;
 mod timed;
 mod view;
@@ -111,10 +113,11 @@ pub use candidates::Candidates;
 pub use check_options::{CheckOptions, CheckOptionsError};
 pub use detached::{DetachError, DetachedId, DetachedLeases};
 pub use endpoint::{
-    Endpoint, EndpointId, Health, OutOfRange, SOURCES, Source, TAGS, TIERS, Tag, Tags, Tier, ZONES, Zone,
+    Endpoint, EndpointId, Health, OutOfRange, ParseNumberError, SOURCES, Source, TAGS, TIERS, Tag, Tags,
+    Tier, UnknownHealth, ZONES, Zone,
 };
 pub use endpoints::Endpoints;
-pub use errors::{AddError, SelectError, TooManyClasses, TooManySelectors, UpdateError};
+pub use errors::{AddError, ErrorCounts, SelectError, TooManyClasses, TooManySelectors, UpdateError};
 pub use filter::{Class, Filter, MAX_FILTER_ZONES, TooManyZones};
 pub use filters::MAX_FILTERS;
 pub use health::{Change, Check, Due, HealthChecker, WatchError};
@@ -135,4 +138,5 @@ pub use strategies::{
     LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom, UnknownKind,
     WeightedRandom, WeightedRoundRobin,
 };
+pub use sync_members::{SyncError, Synced};
 pub use table::{HashTable, MAX_WEIGHT, Member, Members, Progress, SizedTable};

@@ -174,6 +174,81 @@ impl Options {
     pub const fn check(self) -> Result<Self, OptionsError> {
         if self.probe_ticks == 0 { Err(OptionsError::ZeroProbeWindow) } else { Ok(self) }
     }
+
+    /// Its [`failures`](Self::failures) in a row.
+    pub const fn get_failures(&self) -> u16 {
+        self.failures
+    }
+
+    /// Its [`failure_rate`](Self::failure_rate), if it has one.
+    pub const fn get_failure_rate(&self) -> Option<FailureRate> {
+        self.failure_rate
+    }
+
+    /// Its [`open_for`](Self::open_for), in whole ticks.
+    pub const fn get_open_for(&self) -> Duration {
+        span(self.open_ticks)
+    }
+
+    /// Its [`open_at_most`](Self::open_at_most), in whole ticks.
+    pub const fn get_open_at_most(&self) -> Duration {
+        span(self.open_at_most)
+    }
+
+    /// Its [`seed`](Self::seed).
+    pub const fn get_seed(&self) -> u32 {
+        self.seed
+    }
+
+    /// Its [`probe_window`](Self::probe_window), in whole ticks.
+    pub const fn get_probe_window(&self) -> Duration {
+        span(self.probe_ticks)
+    }
+
+    /// Its [`probes`](Self::probes).
+    pub const fn get_probes(&self) -> u8 {
+        self.probes
+    }
+
+    /// Its [`max_ejected`](Self::max_ejected).
+    pub const fn get_max_ejected(&self) -> u16 {
+        self.max_ejected
+    }
+
+    /// Its [`panic_below`](Self::panic_below).
+    pub const fn get_panic_below(&self) -> u16 {
+        self.panic_below
+    }
+
+    /// Its [`panic_hosts`](Self::panic_hosts).
+    pub const fn get_panic_hosts(&self) -> u16 {
+        self.panic_hosts
+    }
+
+    /// Its [`overprovisioning`](Self::overprovisioning).
+    pub const fn get_overprovisioning(&self) -> u16 {
+        self.overprovisioning
+    }
+
+    /// Its [`spill_from`](Self::spill_from).
+    pub const fn get_spill_from(&self) -> u16 {
+        self.spill_from
+    }
+
+    /// Its [`slow_start`](Self::slow_start), in whole ticks.
+    pub const fn get_slow_start(&self) -> Duration {
+        span(self.slow_start_ticks)
+    }
+
+    /// Its [`stale_after`](Self::stale_after), in whole ticks.
+    pub const fn get_stale_after(&self) -> Duration {
+        span(self.stale_ticks)
+    }
+
+    /// Whether it [routes to endpoints of unknown health](Self::route_unknown).
+    pub const fn routes_unknown(&self) -> bool {
+        self.route_unknown
+    }
 }
 
 /// Why a balancer can't go by some options.
@@ -206,6 +281,11 @@ pub(super) const MAX_TICKS: u32 = 1 << 30;
 pub(super) const fn ticks(span: Duration) -> u32 {
     let ticks = span.as_micros().saturating_add(1_023) >> 10;
     if ticks > MAX_TICKS as u64 { MAX_TICKS } else { ticks as u32 }
+}
+
+/// So many ticks as a span.
+const fn span(ticks: u32) -> Duration {
+    Duration::from_micros((ticks as u64) << 10)
 }
 
 /// The tick that `now` lies in; it wraps every 50 days.

@@ -44,6 +44,23 @@ impl Request<'_> {
     }
 }
 
+impl<'a> Request<'a> {
+    /// Its class.
+    pub const fn get_class(&self) -> Class {
+        self.class
+    }
+
+    /// Its [`key`](Self::key), if it has one.
+    pub const fn get_key(&self) -> Option<RoutingKey> {
+        self.key
+    }
+
+    /// The endpoints that it [isn't to be sent to](Self::excluding).
+    pub const fn excluded(&self) -> &'a [EndpointId] {
+        self.tried
+    }
+}
+
 impl Default for Request<'_> {
     fn default() -> Self {
         Self::ANY

@@ -1,0 +1,32 @@
+//! The router on an operating system: what threads and configuration files need beside
+//! [`trilane::route`].
+//!
+//! | to | see |
+//! | --- | --- |
+//! | share a balancer of any size in an `Arc` | [`arc`] |
+//! | select from many threads | [`SelectorPool`] |
+//! | keep a client, an address or a connection for each endpoint | [`Directory`] |
+//! | read strategy, options, endpoints and filters from a file | `Config`, with the feature `serde` |
+//!
+//! `examples/gateway_pool.rs` has all four in one program.
+
+mod arc;
+#[cfg(feature = "serde")]
+mod config;
+mod directory;
+#[cfg(feature = "serde")]
+mod names;
+mod pool;
+#[cfg(feature = "serde")]
+mod span;
+
+pub use arc::arc;
+#[cfg(feature = "serde")]
+pub use config::{
+    Config, ConfigError, EndpointConfig, FailureRateConfig, FilterConfig, NamedEndpoint, OptionsConfig,
+    Resolved,
+};
+pub use directory::Directory;
+#[cfg(feature = "serde")]
+pub use names::{Names, NamesError};
+pub use pool::{AllInUse, Borrowed, SelectorPool};
