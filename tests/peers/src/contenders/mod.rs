@@ -1,7 +1,7 @@
 //! The load balancers.
 
 mod map_walk;
-mod pingora;
+pub mod pingora;
 mod ring_sort;
 mod snapshot;
 mod tower_p2c;

@@ -73,6 +73,12 @@ where
         pingora
     }
 
+    /// An endpoint that isn't one of `tried`, if it finds one.
+    pub fn select_other(&self, key: u64, tried: &[usize]) -> Option<usize> {
+        let accept = |backend: &Backend, ready: bool| ready && !tried.contains(&endpoint(backend));
+        self.balancer.select_with(&key.to_le_bytes(), 1 << 10, accept).as_ref().map(endpoint)
+    }
+
     fn update(&self) {
         self.balancer
             .update()
