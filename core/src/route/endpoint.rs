@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use crate::bitmap::Bits;
 use crate::id::Key;
 
 /// How many tags there are: numbers 0 to 31.
@@ -118,6 +119,11 @@ macro_rules! small_number {
                 Self(NUMBER)
             }
 
+            #[doc = concat!("Every ", $what, ", the lowest number first.")]
+            pub fn all() -> impl Iterator<Item = Self> {
+                (0..$end as u8).map(Self)
+            }
+
             /// Its number.
             pub const fn number(self) -> u8 {
                 self.0
@@ -212,7 +218,7 @@ impl Tags {
 
     /// Each of them, the lowest number first.
     pub fn iter(self) -> impl Iterator<Item = Tag> {
-        Tag::all().filter(move |tag| self.0 >> tag.0 & 1 == 1)
+        Bits(self.0).map(|number| Tag(number as u8))
     }
 
     pub(crate) const fn from_bits(bits: u32) -> Self {

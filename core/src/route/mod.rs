@@ -50,6 +50,7 @@
 //! | make the members what a list says | [`Balancer::sync`] |
 //! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
 //! | go where there is room, by a load of your own | [`LeastCost`], [`Load`] |
+//! | have a part of a fleet that is too large for one balancer | [`Fleet`], [`Aperture`] |
 //! | write a strategy | [`Strategy`], and `strategies/uniform_random.rs` as the shortest example |
 //!
 //! # Reading the code
@@ -62,6 +63,7 @@
 //! the select, and `search.rs` what it does when that isn't enough.
 
 mod admitted;
+mod aperture;
 mod balancer;
 mod breaker;
 mod builds;
@@ -107,6 +109,7 @@ mod table;
 mod timed;
 mod view;
 
+pub use aperture::{Aperture, ApertureError, Fleet, MAX_FLEET, Share};
 pub use balancer::{Balancer, EndpointStats, Totals};
 pub use breaker::State as BreakerState;
 pub use candidates::Candidates;
