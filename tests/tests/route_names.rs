@@ -32,6 +32,14 @@ fn what_a_builder_sets_is_read_back() {
     assert_eq!((filter.preferred(), filter.is_confined()), (&[Zone::of::<4>(), Zone::of::<1>()][..], true));
     assert_eq!((Filter::ANY.preferred(), Filter::ANY.is_confined()), (&[][..], false));
 
+    let balancer: Balancer<RoundRobin, 1, 2, 2> = Balancer::new(RoundRobin, Options::new());
+    let [mut one, other] = [1, 2].map(|seed| balancer.selector::<2>(seed).unwrap());
+    let class = one.class(filter).unwrap();
+    assert_eq!((one.filter(class), one.filter(Class::ANY)), (Ok(filter), Ok(Filter::ANY)));
+    assert_eq!(other.filter(class), Err(SelectError::ForeignClass));
+    one.free_class(class).unwrap();
+    assert_eq!(one.filter(class), Err(SelectError::ForeignClass));
+
     let key = RoutingKey::from_id(3);
     let tried = [EndpointId::from_key(trilane::id::Key::new(4, 2))];
     let request = Request::ANY.key(key).excluding(&tried);

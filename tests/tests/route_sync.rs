@@ -1,4 +1,5 @@
-//! Members are made what a list says: beside a naive oracle, with leases out, and with several contexts at it.
+//! Members are made what a list says: beside a naive oracle, with leases out, and with several contexts at
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -294,4 +295,29 @@ fn several_contexts_sync_while_others_select() {
     let all = (0..SLOTS as u64 - 1).chain([77]).map(Endpoint::new);
     assert_eq!(router.sync(all, now).unwrap().added, SLOTS as u32 - 2);
     assert_eq!(router.totals().draining, 0);
+}
+
+/// Another context takes the slots in the middle of a sync: what was added by then goes, the others stay as
+/// they were.
+#[test]
+fn who_loses_its_slots_to_another_context_leaves_the_members_as_they_were() {
+    let router = router();
+    let now = Instant::ZERO;
+    let old = Endpoint::new(1).weight(2);
+    router.add(&old, now).unwrap();
+    let thieves = || (200..200 + SLOTS as u64 - 2).map(Endpoint::new);
+    let stolen = std::cell::Cell::new(0);
+    let list = [1, 2, 100, 101].into_iter().map(|number| {
+        // As soon as the first two are there.
+        if number == 101 && router.find(100).is_some() {
+            stolen.set(stolen.get() + thieves().filter(|thief| router.add(thief, now).is_ok()).count());
+        }
+        Endpoint::new(number).weight(9)
+    });
+    assert_eq!(router.sync(list, now), Err(SyncError::Full { new: 1, free: 0 }));
+    let after: Vec<_> = members(&router).into_values().map(|kept| kept.described).collect();
+    // Of twelve slots, one is 1's, and two were taken by 2 and 100 and are free again.
+    assert_eq!(stolen.get(), SLOTS - 3);
+    assert_eq!(after[0], old);
+    assert_eq!(after[1..], thieves().take(SLOTS - 3).collect::<Vec<_>>());
 }

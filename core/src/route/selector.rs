@@ -144,6 +144,15 @@ where
         Ok(())
     }
 
+    /// The filter that the class was made of. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError::ForeignClass`] when it isn't a class of this selector.
+    pub fn filter(&self, class: Class) -> Result<Filter, SelectError> {
+        self.index_of(class).map(|index| self.classes[index].state.filter).ok_or(SelectError::ForeignClass)
+    }
+
     /// Where the class is, if it is one of this selector.
     #[inline(always)]
     fn index_of(&self, class: Class) -> Option<usize> {
