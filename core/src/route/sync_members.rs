@@ -6,7 +6,7 @@ use core::fmt;
 use super::view::View;
 use super::{AddError, Balancer, Endpoint, EndpointId, Strategy, UpdateError};
 use crate::bitmap::{Bits, MAX_BANKS, slot, split};
-use crate::id::Stale;
+use crate::id::{Key, Stale};
 use crate::time::Instant;
 
 /// What [`Balancer::sync`] has changed.
@@ -72,12 +72,13 @@ where
     /// endpoint keeps its slot until its last lease has ended.
     ///
     /// Another context may change members meanwhile. Each of its changes then counts as made before this or
-    /// after it; if it takes the slots that were counted on, what was added by then is removed again. Selects
-    /// go on meanwhile, and see one change after the other.
+    /// after it: a member that it removes once all new ones are in stays removed. If it takes the slots
+    /// that were counted on, what was added by then is removed again, and nothing that it has added itself.
+    /// Selects go on meanwhile, and see one change after the other.
     ///
     /// The list is gone through several times, by clones of its iterator, and each time it must say the same.
     /// O(length² + length * N), each change in a short critical section of its own. A list that is longer than
-    /// the balancer has slots is refused after O(N²).
+    /// the balancer has slots is refused after O(N²). Four bytes of stack a slot.
     ///
     /// # Errors
     ///
@@ -106,30 +107,44 @@ where
         let list = list.into_iter();
         let view = self.endpoints.view();
         view.check_list(&list)?;
-        let mut kept = Kept([0; MAX_BANKS]);
-        let mut added = Kept([0; MAX_BANKS]);
+        let mut kept = Slots([0; MAX_BANKS]);
+        let mut generations = [[0; PER_BANK]; BANKS];
         let mut synced = Synced::default();
-        // First those that are new: if they don't fit after all, nothing else has changed.
-        let new = |endpoint: &I::Item| view.consistently(|| view.search(endpoint.borrow().id)).is_none();
-        for endpoint in list.clone().filter(new).chain(list.clone()) {
-            match view.put(endpoint.borrow(), now) {
-                Ok((id, put)) => {
-                    kept.insert(id);
-                    match put {
-                        Put::Added => {
-                            added.insert(id);
-                            synced.added += 1;
-                        }
-                        Put::Updated => synced.updated += 1,
-                        Put::Same => {}
+        // First those that are new: only here can something not fit, and nothing else has changed yet.
+        for endpoint in list.clone() {
+            let endpoint = endpoint.borrow();
+            let error = match view.add(endpoint, now) {
+                Ok(id) => {
+                    let (bank, index) = split(id.slot());
+                    if let Some(generation) =
+                        generations.get_mut(bank).and_then(|bank| bank.get_mut(index as usize))
+                    {
+                        *generation = id.key().generation();
                     }
+                    kept.insert(id);
+                    synced.added += 1;
+                    continue;
                 }
-                Err(error) => {
-                    // Somebody else has taken the slots.
-                    view.remove_listed(&list, &added);
-                    self.want_table(now);
-                    return Err(error);
+                Err(AddError::Exists(_)) => continue,
+                Err(AddError::ZeroCap) => SyncError::ZeroCap(endpoint.id),
+                // Somebody else has taken the slots.
+                Err(AddError::Full) => SyncError::Full { new: 1, free: 0 },
+            };
+            for bank in 0..BANKS {
+                for index in kept.of_bank(bank) {
+                    let generation = generations.get(bank).and_then(|bank| bank.get(index as usize));
+                    let key = Key::new(slot(bank, index), generation.copied().unwrap_or(0));
+                    // Somebody else may have removed it before: then another has the slot, or none.
+                    let _out: Result<u32, Stale> = view.remove(EndpointId::from_key(key));
                 }
+            }
+            self.want_table(now);
+            return Err(error);
+        }
+        for endpoint in list {
+            if let Some((id, updated)) = view.revise(endpoint.borrow(), now) {
+                kept.insert(id);
+                synced.updated += updated as u32;
             }
         }
         synced.removed = view.remove_others(&kept);
@@ -141,24 +156,22 @@ where
 }
 
 /// A set of slots.
-struct Kept([u32; MAX_BANKS]);
+struct Slots([u32; MAX_BANKS]);
 
-impl Kept {
+impl Slots {
     fn insert(&mut self, id: EndpointId) {
         let (bank, index) = split(id.slot());
         self.0[bank % MAX_BANKS] |= 1 << index;
     }
 
-    fn bits(&self, bank: usize) -> u32 {
-        self.0[bank % MAX_BANKS]
+    fn contains(&self, id: EndpointId) -> bool {
+        let (bank, index) = split(id.slot());
+        self.0[bank % MAX_BANKS] >> index & 1 == 1
     }
-}
 
-/// What has become of an endpoint of the list.
-enum Put {
-    Added,
-    Updated,
-    Same,
+    fn of_bank(&self, bank: usize) -> Bits {
+        Bits(self.0[bank % MAX_BANKS])
+    }
 }
 
 impl View<'_> {
@@ -184,59 +197,28 @@ impl View<'_> {
         if new > free { Err(SyncError::Full { new, free }) } else { Ok(()) }
     }
 
-    /// Makes the endpoint a member as it is described.
-    fn put(&self, endpoint: &Endpoint, now: Instant) -> Result<(EndpointId, Put), SyncError> {
-        // Once more only if another context has added or removed it in between.
+    /// Makes the member what the endpoint says; returns its handle, and whether that is something else than
+    /// was said last. `None` if it isn't a member: somebody else has removed it.
+    fn revise(&self, endpoint: &Endpoint, now: Instant) -> Option<(EndpointId, bool)> {
         loop {
-            let member = self.consistently(|| {
-                self.search(endpoint.id).map(|slot| (self.handle(slot), self.describe(slot)))
-            });
-            match member {
-                Some((id, described)) => {
-                    if (Endpoint { health: described.health, ..*endpoint }) == described {
-                        return Ok((id, Put::Same));
-                    }
-                    match self.update(id, endpoint, now) {
-                        Ok(_) => return Ok((id, Put::Updated)),
-                        Err(UpdateError::ZeroCap) => return Err(SyncError::ZeroCap(endpoint.id)),
-                        Err(UpdateError::Stale | UpdateError::OtherId) => {}
-                    }
-                }
-                None => match self.add(endpoint, now) {
-                    Ok(id) => return Ok((id, Put::Added)),
-                    Err(AddError::ZeroCap) => return Err(SyncError::ZeroCap(endpoint.id)),
-                    Err(AddError::Full) => return Err(SyncError::Full { new: 1, free: 0 }),
-                    Err(AddError::Exists(_)) => {}
-                },
+            let member = || self.search(endpoint.id).map(|slot| (self.handle(slot), self.describe(slot)));
+            let (id, described) = self.consistently(member)?;
+            if (Endpoint { health: described.health, ..*endpoint }) == described {
+                return Some((id, false));
+            }
+            match self.update(id, endpoint, now) {
+                Ok(_) => return Some((id, true)),
+                // There is no such cap: see `check_list`.
+                Err(UpdateError::ZeroCap) => return Some((id, false)),
+                // Somebody else has removed it right now, and may have added it again.
+                Err(UpdateError::Stale | UpdateError::OtherId) => {}
             }
         }
     }
 
     /// Removes the members whose slots aren't kept; returns how many.
-    fn remove_others(&self, kept: &Kept) -> u32 {
-        let mut removed = 0;
-        for id in self.member_ids() {
-            let (bank, index) = split(id.slot());
-            if kept.bits(bank) >> index & 1 == 0 {
-                removed += self.remove(id).is_ok() as u32;
-            }
-        }
-        removed
-    }
-
-    /// Removes those of the list that have been added to these slots.
-    fn remove_listed<I>(&self, list: &I, added: &Kept)
-    where
-        I: Iterator<Item: Borrow<Endpoint>> + Clone,
-    {
-        for bank in 0..self.banks() {
-            for slot in Bits(added.bits(bank)).map(|index| slot(bank, index)) {
-                let (id, number) = self.consistently(|| (self.handle(slot), self.number(slot)));
-                if list.clone().any(|endpoint| endpoint.borrow().id == number) {
-                    // Somebody else may have removed it before.
-                    let _out: Result<u32, Stale> = self.remove(id);
-                }
-            }
-        }
+    fn remove_others(&self, kept: &Slots) -> u32 {
+        let others = self.member_ids().filter(|&id| !kept.contains(id));
+        others.map(|id| self.remove(id).is_ok() as u32).sum()
     }
 }
