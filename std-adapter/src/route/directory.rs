@@ -1,5 +1,6 @@
 //! What a program keeps for each endpoint.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use trilane::route::{Balancer, Endpoint, EndpointId, Strategy, SyncError, Synced};
@@ -124,15 +125,19 @@ impl<T> Directory<T> {
             list.push((endpoint, current.is_none()));
         }
         let endpoints = || list.iter().map(|(endpoint, _)| *endpoint);
-        // Those that are new come switched off: their handles are known, but nobody selects them.
+        // Those that are new come switched off: their handles are known, but nobody selects them. Those that
+        // leave stay until the new ones are on, so that there is always somebody to select.
         let off = list.iter().map(|&(endpoint, new)| endpoint.enabled(endpoint.is_enabled() && !new));
-        let synced = balancer.sync(off, now)?;
+        let wanted: HashSet<u64> = endpoints().map(|endpoint| endpoint.number()).collect();
+        let members = balancer.members().filter_map(|id| balancer.endpoint(id).ok());
+        let leaving: Vec<_> = members.filter(|member| !wanted.contains(&member.number())).collect();
+        let Synced { added, updated, .. } = balancer.sync(off.chain(leaving), now)?;
         for (endpoint, value) in endpoints().zip(values) {
             if let Some(id) = balancer.find(endpoint.number()) {
                 self.insert(id, value);
             }
         }
-        balancer.sync(endpoints(), now)?;
+        let Synced { removed, .. } = balancer.sync(endpoints(), now)?;
         for entry in self.entries() {
             let mut entry = entry.write().unwrap_or_else(PoisonError::into_inner);
             // What is taken out is dropped outside of the lock: it may be the last of its value.
@@ -140,7 +145,7 @@ impl<T> Directory<T> {
             drop(entry);
             drop(gone);
         }
-        Ok(synced)
+        Ok(Synced { added, updated, removed })
     }
 }
 
