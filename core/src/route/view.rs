@@ -214,6 +214,8 @@ numbered! { Sets, NAMED, set -> Set:
     stale,
     /// Its table doesn't fit: it has another member, or one of another weight.
     noted,
+    /// Removed, but on the table still: its keys pass it by.
+    gone,
 }
 
 /// The sets of those with a tag come after the named ones, then those of a zone, then those of a tier.
