@@ -76,7 +76,8 @@ impl Builds {
         let take = |flag: &AtomicBool| flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::AcqRel);
         let outdated = take(&self.outdated);
         // Whoever is awaited is among the slots that are taken then.
-        (outdated || free) && take(&self.awaited) || outdated
+        let awaited = (outdated || free) && take(&self.awaited);
+        outdated || awaited
     }
 
     /// A build is to be done.
