@@ -325,6 +325,37 @@ fn what_changes_amid_a_build_while_another_kind_is_chosen_is_in_the_table_too() 
 }
 
 #[test]
+fn a_member_that_weighs_less_amid_a_build_lets_it_end() {
+    type Rings = Ring<200, 16>;
+    let now = Instant::ZERO;
+    let hash = || ConsistentHash::new(Rings::with_points(10));
+    let exchanged: &World<_> =
+        leak(Balancer::new(AnyStrategy::new(Kind::ConsistentHash, hash()), Options::new()));
+    let constant: &World<_> = leak(Balancer::new(hash(), Options::new()));
+    let add = |number, weight| {
+        let endpoint = Endpoint::new(number).weight(weight);
+        (exchanged.add(&endpoint, now).unwrap(), constant.add(&endpoint, now).unwrap())
+    };
+    let (one, two, _) = (add(1, 1), add(2, 18), add(3, 1));
+    assert!(exchanged.finish_build() && constant.finish_build());
+    // A build begins, for the first alone, which needs the room that the second gives up.
+    let more = Endpoint::new(1).weight(2);
+    exchanged.update(one.0, &more, now).unwrap();
+    constant.update(one.1, &more, now).unwrap();
+    exchanged.tick(now);
+    exchanged.set_kind(Kind::RoundRobin, now);
+    let less = Endpoint::new(2).weight(17);
+    exchanged.update(two.0, &less, now).unwrap();
+    constant.update(two.1, &less, now).unwrap();
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || done.send(exchanged.finish_build()));
+    assert_eq!(is_done.recv_timeout(std::time::Duration::from_secs(20)), Ok(true), "a build without end");
+    exchanged.set_kind(Kind::ConsistentHash, now);
+    assert!(exchanged.finish_build() && constant.finish_build());
+    assert_eq!(homes(exchanged), homes(constant));
+}
+
+#[test]
 fn a_bound_counts_the_leases_of_other_kinds_too() {
     let strategy = AnyStrategy::new(Kind::RoundRobin, hash().bounded(1_250));
     let balancer: &World<Any> = leak(Balancer::new(strategy, Options::new()));

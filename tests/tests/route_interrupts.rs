@@ -188,6 +188,8 @@ fn the_next_endpoint_in_a_slot_is_not_selected_for_the_one_that_was_picked() {
     for place in IN_A_SELECT {
         let router = router(Options::new());
         let ids = [1, 2].map(|number| router.add(&Endpoint::new(number).tags(TAG), NOW).unwrap());
+        // No other slot is free.
+        while router.add(&Endpoint::new(100 + u64::from(router.totals().members)), NOW).is_ok() {}
         let mut selector = Select::new(router, 1).unwrap();
         let class = selector.class(trilane::route::Filter::ANY.tags(TAG)).unwrap();
         let replace = move || {

@@ -297,7 +297,7 @@ where
     ///
     /// [`Stale`] when it has been removed.
     pub fn remove(&self, id: EndpointId, now: Instant) -> Result<u32, Stale> {
-        let out = self.endpoints.view().remove(id)?;
+        let out = self.endpoints.view().remove(id, self.strategy.needs().builds)?;
         self.want_table(now);
         Ok(out)
     }
@@ -350,7 +350,7 @@ where
     /// The table, if the strategy looks at one, is to be brought up to date, unless that is done on demand.
     pub(super) fn want_table(&self, now: Instant) {
         let needs = self.strategy.needs();
-        if needs.builds && !needs.on_demand {
+        if needs.builds && !needs.on_demand && self.endpoints.view().builds.is_outdated() {
             self.endpoints.view().builds.want();
             self.endpoints.view().hasten_build(self.endpoints.view().tick(now));
         }

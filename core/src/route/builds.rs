@@ -21,10 +21,27 @@
 //! follows is told.
 //!
 //! The slots that were taken are those of the build until it is done, also over builds that were begun anew.
+//!
+//! A newcomer in a slot of which the table shows nobody doesn't have a build begun anew: it waits for the
+//! next one (`awaited`, which is swapped as `outdated` is). Otherwise a steady stream of newcomers would let
+//! no build end. A build that isn't told of it finds room for it, or asks again. It has to be told of all
+//! others, which may take more room on the table of before than they say they do.
+//!
+//! # Who has gone
+//!
+//! A member that is removed stays on the table, in the set `gone`: keys pass it by as if it were unhealthy,
+//! and nobody needs a build. If it comes back before its slot has another member, the table fits as it is.
+//! When too many have gone they are noted, and the next build that begins takes them off the table. Until
+//! then it answers as before, so that no build under way is contradicted. That build takes them inside the
+//! critical section: who comes back is either told that it is on the table, or noted after it.
 
 use super::options::MAX_TICKS;
 use super::view::{BankRecord, View};
+use crate::bitmap::{Bits, slot};
 use crate::sync::{Ordering, with_lock};
+
+/// Of the members, so many have gone at most before they are taken off the table: one in this many.
+const GONE: u32 = 4;
 
 impl View<'_> {
     /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
@@ -32,6 +49,26 @@ impl View<'_> {
     pub(super) fn note(&self, slot: u16) {
         self.noted().insert(slot);
         self.builds.outdated.swap(true, Ordering::AcqRel);
+    }
+
+    /// The same for what waits for the next build: a newcomer in a slot of which the table shows nobody, or
+    /// one that has gone.
+    pub(super) fn note_for_next(&self, slot: u16) {
+        self.noted().insert(slot);
+        self.builds.awaited.swap(true, Ordering::AcqRel);
+    }
+
+    /// Has the next build take those who have gone off the table if they are too many, or are about to need
+    /// their slots for others; the caller is in the critical section.
+    pub(super) fn clear_gone(&self) {
+        let gone = |bank| self.gone().bits(bank) & !self.noted().bits(bank);
+        let count = |bits: &dyn Fn(usize) -> u32| (0..self.banks()).map(|bank| bits(bank).count_ones()).sum();
+        let free: u32 = count(&|bank| self.free_bits(bank));
+        if count(&gone) > (self.members().len() / GONE).min(free / 2) {
+            for bank in 0..self.banks() {
+                Bits(gone(bank)).for_each(|index| self.note_for_next(slot(bank, index)));
+            }
+        }
     }
 
     /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says
@@ -42,13 +79,18 @@ impl View<'_> {
         if builds.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
         }
-        // The load spares most slices the swap.
-        let begins = builds.is_outdated() && builds.outdated.swap(false, Ordering::AcqRel);
+        let free = || (0..self.banks()).all(|bank| self.being_built(bank) == 0);
+        let begins = builds.is_outdated() && builds.begins(free());
         if begins {
-            for bank in 0..self.banks() {
-                let more = self.noted().take(bank);
-                self.building(bank, |building| building | more);
-            }
+            with_lock(|_| {
+                for bank in 0..self.banks() {
+                    let more = self.noted().take(bank);
+                    self.building(bank, |building| building | more);
+                    Bits(more).for_each(|index| self.gone().put(slot(bank, index), false));
+                }
+                // Classes keep how many the table shows.
+                self.touch();
+            });
         }
         if build(begins) {
             (0..self.banks()).for_each(|bank| self.building(bank, |_| 0));
@@ -64,6 +106,11 @@ impl View<'_> {
         }
         builds.builder.store(false, Ordering::Release);
         true
+    }
+
+    /// Which slots of a bank the present build is about.
+    pub(super) fn being_built(&self, bank: usize) -> u32 {
+        self.bank(bank).map_or(0, |bank| bank.building.load(Ordering::Relaxed))
     }
 
     /// Changes which slots of a bank the present build is about; the caller is the builder.

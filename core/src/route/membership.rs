@@ -1,9 +1,9 @@
 //! Members come, change and go.
 
 use super::stripe::Counts;
-use super::view::{FULL, View};
+use super::view::{FULL, Set, View};
 use super::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, Tags, Tier, UpdateError, ZONES, Zone};
-use crate::bitmap::{Bits, low_bits, slot};
+use crate::bitmap::{Bits, low_bits, slot, split};
 use crate::id::Stale;
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
@@ -27,13 +27,22 @@ impl View<'_> {
                     return Err(AddError::Exists(id));
                 }
             }
+            let before = self.search_gone(endpoint.id);
             self.sweep();
             let added = with_lock(|cs| {
                 if version & 1 == 1 || self.membership.load(Ordering::Relaxed) != version {
                     return None;
                 }
-                let Some(slot) = self.free_slot() else { return Some(Err(AddError::Full)) };
+                let same = before.filter(|&slot| self.is_free(slot));
+                let Some(slot) = same.or_else(|| self.free_slot()) else { return Some(Err(AddError::Full)) };
+                let fits = self.gone().contains(slot)
+                    && same == Some(slot)
+                    && endpoint.enabled
+                    && self.weight(slot) == u32::from(endpoint.weight)
+                    && !self.noted().contains(slot);
+                let was_shown = self.gone().contains(slot) || self.noted().contains(slot);
                 self.change(|| {
+                    self.gone().remove(slot);
                     self.forget(slot, cs);
                     self.healths().set(slot, endpoint.health as u32);
                     self.write(slot, endpoint);
@@ -42,7 +51,13 @@ impl View<'_> {
                     self.begin_ramp(slot, now);
                     self.settle(slot);
                 });
-                self.note(slot);
+                if !fits {
+                    if was_shown { self.note(slot) } else { self.note_for_next(slot) }
+                }
+                // Its place of before isn't free, and an id is on the table once.
+                if let Some(other) = before.filter(|&other| other != slot && self.gone().remove(other)) {
+                    self.note(other);
+                }
                 Some(Ok(self.handle(slot)))
             });
             if let Some(result) = added {
@@ -86,14 +101,17 @@ impl View<'_> {
         })
     }
 
-    /// Returns how many leases are still out: the slot comes back with the last.
+    /// Returns how many leases are still out: the slot comes back with the last. If the strategy looks at a
+    /// table, it `stays` there for a while.
     #[inline(never)]
-    pub(super) fn remove(&self, id: EndpointId) -> Result<u32, Stale> {
+    pub(super) fn remove(&self, id: EndpointId, stays: bool) -> Result<u32, Stale> {
         with_lock(|_| {
             let slot = self.find(id)?;
+            let stays = stays && self.enabled().contains(slot) && !self.noted().contains(slot);
             self.change(|| {
                 self.members().remove(slot);
                 self.enabled().remove(slot);
+                self.gone().put(slot, stays);
                 // Before the generation, whose new value says that the epoch has advanced: a select that
                 // takes it for its handle looks at the epoch after that, and so gives no handle of an
                 // endpoint that isn't there yet.
@@ -106,7 +124,11 @@ impl View<'_> {
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
             });
-            self.note(slot);
+            if stays {
+                self.clear_gone();
+            } else {
+                self.note(slot);
+            }
             self.settle(slot);
             let out = self.in_flight(slot);
             // A slot whose generations are used up is retired: an old handle must not come true again.
@@ -135,15 +157,25 @@ impl View<'_> {
     /// How many slots are free. O(banks), and O(stripes) a draining slot.
     pub(super) fn free_slots(&self) -> u32 {
         self.sweep();
-        let taken = |bank| self.members().bits(bank) | self.draining().bits(bank);
-        (0..self.banks()).map(|bank| (low_bits(self.per_bank()) & !taken(bank)).count_ones()).sum()
+        (0..self.banks()).map(|bank| self.free_bits(bank).count_ones()).sum()
     }
 
+    pub(super) fn free_bits(&self, bank: usize) -> u32 {
+        low_bits(self.per_bank()) & !self.members().bits(bank) & !self.draining().bits(bank)
+    }
+
+    fn is_free(&self, slot: u16) -> bool {
+        let (bank, index) = split(slot);
+        self.free_bits(bank) >> index & 1 == 1
+    }
+
+    /// One of those from which nobody has gone, if there is any.
     fn free_slot(&self) -> Option<u16> {
-        (0..self.banks()).find_map(|bank| {
-            let free = low_bits(self.per_bank()) & !self.members().bits(bank) & !self.draining().bits(bank);
-            Bits(free).next().map(|index| slot(bank, index))
-        })
+        let first = |bits: &dyn Fn(usize) -> u32| {
+            (0..self.banks()).find_map(|bank| Bits(bits(bank)).next().map(|index| slot(bank, index)))
+        };
+        first(&|bank| self.free_bits(bank) & !self.gone().bits(bank))
+            .or_else(|| first(&|bank| self.free_bits(bank)))
     }
 
     /// The handles of members, lowest slot first.
@@ -155,10 +187,17 @@ impl View<'_> {
 
     /// The member with this number, if any. O(N).
     pub(super) fn search(&self, id: u64) -> Option<u16> {
+        self.search_in(self.members(), id)
+    }
+
+    /// Where the member with this number was, if the table shows it still. O(those who have gone).
+    fn search_gone(&self, id: u64) -> Option<u16> {
+        self.search_in(self.gone(), id)
+    }
+
+    fn search_in(&self, set: Set<'_>, id: u64) -> Option<u16> {
         (0..self.banks()).find_map(|bank| {
-            Bits(self.members().bits(bank))
-                .map(|index| slot(bank, index))
-                .find(|&slot| self.number(slot) == id)
+            Bits(set.bits(bank)).map(|index| slot(bank, index)).find(|&slot| self.number(slot) == id)
         })
     }
 

@@ -135,7 +135,7 @@ where
                     let generation = generations.get(bank).and_then(|bank| bank.get(index as usize));
                     let key = Key::new(slot(bank, index), generation.copied().unwrap_or(0));
                     // Somebody else may have removed it before: then another has the slot, or none.
-                    let _out: Result<u32, Stale> = view.remove(EndpointId::from_key(key));
+                    let _out: Result<u32, Stale> = view.remove(EndpointId::from_key(key), false);
                 }
             }
             self.want_table(now);
@@ -147,7 +147,7 @@ where
                 synced.updated += updated as u32;
             }
         }
-        synced.removed = view.remove_others(&kept);
+        synced.removed = view.remove_others(&kept, self.strategy.needs().builds);
         if synced != Synced::default() {
             self.want_table(now);
         }
@@ -216,9 +216,9 @@ impl View<'_> {
         }
     }
 
-    /// Removes the members whose slots aren't kept; returns how many.
-    fn remove_others(&self, kept: &Slots) -> u32 {
+    /// Removes the members whose slots aren't kept; returns how many. `stays`: see [`remove`](Self::remove).
+    fn remove_others(&self, kept: &Slots, stays: bool) -> u32 {
         let others = self.member_ids().filter(|&id| !kept.contains(id));
-        others.map(|id| self.remove(id).is_ok() as u32).sum()
+        others.map(|id| self.remove(id, stays).is_ok() as u32).sum()
     }
 }

@@ -36,8 +36,10 @@ pub(super) struct Builds {
     pub wanted: AtomicBool,
     /// Somebody is at it. Builds are done by whoever gets this.
     pub builder: AtomicBool,
-    /// Members have changed since the build began.
+    /// Members have changed since the build began, which is to be begun anew.
     pub outdated: AtomicBool,
+    /// Members have come since the build began, or are to be taken off the table.
+    pub awaited: AtomicBool,
 }
 
 impl Builds {
@@ -47,13 +49,23 @@ impl Builds {
             wanted: AtomicBool::new(false),
             builder: AtomicBool::new(false),
             outdated: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
         }
     }
     }
 
     #[inline(always)]
     pub(super) fn is_outdated(&self) -> bool {
-        self.outdated.load(Ordering::Relaxed)
+        self.outdated.load(Ordering::Relaxed) || self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Whether a build is to begin; `free` if none is under way. The loads spare most slices the swaps.
+    pub(super) fn begins(&self, free: bool) -> bool {
+        let take = |flag: &AtomicBool| flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::AcqRel);
+        let outdated = take(&self.outdated);
+        // Whoever is awaited is among the slots that are taken then.
+        let awaited = (outdated || free) && take(&self.awaited);
+        outdated || awaited
     }
 
     /// A build is to be done.
@@ -249,6 +261,8 @@ numbered! { Sets, NAMED, set -> Set:
     stale,
     /// Its table doesn't fit: it has another member, or one of another weight.
     noted,
+    /// Removed, but on the table still: its keys pass it by.
+    gone,
 }
 
 /// The sets of those with a tag come after the named ones, then those of a zone, then those of a tier.

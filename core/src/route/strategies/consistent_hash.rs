@@ -14,7 +14,14 @@ use crate::sync::{Ordering, const_fn};
 ///
 /// `T` is the table that says where: [`Maglev`](crate::route::Maglev) or [`Ring`](crate::route::Ring), over
 /// all members by weight, whatever their health. It is built in slices beside the selects; until then the
-/// table of before serves. A member with less than its full weight, by health or slow start, keeps that part
+/// table of before serves.
+///
+/// A member that is removed needs no build: keys pass it by, as they do when it is unhealthy, and if it comes
+/// back with the same number and weight, so do they. It is taken off the table when such places are more than
+/// a quarter of the members, or when its slot is used for another. So a table needs room for a quarter more
+/// than the members.
+///
+/// A member with less than its full weight, by health or slow start, keeps that part
 /// of its keys, always the same ones; keys of others stay where they are.
 ///
 /// # Where the table's answer can't serve
@@ -227,7 +234,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Members
         let view = self.0.view();
         view.consistently(|| {
             let member = Member { id: view.number(slot), weight: view.weight(slot) };
-            view.enabled().contains(slot).then_some(member)
+            (view.enabled().contains(slot) || view.gone().contains(slot)).then_some(member)
         })
     }
 
@@ -267,8 +274,10 @@ where
         cache.cursor.refill(pool, random);
         cache.spread.refill(pool);
         let candidates = pool.candidates.len();
-        let members: u32 =
-            pool.endpoints.view().tier_members.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let view = pool.endpoints.view();
+        // All that the table shows.
+        let members: u32 = view.tier_members.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let members = members + view.gone().len();
         // At most 1,024 × 12 × 2^16.
         let share = (candidates * (LOOK_UPS << ONE)).checked_div(members.max(candidates)).unwrap_or(0);
         cache.look_ups = share.saturating_sub(1 << ONE);

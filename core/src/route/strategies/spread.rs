@@ -38,11 +38,13 @@ pub(super) struct Spread<const BANKS: usize> {
     stay: [u32; BANKS],
     /// How many bits the number of a bank has: those which members are in, up to a power of two.
     bits: u32,
+    /// All candidates have their usual weight of 1.
+    even: bool,
 }
 
 impl<const BANKS: usize> Spread<BANKS> {
     pub const fn new() -> Self {
-        Self { stay: [0; BANKS], bits: 0 }
+        Self { stay: [0; BANKS], bits: 0, even: true }
     }
 
     /// O(banks); where weights differ, O(banks + candidates).
@@ -52,7 +54,8 @@ impl<const BANKS: usize> Spread<BANKS> {
     ) {
         let words = pool.candidates.words();
         let mut weights = words.map(u32::count_ones);
-        if pool.is_uneven() {
+        self.even = !pool.is_uneven();
+        if !self.even {
             for (bank, weight) in weights.iter_mut().enumerate() {
                 *weight = slots_of(words[bank], bank).map(|slot| pool.endpoints.weight_left(slot)).sum();
             }
@@ -79,10 +82,11 @@ impl<const BANKS: usize> Spread<BANKS> {
         also: Option<u16>,
         may: impl Fn(u16) -> bool,
     ) -> Option<u16> {
+        let even = self.even && also.is_none();
         let count = pool.candidates.len();
         if count < FEW && count <= FEW / 2 + place % (FEW / 2) {
             let few = pool.candidates.as_slice().iter().copied().chain(also);
-            return first(pool, place, few.filter(|&slot| may(slot)));
+            return first(pool, place, even, few.filter(|&slot| may(slot)));
         }
         for attempt in 0..TRIES {
             let draw = rehash(place, BANK + attempt);
@@ -91,7 +95,7 @@ impl<const BANKS: usize> Spread<BANKS> {
             if self.stay.get(bank).is_some_and(|&stay| rest < stay) {
                 let also = also.filter(|&slot| split(slot).0 == bank);
                 let those = slots_of(pool.candidates.words()[bank], bank).chain(also);
-                if let Some(found) = first(pool, place, those.filter(|&slot| may(slot))) {
+                if let Some(found) = first(pool, place, even, those.filter(|&slot| may(slot))) {
                     return Some(found);
                 }
             }
@@ -105,12 +109,18 @@ fn slots_of(word: u32, bank: usize) -> impl Iterator<Item = u16> {
 }
 
 /// The one of `slots` that comes first for `place`: after a time of an exponential distribution whose rate is
-/// the weight.
+/// the weight. Where all weights are equal, that is the one with the highest draw.
 fn first<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
     pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
     place: u32,
+    even: bool,
     slots: impl Iterator<Item = u16>,
 ) -> Option<u16> {
+    if even {
+        // The lowest slot of equal draws, as below.
+        let draws = slots.map(|slot| (rehash(place, CANDIDATE + slot as u32), !slot));
+        return draws.max().map(|(_, slot)| !slot);
+    }
     let mut best: Option<(u64, u64, u16)> = None;
     for slot in slots {
         let time = negative_log2(rehash(place, CANDIDATE + slot as u32)) as u64;
