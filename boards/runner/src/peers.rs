@@ -39,13 +39,17 @@ pub struct How {
     /// On the host: only the rows of two executors, which have no instructions
     #[arg(long)]
     executors: bool,
+    /// On the host: how well the load balancers choose, simulated; no times
+    #[arg(long, conflicts_with_all = ["quick", "executors"])]
+    quality: bool,
 }
 
 impl How {
     /// Fails if something was asked for that no other board's benches have.
     pub fn check_unused(self) -> Result<()> {
-        if self.quick || self.no_callgrind || self.executors {
-            let why = "--quick, --no-callgrind and --executors are for `cargo board bench --on host`";
+        if self.quick || self.no_callgrind || self.executors || self.quality {
+            let why =
+                "--quick, --no-callgrind, --executors and --quality are for `cargo board bench --on host`";
             return Err(Error::Usage(why.into()));
         }
         Ok(())
@@ -60,7 +64,7 @@ impl How {
 /// 0.
 pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8> {
     let package = package(&session.workspace, host)?;
-    let valgrind = if how.quick || how.no_callgrind || how.executors {
+    let valgrind = if how.quick || how.no_callgrind || how.executors || how.quality {
         None
     } else {
         Some(valgrind(session.machine.as_ref())?)
@@ -69,10 +73,19 @@ pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8
     let ready = Ready::default();
     let built = build::build(&package, &ready, &[PACKAGE])?;
     let image = built.get(PACKAGE)?;
-    let flags = [(how.quick, "--quick"), (how.executors, "--executors")];
+    let flags = [
+        (how.quick, "--quick"),
+        (how.executors, "--executors"),
+        (how.quality, "--quality"),
+        (how.quality && json, "--json"),
+    ];
     let args: Vec<String> =
         flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (*flag).into()).collect();
     let run = Run { board: &package, bin: PACKAGE, image, args: &args, limit: session.limit };
+    if how.quality {
+        // Its tables are made there.
+        return run.status(&run.run(&ready, &mut std::io::stdout())?);
+    }
     let (status, outcome) = run.collect(&ready)?;
     let wrong = |why| Error::Bench { what: format!("{PACKAGE} on {}", host.name), why, last: outcome.last() };
     if status != 0 {

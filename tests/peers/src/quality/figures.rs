@@ -142,13 +142,13 @@ fn back(scenario: &Scenario, outcome: &Outcome) -> Option<f64> {
     (windows + 1 < outcome.shares.len()).then(|| (windows as Micros * WINDOW) as f64 / 1e6)
 }
 
-/// The busiest of those that are as the last endpoint is, and to which nothing happens.
+/// The busiest of those to which nothing happens and that are as the last of them is.
 fn busiest(scenario: &Scenario, outcome: &Outcome) -> f64 {
-    let Some(last) = scenario.endpoints.last() else { return f64::NAN };
     let changes = |endpoint| scenario.changes.iter().any(|&(_, changed, _)| changed == endpoint);
-    let equal = |endpoint: &usize| scenario.endpoints[*endpoint] == *last && !changes(*endpoint);
-    let sent: Vec<f64> =
-        (0..scenario.endpoints.len()).filter(equal).map(|endpoint| outcome.sent[endpoint] as f64).collect();
+    let steady = || (0..scenario.endpoints.len()).filter(|&endpoint| !changes(endpoint));
+    let Some(last) = steady().next_back() else { return f64::NAN };
+    let equal = |endpoint: &usize| scenario.endpoints[*endpoint] == scenario.endpoints[last];
+    let sent: Vec<f64> = steady().filter(equal).map(|endpoint| outcome.sent[endpoint] as f64).collect();
     sent.iter().copied().fold(f64::NAN, f64::max) / mean(&sent)
 }
 
