@@ -262,6 +262,11 @@ impl Endpoint {
         }
     }
 
+    /// The caller's number for it.
+    pub const fn id(self) -> u64 {
+        self.id
+    }
+
     /// Its share relative to others', for the strategies that weigh. 0 drains it: it gets nothing new.
     pub const fn weight(self, weight: u16) -> Self {
         Self { weight, ..self }

@@ -49,6 +49,7 @@
 //! | tell what an endpoint reports of itself | [`Metrics`], [`Balancer::report`] |
 //! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
 //! | go where there is room, by a load of your own | [`LeastCost`], [`Load`] |
+//! | have a part of a fleet that is too large for one balancer | [`Fleet`], [`Aperture`] |
 //! | write a strategy | [`Strategy`], and `strategies/uniform_random.rs` as the shortest example |
 //!
 //! # Reading the code
@@ -58,6 +59,7 @@
 //! `class.rs` and `candidates.rs` are what a selector keeps of it, `steps.rs` and `spill.rs` the order of
 //! tiers and zones; `selector.rs` is the select.
 
+mod aperture;
 mod balancer;
 mod breaker;
 mod builds;
@@ -100,6 +102,7 @@ mod table;
 mod timed;
 mod view;
 
+pub use aperture::{Aperture, ApertureError, Fleet, MAX_FLEET, Share};
 pub use balancer::{Balancer, EndpointStats, Totals};
 pub use breaker::State as BreakerState;
 pub use candidates::Candidates;

@@ -87,7 +87,7 @@ const fn high_word_by_halves(a: u32, b: u32) -> u32 {
 }
 
 /// The first output of splitmix64 whose state is `seed`.
-const fn splitmix64(seed: u64) -> u64 {
+pub(super) const fn splitmix64(seed: u64) -> u64 {
     let mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
