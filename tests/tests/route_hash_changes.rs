@@ -243,3 +243,31 @@ fn a_new_endpoint_gets_keys_while_changes_go_on() {
         assert!(moved < 250, "the table is behind by {moved} of 1,000 keys");
     }
 }
+
+#[test]
+fn who_has_left_takes_no_room_on_a_ring_from_who_comes() {
+    // The ring has room for exactly the points of a hundred members.
+    let mut world = world(ring());
+    let mut chooser = world.chooser(1);
+    let before = places(&world, &mut chooser);
+    let left: Vec<u64> = (0..20)
+        .map(|at| {
+            let number = world.known[at * 3].number;
+            world.remove(at * 3);
+            number
+        })
+        .collect();
+    (0..20).for_each(|_| world.add(1));
+    let came: Vec<u64> = world.known[80..].iter().map(|known| known.number).collect();
+    assert!(world.balancer.finish_build());
+    let after = places(&world, &mut chooser);
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after);
+    let needless = moved.filter(|(before, after)| !left.contains(before) && !came.contains(after)).count();
+    assert_eq!(needless, 0);
+    // Another balancer with the same members places keys alike, whatever became of this one.
+    let mut other = World::<Hash<Ring<16_000, 4_096>>, BANKS, PER_BANK>::new(ConsistentHash::new(ring()));
+    world.known.iter().for_each(|known| add(&mut other, *known));
+    assert!(other.balancer.finish_build());
+    let mut chooser = other.chooser(2);
+    assert_eq!(places(&other, &mut chooser), after);
+}
