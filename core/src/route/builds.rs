@@ -84,9 +84,9 @@ impl View<'_> {
         if begins {
             with_lock(|_| {
                 for bank in 0..self.banks() {
-                    let more = self.noted().take(bank);
+                    // Whoever has gone too: so a table needs no room for more than the members there are.
+                    let more = self.noted().take(bank) | self.gone().take(bank);
                     self.building(bank, |building| building | more);
-                    Bits(more).for_each(|index| self.gone().put(slot(bank, index), false));
                 }
                 // Classes keep how many the table shows.
                 self.touch();
