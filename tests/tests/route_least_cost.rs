@@ -264,7 +264,7 @@ proptest! {
     #[test]
     fn every_pick_reports_the_least_for_its_leases(steps in vec(step(), 1..120)) {
         let load: Loaded = |known, tick| {
-            known.report.filter(|(_, at)| tick - at < STALE).map(|(score, _)| score as u32 + 1)
+            known.report.filter(|(_, at)| tick - at < STALE).map(|(score, _)| score as u32 + 250)
         };
         run(LeastCost::by(Score), load, steps);
     }

@@ -22,7 +22,7 @@
 
 use core::fmt;
 
-use super::random::splitmix64;
+use super::config::random::splitmix64;
 
 /// The most endpoints of a [`Fleet`].
 pub const MAX_FLEET: u64 = 1 << 32;

@@ -1,11 +1,11 @@
 //! The balancer: what all selectors of a set of endpoints share.
 
-use super::breaker;
-use super::endpoints::Endpoints;
+use super::config::options::tick;
+use super::health::breaker;
 use super::lease::{Leasing, Ticket, sealed};
-use super::options::tick;
-use super::stripe::Verdict;
-use super::view::View;
+use super::state::endpoints::Endpoints;
+use super::state::stripe::Verdict;
+use super::state::view::View;
 use super::{
     AddError, Endpoint, EndpointId, ErrorCounts, Health, Metrics, Options, OptionsError, SelectError, Source,
     Strategy, UpdateError,

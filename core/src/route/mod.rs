@@ -49,97 +49,75 @@
 //! | tell what an endpoint reports of itself | [`Metrics`], [`Balancer::report`] |
 //! | make the members what a list says | [`Balancer::sync`] |
 //! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
+//! | make the members what a list says | [`Balancer::sync`] |
+//! | change the options | [`Balancer::configure`] |
+//! | have more than 1,024 endpoints | [`Fleet`], [`Aperture`] |
 //! | go where there is room, by a load of your own | [`LeastCost`], [`Load`] |
 //! | have a part of a fleet that is too large for one balancer | [`Fleet`], [`Aperture`] |
 //! | write a strategy | [`Strategy`], and `strategies/uniform_random.rs` as the shortest example |
 //!
 //! # Reading the code
 //!
-//! `endpoints.rs` is the memory, and `view.rs` what all code sees of it that is not on the path of every
-//! select: so that code is compiled once, for balancers of all sizes. `membership.rs`, `condition.rs`,
-//! `breaker.rs`, `report.rs` and `timed.rs` change it, each with the invariant by which several contexts may;
-//! `builds.rs` says who builds a table. `class.rs` and `candidates.rs` are what a selector keeps of it,
-//! `refresh.rs` makes that anew, `steps.rs` and `spill.rs` are the order of tiers and zones; `selector.rs` is
-//! the select, and `search.rs` what it does when that isn't enough.
+//! From the bottom up; a folder uses those before it.
+//!
+//! | folder | what is there |
+//! | --- | --- |
+//! | `config/` | what a balancer is told: endpoints, options, filters, keys, requests |
+//! | `state/` | what it knows: `endpoints.rs` is the memory, `view.rs` what all code sees of it that is not on the path of every select, and so is compiled once for balancers of all sizes; `membership.rs` |
+//! | `health/` | what changes who is routable: health, breakers, slow start, time; each with the invariant by which several contexts may |
+//! | `lease/` | leases, with an owner and without; retries |
+//! | `load/` | how loaded an endpoint is |
+//! | `tables/` | ring and Maglev, and who builds them |
+//! | `strategies/` | the choice among those who may serve |
+//! | `select/` | what a selector keeps of a class of requests, the order of tiers and zones, and the search when the choice isn't enough |
+//!
+//! On top `balancer.rs` and `selector.rs`, which has the select itself.
 
-mod admitted;
 mod aperture;
 mod balancer;
-mod breaker;
-mod builds;
-mod candidates;
-mod changes;
-mod check_options;
-mod class;
-mod condition;
-mod detached;
-mod eligible;
-mod endpoint;
-mod endpoints;
-mod errors;
-mod filter;
-mod filters;
+mod config;
+mod exchange;
 mod health;
-mod key;
-mod latency;
 mod lease;
 mod load;
-mod maglev;
-mod membership;
-mod metrics;
-mod options;
-mod probing;
-mod random;
-mod refresh;
-mod report;
-mod request;
-mod retry;
-mod ring;
-mod search;
+mod select;
 mod selector;
-mod settings;
-mod shares;
-mod slots;
-mod spill;
-mod steps;
+mod state;
 mod strategies;
-mod stripe;
 mod sync_members;
-mod table;
-mod timed;
-mod view;
+mod tables;
 
 pub use aperture::{Aperture, ApertureError, Fleet, MAX_FLEET, Share};
 pub use balancer::{Balancer, EndpointStats, Totals};
-pub use breaker::State as BreakerState;
-pub use candidates::Candidates;
-pub use check_options::{CheckOptions, CheckOptionsError};
-pub use detached::{DetachError, DetachedId, DetachedLeases};
-pub use endpoint::{
+pub use config::check_options::{CheckOptions, CheckOptionsError};
+pub use config::endpoint::{
     Endpoint, EndpointId, Health, OutOfRange, ParseNumberError, SOURCES, Source, TAGS, TIERS, Tag, Tags,
     Tier, UnknownHealth, ZONES, Zone,
 };
-pub use endpoints::Endpoints;
-pub use errors::{AddError, ErrorCounts, SelectError, TooManyClasses, TooManySelectors, UpdateError};
-pub use filter::{Class, Filter, MAX_FILTER_ZONES, TooManyZones};
-pub use filters::MAX_FILTERS;
-pub use health::{Change, Check, Due, HealthChecker, WatchError};
-pub use key::{Keys, RoutingKey, rehash};
-pub use latency::PeakEwma;
+pub use config::errors::{AddError, ErrorCounts, SelectError, TooManyClasses, TooManySelectors, UpdateError};
+pub use config::filter::{Class, Filter, MAX_FILTER_ZONES, TooManyZones};
+pub use config::key::{Keys, RoutingKey, rehash};
+pub use config::options::{FailureRate, Options, OptionsError};
+pub use config::random::Random;
+pub use config::request::Request;
+pub use health::breaker::State as BreakerState;
+pub use health::checker::{Change, Check, Due, HealthChecker, WatchError};
+pub use lease::detached::{DetachError, DetachedId, DetachedLeases};
+pub use lease::retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
 pub use lease::{Lease, Leasing};
 pub use load::{Latency, Load, Observed, Outstanding, Score};
-pub use maglev::Maglev;
-pub use metrics::{Gauges, Metrics, MetricsError};
-pub use options::{FailureRate, Options, OptionsError};
-pub use random::Random;
-pub use request::Request;
-pub use retry::{BudgetSpent, RetryBudget, TooManyTries, Tried};
-pub use ring::Ring;
 pub use selector::Selector;
+pub use state::endpoints::Endpoints;
+pub use state::filters::MAX_FILTERS;
+pub use state::latency::PeakEwma;
+pub use state::metrics::{Gauges, Metrics, MetricsError};
+pub use strategies::candidates::Candidates;
 pub use strategies::{
     Adaptive, AnyStrategy, Barred, ConsistentHash, Kind, LeastConnections, LeastCost, LeastLatency,
     LeastLoad, Needs, Pool, PowerOfTwo, RoundRobin, Strategy, Turn, UniformRandom, UnknownKind,
     WeightedRandom, WeightedRoundRobin,
 };
 pub use sync_members::{SyncError, Synced};
-pub use table::{HashTable, MAX_WEIGHT, Member, Members, Progress, SizedTable};
+pub use tables::maglev::Maglev;
+pub use tables::ring::Ring;
+pub use tables::table::{HashTable, MAX_WEIGHT, Member, Members, Progress, SizedTable};

@@ -2,17 +2,17 @@
 
 use core::ops::Deref;
 
-use super::class::{Ask, ClassCache, OfStrategy};
+use super::config::options::tick;
+use super::health::breaker;
 use super::lease::{Lease, Ticket};
-use super::options::tick;
-use super::refresh::refresh;
-use super::search::{Attempt, Search};
-use super::spill::draw;
+use super::select::class::{Ask, ClassCache, OfStrategy};
+use super::select::refresh::refresh;
+use super::select::search::{Attempt, Search};
+use super::select::spill::draw;
+use super::state::view::View;
 use super::strategies::Barred;
-use super::view::View;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
-    breaker,
 };
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;

@@ -3,7 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 
-use super::view::View;
+use super::state::view::View;
 use super::{AddError, Balancer, Endpoint, EndpointId, Strategy, UpdateError};
 use crate::bitmap::{Bits, MAX_BANKS, slot, split};
 use crate::id::{Key, Stale};
@@ -65,11 +65,12 @@ where
 {
     /// Makes the members what `list` says: adds those that are new, then updates those of which it says
     /// something else than was said last, then removes those that it doesn't name. Who stays keeps its
-    /// handle, counts, health, breaker, latency and reports; the health in the list is for those that are new.
+    /// handle, counts, health, breaker, latency and reports; the health in the list is for those that are
+    /// new.
     ///
-    /// New ones are added before others are removed, so that traffic always has somewhere to go. So there must
-    /// be a free slot for each: those that leave make room for the next call, not for this one, and a removed
-    /// endpoint keeps its slot until its last lease has ended.
+    /// New ones are added before others are removed, so that traffic always has somewhere to go. So there
+    /// must be a free slot for each: those that leave make room for the next call, not for this one, and a
+    /// removed endpoint keeps its slot until its last lease has ended.
     ///
     /// Another context may change members meanwhile. Each of its changes then counts as made before this or
     /// after it: a member that it removes once all new ones are in stays removed. If it takes the slots
@@ -77,8 +78,8 @@ where
     /// Selects go on meanwhile, and see one change after the other.
     ///
     /// The list is gone through several times, by clones of its iterator, and each time it must say the same.
-    /// O(length² + length * N), each change in a short critical section of its own. A list that is longer than
-    /// the balancer has slots is refused after O(N²). Four bytes of stack a slot.
+    /// O(length² + length * N), each change in a short critical section of its own. A list that is longer
+    /// than the balancer has slots is refused after O(N²). Four bytes of stack a slot.
     ///
     /// # Errors
     ///

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use graph::{Crate, Graph};
 
-/// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` stands for the
-/// files that are in none of its folders, which are on top.
-const LAYERS: [&str; 13] = [
+/// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` and `route/` stand
+/// for the files that are in none of their folders, which are on top.
+const LAYERS: [&str; 22] = [
     "sync/",
     "time.rs",
     "bitmap.rs",
@@ -29,6 +29,15 @@ const LAYERS: [&str; 13] = [
     "exec/region/",
     "exec/report/",
     "exec/",
+    "route/config/",
+    "route/state/",
+    "route/health/",
+    "route/lease/",
+    "route/load/",
+    "route/tables/",
+    "route/strategies/",
+    "route/select/",
+    "route/",
 ];
 
 /// How many files may use each other in a circle: 1 is none.
@@ -69,12 +78,29 @@ fn layers_use_those_below_them_alone() {
 }
 
 #[test]
-fn every_folder_of_the_executor_is_a_layer() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/exec");
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
-        let name = format!("exec/{}/", entry.file_name().display());
-        assert!(LAYERS.contains(&name.as_str()), "{name} is no layer: give it its place in LAYERS");
+fn every_folder_of_executor_and_router_is_a_layer() {
+    for part in ["exec", "route"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src").join(part);
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
+            let name = format!("{part}/{}/", entry.file_name().display());
+            assert!(LAYERS.contains(&name.as_str()), "{name} is no layer: give it its place in LAYERS");
+        }
     }
+}
+
+#[test]
+fn the_router_knows_no_tasks_and_the_executor_no_routes() {
+    let graph = core().graph();
+    let part = |file: &str| ["exec/", "sched/", "route/"].iter().position(|part| file.starts_with(part));
+    let wrong: Vec<_> = graph
+        .arrows()
+        .filter(|(file, used)| match (part(file), part(used)) {
+            (Some(2), Some(other)) => other != 2,
+            (Some(_), other) => other == Some(2),
+            (None, _) => false,
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
@@ -83,7 +109,8 @@ fn files_use_each_other_in_no_circle() {
     let graph = layered(&core.graph());
     let (largest, shortest) = (graph.largest_circle(), graph.shortest_circle());
     let shortest = shortest.iter().chain(shortest.first()).copied().collect::<Vec<_>>().join(" -> ");
-    let size = core.size(is_of_the_scheduler);
+    let (size, router) = (core.size(is_of_the_scheduler), core.size(|file| file.starts_with("route/")));
+    println!("route: {} files, {} lines of code", router.files, router.lines);
     println!(
         "exec and sched: {} files, {} lines of code, {} unsafe functions, {} unsafe blocks; the largest circle has {} files, the \
          shortest is {}",

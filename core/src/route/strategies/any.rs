@@ -3,9 +3,8 @@
 use super::least_cost::{LeastConnections, LeastLatency, LeastLoad, PowerOfTwo};
 use super::weighted::{WeightedRandom, WeightedRoundRobin};
 use super::{Adaptive, ConsistentHash, Kind, Needs, Pool, RoundRobin, Strategy, Turn, UniformRandom};
-use crate::route::{Balancer, Endpoints, Random, RoutingKey, SizedTable};
-use crate::sync::{AtomicU32, Ordering, const_fn, with_lock};
-use crate::time::Instant;
+use crate::route::{Endpoints, Random, RoutingKey, SizedTable};
+use crate::sync::{AtomicU32, Ordering, const_fn};
 
 /// Any of the ten strategies, chosen when it is made and exchanged by [`Balancer::set_kind`].
 ///
@@ -70,28 +69,10 @@ impl<T> AnyStrategy<T> {
     pub fn kind(&self) -> Kind {
         Kind::from_number(self.kind.load(Ordering::Relaxed))
     }
-}
 
-impl<T: SizedTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
-    Balancer<AnyStrategy<T>, BANKS, PER_BANK, STRIPES>
-{
-    /// Exchanges the strategy; returns which one it was. Any context, O(1), a short critical section. Each
-    /// selector looks at its classes anew at its next select, O(banks + candidates) each.
-    pub fn set_kind(&self, kind: Kind, now: Instant) -> Kind {
-        // In the critical section, in which members change too: whoever changes them sees either the new
-        // kind, and has the table built, or is seen by the build that begins here.
-        let was = with_lock(|_| {
-            let was = self.strategy.kind();
-            self.strategy.kind.store(kind.number(), Ordering::Relaxed);
-            if was != kind {
-                self.endpoints.view().touch();
-            }
-            was
-        });
-        if was != kind {
-            self.want_table(now);
-        }
-        was
+    /// The caller is in the critical section.
+    pub(in crate::route) fn set_kind(&self, kind: Kind) {
+        self.kind.store(kind.number(), Ordering::Relaxed);
     }
 }
 

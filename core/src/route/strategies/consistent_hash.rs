@@ -5,7 +5,7 @@ use super::spread::Spread;
 use super::unbarred::Unbarred;
 use super::{Barred, Needs, Pool, Strategy, Turn};
 use crate::bitmap::split;
-use crate::route::options::PERMILLE;
+use crate::route::config::options::PERMILLE;
 use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
 use crate::sync::{Ordering, const_fn};
 

@@ -4,6 +4,8 @@
 //! requests is its [`Cache`](Strategy::Cache), what all selectors share stands in the type itself.
 //! `round_robin.rs` is the shortest.
 
+pub(in crate::route) mod candidates;
+
 mod adaptive;
 mod ahead;
 mod any;

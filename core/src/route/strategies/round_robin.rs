@@ -2,7 +2,7 @@
 
 use super::thinning::Thinning;
 use super::{Needs, Pool, Strategy, Turn};
-use crate::route::view::Records;
+use crate::route::state::view::Records;
 use crate::route::{Barred, Random};
 
 /// Round robin: each candidate in turn, lowest slot first. O(1).

@@ -2,7 +2,7 @@
 
 use super::Pool;
 use crate::route::Random;
-use crate::route::view::Records;
+use crate::route::state::view::Records;
 
 /// So many picks in a row go past candidates before the greatest weight is looked for.
 const PATIENCE: u32 = 16;

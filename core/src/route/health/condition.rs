@@ -1,0 +1,242 @@
+//! Whether an endpoint is routable: switched on, healthy, and let through by its breaker.
+//!
+//! The three are kept apart, and the bit that stands for all of them is changed by whoever changes one, so
+//! that no select computes it.
+//!
+//! # Settled Invariant
+//!
+//! Outside of the critical section, a slot's bits in `routable` and `half_open` are what its health, its
+//! breaker and its bit in `enabled` say, and the factor of an endpoint that gets anything is what its health
+//! and its slow start say: they change inside it only, and whoever changes one of them
+//! [settles](Endpoints::settle) the slot before it leaves. So when the call that has shut an endpoint out
+//! returns, no other call that is under way lets it in again, not for a moment. `half_open` alone may lack a
+//! bit: who takes the token takes it before it goes in.
+//!
+//! Without the section, a context that has looked at the conditions and is interrupted would write what it
+//! saw over what was settled meanwhile, and its bit would be wrong until it runs again.
+
+use crate::bitmap::split;
+use crate::id::Stale;
+use crate::route::health::breaker;
+use crate::route::state::view::{FULL, View};
+use crate::route::{EndpointId, Health, Source};
+use crate::sync::{Ordering, with_lock};
+use crate::time::Instant;
+
+/// The steps in which a weight rises during slow start.
+const RAMP_STEPS: u32 = 16;
+/// What the inverses are of: the least common multiple of 1 to 16 times 64 and 93, which just fits.
+const DIVIDED: u32 = 720_720 * 64 * 93;
+
+impl View<'_> {
+    /// The worst that any source says.
+    pub(in crate::route) fn health(&self, slot: u16) -> Health {
+        Health::worst(self.healths().get(slot))
+    }
+
+    /// Whether an endpoint of this health gets anything.
+    pub(in crate::route) fn admits(&self, health: Health) -> bool {
+        match health {
+            Health::Healthy | Health::Degraded => true,
+            Health::Unknown => self.settings.route_unknown(),
+            Health::Unhealthy => false,
+        }
+    }
+
+    /// Brings the bits to what the conditions say, and tells the classes; the caller is in the critical
+    /// section, and has changed something of the slot: Settled Invariant.
+    pub(in crate::route) fn settle(&self, slot: u16) {
+        let health = self.health(slot);
+        let enabled = self.enabled().contains(slot);
+        let may = enabled && self.admits(health);
+        self.fit().write(slot, may);
+        self.tolerable().write(slot, enabled && (may || health == Health::Unhealthy));
+        let breaker = breaker::State::of(self.breakers().get(slot));
+        self.routable().write(slot, may && breaker == breaker::State::Closed);
+        let half_open = may && breaker == breaker::State::HalfOpen;
+        if half_open || self.half_open().contains(slot) {
+            self.half_open().put(slot, half_open);
+        }
+        self.touch();
+    }
+
+    #[inline(never)]
+    pub(in crate::route) fn set_health(
+        &self,
+        id: EndpointId,
+        source: Source,
+        health: Health,
+        now: Instant,
+    ) -> Result<Health, Stale> {
+        with_lock(|_| {
+            let slot = self.find(id)?;
+            let (all, shift) = (self.healths().get(slot), 2 * source.number() as u32);
+            let said = Health::worst(all >> shift & 3);
+            if said == health {
+                return Ok(said);
+            }
+            self.healths().set(slot, all & !(3 << shift) | (health as u32) << shift);
+            let (was, is) = (Health::worst(all), self.health(slot));
+            if was == is {
+                return Ok(said);
+            }
+            if !self.admits(was) && self.admits(is) && self.settings.slow_start_ticks() != 0 {
+                self.begin_ramp(slot, now);
+            } else if !self.is_weighed(slot) {
+                self.weigh(slot);
+            }
+            self.settle(slot);
+            Ok(said)
+        })
+    }
+
+    // === Weight ===
+
+    /// Slow start begins, if there is one; the caller is in the critical section, and settles the slot after
+    /// this.
+    pub(in crate::route) fn begin_ramp(&self, slot: u16, now: Instant) {
+        if self.settings.slow_start_ticks() != 0 {
+            self.schedule(slot, now, self.ramp_step());
+            // 0 stands for "no ramp".
+            self.ramp_from().set(slot, self.tick(now).max(1));
+            self.put_factor(slot, 1);
+        } else {
+            self.weigh(slot);
+        }
+    }
+
+    /// Ticks between two steps of slow start.
+    pub(in crate::route) fn ramp_step(&self) -> u32 {
+        (self.settings.slow_start_ticks() / RAMP_STEPS).max(1)
+    }
+
+    /// How many of the steps are done at `tick`, at least one; `None`: all.
+    fn ramp_steps(&self, slot: u16, tick: u32) -> Option<u32> {
+        let gone = tick.wrapping_sub(self.ramp_from().get(slot));
+        let steps = 1 + if (gone as i32) < 0 { 0 } else { gone / self.ramp_step() };
+        (steps < RAMP_STEPS).then_some(steps)
+    }
+
+    /// The weight rises with time; returns when to look again. The caller is in the critical section.
+    pub(in crate::route) fn advance_ramp(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        let from = self.ramp_from().get(slot);
+        if from == 0 {
+            return None;
+        }
+        let steps = self.ramp_steps(slot, now_tick).filter(|_| !all_due);
+        self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
+        self.touch();
+        if steps.is_none() {
+            self.ramp_from().set(slot, 0);
+        }
+        steps.map(|steps| from.wrapping_add(steps * self.ramp_step()))
+    }
+
+    /// Recomputes what is left of the weight; the caller is in the critical section, and settles the slot
+    /// after this.
+    pub(in crate::route) fn weigh(&self, slot: u16) {
+        let ramp = self.ramp_from().get(slot) != 0;
+        let steps = if ramp { self.ramp_steps(slot, self.seen_tick()) } else { None };
+        self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
+    }
+
+    /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. The caller is in
+    /// the critical section.
+    fn is_weighed(&self, slot: u16) -> bool {
+        let quarters = self.health(slot).quarters();
+        quarters == 0 || self.ramp_from().get(slot) == 0 && self.factors().get(slot) == quarters * RAMP_STEPS
+    }
+
+    /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the
+    /// slot after this.
+    fn put_factor(&self, slot: u16, steps: u32) {
+        let factor = steps * self.health(slot).quarters();
+        self.factors().set(slot, factor);
+        self.inverses().set(slot, DIVIDED / self.weight_left(slot));
+        self.partial().write(slot, factor != FULL);
+        self.uneven().write(slot, self.weight(slot) * factor != FULL);
+        if let Some(bank) = self.bank(split(slot).0) {
+            let version = bank.weight_version.load(Ordering::Relaxed).wrapping_add(1);
+            bank.weight_version.store(version, Ordering::Release);
+        }
+    }
+
+    // === Caps ===
+
+    /// Sets the cap, 0 for none; the caller is in the critical section.
+    pub(in crate::route) fn set_cap(&self, slot: u16, cap: u32) {
+        self.caps().set(slot, cap);
+        // Changes nothing, but gives the new cap its place among the leases that begin and end meanwhile:
+        // those after it see the cap, those before it are seen here.
+        self.exact().at(slot).fetch_add(0, Ordering::AcqRel);
+        self.settle_full(slot);
+    }
+
+    /// Counts a lease exactly; returns how many there were, or `None` if the endpoint is at its cap. Any
+    /// context.
+    ///
+    /// The cap may be set meanwhile, also with the slot's next endpoint: whoever doesn't know that the
+    /// endpoint is still the one that was picked asks [`is_within_cap`](Self::is_within_cap) besides.
+    #[inline(never)]
+    pub(in crate::route) fn reserve(&self, slot: u16) -> Option<u32> {
+        let cap = self.caps().get(slot);
+        let count = self.exact().at(slot);
+        let before = if cap == 0 {
+            count.fetch_add(1, Ordering::AcqRel)
+        } else {
+            let mut taken = count.load(Ordering::Relaxed);
+            loop {
+                if taken >= cap {
+                    return None;
+                }
+                match count.compare_exchange_weak(taken, taken + 1, Ordering::AcqRel, Ordering::Relaxed) {
+                    Ok(_) => break taken,
+                    Err(now) => taken = now,
+                }
+            }
+        };
+        // The cap that there is now: see `set_cap`.
+        if before.wrapping_add(1) == self.caps().get(slot) {
+            self.settle_full(slot);
+        }
+        Some(before)
+    }
+
+    /// Whether the cap that there is now admits a lease that was counted when there were so many.
+    pub(in crate::route) fn is_within_cap(&self, slot: u16, before: u32) -> bool {
+        let cap = self.caps().get(slot);
+        cap == 0 || before < cap
+    }
+
+    /// An exactly counted lease has ended. Any context.
+    #[inline(never)]
+    pub(in crate::route) fn unreserve(&self, slot: u16) {
+        let before = self.exact().at(slot).fetch_sub(1, Ordering::AcqRel);
+        if before == self.caps().get(slot) {
+            self.settle_full(slot);
+        }
+    }
+
+    /// Brings the bit in `full` to what cap and count say.
+    ///
+    /// Any context, and several at once: each has changed the count or the cap first, then changes the bit,
+    /// then looks at the two again. The changes of that one word have an order, and each acquires the ones
+    /// before: so the last of them has seen what all contexts had written. Meanwhile the bit may be wrong,
+    /// which no lease relies on: [`reserve`](Self::reserve) decides.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::route) fn settle_full(&self, slot: u16) {
+        loop {
+            let full = self.is_at_cap(slot);
+            self.full().put(slot, full);
+            if self.is_at_cap(slot) == full {
+                return;
+            }
+        }
+    }
+
+    fn is_at_cap(&self, slot: u16) -> bool {
+        let cap = self.caps().get(slot);
+        cap != 0 && self.exact().get(slot) >= cap
+    }
+}

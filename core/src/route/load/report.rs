@@ -1,0 +1,111 @@
+//! What endpoints report of themselves, and the mean of it over those that a class may go to.
+
+use crate::bitmap::{Bits, slot};
+use crate::id::Stale;
+use crate::route::config::options::tick;
+use crate::route::state::view::View;
+use crate::route::{EndpointId, Metrics};
+use crate::sync::with_lock;
+use crate::time::Instant;
+
+/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has
+/// changed is seen when it is asked for.
+pub(in crate::route) struct MeanLoad {
+    sum: u32,
+    count: u32,
+    /// The banks whose candidates have changed.
+    pub changed: u32,
+    /// All reports before this epoch have been seen.
+    seen: u32,
+}
+
+/// A bank's part of that.
+#[derive(Clone, Copy)]
+pub(in crate::route) struct BankLoad {
+    sum: u16,
+    count: u8,
+}
+
+impl BankLoad {
+    pub const NONE: Self = Self { sum: 0, count: 0 };
+}
+
+impl MeanLoad {
+    pub const NONE: Self = Self { sum: 0, count: 0, changed: u32::MAX, seen: 0 };
+
+    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
+    /// for each bank that has one.
+    #[inline(always)]
+    pub fn get<'a>(
+        &mut self,
+        banks: &mut [BankLoad],
+        candidates: &[u32],
+        view: impl Fn() -> View<'a>,
+    ) -> Option<u32> {
+        if self.changed != 0 || self.seen != view().reports.peek() {
+            self.refresh(banks, candidates, &view());
+        }
+        self.sum.checked_div(self.count)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refresh(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: &View<'_>) {
+        let mut changed = core::mem::take(&mut self.changed);
+        let now = view.reports.epoch();
+        let from = core::mem::replace(&mut self.seen, now);
+        changed |= view.reports.since(from, now).unwrap_or(u32::MAX);
+        for (bank, (load, word)) in banks.iter_mut().zip(candidates).enumerate() {
+            if changed >> bank & 1 == 0 {
+                continue;
+            }
+            let fresh = word & !view.stale().bits(bank);
+            let scores = Bits(fresh).filter_map(|index| view.score(slot(bank, index)));
+            let (sum, count) = scores.fold((0, 0), |(sum, count), score| (sum + score, count + 1));
+            self.sum = self.sum + sum as u32 - load.sum as u32;
+            self.count = self.count + count as u32 - load.count as u32;
+            *load = BankLoad { sum, count };
+        }
+    }
+}
+
+impl View<'_> {
+    /// The score of the endpoint's last report in permille, or `None` before the first.
+    #[inline(always)]
+    pub fn score(&self, slot: u16) -> Option<u16> {
+        self.slot(slot).gauges.score()
+    }
+
+    #[inline(never)]
+    pub(in crate::route) fn report(
+        &self,
+        id: EndpointId,
+        metrics: Metrics,
+        now: Instant,
+    ) -> Result<(), Stale> {
+        with_lock(|cs| {
+            let slot = self.find(id)?;
+            self.slot(slot).gauges.write(cs, metrics, tick(now));
+            if self.settings.stale_ticks() != 0 {
+                self.stale_at().set(slot, self.schedule(slot, now, self.settings.stale_ticks()));
+                self.stale().remove(slot);
+            }
+            self.reports.note(slot);
+            Ok(())
+        })
+    }
+
+    /// A report grows old; returns when to look again. The caller is in the critical section.
+    pub(in crate::route) fn advance_report(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        if self.settings.stale_ticks() == 0 || self.score(slot).is_none() || self.stale().contains(slot) {
+            return None;
+        }
+        let at = self.stale_at().get(slot);
+        if !all_due && (now_tick.wrapping_sub(at) as i32) < 0 {
+            return Some(at);
+        }
+        self.stale().insert(slot);
+        self.reports.note(slot);
+        None
+    }
+}

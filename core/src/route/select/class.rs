@@ -1,0 +1,223 @@
+//! What a selector keeps of a class of requests: the candidates, and how traffic is split between two groups
+//! of them.
+//!
+//! A filter makes a row of *steps*, in order of preference: each tier, within it each preferred zone, then
+//! the other zones. The first step that has a routable endpoint is the *primary* group. When too few of that
+//! step's endpoints are routable, or the zone reports too much load, a share goes to the *other* group, a
+//! step after it: see [`spill`](crate::route::select::spill). When all of both groups is at capacity, the
+//! steps after the primary one serve, one by one.
+
+use crate::route::load::report::{BankLoad, MeanLoad};
+use crate::route::select::shares::Spill;
+use crate::route::state::endpoints::Endpoints;
+use crate::route::state::view::View;
+use crate::route::strategies::candidates::{Candidates, CandidatesMut};
+use crate::route::strategies::{Barred, Needs, Pool, Turn};
+use crate::route::{Filter, Random, RoutingKey, Strategy};
+
+/// A class of requests: valid while the epoch stands.
+pub(in crate::route) struct ClassCache<C, const BANKS: usize, const PER_BANK: usize> {
+    pub state: ClassState,
+    primary: Group<C, BANKS, PER_BANK>,
+    other: Group<C, BANKS, PER_BANK>,
+}
+
+/// What there is of a class whatever the strategy, and however many endpoints there may be.
+pub(in crate::route) struct ClassState {
+    pub filter: Filter,
+    /// What a request of the class has to name: 0 for [`Filter::ANY`], else a number of its own.
+    pub key: u32,
+    pub epoch: u32,
+    /// All traffic goes to the primary group, and nobody waits for a probe.
+    pub simple: bool,
+    /// Some endpoints have a cap.
+    pub capped: bool,
+    /// Whether probes wait to be sent.
+    pub probes: bool,
+    /// The steps in which health is ignored, a bit each: too few are healthy there.
+    pub panics: u64,
+    /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
+    pub step: u8,
+    pub matching: u32,
+    pub matching_of: (u32, u8),
+    /// The primary group is a preferred zone, which may spill by load.
+    pub zoned: bool,
+    pub spill: Spill,
+}
+
+/// The candidates of one group, and what the strategy keeps of them.
+struct Group<C, const BANKS: usize, const PER_BANK: usize> {
+    candidates: Candidates<BANKS, PER_BANK>,
+    cache: C,
+    load: MeanLoad,
+    loads: [BankLoad; BANKS],
+}
+
+/// A group as whoever makes it anew has it.
+pub(in crate::route) struct GroupMut<'a> {
+    pub candidates: CandidatesMut<'a>,
+    pub load: &'a mut MeanLoad,
+    loads: &'a mut [BankLoad],
+}
+
+impl GroupMut<'_> {
+    /// The mean score of its candidates.
+    pub fn mean_load(&mut self, view: &View<'_>) -> Option<u32> {
+        self.load.get(self.loads, self.candidates.words(), || *view)
+    }
+}
+
+/// What a pick is for, beside its class.
+pub(in crate::route) struct Ask<'a> {
+    pub random: &'a mut Random,
+    pub key: Option<RoutingKey>,
+    pub tick: u32,
+    pub attempt: u8,
+    pub barred: &'a Barred,
+}
+
+impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
+    fn new(cache: C) -> Self {
+        let loads = [BankLoad::NONE; BANKS];
+        Self { candidates: Candidates::new(), cache, load: MeanLoad::NONE, loads }
+    }
+
+    fn as_mut(&mut self) -> GroupMut<'_> {
+        GroupMut { candidates: self.candidates.as_mut(), load: &mut self.load, loads: &mut self.loads }
+    }
+
+    #[inline(always)]
+    fn pick<S, const STRIPES: usize>(
+        &mut self,
+        strategy: &S,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        ask: Ask<'_>,
+    ) -> Option<u16>
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
+        let load = if strategy.needs().mean_load {
+            self.load.get(&mut self.loads, self.candidates.words(), || endpoints.view())
+        } else {
+            None
+        };
+        let pool = Pool { candidates: &self.candidates, endpoints };
+        let Ask { random, key, tick, attempt, barred, .. } = ask;
+        strategy.pick(&pool, &mut self.cache, &mut Turn { random, key, tick, attempt, barred, load })
+    }
+}
+
+impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
+    pub fn new<S, const STRIPES: usize>(strategy: &S) -> Self
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
+        let group = || Group::new(strategy.cache());
+        Self { state: ClassState::new(), primary: group(), other: group() }
+    }
+
+    /// Whether some of the traffic may go to the other group now.
+    #[inline(always)]
+    pub fn may_spill<const STRIPES: usize>(
+        &mut self,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+    ) -> bool {
+        let Group { candidates, load, loads, .. } = &mut self.primary;
+        self.state.spill.share != 0
+            || self.state.zoned
+                && load.get(loads, candidates.words(), || endpoints.view())
+                    > Some(endpoints.view().settings.spill_from())
+    }
+
+    /// The strategy's first step of a select, in the primary group.
+    #[inline(always)]
+    pub fn pick_primary<S, const STRIPES: usize>(
+        &mut self,
+        strategy: &S,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
+        ask: Ask<'_>,
+    ) -> Option<u16>
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
+        self.primary.pick(strategy, endpoints, ask)
+    }
+}
+
+/// A class with its strategy, whatever the two are: what all code goes by that isn't on the path of every
+/// select.
+pub(in crate::route) trait Cached {
+    /// The class, its primary group, and the other one.
+    fn parts(&mut self) -> (&mut ClassState, GroupMut<'_>, GroupMut<'_>);
+    /// What the strategy needs.
+    fn needs(&self) -> Needs;
+    /// The strategy's step, in the primary group or the other.
+    fn pick(&mut self, spilled: bool, ask: Ask<'_>) -> Option<u16>;
+    /// A group has changed; `anew`: it has others than before.
+    fn renew(&mut self, spilled: bool, anew: bool, random: &mut Random);
+    /// Whether `slot` would have the key in the primary group.
+    fn owns(&self, key: RoutingKey, slot: u16) -> bool;
+}
+
+/// The one that there is.
+pub(in crate::route) struct OfStrategy<'a, S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    pub class: &'a mut ClassCache<S::Cache, BANKS, PER_BANK>,
+    pub strategy: &'a S,
+    pub endpoints: &'a Endpoints<BANKS, PER_BANK, STRIPES>,
+}
+
+impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Cached
+    for OfStrategy<'_, S, BANKS, PER_BANK, STRIPES>
+where
+    S: Strategy<BANKS, PER_BANK, STRIPES>,
+{
+    fn parts(&mut self) -> (&mut ClassState, GroupMut<'_>, GroupMut<'_>) {
+        (&mut self.class.state, self.class.primary.as_mut(), self.class.other.as_mut())
+    }
+
+    fn needs(&self) -> Needs {
+        self.strategy.needs()
+    }
+
+    fn pick(&mut self, spilled: bool, ask: Ask<'_>) -> Option<u16> {
+        let group = if spilled { &mut self.class.other } else { &mut self.class.primary };
+        group.pick(self.strategy, self.endpoints, ask)
+    }
+
+    fn renew(&mut self, spilled: bool, anew: bool, random: &mut Random) {
+        let group = if spilled { &mut self.class.other } else { &mut self.class.primary };
+        if anew {
+            group.cache = self.strategy.cache();
+        }
+        let pool = Pool { candidates: &group.candidates, endpoints: self.endpoints };
+        self.strategy.refill(&pool, &mut group.cache, random);
+    }
+
+    fn owns(&self, key: RoutingKey, slot: u16) -> bool {
+        let pool = Pool { candidates: &self.class.primary.candidates, endpoints: self.endpoints };
+        self.strategy.owns(&pool, &self.class.primary.cache, key, slot)
+    }
+}
+
+impl ClassState {
+    fn new() -> Self {
+        Self {
+            filter: Filter::ANY,
+            key: 0,
+            epoch: u32::MAX,
+            simple: false,
+            capped: false,
+            probes: false,
+            panics: 0,
+            // No such step: everything is looked at first.
+            step: u8::MAX,
+            matching: 0,
+            matching_of: (1, 0),
+            zoned: false,
+            spill: Spill::NONE,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a select does that isn't the common case: probes, endpoints at their cap or tried before, traffic
+//! that spills, changes that come in the middle, errors.
+
+use crate::bitmap::{Bits, slot};
+use crate::route::config::options::tick;
+use crate::route::health::breaker;
+use crate::route::lease::Ticket;
+use crate::route::select::class::{Ask, Cached, ClassState};
+use crate::route::select::refresh::refresh;
+use crate::route::select::spill::{draw, fill_other};
+use crate::route::state::view::View;
+use crate::route::strategies::Barred;
+use crate::route::{Random, Request, SelectError};
+use crate::sync::Ordering;
+use crate::time::Instant;
+
+/// How often a strategy picks in one select before the selector looks through the candidates itself.
+const TRIES: u8 = 4;
+/// How often the selector looks itself before it gives up while endpoints come and go.
+const LOOKS: u8 = 3;
+
+/// How far a select has come that isn't the common case.
+pub(in crate::route) enum Attempt {
+    Nothing,
+    /// It goes to the other group.
+    Spilled,
+    /// The strategy has made its step in the primary group, and gave this slot.
+    Picked(u16),
+}
+
+/// One select.
+pub(in crate::route) struct Search<'a, 'b> {
+    pub view: &'a View<'b>,
+    pub cached: &'a mut dyn Cached,
+    pub random: &'a mut Random,
+    pub stripe: u8,
+    pub request: &'a Request<'a>,
+    pub now: Instant,
+}
+
+impl Search<'_, '_> {
+    /// The endpoint to go to; an error is counted.
+    #[inline(never)]
+    pub fn run(&mut self, from: Attempt) -> Result<Ticket, SelectError> {
+        let mut barred = Barred::NONE;
+        for id in self.request.tried.iter().rev() {
+            barred.add(id.slot());
+        }
+        let (mut attempt, mut spilled) = (0, false);
+        match from {
+            Attempt::Spilled => spilled = true,
+            // It was not had because it is full, or because something has changed: it may be had still.
+            Attempt::Picked(slot) => match self.lease(slot, None) {
+                Some(ticket) => return Ok(ticket),
+                None => {
+                    attempt = 1;
+                    barred.add(slot);
+                }
+            },
+            Attempt::Nothing => {
+                if let Some(ticket) = self.probe(false) {
+                    return Ok(ticket);
+                }
+                spilled = draw(self.cached, self.view, self.random);
+            }
+        }
+        while attempt < TRIES {
+            if self.class().epoch != self.view.epoch() {
+                refresh(self.cached, self.view, self.stripe, self.random);
+            }
+            if spilled && !self.class().spill.ready {
+                fill_other(self.cached, 1, self.view, self.random);
+            }
+            let (random, key, tick) = (&mut *self.random, self.request.key, tick(self.now));
+            let ask = Ask { random, key, tick, attempt, barred: &barred };
+            let Some(slot) = self.cached.pick(spilled, ask) else { break };
+            attempt += 1;
+            if !barred.contains(slot) {
+                if let Some(ticket) = self.lease(slot, None) {
+                    return Ok(ticket);
+                }
+                barred.add(slot);
+            }
+        }
+        // The strategy has had its tries.
+        let mut looks = LOOKS;
+        let error = loop {
+            if let Some(ticket) = self.look(spilled) {
+                return Ok(ticket);
+            }
+            looks -= 1;
+            let (view, now, tried) = (self.view, self.now, self.request.tried);
+            match self.class().diagnose(view, now, tried) {
+                Some(error) => break error,
+                // Somebody can be had by now.
+                None if looks > 0 => refresh(self.cached, view, self.stripe, self.random),
+                None if view.capped().is_empty() => break SelectError::AllUnhealthy,
+                None => break SelectError::AllAtCapacity,
+            }
+        };
+        Err(self.view.refuse(self.stripe, error))
+    }
+
+    fn class(&mut self) -> &mut ClassState {
+        self.cached.parts().0
+    }
+
+    /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
+    /// wherever one waits.
+    fn look(&mut self, spilled: bool) -> Option<Ticket> {
+        let view = self.view;
+        for other in [true, false].into_iter().skip(!spilled as usize) {
+            let found = self.sweep(|search, bank| {
+                let (_, primary, others) = search.cached.parts();
+                if other { others.candidates.word(bank) } else { primary.candidates.word(bank) }
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
+        let mut number = self.class().step.saturating_add(1);
+        while let Some(step) = self.class().step(view, number) {
+            let found = self.sweep(|search, bank| search.class().serving_in(view, number, step, bank));
+            if found.is_some() {
+                return found;
+            }
+            number += 1;
+        }
+        self.probe(true)
+    }
+
+    /// A lease on `slot` if it can be had and is eligible after that.
+    fn lease(&mut self, slot: u16, probe: Option<u32>) -> Option<Ticket> {
+        let view = self.view;
+        let exact = self.cached.needs().exact_counts || view.capped().contains(slot);
+        let before = if exact { Some(view.reserve(slot)?) } else { None };
+        let term = breaker::term(view.breakers().get(slot));
+        let handle = self.class().eligible(view, slot, probe);
+        // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too
+        // many.
+        let counts = || match before {
+            Some(before) => view.is_within_cap(slot, before),
+            None => !view.capped().contains(slot),
+        };
+        match handle.filter(|id| !self.request.tried.contains(id)) {
+            Some(endpoint) if counts() => {
+                view.take(self.stripe, slot);
+                Some(Ticket::new(endpoint, probe.unwrap_or(term), self.stripe, exact))
+            }
+            _ => {
+                if exact {
+                    view.unreserve(slot);
+                }
+                None
+            }
+        }
+    }
+
+    /// A probe, if one of the class's endpoints waits for one and would have this request: in the steps that
+    /// get traffic; or in `all`, since nobody else can serve. No retry is one.
+    fn probe(&mut self, all: bool) -> Option<Ticket> {
+        if !self.request.tried.is_empty() {
+            return None;
+        }
+        let (view, key) = (self.view, self.request.key);
+        let mut after = None;
+        while let Some(slot) = self.class().next_probe(view, after, all) {
+            after = Some(slot);
+            let owns = |key| self.cached.owns(key, slot);
+            if view.full().contains(slot) || !all && !key.is_none_or(owns) {
+                continue;
+            }
+            let Some(word) = view.claim(slot, self.now) else { continue };
+            match self.lease(slot, Some(word)) {
+                Some(ticket) => return Some(ticket),
+                // It is at its cap, or has just changed: the probe goes to somebody else.
+                None => view.give_back(slot, word),
+            }
+        }
+        None
+    }
+
+    /// The first of those that `bits` has, from a random one on, that can be had. O(banks + those).
+    fn sweep(&mut self, bits: impl Fn(&mut Self, usize) -> u32) -> Option<Ticket> {
+        let banks = self.view.banks();
+        let first = self.random.below(banks as u32) as usize;
+        for bank in (first..banks).chain(0..first) {
+            let word = bits(self, bank) & !self.view.full().bits(bank);
+            let turn = self.random.next() % 32;
+            for index in Bits(word.rotate_right(turn)) {
+                let ticket = self.lease(slot(bank, (index + turn) % 32), None);
+                if ticket.is_some() {
+                    return ticket;
+                }
+            }
+        }
+        None
+    }
+}
+
+impl View<'_> {
+    /// Counts the error.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::route) fn refuse(&self, stripe: u8, error: SelectError) -> SelectError {
+        if let Some(stripe) = self.stripes.get(stripe as usize) {
+            let count = &stripe.errors[error.kind() % SelectError::KINDS];
+            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        }
+        error
+    }
+
+    /// A selector has taken a lease.
+    #[inline(always)]
+    pub(in crate::route) fn take(&self, stripe: u8, slot: u16) {
+        if let Some(counts) = self.count(stripe, slot) {
+            counts.take();
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The members of a balancer: the memory for them, and what strategies read of it.
+
+use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
+use crate::route::config::options::Options;
+use crate::route::state::stripe::{Counts, Stripe};
+use crate::route::state::view::{BankRecord, Record, Records, Shared, View};
+use crate::sync::{Ordering, array_of, const_fn};
+use crate::time::Instant;
+
+/// Everything a balancer knows that doesn't depend on its strategy.
+///
+/// # Membership Invariant
+///
+/// Members, those that drain, the generations, numbers, places, tags and caps change inside the critical
+/// section only, by whoever holds it. The membership version is odd while one of them changes, and advances
+/// by two in all; so a reader outside who sees the same even version before and after has read one state.
+pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
+    shared: Shared,
+    banks: [BankRecord; BANKS],
+    records: [[Record; PER_BANK]; BANKS],
+    stripes: [Stripe; STRIPES],
+    counts: [[[Counts; PER_BANK]; BANKS]; STRIPES],
+}
+
+impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
+    const_fn! {
+    pub(in crate::route) const fn new(options: &Options) -> Self {
+        const {
+            assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a balancer has 1 to 32 banks");
+            assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 entries");
+            assert!(STRIPES >= 1 && STRIPES <= 255, "a balancer has 1 to 255 stripes")
+        }
+        Self {
+            shared: Shared::new(options),
+            banks: array_of![BankRecord::new(); BANKS],
+            records: array_of![array_of![Record::new(); PER_BANK]; BANKS],
+            stripes: array_of![Stripe::new(); STRIPES],
+            counts: array_of![array_of![array_of![Counts::new(); PER_BANK]; BANKS]; STRIPES],
+        }
+    }
+    }
+
+    /// The same without its size in its type.
+    #[inline(always)]
+    pub(in crate::route) fn view(&self) -> View<'_> {
+        View::new(&self.shared, &self.banks, &self.records, &self.stripes, &self.counts)
+    }
+
+    // === What is on the path of every select ===
+    //
+    // A view that is passed on has to be in memory. So what is seldom done is asked for here once more, where
+    // only it makes one.
+
+    /// Counts a lease exactly: [`View::reserve`].
+    #[inline(always)]
+    pub(in crate::route) fn reserve(&self, slot: u16) -> Option<u32> {
+        let view = self.view();
+        if view.caps().get(slot) != 0 {
+            return self.reserve_capped(slot);
+        }
+        let before = view.exact().at(slot).fetch_add(1, Ordering::AcqRel);
+        // The cap that there is now: see `set_cap`.
+        if before.wrapping_add(1) == view.caps().get(slot) {
+            self.settle_full(slot);
+        }
+        Some(before)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reserve_capped(&self, slot: u16) -> Option<u32> {
+        self.view().reserve(slot)
+    }
+
+    /// An exactly counted lease has ended. Any context.
+    #[inline(always)]
+    pub(in crate::route) fn unreserve(&self, slot: u16) {
+        let view = self.view();
+        let before = view.exact().at(slot).fetch_sub(1, Ordering::AcqRel);
+        if before == view.caps().get(slot) {
+            self.settle_full(slot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_full(&self, slot: u16) {
+        self.view().settle_full(slot);
+    }
+
+    /// An ordinary lease has succeeded.
+    #[inline(always)]
+    pub(in crate::route) fn count_success(&self, slot: u16, now: Instant) {
+        let view = self.view();
+        if view.failures().get(slot) != 0 {
+            view.failures().set(slot, 0);
+        }
+        if view.settings.failure_rate().is_some() {
+            self.count_rate(slot, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_rate(&self, slot: u16, now: Instant) {
+        if let Some(rate) = self.shared.settings.failure_rate() {
+            self.view().count_rate(slot, &rate, false, now);
+        }
+    }
+
+    #[inline(always)]
+    pub(in crate::route) fn records(&self) -> Records<'_> {
+        Records::new(&self.records)
+    }
+
+    /// The weight as it was given.
+    #[inline(always)]
+    pub fn weight(&self, slot: u16) -> u32 {
+        self.view().weight(slot)
+    }
+
+    /// What is left of the weight, in 64ths: health and slow start take from it.
+    #[inline(always)]
+    pub fn factor(&self, slot: u16) -> u32 {
+        self.view().factors().get(slot)
+    }
+
+    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
+    /// that would get nothing, but is taken for want of others, all of the weight.
+    #[inline(always)]
+    pub fn weight_left(&self, slot: u16) -> u32 {
+        self.view().weight_left(slot)
+    }
+
+    /// Those in the bank of which less than the full weight is left.
+    #[inline(always)]
+    pub fn partial(&self, bank: usize) -> u32 {
+        self.view().partial().bits(bank)
+    }
+
+    /// A number that differs when a weight or a factor in the bank has changed. What is read of them after it
+    /// is not older than it.
+    #[inline(always)]
+    pub fn weight_version(&self, bank: usize) -> u32 {
+        self.view().bank(bank).map_or(0, |bank| bank.weight_version.load(Ordering::Acquire))
+    }
+
+    /// How many leases the endpoint has, counted exactly; 0 if neither its cap nor the strategy asks for
+    /// that.
+    #[inline(always)]
+    pub fn exact_count(&self, slot: u16) -> u32 {
+        self.view().exact().get(slot)
+    }
+
+    /// Whether the endpoint has as many leases as its cap admits. One load.
+    #[inline(always)]
+    pub fn is_full(&self, slot: u16) -> bool {
+        self.view().full().contains(slot)
+    }
+
+    /// How many leases the endpoint has, over all stripes. O(stripes).
+    pub fn in_flight(&self, slot: u16) -> u32 {
+        self.view().in_flight(slot)
+    }
+
+    /// The number that the caller gave it.
+    #[inline(always)]
+    pub fn number(&self, slot: u16) -> u64 {
+        self.view().number(slot)
+    }
+
+    /// The peak-sensitive average of the latencies that its leases reported, in microseconds; 0 before the
+    /// first.
+    #[inline(always)]
+    pub fn latency(&self, slot: u16) -> u32 {
+        self.view().slot(slot).latency.get()
+    }
+
+    /// The score of the endpoint's last report in permille, or `None` before the first.
+    #[inline(always)]
+    pub fn score(&self, slot: u16) -> Option<u16> {
+        self.view().slot(slot).gauges.score()
+    }
+
+    /// Whether its report is too old.
+    #[inline(always)]
+    pub fn is_stale(&self, slot: u16) -> bool {
+        self.view().stale().contains(slot)
+    }
+
+    /// The slots of a bank in which there is another member than when the last build was done, or one of
+    /// another weight, a bit each: what [`Members::changed`](crate::route::Members::changed) asks for. For
+    /// [`Strategy::build`](crate::route::Strategy::build).
+    pub fn changed_since_build(&self, bank: usize) -> u32 {
+        self.view().bank(bank).map_or(0, |bank| bank.building.load(Ordering::Relaxed))
+    }
+
+    /// Whether members have changed since the last build began. One load.
+    #[inline(always)]
+    pub fn is_build_outdated(&self) -> bool {
+        self.shared.builds.is_outdated()
+    }
+
+    /// Has the selects that follow build what was put off: for strategies that build
+    /// [on demand](crate::route::Needs::on_demand).
+    #[cold]
+    pub fn want_build(&self) {
+        self.view().want_build();
+    }
+}

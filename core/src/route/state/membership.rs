@@ -1,0 +1,320 @@
+//! Members come, change and go.
+
+use crate::bitmap::{Bits, low_bits, slot, split};
+use crate::id::Stale;
+use crate::route::state::stripe::Counts;
+use crate::route::state::view::{FULL, Set, View};
+use crate::route::{
+    AddError, Endpoint, EndpointId, Health, TAGS, TIERS, Tags, Tier, UpdateError, ZONES, Zone,
+};
+use crate::sync::{CriticalSection, Ordering, fence, with_lock};
+use crate::time::Instant;
+
+/// The bits of `places` that hold the weight, and whether the endpoint is switched off.
+const WEIGHT_AND_SWITCH: u32 = 1 << 31 | 0xffff;
+
+impl View<'_> {
+    #[inline(never)]
+    pub(in crate::route) fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
+        if endpoint.cap == Some(0) {
+            return Err(AddError::ZeroCap);
+        }
+        loop {
+            // The search takes O(N), so it is done outside of the critical section, and again if members have
+            // changed.
+            let version = self.membership.load(Ordering::Acquire);
+            if let Some(slot) = self.search(endpoint.id) {
+                let id = self.handle(slot);
+                if self.find(id).is_ok() && self.number(slot) == endpoint.id {
+                    return Err(AddError::Exists(id));
+                }
+            }
+            let before = self.search_gone(endpoint.id);
+            self.sweep();
+            let added = with_lock(|cs| {
+                if version & 1 == 1 || self.membership.load(Ordering::Relaxed) != version {
+                    return None;
+                }
+                let same = before.filter(|&slot| self.is_free(slot));
+                let Some(slot) = same.or_else(|| self.free_slot()) else { return Some(Err(AddError::Full)) };
+                let fits = self.gone().contains(slot)
+                    && same == Some(slot)
+                    && endpoint.enabled
+                    && self.weight(slot) == u32::from(endpoint.weight)
+                    && !self.noted().contains(slot);
+                let was_shown = self.gone().contains(slot) || self.noted().contains(slot);
+                self.change(|| {
+                    self.gone().remove(slot);
+                    self.forget(slot, cs);
+                    self.healths().set(slot, endpoint.health as u32);
+                    self.write(slot, endpoint);
+                    self.members().insert(slot);
+                    // Part of the change: a member that came healthy is never seen without it.
+                    self.begin_ramp(slot, now);
+                    self.settle(slot);
+                });
+                if !fits {
+                    if was_shown { self.note(slot) } else { self.note_for_next(slot) }
+                }
+                // Its place of before isn't free, and an id is on the table once.
+                if let Some(other) = before.filter(|&other| other != slot && self.gone().remove(other)) {
+                    self.note(other);
+                }
+                Some(Ok(self.handle(slot)))
+            });
+            if let Some(result) = added {
+                return result;
+            }
+        }
+    }
+
+    /// Returns whether it weighs otherwise now: what the strategy's table shows.
+    #[inline(never)]
+    pub(in crate::route) fn update(
+        &self,
+        id: EndpointId,
+        endpoint: &Endpoint,
+        now: Instant,
+    ) -> Result<bool, UpdateError> {
+        if endpoint.cap == Some(0) {
+            return Err(UpdateError::ZeroCap);
+        }
+        with_lock(|_| {
+            let slot = self.find(id).map_err(|Stale| UpdateError::Stale)?;
+            if self.number(slot) != endpoint.id {
+                return Err(UpdateError::OtherId);
+            }
+            let was_enabled = self.enabled().contains(slot);
+            let weighed = self.places().get(slot) & WEIGHT_AND_SWITCH;
+            self.change(|| {
+                self.write(slot, endpoint);
+                if self.enabled().contains(slot) && !was_enabled {
+                    self.begin_ramp(slot, now);
+                } else {
+                    self.weigh(slot);
+                }
+                self.settle(slot);
+            });
+            let weighs_otherwise = self.places().get(slot) & WEIGHT_AND_SWITCH != weighed;
+            if weighs_otherwise {
+                self.note(slot);
+            }
+            Ok(weighs_otherwise)
+        })
+    }
+
+    /// Returns how many leases are still out: the slot comes back with the last. If the strategy looks at a
+    /// table, it `stays` there for a while.
+    #[inline(never)]
+    pub(in crate::route) fn remove(&self, id: EndpointId, stays: bool) -> Result<u32, Stale> {
+        with_lock(|_| {
+            let slot = self.find(id)?;
+            let stays = stays && self.enabled().contains(slot) && !self.noted().contains(slot);
+            self.change(|| {
+                self.members().remove(slot);
+                self.enabled().remove(slot);
+                self.gone().put(slot, stays);
+                // Before the generation, whose new value says that the epoch has advanced: a select that
+                // takes it for its handle looks at the epoch after that, and so gives no handle of an
+                // endpoint that isn't there yet.
+                self.touch();
+                let generation = self.generations().get(slot);
+                self.healths().set(slot, Health::Unhealthy as u32);
+                self.generations().at(slot).store(generation.wrapping_add(1), Ordering::Release);
+                self.place(slot, Tags::NONE, None);
+                self.timed().remove(slot);
+                // In a new term: a probe that ends right now decides nothing.
+                self.forget_breaker(slot);
+            });
+            if stays {
+                self.clear_gone();
+            } else {
+                self.note(slot);
+            }
+            self.settle(slot);
+            let out = self.in_flight(slot);
+            // A slot whose generations are used up is retired: an old handle must not come true again.
+            if out != 0 || self.generations().get(slot) == 0 {
+                self.draining().insert(slot);
+            }
+            Ok(out)
+        })
+    }
+
+    /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a
+    /// draining slot; one bank in each critical section.
+    fn sweep(&self) {
+        for bank in (0..self.banks()).filter(|&bank| self.draining().bits(bank) != 0) {
+            with_lock(|_| {
+                for index in Bits(self.draining().bits(bank)) {
+                    let slot = slot(bank, index);
+                    if self.in_flight(slot) == 0 && self.generations().get(slot) != 0 {
+                        self.draining().remove(slot);
+                    }
+                }
+            });
+        }
+    }
+
+    /// How many slots are free. O(banks), and O(stripes) a draining slot.
+    pub(in crate::route) fn free_slots(&self) -> u32 {
+        self.sweep();
+        (0..self.banks()).map(|bank| self.free_bits(bank).count_ones()).sum()
+    }
+
+    pub(in crate::route) fn free_bits(&self, bank: usize) -> u32 {
+        low_bits(self.per_bank()) & !self.members().bits(bank) & !self.draining().bits(bank)
+    }
+
+    fn is_free(&self, slot: u16) -> bool {
+        let (bank, index) = split(slot);
+        self.free_bits(bank) >> index & 1 == 1
+    }
+
+    /// One of those from which nobody has gone, if there is any.
+    fn free_slot(&self) -> Option<u16> {
+        let first = |bits: &dyn Fn(usize) -> u32| {
+            (0..self.banks()).find_map(|bank| Bits(bits(bank)).next().map(|index| slot(bank, index)))
+        };
+        first(&|bank| self.free_bits(bank) & !self.gone().bits(bank))
+            .or_else(|| first(&|bank| self.free_bits(bank)))
+    }
+
+    /// The handles of members, lowest slot first.
+    pub(in crate::route) fn member_ids(self) -> impl Iterator<Item = EndpointId> {
+        (0..self.banks())
+            .flat_map(move |bank| Bits(self.members().bits(bank)).map(move |index| slot(bank, index)))
+            .map(move |slot| self.handle(slot))
+    }
+
+    /// The member with this number, if any. O(N).
+    pub(in crate::route) fn search(&self, id: u64) -> Option<u16> {
+        self.search_in(self.members(), id)
+    }
+
+    /// Where the member with this number was, if the table shows it still. O(those who have gone).
+    fn search_gone(&self, id: u64) -> Option<u16> {
+        self.search_in(self.gone(), id)
+    }
+
+    fn search_in(&self, set: Set<'_>, id: u64) -> Option<u16> {
+        (0..self.banks()).find_map(|bank| {
+            Bits(set.bits(bank)).map(|index| slot(bank, index)).find(|&slot| self.number(slot) == id)
+        })
+    }
+
+    /// The number of a member, or of one that was, as long as no other has its slot.
+    #[inline(never)]
+    pub(in crate::route) fn last_number(&self, id: EndpointId) -> Result<u64, Stale> {
+        let (slot, removed) = (id.slot(), id.key().generation().wrapping_add(1));
+        self.consistently(|| {
+            let left = || self.generation(slot) == removed && !self.members().contains(slot);
+            if self.find(id).is_ok() || left() { Ok(self.number(slot)) } else { Err(Stale) }
+        })
+    }
+
+    /// Does a membership change; the caller is in the critical section.
+    fn change(&self, change: impl FnOnce()) {
+        let version = self.membership.load(Ordering::Relaxed);
+        self.membership.store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        change();
+        // The epoch before the version: who sees that the change is over sees that it was.
+        self.touch();
+        self.membership.store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.
+    fn forget(&self, slot: u16, cs: CriticalSection<'_>) {
+        self.slot(slot).gauges.clear(cs);
+        self.forget_breaker(slot);
+        for column in [self.failures(), self.rates(), self.breaker_at(), self.stale_at(), self.ramp_from()] {
+            column.set(slot, 0);
+        }
+        self.factors().set(slot, FULL);
+        self.slot(slot).latency.reset();
+        for set in [self.partial(), self.full(), self.stale()] {
+            set.remove(slot);
+        }
+        self.counts(slot).for_each(Counts::begin);
+    }
+
+    /// Puts the slot into the sets of these tags, this zone and tier alone. Sets that it stays in aren't
+    /// touched, and it comes into the new ones before it leaves the old: who looks meanwhile doesn't miss it.
+    #[inline(never)]
+    fn place(&self, slot: u16, tags: Tags, place: Option<(Zone, Tier)>) {
+        let mut wanted = tags.bits() as u64;
+        if let Some((zone, tier)) = place {
+            wanted |= 1 << (TAGS + zone.index()) | 1 << (TAGS + ZONES + tier.index());
+        }
+        for comes in [true, false] {
+            for number in 0..TAGS + ZONES + TIERS {
+                let set = self.kind_of(number);
+                if (wanted >> number & 1 == 1) == comes && set.contains(slot) != comes {
+                    set.put(slot, comes);
+                    if let Some(tier) = number.checked_sub(TAGS + ZONES) {
+                        self.count_tier(tier, comes);
+                    }
+                }
+            }
+        }
+    }
+
+    fn count_tier(&self, tier: usize, more: bool) {
+        let count = &self.tier_members[tier % TIERS];
+        let now = count.load(Ordering::Relaxed).wrapping_add(if more { 1 } else { u32::MAX });
+        count.store(now, Ordering::Relaxed);
+        let used = self.tiers_used.load(Ordering::Relaxed) & !(1 << tier);
+        self.tiers_used.store(used | ((now != 0) as u32) << tier, Ordering::Relaxed);
+    }
+
+    /// The tiers that have members, a bit each.
+    #[inline(always)]
+    pub(in crate::route) fn tiers_used(&self) -> u32 {
+        self.tiers_used.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, slot: u16, endpoint: &Endpoint) {
+        self.ids_low().set(slot, endpoint.id as u32);
+        self.ids_high().set(slot, (endpoint.id >> 32) as u32);
+        let place = endpoint.weight as u32
+            | (endpoint.zone.number() as u32) << 16
+            | (endpoint.tier.number() as u32) << 24
+            | (!endpoint.enabled as u32) << 31;
+        self.places().set(slot, place);
+        self.tag_bits().set(slot, endpoint.tags.bits());
+        self.set_cap(slot, endpoint.cap.unwrap_or(0));
+        self.place(slot, endpoint.tags, Some((endpoint.zone, endpoint.tier)));
+        self.capped().put(slot, endpoint.cap.is_some());
+        self.enabled().put(slot, endpoint.enabled && endpoint.weight > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Balancer;
+    use crate::route::{Options, Request, RoundRobin, Selector};
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_retired() {
+        let balancer: Balancer<RoundRobin, 1, 2> = Balancer::new(RoundRobin, Options::new());
+        let mut selector: Selector<_, _, 1, 2, 1, 1> = Selector::new(&balancer, 1).unwrap();
+        let now = Instant::ZERO;
+        let first = balancer.add(&Endpoint::new(1), now).unwrap();
+        balancer.endpoints.view().generations().set(0, u32::MAX);
+        assert!(balancer.stats(first).is_err());
+        let last = balancer.find(1).unwrap();
+        let lease = selector.select(&Request::ANY, now).unwrap();
+        assert_eq!((lease.endpoint(), balancer.remove(last, now)), (last, Ok(1)));
+        drop(lease);
+        // The other slot is used again and again; this one isn't, and no old handle comes true.
+        for id in 2..10 {
+            let other = balancer.add(&Endpoint::new(id), now).unwrap();
+            assert_eq!((other.slot(), balancer.add(&Endpoint::new(99), now)), (1, Err(AddError::Full)));
+            assert!(balancer.stats(first).is_err() && balancer.stats(last).is_err());
+            assert_eq!(selector.select(&Request::ANY, now).unwrap().endpoint(), other);
+            assert_eq!(balancer.remove(other, now), Ok(0));
+        }
+    }
+}
