@@ -30,7 +30,7 @@ const BANKS: usize = 8;
 const OUT: usize = 8;
 
 // Tables for 16 points or entries an endpoint and more.
-type Ring16 = Ring<512, 64>;
+type Ring16 = Ring<256, 32>;
 type Ring256 = Ring<8_192, 1_024>;
 type Maglev16 = Maglev<251, 16>;
 type Maglev256 = Maglev<4_093, 256>;
