@@ -160,3 +160,16 @@ fn a_panic_while_values_are_made_changes_nothing() {
     directory.sync(&fleet, wanted, NOW, |value, _| Arc::new(value)).unwrap();
     assert_eq!(directory.len(), 2);
 }
+
+#[test]
+fn a_value_may_be_made_by_another_sync_of_the_same_directory() {
+    static INNER: Balancer<RoundRobin, 1, 8> = Balancer::new(RoundRobin, Options::new());
+    static OUTER: Balancer<RoundRobin, 1, 8> = Balancer::new(RoundRobin, Options::new());
+    static DIRECTORY: Directory<u64> = Directory::new();
+    let synced = DIRECTORY.sync(&OUTER, [(Endpoint::new(1), 10)], Instant::ZERO, |outer, _| {
+        DIRECTORY.sync(&INNER, [(Endpoint::new(2), 20)], Instant::ZERO, |inner, _| Arc::new(inner)).unwrap();
+        Arc::new(outer)
+    });
+    assert_eq!(synced.unwrap().added, 1);
+    assert_eq!(DIRECTORY.get(OUTER.find(1).unwrap()).as_deref(), Some(&10));
+}

@@ -94,11 +94,11 @@ impl<T> Directory<T> {
     /// Makes the members of `balancer` what `wanted` says, as [`Balancer::sync`] does, and gives each a
     /// value.
     ///
-    /// `value` is asked once for each endpoint of the list, before anything changes: it gets what stands
-    /// beside the endpoint, and the value of the member with its number, to keep or to replace. Nothing is
-    /// selected before its value is there: a new endpoint is switched on after that. An endpoint that was
-    /// removed loses its value when it is a member no more; a thread that has a lease of it, but has not
-    /// asked for its value yet, gets `None`: it drops the lease, and selects again.
+    /// `value` is asked once for each endpoint of the list, before anything changes and outside of all locks:
+    /// it gets what stands beside the endpoint, and the value of the member with its number, to keep or to
+    /// replace. Nothing is selected before its value is there: a new endpoint is switched on after that. An
+    /// endpoint that was removed loses its value when it is a member no more; a thread that has a lease of
+    /// it, but has not asked for its value yet, gets `None`: it drops the lease, and selects again.
     ///
     /// This goes for balancers whose members nobody else adds or removes. A thread that panics in `value`
     /// leaves everything as it was.
@@ -116,14 +116,15 @@ impl<T> Directory<T> {
     where
         S: Strategy<BANKS, PER_BANK, STRIPES>,
     {
+        // Before the lock is taken: this is code of the caller, who may sync something else in it.
+        let asked = wanted.into_iter().map(|(endpoint, beside)| {
+            let current = balancer.find(endpoint.number()).and_then(|id| self.get(id));
+            (endpoint, value(beside, current))
+        });
+        let (list, values): (Vec<Endpoint>, Vec<Arc<T>>) = asked.unzip();
         let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut list = Vec::new();
-        let mut values = Vec::new();
-        for (endpoint, beside) in wanted {
-            let current = balancer.find(endpoint.number());
-            values.push(value(beside, current.and_then(|id| self.get(id))));
-            list.push((endpoint, current.is_none()));
-        }
+        let is_new = |endpoint: Endpoint| (endpoint, balancer.find(endpoint.number()).is_none());
+        let list: Vec<_> = list.into_iter().map(is_new).collect();
         let endpoints = || list.iter().map(|(endpoint, _)| *endpoint);
         // Those that are new come switched off: their handles are known, but nobody selects them. Those that
         // leave stay until the new ones are on, so that there is always somebody to select.
