@@ -11,7 +11,7 @@ const GPU: Tags = Tags::NONE.with(Tag::of::<0>());
 
 /// Half of them are far away, and the last two in the second tier.
 fn endpoint(number: u64) -> Endpoint {
-    let zone = if number % 2 == 0 { NEAR } else { Zone::of::<1>() };
+    let zone = if number.is_multiple_of(2) { NEAR } else { Zone::of::<1>() };
     let tier = if number < 6 { Tier::of::<0>() } else { Tier::of::<1>() };
     Endpoint::new(number).zone(zone).tier(tier).tags(GPU)
 }
