@@ -6,7 +6,8 @@ use super::{Adaptive, ConsistentHash, Kind, Needs, Pool, RoundRobin, Strategy, T
 use crate::route::{Endpoints, Random, RoutingKey, SizedTable};
 use crate::sync::{AtomicU32, Ordering, const_fn};
 
-/// Any of the ten strategies, chosen when it is made and exchanged by [`Balancer::set_kind`].
+/// Any of the ten strategies, chosen when it is made and exchanged by
+/// [`Balancer::set_kind`](crate::route::Balancer::set_kind).
 ///
 /// An exchange takes effect with the next select of each selector, or the next attempt of one under way. The
 /// new strategy begins anew: at a random candidate, where it takes turns. What it goes by is there already,
