@@ -4,9 +4,7 @@ use crate::bitmap::{Bits, low_bits, slot, split};
 use crate::id::Stale;
 use crate::route::state::stripe::Counts;
 use crate::route::state::view::{FULL, Set, View};
-use crate::route::{
-    AddError, Endpoint, EndpointId, Health, TAGS, TIERS, Tags, Tier, UpdateError, ZONES, Zone,
-};
+use crate::route::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateError, ZONES};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
 
@@ -121,7 +119,7 @@ impl View<'_> {
                 let generation = self.generations().get(slot);
                 self.healths().set(slot, Health::Unhealthy as u32);
                 self.generations().at(slot).store(generation.wrapping_add(1), Ordering::Release);
-                self.place(slot, Tags::NONE, None);
+                self.place(slot, self.kinds(slot), 0);
                 self.timed().remove(slot);
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
@@ -239,22 +237,25 @@ impl View<'_> {
         self.counts(slot).for_each(Counts::begin);
     }
 
-    /// Puts the slot into the sets of these tags, this zone and tier alone. Sets that it stays in aren't
-    /// touched, and it comes into the new ones before it leaves the old: who looks meanwhile doesn't miss it.
+    /// The sets that the member is in by its tags, zone and tier, a bit each: see [`View::kind_of`].
+    fn kinds(&self, slot: u16) -> u64 {
+        let place = self.places().get(slot) >> 16;
+        let (zone, tier) = (place as usize & 0xff, place as usize >> 8 & 0x7f);
+        self.tag_bits().get(slot) as u64 | 1 << (TAGS + zone % ZONES) | 1 << (TAGS + ZONES + tier % TIERS)
+    }
+
+    /// Puts the slot into other sets by its tags, zone and tier than those it was in `before`. Sets that it
+    /// stays in aren't touched, and it comes into the new ones before it leaves the old: who looks meanwhile
+    /// doesn't miss it.
     #[inline(never)]
-    fn place(&self, slot: u16, tags: Tags, place: Option<(Zone, Tier)>) {
-        let mut wanted = tags.bits() as u64;
-        if let Some((zone, tier)) = place {
-            wanted |= 1 << (TAGS + zone.index()) | 1 << (TAGS + ZONES + tier.index());
-        }
-        for comes in [true, false] {
-            for number in 0..TAGS + ZONES + TIERS {
-                let set = self.kind_of(number);
-                if (wanted >> number & 1 == 1) == comes && set.contains(slot) != comes {
-                    set.put(slot, comes);
-                    if let Some(tier) = number.checked_sub(TAGS + ZONES) {
-                        self.count_tier(tier, comes);
-                    }
+    fn place(&self, slot: u16, before: u64, after: u64) {
+        for (mut numbers, comes) in [(after & !before, true), (before & !after, false)] {
+            while numbers != 0 {
+                let number = numbers.trailing_zeros() as usize;
+                numbers &= numbers - 1;
+                self.kind_of(number).put(slot, comes);
+                if let Some(tier) = number.checked_sub(TAGS + ZONES) {
+                    self.count_tier(tier, comes);
                 }
             }
         }
@@ -281,10 +282,11 @@ impl View<'_> {
             | (endpoint.zone.number() as u32) << 16
             | (endpoint.tier.number() as u32) << 24
             | (!endpoint.enabled as u32) << 31;
+        let before = if self.members().contains(slot) { self.kinds(slot) } else { 0 };
         self.places().set(slot, place);
         self.tag_bits().set(slot, endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));
-        self.place(slot, endpoint.tags, Some((endpoint.zone, endpoint.tier)));
+        self.place(slot, before, self.kinds(slot));
         self.capped().put(slot, endpoint.cap.is_some());
         self.enabled().put(slot, endpoint.enabled && endpoint.weight > 0);
     }
