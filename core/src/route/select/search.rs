@@ -11,7 +11,7 @@ use crate::route::select::spill::{draw, fill_other};
 use crate::route::state::view::View;
 use crate::route::strategies::Barred;
 use crate::route::{Random, Request, SelectError};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
 /// How often a strategy picks in one select before the selector looks through the candidates itself.
@@ -92,7 +92,12 @@ impl Search<'_, '_> {
             let (view, now, tried) = (self.view, self.now, self.request.tried);
             match self.class().diagnose(view, now, tried) {
                 Some(error) => break error,
-                // Somebody can be had by now.
+                // Somebody can be had by now. Last, members are kept from changing meanwhile.
+                None if looks == 0
+                    && let Some(ticket) = with_lock(|_| self.sweep_from(0)) =>
+                {
+                    return Ok(ticket);
+                }
                 None if looks > 0 => refresh(self.cached, view, self.stripe, self.random),
                 None if view.capped().is_empty() => break SelectError::AllUnhealthy,
                 None => break SelectError::AllAtCapacity,
@@ -108,7 +113,6 @@ impl Search<'_, '_> {
     /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
     /// wherever one waits.
     fn look(&mut self, spilled: bool) -> Option<Ticket> {
-        let view = self.view;
         for other in [true, false].into_iter().skip(!spilled as usize) {
             let found = self.sweep(|search, bank| {
                 let (_, primary, others) = search.cached.parts();
@@ -118,7 +122,14 @@ impl Search<'_, '_> {
                 return found;
             }
         }
-        let mut number = self.class().step.saturating_add(1);
+        let first = self.class().step.saturating_add(1);
+        self.sweep_from(first).or_else(|| self.probe(true))
+    }
+
+    /// Whoever can be had of this step and those after it.
+    fn sweep_from(&mut self, first: u8) -> Option<Ticket> {
+        let view = self.view;
+        let mut number = first;
         while let Some(step) = self.class().step(view, number) {
             let found = self.sweep(|search, bank| search.class().serving_in(view, number, step, bank));
             if found.is_some() {
@@ -126,7 +137,7 @@ impl Search<'_, '_> {
             }
             number += 1;
         }
-        self.probe(true)
+        None
     }
 
     /// A lease on `slot` if it can be had and is eligible after that.
