@@ -161,7 +161,7 @@ proptest! {
                     let at = ids.iter().position(|id| *id == lease.endpoint()).unwrap();
                     assert!(well[at], "{} took {at}", kind);
                     let those = || (0..12).filter(|&at| well[at]);
-                    let by_load = |at: usize| (loads[at].unwrap_or(0) as u32 + 1) * (counts[at] + 1);
+                    let by_load = |at: usize| (loads[at].unwrap_or(0) as u32 + 250) * (counts[at] + 1);
                     match kind {
                         Kind::LeastConnections | Kind::PowerOfTwo => {
                             prop_assert_eq!(Some(counts[at]), those().map(|at| counts[at]).min());
