@@ -1,6 +1,6 @@
 //! The example of a gateway: whatever its script does, each request is answered, by whom it should be.
 
-#[path = "../examples/gateway_pool.rs"]
+#[path = "../examples/gateway_pool/main.rs"]
 #[allow(dead_code, reason = "`main` is the example's")]
 mod gateway_pool;
 

@@ -294,28 +294,26 @@ fn the_table_is_built_when_a_kind_is_chosen_that_looks_at_it() {
     }
 }
 
-#[test]
-fn what_changes_amid_a_build_while_another_kind_is_chosen_is_in_the_table_too() {
-    type Rings = Ring<200, 16>;
+/// Three members of the weights 1, 18 and 1 on a ring with little room. A build begins, for the first alone,
+/// which weighs more; then, under another kind, `change` gives it the room that it needs. The build must end,
+/// and keys be where they are for a balancer whose strategy is never exchanged.
+fn assert_a_build_ends_after(change: impl Fn(&World<AnyStrategy<Rings>>, &World<ConsistentHash<Rings>>)) {
     let now = Instant::ZERO;
     let hash = || ConsistentHash::new(Rings::with_points(10));
     let exchanged: &World<_> =
         leak(Balancer::new(AnyStrategy::new(Kind::ConsistentHash, hash()), Options::new()));
     let constant: &World<_> = leak(Balancer::new(hash(), Options::new()));
-    let add = |number, weight| {
+    for (number, weight) in [(1, 1), (2, 18), (3, 1)] {
         let endpoint = Endpoint::new(number).weight(weight);
-        (exchanged.add(&endpoint, now).unwrap(), constant.add(&endpoint, now).unwrap())
-    };
-    let (one, _, three) = (add(1, 1), add(2, 18), add(3, 1));
+        exchanged.add(&endpoint, now).unwrap();
+        constant.add(&endpoint, now).unwrap();
+    }
     assert!(exchanged.finish_build() && constant.finish_build());
-    // A build begins, for the first alone, which needs the room that the last one leaves.
-    let more = Endpoint::new(1).weight(2);
-    exchanged.update(one.0, &more, now).unwrap();
-    constant.update(one.1, &more, now).unwrap();
+    weigh(exchanged, 1, 2);
+    weigh(constant, 1, 2);
     exchanged.tick(now);
     exchanged.set_kind(Kind::RoundRobin, now);
-    exchanged.remove(three.0, now).unwrap();
-    constant.remove(three.1, now).unwrap();
+    change(exchanged, constant);
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || done.send(exchanged.finish_build()));
     assert_eq!(is_done.recv_timeout(std::time::Duration::from_secs(20)), Ok(true), "a build without end");
@@ -324,35 +322,27 @@ fn what_changes_amid_a_build_while_another_kind_is_chosen_is_in_the_table_too() 
     assert_eq!(homes(exchanged), homes(constant));
 }
 
+type Rings = Ring<200, 16>;
+
+fn weigh<S: Strategy<BANKS, PER_BANK, STRIPES>>(balancer: &World<S>, number: u64, weight: u16) {
+    let id = balancer.find(number).unwrap();
+    balancer.update(id, &Endpoint::new(number).weight(weight), Instant::ZERO).unwrap();
+}
+
+#[test]
+fn what_changes_amid_a_build_while_another_kind_is_chosen_is_in_the_table_too() {
+    assert_a_build_ends_after(|exchanged, constant| {
+        exchanged.remove(exchanged.find(3).unwrap(), Instant::ZERO).unwrap();
+        constant.remove(constant.find(3).unwrap(), Instant::ZERO).unwrap();
+    });
+}
+
 #[test]
 fn a_member_that_weighs_less_amid_a_build_lets_it_end() {
-    type Rings = Ring<200, 16>;
-    let now = Instant::ZERO;
-    let hash = || ConsistentHash::new(Rings::with_points(10));
-    let exchanged: &World<_> =
-        leak(Balancer::new(AnyStrategy::new(Kind::ConsistentHash, hash()), Options::new()));
-    let constant: &World<_> = leak(Balancer::new(hash(), Options::new()));
-    let add = |number, weight| {
-        let endpoint = Endpoint::new(number).weight(weight);
-        (exchanged.add(&endpoint, now).unwrap(), constant.add(&endpoint, now).unwrap())
-    };
-    let (one, two, _) = (add(1, 1), add(2, 18), add(3, 1));
-    assert!(exchanged.finish_build() && constant.finish_build());
-    // A build begins, for the first alone, which needs the room that the second gives up.
-    let more = Endpoint::new(1).weight(2);
-    exchanged.update(one.0, &more, now).unwrap();
-    constant.update(one.1, &more, now).unwrap();
-    exchanged.tick(now);
-    exchanged.set_kind(Kind::RoundRobin, now);
-    let less = Endpoint::new(2).weight(17);
-    exchanged.update(two.0, &less, now).unwrap();
-    constant.update(two.1, &less, now).unwrap();
-    let (done, is_done) = mpsc::channel();
-    thread::spawn(move || done.send(exchanged.finish_build()));
-    assert_eq!(is_done.recv_timeout(std::time::Duration::from_secs(20)), Ok(true), "a build without end");
-    exchanged.set_kind(Kind::ConsistentHash, now);
-    assert!(exchanged.finish_build() && constant.finish_build());
-    assert_eq!(homes(exchanged), homes(constant));
+    assert_a_build_ends_after(|exchanged, constant| {
+        weigh(exchanged, 2, 17);
+        weigh(constant, 2, 17);
+    });
 }
 
 #[test]

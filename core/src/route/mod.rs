@@ -29,8 +29,8 @@
 //! | what others do for each event | what is done here |
 //! | --- | --- |
 //! | walk the endpoints, look at each one's health | the condition of each is one bit, changed when it changes |
-//! | filter by tags and zones | a class of requests keeps its candidates, valid while one word, the epoch, stands |
-//! | make all of it anew after a change | of each bank of 32 endpoints, a few words are combined, one each of its sets |
+//! | filter by tags and zones | a class of requests keeps its candidates while one word, the epoch, stands |
+//! | make all of it anew after a change | of each bank of 32 endpoints, a few words are combined |
 //! | share a cursor, a counter, a generator | each selector has its own, on cache lines of its own |
 //! | sort the ring, hash into a buffer | tables are built beside the lookups, in slices; hashes are streamed |
 //! | look for the least of all | two random ones are enough, and of a few all are compared |
@@ -63,15 +63,17 @@
 //! | folder | what is there |
 //! | --- | --- |
 //! | `config/` | what a balancer is told: endpoints, options, filters, keys, requests |
-//! | `state/` | what it knows: `endpoints.rs` is the memory, `view.rs` what all code sees of it that is not on the path of every select, and so is compiled once for balancers of all sizes; `membership.rs` |
-//! | `health/` | what changes who is routable: health, breakers, slow start, time; each with the invariant by which several contexts may |
+//! | `state/` | what it knows: `endpoints.rs` is the memory, `view.rs` what most code sees of it |
+//! | `health/` | what changes who is routable: health, breakers, slow start, time |
 //! | `lease/` | leases, with an owner and without; retries |
 //! | `load/` | how loaded an endpoint is |
 //! | `tables/` | ring and Maglev, and who builds them |
 //! | `strategies/` | the choice among those who may serve |
-//! | `select/` | what a selector keeps of a class of requests, the order of tiers and zones, and the search when the choice isn't enough |
+//! | `select/` | what a selector keeps of a class, the order of tiers and zones, the search for somebody |
 //!
-//! On top `balancer.rs` and `selector.rs`, which has the select itself.
+//! On top `balancer.rs` and `selector.rs`, which has the select itself. Code that is not on the path of every
+//! select works on a view of the memory, and so is compiled once for balancers of all sizes. What several
+//! contexts may change has an invariant, which stands in the file that changes it.
 
 mod aperture;
 mod balancer;
@@ -83,12 +85,13 @@ mod load;
 mod select;
 mod selector;
 mod state;
+mod stats;
 mod strategies;
 mod sync_members;
 mod tables;
 
 pub use aperture::{Aperture, ApertureError, Fleet, MAX_FLEET, Share};
-pub use balancer::{Balancer, EndpointStats, Totals};
+pub use balancer::Balancer;
 pub use config::check_options::{CheckOptions, CheckOptionsError};
 pub use config::endpoint::{
     Endpoint, EndpointId, Health, OutOfRange, ParseNumberError, SOURCES, Source, TAGS, TIERS, Tag, Tags,
@@ -111,6 +114,7 @@ pub use state::endpoints::Endpoints;
 pub use state::filters::MAX_FILTERS;
 pub use state::latency::PeakEwma;
 pub use state::metrics::{Gauges, Metrics, MetricsError};
+pub use stats::{EndpointStats, Totals};
 pub use strategies::candidates::Candidates;
 pub use strategies::{
     Adaptive, AnyStrategy, Barred, ConsistentHash, Kind, LeastConnections, LeastCost, LeastLatency,

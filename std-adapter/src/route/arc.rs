@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 /// How often a value may lie on the stack at a time while it is made: in `make`, as the parts of its parts,
-/// and on its way into the `Arc`. Without optimization, a balancer takes 5 (`measure` in
-/// `tests/route_arc.rs`).
+/// and on its way into the `Arc`. Without optimization, a balancer takes less than 6 (`tests/route_arc.rs`).
 const COPIES: usize = 8;
 /// For everything else.
 const REST: usize = 256 * 1024;

@@ -8,7 +8,7 @@
 //! | keep a client, an address or a connection for each endpoint | [`Directory`] |
 //! | read strategy, options, endpoints and filters from a file | `Config`, with the feature `serde` |
 //!
-//! `examples/gateway_pool.rs` has all four in one program.
+//! `examples/gateway_pool/main.rs` has all four in one program.
 
 mod arc;
 #[cfg(feature = "serde")]

@@ -2,8 +2,9 @@
 
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::route::config::options::Options;
+use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
-use crate::route::state::view::{BankRecord, Record, Records, Shared, View};
+use crate::route::state::view::{BankRecord, Record, Records, View};
 use crate::sync::{Ordering, array_of, const_fn};
 use crate::time::Instant;
 

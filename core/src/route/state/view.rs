@@ -5,126 +5,13 @@
 //! of all sizes. Where the size is known, compilers reduce a view's accesses to what the size leaves of them.
 
 use crate::bitmap::{Bank, Bits, MAX_PER_BANK, split};
-use crate::id::{Key, Stale};
-use crate::route::config::options::Options;
-use crate::route::state::changes::Reports;
-use crate::route::state::filters::Filters;
-use crate::route::state::settings::Settings;
+use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
-use crate::route::{Endpoint, EndpointId, Gauges, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
-use crate::sync::{AtomicBool, AtomicU32, Ordering, array_of, const_fn, fence, with_lock};
+use crate::route::{Gauges, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
+use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
 
 /// All of the weight, in 64ths.
 pub(in crate::route) const FULL: u32 = 64;
-
-/// What each select reads first: alone on its cache line, and written only when something changes.
-#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
-pub(in crate::route) struct Signals {
-    /// Advances whenever anything changes that a class of requests keeps, after the change, inside the
-    /// critical section: whoever has seen an epoch has seen all changes before it.
-    pub epoch: AtomicU32,
-    /// The tick at which the first time-driven change is due; already past at first, and while a table is
-    /// being built.
-    pub next_change: AtomicU32,
-    /// The era of the time that was seen last.
-    pub era: AtomicU32,
-}
-
-/// Whether a table is to be built, and by whom: see [`builds`](crate::route::tables::builds).
-pub(in crate::route) struct Builds {
-    /// A build lies ahead or is under way.
-    pub wanted: AtomicBool,
-    /// Somebody is at it. Builds are done by whoever gets this.
-    pub builder: AtomicBool,
-    /// Members have changed since the build began, which is to be begun anew.
-    pub outdated: AtomicBool,
-    /// Members have come since the build began, or are to be taken off the table.
-    pub awaited: AtomicBool,
-}
-
-impl Builds {
-    const_fn! {
-    pub(in crate::route) const fn new() -> Self {
-        Self {
-            wanted: AtomicBool::new(false),
-            builder: AtomicBool::new(false),
-            outdated: AtomicBool::new(false),
-            awaited: AtomicBool::new(false),
-        }
-    }
-    }
-
-    #[inline(always)]
-    pub(in crate::route) fn is_outdated(&self) -> bool {
-        self.outdated.load(Ordering::Relaxed) || self.awaited.load(Ordering::Relaxed)
-    }
-
-    /// Whether a build is to begin; `free` if none is under way. The loads spare most slices the swaps.
-    pub(in crate::route) fn begins(&self, free: bool) -> bool {
-        let take = |flag: &AtomicBool| flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::AcqRel);
-        let outdated = take(&self.outdated);
-        // Whoever is awaited is among the slots that are taken then.
-        let awaited = (outdated || free) && take(&self.awaited);
-        outdated || awaited
-    }
-
-    /// A build is to be done.
-    pub(in crate::route) fn want(&self) {
-        self.wanted.swap(true, Ordering::AcqRel);
-    }
-
-    pub(in crate::route) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Acquire)
-    }
-}
-
-/// What there is once a balancer.
-pub(in crate::route) struct Shared {
-    pub signals: Signals,
-    pub reports: Reports,
-    pub filters: Filters,
-    pub settings: Settings,
-    /// Odd while members change: see [`Endpoints`](crate::route::Endpoints).
-    pub membership: AtomicU32,
-    pub tier_members: [AtomicU32; TIERS],
-    /// The tiers that have members, a bit each.
-    pub tiers_used: AtomicU32,
-    pub opened: AtomicU32,
-    pub seen_low: AtomicU32,
-    pub seen_high: AtomicU32,
-    /// By how many ticks the clock has gone back in all.
-    pub gone_back: AtomicU32,
-    /// The tick of the first time-driven change of all: `next_change`, unless that is earlier for the sake of
-    /// a build.
-    pub next_timed: AtomicU32,
-    pub builds: Builds,
-}
-
-impl Shared {
-    const_fn! {
-    pub const fn new(options: &Options) -> Self {
-        Self {
-            signals: Signals {
-                epoch: AtomicU32::new(0),
-                next_change: AtomicU32::new(0),
-                era: AtomicU32::new(0),
-            },
-            reports: Reports::new(),
-            filters: Filters::new(),
-            settings: Settings::new(options),
-            membership: AtomicU32::new(0),
-            tier_members: array_of![AtomicU32::new(0); TIERS],
-            tiers_used: AtomicU32::new(0),
-            opened: AtomicU32::new(0),
-            seen_low: AtomicU32::new(0),
-            seen_high: AtomicU32::new(0),
-            gone_back: AtomicU32::new(0),
-            next_timed: AtomicU32::new(0),
-            builds: Builds::new(),
-        }
-    }
-    }
-}
 
 /// What there is of each slot. On hosts on cache lines of its own, so that two endpoints' counts don't slow
 /// each other.
@@ -381,26 +268,6 @@ impl<'a> View<'a> {
         self.set(IN_TIER + tier.index() % TIERS)
     }
 
-    // === What is known of an endpoint ===
-
-    /// The weight as it was given.
-    #[inline(always)]
-    pub fn weight(&self, slot: u16) -> u32 {
-        self.places().get(slot) & 0xffff
-    }
-
-    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
-    /// that would get nothing, but is taken for want of others, all of the weight.
-    #[inline(always)]
-    pub fn weight_left(&self, slot: u16) -> u32 {
-        self.slot(slot).weight_left()
-    }
-
-    /// How many leases the endpoint has, over all stripes. O(stripes).
-    pub fn in_flight(&self, slot: u16) -> u32 {
-        self.counts(slot).fold(0u32, |sum, counts| sum.wrapping_add(counts.in_flight()))
-    }
-
     /// Its counts, a stripe each.
     pub fn counts(&self, slot: u16) -> impl Iterator<Item = &'a Counts> {
         (0..self.stripes.len()).filter_map(move |stripe| self.count(stripe as u8, slot))
@@ -410,68 +277,6 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub fn count(&self, stripe: u8, slot: u16) -> Option<&'a Counts> {
         self.counts.get(stripe as usize * self.records.all.len() + self.records.place_of(slot))
-    }
-
-    /// The number that the caller gave it.
-    pub fn number(&self, slot: u16) -> u64 {
-        (self.ids_high().get(slot) as u64) << 32 | self.ids_low().get(slot) as u64
-    }
-
-    /// The endpoint as it would be added now; `health` is what was set last.
-    pub fn describe(&self, slot: u16) -> Endpoint {
-        let place = self.places().get(slot);
-        let cap = self.caps().get(slot);
-        let zone = Zone::new((place >> 16) as u8).unwrap_or_default();
-        let tier = Tier::new((place >> 24) as u8 & 0x7f).unwrap_or_default();
-        let mut endpoint = Endpoint::new(self.number(slot)).weight(place as u16).zone(zone).tier(tier);
-        endpoint = endpoint.tags(Tags::from_bits(self.tag_bits().get(slot)));
-        endpoint = endpoint.enabled(place >> 31 == 0).health(self.health(slot));
-        if cap == 0 { endpoint } else { endpoint.cap(cap) }
-    }
-
-    // === Handles ===
-
-    #[inline(always)]
-    pub fn generation(&self, slot: u16) -> u32 {
-        self.generations().at(slot).load(Ordering::Acquire)
-    }
-
-    /// The slot, if the handle isn't stale.
-    #[inline(always)]
-    pub fn find(&self, id: EndpointId) -> Result<u16, Stale> {
-        let slot = id.slot();
-        if self.generation(slot) == id.key().generation() && self.members().contains(slot) {
-            Ok(slot)
-        } else {
-            Err(Stale)
-        }
-    }
-
-    #[inline(always)]
-    pub fn handle(&self, slot: u16) -> EndpointId {
-        EndpointId(Key::new(slot, self.generation(slot)))
-    }
-
-    /// Whether a membership change may be under way: then the sets are of before in part, and in part of
-    /// after, and the epoch doesn't tell yet. Asked after an acquire fence, it is about all that was read
-    /// before; if it says no and the epoch is what it was, asked after this, what was read stood together.
-    #[inline(always)]
-    pub fn is_changing(&self) -> bool {
-        self.membership.load(Ordering::Acquire) & 1 == 1
-    }
-
-    /// Runs `read` until no membership change came between.
-    pub fn consistently<T>(&self, mut read: impl FnMut() -> T) -> T {
-        loop {
-            let before = self.membership.load(Ordering::Acquire);
-            let value = read();
-            fence(Ordering::Acquire);
-            if before & 1 == 0 && self.membership.load(Ordering::Relaxed) == before {
-                return value;
-            }
-            // A writer on another core is at it, inside its critical section: taking one waits for it.
-            with_lock(|_| ());
-        }
     }
 
     // === What classes are made of ===

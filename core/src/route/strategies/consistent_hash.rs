@@ -17,9 +17,8 @@ use crate::sync::{Ordering, const_fn};
 /// table of before serves.
 ///
 /// A member that is removed needs no build: keys pass it by, as they do when it is unhealthy, and if it comes
-/// back with the same number and weight, so do they. It is taken off the table when such places are more than
-/// a quarter of the members, or when its slot is used for another. So a table needs room for a quarter more
-/// than the members.
+/// back with the same number and weight, so do they. The next build takes it off the table: one that begins
+/// because somebody joins or weighs otherwise, or because such places are more than a quarter of the members.
 ///
 /// A member with less than its full weight, by health or slow start, keeps that part
 /// of its keys, always the same ones; keys of others stay where they are.

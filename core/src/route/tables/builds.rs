@@ -31,11 +31,11 @@
 //!
 //! A member that is removed stays on the table, in the set `gone`: keys pass it by as if it were unhealthy,
 //! and nobody needs a build. If it comes back before its slot has another member, the table fits as it is.
-//! When too many have gone they are noted, and the next build that begins takes them off the table. Until
-//! then it answers as before, so that no build under way is contradicted. That build takes them inside the
-//! critical section: who comes back is either told that it is on the table, or noted after it.
+//! Each build that begins takes all who have gone off the table, so it needs no room for more than the
+//! members there are; when they are too many, a build is to begin for their sake. Until then they answer as
+//! before, so that no build under way is contradicted. A build takes them inside the critical section: who
+//! comes back is either told that it is on the table, or noted after it.
 
-use crate::bitmap::{Bits, slot};
 use crate::route::config::options::MAX_TICKS;
 use crate::route::state::view::{BankRecord, View};
 use crate::sync::{Ordering, with_lock};
@@ -51,23 +51,18 @@ impl View<'_> {
         self.builds.outdated.swap(true, Ordering::AcqRel);
     }
 
-    /// The same for what waits for the next build: a newcomer in a slot of which the table shows nobody, or
-    /// one that has gone.
+    /// The same for what waits for the next build: a newcomer in a slot of which the table shows nobody.
     pub(in crate::route) fn note_for_next(&self, slot: u16) {
         self.noted().insert(slot);
         self.builds.awaited.swap(true, Ordering::AcqRel);
     }
 
-    /// Has the next build take those who have gone off the table if they are too many, or are about to need
-    /// their slots for others; the caller is in the critical section.
+    /// Has a build take those who have gone off the table if they are too many, or are about to need their
+    /// slots for others; the caller is in the critical section.
     pub(in crate::route) fn clear_gone(&self) {
-        let gone = |bank| self.gone().bits(bank) & !self.noted().bits(bank);
-        let count = |bits: &dyn Fn(usize) -> u32| (0..self.banks()).map(|bank| bits(bank).count_ones()).sum();
-        let free: u32 = count(&|bank| self.free_bits(bank));
-        if count(&gone) > (self.members().len() / GONE).min(free / 2) {
-            for bank in 0..self.banks() {
-                Bits(gone(bank)).for_each(|index| self.note_for_next(slot(bank, index)));
-            }
+        let free: u32 = (0..self.banks()).map(|bank| self.free_bits(bank).count_ones()).sum();
+        if self.gone().len() > (self.members().len() / GONE).min(free / 2) {
+            self.builds.awaited.swap(true, Ordering::AcqRel);
         }
     }
 
