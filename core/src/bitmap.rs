@@ -91,11 +91,15 @@ impl Bank {
     }
 
     /// Sets or clears bit `index`, for words that the holder of the critical section alone changes: a load
-    /// and a store. Release: whoever sees the bit sees what came before.
+    /// and a store. Release when it is set: whoever sees the bit sees what came before.
     #[inline(always)]
     pub(crate) fn write(&self, index: u32, set: bool) {
         let (bits, bit) = (self.bits(), bit(index));
-        self.0.store(if set { bits | bit } else { bits & !bit }, Ordering::Release);
+        if set {
+            self.0.store(bits | bit, Ordering::Release);
+        } else {
+            self.set(bits & !bit);
+        }
     }
 
     /// Clears the word and returns what it held. The empty case is one plain load: an exclusive load in an

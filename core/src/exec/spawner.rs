@@ -6,7 +6,6 @@ use super::cancel::dispatch::SPECIAL;
 use super::executor::Executor;
 use super::life::join::JoinHandle;
 use super::life::spawn::{SpawnError, Wishes, spawn, start};
-use super::memory::core::Membership;
 use super::memory::cx::Cx;
 use super::run::platform::Platform;
 use super::task::id::TaskId;
@@ -36,7 +35,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         F::Output: Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        unsafe { spawn(self.exec(), Membership::Root, None, pool, build) }
+        unsafe { spawn(self.exec(), None, None, pool, build) }
     }
 
     /// Spawns a task without a handle, whose output is dropped when it ends: smaller and faster than to drop
@@ -57,7 +56,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         F::Output: Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        unsafe { start(self.exec(), Membership::Root, None, pool, build, false) }.map(|cx| cx.id())
+        unsafe { start(self.exec(), None, None, pool, build, false) }.map(|cx| cx.id())
     }
 
     /// Spawns a task; see [`spawn`](Self::spawn).
@@ -78,9 +77,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         F::Output: Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        unsafe {
-            spawn(self.exec(), Membership::Root, Some(Wishes { options, special: &SPECIAL }), pool, build)
-        }
+        unsafe { spawn(self.exec(), None, Some(Wishes { options, special: &SPECIAL }), pool, build) }
     }
 }
 
@@ -126,10 +123,10 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
         F: Future + 'static,
         F::Output: 'static,
     {
-        let exec = self.executor.exec();
+        let exec = self.executor.exec_of_runner();
         // SAFETY: the spawner is in the runner's context (it is not `Send`), so the future is built, polled
         // and dropped there.
-        unsafe { spawn(exec, Membership::Root, None, pool, build) }
+        unsafe { spawn(exec, None, None, pool, build) }
     }
 
     /// Spawns a task without a handle. As [`Executor::spawn_detached`], without `Send`.
@@ -147,9 +144,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
         F: Future + 'static,
         F::Output: 'static,
     {
-        let exec = self.executor.exec();
+        let exec = self.executor.exec_of_runner();
         // SAFETY: as in `spawn_local`.
-        unsafe { start(exec, Membership::Root, None, pool, build, false) }.map(|cx| cx.id())
+        unsafe { start(exec, None, None, pool, build, false) }.map(|cx| cx.id())
     }
 
     /// Spawns a task. As [`Executor::spawn_with`], without `Send`.
@@ -168,9 +165,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> LocalSpawner<P, BAN
         F: Future + 'static,
         F::Output: 'static,
     {
-        let exec = self.executor.exec();
+        let exec = self.executor.exec_of_runner();
         // SAFETY: as in `spawn_local`.
-        unsafe { spawn(exec, Membership::Root, Some(Wishes { options, special: &SPECIAL }), pool, build) }
+        unsafe { spawn(exec, None, Some(Wishes { options, special: &SPECIAL }), pool, build) }
     }
 }
 
@@ -193,7 +190,7 @@ impl Cx {
         F::Output: Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        unsafe { spawn(self.exec(), self.membership(), None, pool, build) }
+        unsafe { spawn(self.exec(), Some(self), None, pool, build) }
     }
 
     /// Spawns a task without a handle on the same executor, in the task's own region; see
@@ -213,7 +210,7 @@ impl Cx {
         F::Output: Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        unsafe { start(self.exec(), self.membership(), None, pool, build, false) }.map(|cx| cx.id())
+        unsafe { start(self.exec(), Some(self), None, pool, build, false) }.map(|cx| cx.id())
     }
 
     /// Spawns a task on the same executor, in the task's own region unless the options name another; see
@@ -234,12 +231,6 @@ impl Cx {
         F::Output: Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        unsafe {
-            spawn(self.exec(), self.membership(), Some(Wishes { options, special: &SPECIAL }), pool, build)
-        }
-    }
-
-    fn membership(&self) -> Membership {
-        Membership::Of(self.task, self.generation)
+        unsafe { spawn(self.exec(), Some(self), Some(Wishes { options, special: &SPECIAL }), pool, build) }
     }
 }

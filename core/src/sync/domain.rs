@@ -55,6 +55,28 @@ impl Domain {
     pub fn with<R>(&self, f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
         self.0.with(|| f(CriticalSection::of(self)))
     }
+
+    /// Runs `f` as [`with`](Self::with) does, then `g`, which may take one domain more: so that both are one
+    /// section on a chip. On a host this one has been given back by then.
+    #[inline(always)]
+    pub fn with_then<R, S>(
+        &self,
+        f: impl FnOnce(CriticalSection<'_>) -> R,
+        g: impl FnOnce(R, Next) -> S,
+    ) -> S {
+        self.0.with_then(|| f(CriticalSection::of(self)), |result| g(result, Next(())))
+    }
+}
+
+/// What [`Domain::with_then`] gives to its second step: the way to one domain.
+pub struct Next(());
+
+impl Next {
+    /// Runs `f` while nobody else holds `domain`.
+    #[inline(always)]
+    pub fn with<R>(self, domain: &Domain, f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
+        domain.0.with_next(|| f(CriticalSection::of(domain)))
+    }
 }
 
 /// Runs `f` with every other context of the program kept out that asks for the same.
@@ -80,6 +102,17 @@ mod imp {
         pub fn with<R>(&self, f: impl FnOnce() -> R) -> R {
             critical_section::with(|_| f())
         }
+
+        #[inline(always)]
+        pub fn with_then<R, S>(&self, f: impl FnOnce() -> R, g: impl FnOnce(R) -> S) -> S {
+            self.with(|| g(f()))
+        }
+
+        /// In the second step of [`with_then`](Self::with_then): the critical section has been entered.
+        #[inline(always)]
+        pub fn with_next<R>(&self, f: impl FnOnce() -> R) -> R {
+            f()
+        }
     }
 }
 
@@ -98,6 +131,16 @@ mod imp {
             let _held = self.0.lock();
             f()
         }
+
+        #[inline(always)]
+        pub fn with_then<R, S>(&self, f: impl FnOnce() -> R, g: impl FnOnce(R) -> S) -> S {
+            g(self.with(f))
+        }
+
+        #[inline(always)]
+        pub fn with_next<R>(&self, f: impl FnOnce() -> R) -> R {
+            self.with(f)
+        }
     }
 }
 
@@ -115,6 +158,14 @@ mod imp {
             // A model that panics inside has failed already.
             let _held = self.0.lock().unwrap_or_else(|held| held.into_inner());
             f()
+        }
+
+        pub fn with_then<R, S>(&self, f: impl FnOnce() -> R, g: impl FnOnce(R) -> S) -> S {
+            g(self.with(f))
+        }
+
+        pub fn with_next<R>(&self, f: impl FnOnce() -> R) -> R {
+            self.with(f)
         }
     }
 }

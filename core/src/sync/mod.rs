@@ -31,7 +31,7 @@ pub(crate) use core::sync::atomic::AtomicU32 as FixedU32;
 
 mod domain;
 
-pub use domain::{CriticalSection, Domain, with_lock};
+pub use domain::{CriticalSection, Domain, Next, with_lock};
 pub(crate) use types::Cell;
 use types::UnsafeCell;
 pub use types::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};

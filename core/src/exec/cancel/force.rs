@@ -24,16 +24,14 @@ pub(in crate::exec) fn force(task: TaskRef) {
     exec.trace(TraceEvent::Ended { id });
     // Both also if the drop of the future, or the finaliser, unwinds.
     // SAFETY: storage is empty when this is called.
-    let _finish = OnDrop::new(|| unsafe { finish(task, Ending::Forced(reason)) });
+    let _finish = OnDrop::new(|| unsafe { finish(task, Ending::forced(reason)) });
     let _finalise = OnDrop::new(|| {
         if let Some(finaliser) = task.attributes().finaliser {
             finaliser(&Forced { task: id, reason });
         }
     });
-    if let Some(vtable) = task.vtable() {
-        // SAFETY: the task is live and not being polled, so storage holds its future, which is the runner's.
-        unsafe { (vtable.drop_future)(task.storage.get()) };
-    }
+    // SAFETY: the task is live and not being polled, so storage holds its future, which is the runner's.
+    unsafe { (task.vtable_of_task().drop_future)(task.storage.get()) };
 }
 
 /// After a poll of a task whose polls are counted: ends it if it is draining and was the last one it may

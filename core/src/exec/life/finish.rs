@@ -1,14 +1,17 @@
 //! How a task's life ends: its result handed on or dropped, its slot given back.
 
+use core::task::Waker;
+
 use super::on_drop::OnDrop;
 use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::tally::add;
-use crate::exec::memory::waker::wake_both;
 use crate::exec::task::join_node::JoinNode;
+use crate::exec::task::pool::Storage;
 use crate::exec::task::state::Ending;
-use crate::sync::Ordering;
+use crate::sched::Priority;
+use crate::sync::{CriticalSection, Ordering};
 
-/// Ends a live task whose storage holds its output, or nothing unless it has `Completed`. The runner only.
+/// Ends a live task whose storage holds its output, or nothing unless it has completed. The runner only.
 ///
 /// # Safety
 ///
@@ -16,46 +19,76 @@ use crate::sync::Ordering;
 #[inline(never)]
 pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
     let exec = task.exec();
-    if ending == Ending::Completed {
+    if ending == Ending::COMPLETED {
         add(&exec.tally.completions, 1);
-    } else if ending.is_failure() && exec.scope.is_some() {
+    } else if exec.scope.is_some() && ending.is_failure() {
         // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and
         // it may not have made a reading yet.
         let read = exec.read_clock();
         exec.locked(|cs| exec.with_clock(cs, |clock| clock.now = clock.now.max(read)));
     }
-    let handed_on = exec.locked(|cs| {
+    // SAFETY: the task is live.
+    let vtable = unsafe { task.vtable_of_task() };
+    let has_output = ending == Ending::COMPLETED && vtable.drop_output.is_some();
+    let under_lock = |cs: CriticalSection<'_>| {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
         // over.
         task.set_plain(false);
-        if task.state.load().is_requested()
+        let state = task.state.load();
+        if state.is_requested()
             && let Some(special) = exec.special()
         {
             (special.drained)(task, cs);
         }
+        if !state.has_handle() && !task.family.is_member() && !has_output {
+            // SAFETY: without a handle the slot is the runner's, and the storage is empty.
+            return Over::Freed(unsafe { free(task) });
+        }
         // Without a handle it is over, though its output is still to be dropped: that may call anything, by
         // its own `Cx` too.
-        task.state.finish(ending).then(|| {
-            let watcher = match exec.scope {
-                Some(scope) if task.family.region() != 0 => (scope.leave)(task, cs, ending.is_failure()),
-                _ => None,
-            };
-            // Whoever waits stays registered: a result that is awaited is not taken back.
-            // SAFETY: the lock is held.
-            (unsafe { JoinNode::take_waker(task.joiner.get()) }, watcher)
-        })
+        task.state.finish(state, ending);
+        if !state.has_handle() {
+            return Over::Left;
+        }
+        if task.family.is_member()
+            && let Some(scope) = exec.scope
+        {
+            (scope.leave)(task, cs, ending.is_failure());
+        }
+        // Whoever waits stays registered: a result that is awaited is not taken back.
+        // SAFETY: the lock is held.
+        Over::HandedOn(unsafe { JoinNode::take_waker(task.joiner.get()) })
+    };
+    let over = exec.lock.with_then(under_lock, |over, next| {
+        if let Over::Freed(storage) = &over {
+            // SAFETY: the storage is empty, and its slot was freed just now.
+            unsafe { storage.release(vtable.cells, Some(next)) };
+        }
+        over
     });
-    if let Some((joiner, watcher)) = handed_on {
-        wake_both(joiner, watcher);
-        return;
+    match over {
+        Over::Freed(_) | Over::HandedOn(None) => {}
+        Over::HandedOn(Some(joiner)) => joiner.wake(),
+        Over::Left => {
+            // The slot goes back even if the output's `Drop` panics.
+            // SAFETY: nobody else has the slot, and its storage is empty when this is called.
+            let _release = OnDrop::new(|| unsafe { release(task, true) });
+            if has_output {
+                // SAFETY: the task has completed, and its output is dropped once.
+                unsafe { drop_output(task) };
+            }
+        }
     }
-    // The slot goes back even if the output's `Drop` panics.
-    // SAFETY: nobody else has the slot, and its storage is empty when this is called.
-    let _release = OnDrop::new(|| unsafe { release(task, true) });
-    if ending == Ending::Completed {
-        // SAFETY: the caller's promise.
-        unsafe { drop_output(task) };
-    }
+}
+
+/// What is left to do about a task that has ended.
+enum Over {
+    /// Nothing.
+    Freed(Storage),
+    /// To wake who waits for it. Its result is the handle's.
+    HandedOn(Option<Waker>),
+    /// To drop its output and to give back its slot.
+    Left,
 }
 
 /// Drops the output that storage holds.
@@ -64,14 +97,15 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
 ///
 /// The caller owns the slot, and its task has completed.
 pub(in crate::exec) unsafe fn drop_output(task: TaskRef) {
-    if let Some(vtable) = task.vtable() {
-        // SAFETY: the caller's promise.
-        unsafe { (vtable.drop_output)(task.storage.get()) }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(drop_output) = task.vtable_of_task().drop_output {
+            drop_output(task.storage.get());
+        }
     }
 }
 
-/// Gives storage and slot back: transition 8. A slot whose generations are used up is retired. `leaves`: its
-/// region counts it still.
+/// Gives storage and slot back: transition 8. `leaves`: its region counts it still.
 ///
 /// # Safety
 ///
@@ -79,31 +113,43 @@ pub(in crate::exec) unsafe fn drop_output(task: TaskRef) {
 /// lock is held.
 #[inline(never)]
 pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
-    if let Some(vtable) = task.vtable() {
-        // SAFETY: the caller's promise; storage and number are what the pool gave.
-        unsafe { (vtable.release)(task.storage.get(), task.node.embedder_word.get()) };
-    }
     let exec = task.exec();
-    // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends
-    // with the task.
-    let watcher = exec.locked(|cs| {
-        let watcher = match exec.scope {
-            Some(scope) if task.family.region() != 0 => (scope.unlink)(task, cs, leaves),
-            _ => None,
-        };
-        task.joiner.set(core::ptr::null());
-        task.set_vtable(None);
-        let generation = task.generation.load(Ordering::Relaxed);
-        task.state.release();
-        task.generation.store(generation.wrapping_add(1), Ordering::Release);
-        if generation != u32::MAX {
-            let bank = task.bank();
-            bank.used.write(task.index(), false);
-            exec.full.write(bank.number.get(), false);
-        }
-        watcher
-    });
-    if let Some(waker) = watcher {
-        waker.wake();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let cells = task.vtable_of_task().cells;
+        // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends
+        // with the task.
+        exec.lock.with_then(
+            |cs| {
+                if task.family.is_member()
+                    && let Some(scope) = exec.scope
+                {
+                    (scope.unlink)(task, cs, leaves);
+                }
+                task.joiner.set(core::ptr::null());
+                free(task)
+            },
+            |storage, next| storage.release(cells, Some(next)),
+        );
     }
+}
+
+/// Frees the slot, and leaves it with the keys of a plain task. One whose generations are used up is retired.
+/// Returns its storage. Under the lock.
+///
+/// # Safety
+///
+/// The caller owns the slot, storage is empty, and nobody waits for the task.
+#[inline(always)]
+unsafe fn free(task: TaskRef) -> Storage {
+    task.node.reset(Priority::LOWEST, None);
+    task.attributes.set(None);
+    let storage = Storage { address: task.storage.get(), number: task.node.embedder_word.get() };
+    let generation = task.generation.load(Ordering::Relaxed);
+    task.generation.store(generation.wrapping_add(1), Ordering::Relaxed);
+    task.state.release();
+    if generation != u32::MAX {
+        task.bank().used.write(task.index(), false);
+    }
+    storage
 }

@@ -18,8 +18,8 @@ impl<F: Future, const BYTES: usize, const SLOTS: usize> Task<F, BYTES, SLOTS> {
     pub const VTABLE: &'static Vtable = &Vtable {
         poll: Self::poll,
         drop_future: Self::drop_future,
-        drop_output: Self::drop_output,
-        release: TaskPool::<BYTES, SLOTS>::release,
+        drop_output: if core::mem::needs_drop::<F::Output>() { Some(Self::drop_output) } else { None },
+        cells: TaskPool::<BYTES, SLOTS>::CELLS,
         type_name: core::any::type_name::<F>,
     };
 

@@ -136,10 +136,10 @@ impl<T> JoinHandle<T> {
         // SAFETY: what was taken is ours (Executor Invariant 4); the output is read once, and the slot goes
         // back after it.
         unsafe {
-            let result = match ending {
-                Ending::Completed => Ok(task.storage.get().cast::<T>().read()),
-                Ending::Panicked => Err(JoinError::Panicked),
-                Ending::Forced(reason) => Err(JoinError::Cancelled(reason)),
+            let result = if ending == Ending::COMPLETED {
+                Ok(task.storage.get().cast::<T>().read())
+            } else {
+                Err(ending.reason().map_or(JoinError::Panicked, JoinError::Cancelled))
             };
             release(task, false);
             Some(result)
@@ -181,7 +181,7 @@ impl<T> Drop for JoinHandle<T> {
             // SAFETY: what was taken is ours (Executor Invariant 4); storage is empty, or being emptied, when
             // this is called.
             let _release = OnDrop::new(|| unsafe { release(task, false) });
-            if ending == Ending::Completed {
+            if ending == Ending::COMPLETED {
                 // SAFETY: the output is there, and is dropped once.
                 unsafe { task.storage.get().cast::<T>().drop_in_place() };
             }

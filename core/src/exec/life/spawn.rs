@@ -1,6 +1,7 @@
 //! Bringing tasks to life.
 
 use core::fmt;
+use core::ptr;
 
 use super::finish::release;
 use super::future::Task;
@@ -10,11 +11,12 @@ use crate::exec::memory::core::{BankRef, ExecRef, Membership, Refusal, Special, 
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::tally::add;
 use crate::exec::memory::trace::TraceEvent;
-use crate::exec::task::options::{OnMiss, TaskOptions};
-use crate::exec::task::pool::TaskPool;
+use crate::exec::task::options::TaskOptions;
+use crate::exec::task::pool::{PoolRef, TaskPool};
 use crate::exec::task::reason::Reason;
-use crate::sched::Priority;
-use crate::sync::Ordering;
+use crate::exec::task::state::State;
+use crate::exec::task::vtable::Vtable;
+use crate::sync::{CriticalSection, Ordering, fence};
 use crate::time::Instant;
 
 /// The task could not be spawned; nothing has changed. `rejected` is what was to make the future.
@@ -104,7 +106,7 @@ pub(in crate::exec) struct Wishes {
 /// As for [`start`].
 pub(in crate::exec) unsafe fn spawn<B, F, const BYTES: usize, const SLOTS: usize>(
     exec: ExecRef,
-    owner: Membership,
+    spawner: Option<&Cx>,
     wishes: Option<Wishes>,
     pool: &'static TaskPool<BYTES, SLOTS>,
     build: B,
@@ -116,13 +118,13 @@ where
 {
     // SAFETY: the caller's promise; the output's type is that of the future.
     unsafe {
-        let Cx { task, generation } = start(exec, owner, wishes, pool, build, true)?;
+        let Cx { task, generation } = start(exec, spawner, wishes, pool, build, true)?;
         Ok(JoinHandle::new(task, generation))
     }
 }
 
 /// Spawns from any context: claims storage, slot and membership, or none; builds the future in place;
-/// publishes; wakes. `handle`: the caller makes one.
+/// publishes; wakes. `spawner`: the new task is in its region. `handle`: the caller makes one.
 ///
 /// # Safety
 ///
@@ -130,7 +132,7 @@ where
 #[inline(always)]
 pub(in crate::exec) unsafe fn start<B, F, const BYTES: usize, const SLOTS: usize>(
     exec: ExecRef,
-    owner: Membership,
+    spawner: Option<&Cx>,
     wishes: Option<Wishes>,
     pool: &'static TaskPool<BYTES, SLOTS>,
     build: B,
@@ -142,24 +144,14 @@ where
     F::Output: 'static,
 {
     const { Task::<F, BYTES, SLOTS>::FITS };
-    let Some((storage, number)) = pool.claim() else {
-        return Err(SpawnError { kind: SpawnErrorKind::PoolFull, rejected: build });
+    let (pool, vtable) = (pool.pool(), Task::<F, BYTES, SLOTS>::VTABLE);
+    let (task, storage) = match &wishes {
+        None => claim(exec, pool, vtable, spawner),
+        Some(wishes) => claim_with(exec, pool, vtable, spawner, &wishes.options),
     };
-    let claimed = match (owner, &wishes) {
-        (Membership::Root, None) => claim(exec),
-        (_, wishes) => claim_with(exec, owner, wishes.as_ref().map(|wishes| &wishes.options)),
+    let Some(task) = task else {
+        return Err(SpawnError { kind: kind_of(storage), rejected: build });
     };
-    let task = match claimed {
-        Ok(task) => task,
-        Err(kind) => {
-            // SAFETY: claimed above, and nobody uses it.
-            unsafe { TaskPool::<BYTES, SLOTS>::release(storage, number) };
-            return Err(SpawnError { kind, rejected: build });
-        }
-    };
-    task.storage.set(storage);
-    task.node.embedder_word.set(number);
-    task.set_vtable(Some(Task::<F, BYTES, SLOTS>::VTABLE));
     let cx = Cx::new(task);
     let unwound = OnDrop::new(|| unclaim(task));
     let future = build(cx);
@@ -169,82 +161,140 @@ where
     unsafe {
         storage.cast::<F>().write(future);
         match &wishes {
-            None => publish(task, handle),
-            Some(wishes) => publish_with(task, wishes, handle),
+            None => publish(task, State::live(handle)),
+            Some(wishes) => publish_with(task, wishes, State::live(handle)),
         }
     }
     Ok(cx)
 }
 
-/// Claims the lowest free slot of the executor, for a task in no region. O(1).
+/// A claimed slot and its storage; without a slot, the [kind](kind_of) of the error. Two words, which are
+/// returned in registers.
+type Claimed = (Option<TaskRef>, *mut ());
+
+/// What stands for an error in place of storage.
+fn refused(kind: SpawnErrorKind) -> Claimed {
+    (None, ptr::without_provenance_mut(kind as usize))
+}
+
+/// See [`Claimed`].
+fn kind_of(refused: *mut ()) -> SpawnErrorKind {
+    match refused.addr() {
+        0 => SpawnErrorKind::PoolFull,
+        1 => SpawnErrorKind::ExecutorFull,
+        2 => SpawnErrorKind::DeadlinePassed,
+        3 => SpawnErrorKind::RegionClosed,
+        4 => SpawnErrorKind::QuotaExceeded,
+        5 => SpawnErrorKind::Stale,
+        _ => SpawnErrorKind::SetFull,
+    }
+}
+
+/// Claims storage and the lowest free slot of the executor, for a plain task. O(banks).
 #[inline(never)]
-fn claim(exec: ExecRef) -> Result<TaskRef, SpawnErrorKind> {
-    exec.locked(|_| {
-        let (bank, index) = free_slot(exec)?;
-        bank.header(index).family.clear();
-        use_slot(exec, bank, index);
-        Ok(bank.task(index))
+fn claim(exec: ExecRef, pool: PoolRef, vtable: &'static Vtable, spawner: Option<&Cx>) -> Claimed {
+    claim_both(exec, pool, vtable, None, |cs| {
+        let bank = free_bank(exec)?;
+        if let Some(spawner) = spawner {
+            let owner = Membership::Of(spawner.task, spawner.generation);
+            match exec.scope {
+                Some(scope) => (scope.admit)(bank.free_task(), cs, owner)?,
+                None if is_there(spawner) => {}
+                None => return Err(SpawnErrorKind::Stale),
+            }
+        }
+        Ok(bank)
     })
 }
 
-/// [`claim`], as the options have it, for a member of its region.
+/// [`claim`], as the options have it.
 #[inline(never)]
 fn claim_with(
     exec: ExecRef,
-    owner: Membership,
-    options: Option<&TaskOptions>,
-) -> Result<TaskRef, SpawnErrorKind> {
-    exec.locked(|cs| {
-        let deadline = options.and_then(|options| options.deadline);
-        if deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
+    pool: PoolRef,
+    vtable: &'static Vtable,
+    spawner: Option<&Cx>,
+    options: &TaskOptions,
+) -> Claimed {
+    let name = options.attributes.and_then(|attributes| attributes.name);
+    claim_both(exec, pool, vtable, name, |cs| {
+        if options.deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
             return Err(SpawnErrorKind::DeadlinePassed);
         }
-        if let Membership::Of(spawner, generation) = owner
-            && !is_there(spawner, generation)
-        {
+        if spawner.is_some_and(|spawner| !is_there(spawner)) {
             return Err(SpawnErrorKind::Stale);
         }
-        let (bank, index) = free_slot(exec)?;
-        let task = bank.task(index);
-        let owner = options.and_then(|options| options.region).map_or(owner, Membership::In);
+        let bank = free_bank(exec)?;
+        let owner = match (options.region, spawner) {
+            (Some(region), _) => Membership::In(region),
+            (None, Some(spawner)) => Membership::Of(spawner.task, spawner.generation),
+            (None, None) => Membership::Root,
+        };
         match (exec.scope, owner) {
-            (Some(scope), _) => (scope.admit)(task, cs, owner)?,
+            (Some(scope), _) => (scope.admit)(bank.free_task(), cs, owner)?,
             (None, Membership::In(_)) => return Err(SpawnErrorKind::RegionClosed),
             (None, _) => {}
         }
-        use_slot(exec, bank, index);
-        Ok(task)
+        Ok(bank)
     })
 }
 
-/// The lowest free slot. Under the lock.
+/// Claims storage, then the lowest free slot of the bank that `bank` gives, under the executor's lock.
 #[inline(always)]
-fn free_slot(exec: ExecRef) -> Result<(BankRef, u32), SpawnErrorKind> {
-    // The lowest bank that has one.
-    let bank =
-        exec.bank((!exec.full.bits()).trailing_zeros() as usize).ok_or(SpawnErrorKind::ExecutorFull)?;
+fn claim_both(
+    exec: ExecRef,
+    pool: PoolRef,
+    vtable: &'static Vtable,
+    name: Option<&'static str>,
+    bank: impl FnOnce(CriticalSection<'_>) -> Result<BankRef, SpawnErrorKind>,
+) -> Claimed {
+    let claimed = pool.claim_then(vtable.cells, |storage, next| {
+        let storage = storage.ok_or((SpawnErrorKind::PoolFull, None))?;
+        next.with(&exec.lock, |cs| {
+            let bank = bank(cs).map_err(|kind| (kind, Some(storage)))?;
+            let used = bank.used.bits();
+            bank.used.set(used | used.wrapping_add(1));
+            let index = used.trailing_ones();
+            let header = bank.header(index);
+            header.node.embedder_index.set(index as u8);
+            header.node.embedder_word.set(storage.number);
+            header.storage.set(storage.address);
+            header.set_vtable(vtable);
+            header.state.claim();
+            add(&exec.tally.spawns, 1);
+            Ok((bank.task(index), storage.address))
+        })
+    });
+    match claimed {
+        Ok((task, storage)) => {
+            if let Some(trace_spawn) = exec.ops().trace_spawn {
+                trace_spawn(task, name);
+            }
+            (Some(task), storage)
+        }
+        Err((kind, storage)) => {
+            if let Some(storage) = storage {
+                // SAFETY: claimed above, and nobody uses it.
+                unsafe { storage.release(vtable.cells, None) };
+            }
+            refused(kind)
+        }
+    }
+}
+
+/// The lowest bank that has a free slot. O(banks). Under the lock.
+#[inline(always)]
+fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
     if exec.is_shutting_down() {
         return Err(SpawnErrorKind::RegionClosed);
     }
-    Ok((bank, (!bank.used.bits()).trailing_zeros()))
+    let full = exec.ops().full_bank;
+    exec.banks().find(|bank| bank.used.bits() != full).ok_or(SpawnErrorKind::ExecutorFull)
 }
 
-/// Takes a free slot. Under the lock.
-#[inline(always)]
-fn use_slot(exec: ExecRef, bank: BankRef, index: u32) {
-    let used = bank.used.bits() | 1 << index;
-    bank.used.set(used);
-    if used == exec.ops().full_bank {
-        exec.full.write(bank.number.get(), true);
-    }
-    let header = bank.header(index);
-    header.node.embedder_index.set(index as u8);
-    header.state.claim();
-}
-
-/// Whether the slot holds a task of this generation that has not ended. Under the lock.
-fn is_there(task: TaskRef, generation: u32) -> bool {
-    task.state.load().has_task() && task.generation.load(Ordering::Relaxed) == generation
+/// Whether the task that spawns has not ended. Under the lock.
+fn is_there(Cx { task, generation }: &Cx) -> bool {
+    task.state.load().has_task() && task.generation.load(Ordering::Relaxed) == *generation
 }
 
 /// Gives a claimed slot back when the build of its future unwinds.
@@ -252,28 +302,25 @@ fn is_there(task: TaskRef, generation: u32) -> bool {
 #[inline(never)]
 fn unclaim(task: TaskRef) {
     let exec = task.exec();
+    exec.locked(|_| add(&exec.tally.spawns, u32::MAX));
     // SAFETY: the slot is claimed by `spawn`, its storage empty.
     unsafe { release(task, true) };
     // Its region may have waited for nothing else.
     exec.pend();
 }
 
-/// Makes a claimed slot live, as a plain task, and wakes it: transition 2.
+/// Makes a claimed slot live, as a plain task, and wakes it: transition 2. Its keys are those of a plain task,
+/// as in all free slots.
 #[inline(never)]
-fn publish(task: TaskRef, handle: bool) {
-    let exec = task.exec();
-    if let Some(trace_spawn) = exec.ops().trace_spawn {
-        trace_spawn(task, None);
-    }
-    // Under the lock, because a stale id may be re-keying the node right now, a region asking its members to
-    // stop, and a dump reading.
+fn publish(task: TaskRef, live: State) {
+    // Under the lock, because a region may be asking its members to stop right now, and a dump reading.
+    let (exec, bank) = (task.exec(), task.bank());
     let asked = exec.locked(|_| {
-        add(&exec.tally.spawns, 1);
-        task.attributes.set(None);
-        task.node.reset(Priority::LOWEST, None);
-        let asked = task.state.publish(handle, OnMiss::Count, None).map(|why| (why, generation(task)));
+        // Whoever sees one of the stores sees what came before.
+        fence(Ordering::Release);
+        let asked = task.state.publish(live).map(|why| (why, generation(task)));
         // After all else: whoever takes the bit of an earlier wake sees this, and polls.
-        task.set_plain(true);
+        bank.plain.set(bank.plain.bits() | task.bit());
         asked
     });
     wake_new(task, asked);
@@ -281,17 +328,15 @@ fn publish(task: TaskRef, handle: bool) {
 
 /// [`publish`], as the options have it.
 #[inline(never)]
-fn publish_with(task: TaskRef, wishes: &Wishes, handle: bool) {
+fn publish_with(task: TaskRef, wishes: &Wishes, live: State) {
     let (exec, options) = (task.exec(), &wishes.options);
-    if let Some(trace_spawn) = exec.ops().trace_spawn {
-        trace_spawn(task, options.attributes.and_then(|attributes| attributes.name));
-    }
     let asked = exec.locked(|_| {
-        add(&exec.tally.spawns, 1);
         task.attributes.set(options.attributes);
         task.node.reset(options.priority, options.deadline.map(Instant::as_micros));
         let quota = options.poll_quota.map(|polls| polls.get());
-        let asked = task.state.publish(handle, options.on_miss, quota).map(|why| (why, generation(task)));
+        fence(Ordering::Release);
+        let live = live.with(options.on_miss, quota);
+        let asked = task.state.publish(live).map(|why| (why, generation(task)));
         if task.node.is_plain() && quota.is_none() {
             task.set_plain(true);
         } else {
@@ -310,14 +355,23 @@ fn generation(task: TaskRef) -> u32 {
 /// Wakes a new task. If its region was closed while it was claimed, it is asked to stop.
 #[inline(always)]
 fn wake_new(task: TaskRef, asked: Option<(Reason, u32)>) {
-    if let (Some((why, generation)), Some(special)) = (asked, task.exec().special()) {
-        (special.request_late)(task, why, generation);
+    if let Some((why, generation)) = asked {
+        request_late(task, why, generation);
     }
     task.wake();
 }
 
+#[cold]
+#[inline(never)]
+fn request_late(task: TaskRef, why: Reason, generation: u32) {
+    if let Some(special) = task.exec().special() {
+        (special.request_late)(task, why, generation);
+    }
+}
+
 /// See [`Ops::trace_spawn`](crate::exec::memory::core::Ops::trace_spawn).
 pub(in crate::exec) fn trace_spawn(task: TaskRef, name: Option<&'static str>) {
-    let name = name.or_else(|| task.vtable().map(|vtable| (vtable.type_name)())).unwrap_or_default();
+    // SAFETY: the slot is claimed.
+    let name = name.unwrap_or_else(|| unsafe { (task.vtable_of_task().type_name)() });
     task.exec().trace(TraceEvent::Spawned { id: task.id(), name });
 }

@@ -1,7 +1,7 @@
 //! What all banks of an executor share, and how it is reached without knowing the executor's size.
 
-use ::core::ptr;
-use ::core::task::{Poll, Waker};
+use ::core::ptr::{self, NonNull};
+use ::core::task::Poll;
 
 use super::bank::BankHead;
 use super::look::AlarmDue;
@@ -36,8 +36,6 @@ pub(in crate::exec) struct Core {
     pub urgent: bitmap::Bank,
     /// With several banks: those whose turn is still to come. The runner's.
     pub turns: bitmap::Bank,
-    /// Banks without a free slot. Changed under the lock.
-    pub full: bitmap::Bank,
     /// Counts the changes of tasks' keys and the requests to stop. Changed under the lock.
     pub rekeys: AtomicU32,
     /// Null: no task is special.
@@ -66,7 +64,7 @@ pub(in crate::exec) struct Core {
 /// Whoever has one may rely on it (Executor Invariant 1): the executor is static, its core's `ops` and its
 /// banks' places are set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::exec) struct ExecRef(pub(super) *const Core);
+pub(in crate::exec) struct ExecRef(pub(super) NonNull<Core>);
 
 /// A slot of an executor: the address of its bank and, in the five low bits, its index there. This is the
 /// word in a waker.
@@ -74,11 +72,11 @@ pub(in crate::exec) struct ExecRef(pub(super) *const Core);
 /// So a wake finds the bank's word and its bit without a load. The header is found by arithmetic, the
 /// executor by one load. Whoever has one may rely on it: the slot is one of an executor that has been used.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::exec) struct TaskRef(pub(super) *const BankHead);
+pub(in crate::exec) struct TaskRef(pub(super) NonNull<BankHead>);
 
 /// A bank of a static executor.
 #[derive(Clone, Copy)]
-pub(in crate::exec) struct BankRef(pub(super) *const BankHead);
+pub(in crate::exec) struct BankRef(pub(super) NonNull<BankHead>);
 
 /// What [`Core::running`] holds during a poll: the slot, a bit that is always set, and how many polls of the
 /// pass are left.
@@ -165,12 +163,10 @@ pub(in crate::exec) struct Special {
 pub(in crate::exec) struct Scope {
     /// Makes a claimed slot a member of the region, or says why not.
     pub admit: fn(TaskRef, CriticalSection<'_>, Membership) -> Result<(), Refusal>,
-    /// A member has ended; `failed`: as its region's options mean it. Gives the waker of whoever waits for
-    /// each.
-    pub leave: fn(TaskRef, CriticalSection<'_>, bool) -> Option<Waker>,
-    /// Takes a slot out of its region's list, of one that hasn't left before with [`leave`](Self::leave)'s
-    /// waker.
-    pub unlink: fn(TaskRef, CriticalSection<'_>, bool) -> Option<Waker>,
+    /// A member has ended; `failed`: as its region's options mean it.
+    pub leave: fn(TaskRef, CriticalSection<'_>, bool),
+    /// Takes a slot out of its region's list; true: its task hasn't [left](Self::leave) before.
+    pub unlink: fn(TaskRef, CriticalSection<'_>, bool),
     /// Does what listed regions wait for. The runner only.
     pub serve: fn(ExecRef),
 }
@@ -275,7 +271,6 @@ impl Core {
             summary: bitmap::Bank::new(0),
             urgent: bitmap::Bank::new(0),
             turns: bitmap::Bank::new(0),
-            full: bitmap::Bank::new(0),
             rekeys: AtomicU32::new(0),
             special: AtomicPtr::new(ptr::null_mut()),
             lock: Domain::new(),

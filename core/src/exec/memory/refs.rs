@@ -1,7 +1,7 @@
 //! References to executors and tasks.
 
 use ::core::ops::Deref;
-use ::core::ptr;
+use ::core::ptr::{self, NonNull};
 use ::core::task::Poll;
 
 use super::bank::{BankHead, HEADERS};
@@ -21,7 +21,7 @@ impl Deref for ExecRef {
     #[inline(always)]
     fn deref(&self) -> &Core {
         // SAFETY: the core is part of a static executor.
-        unsafe { &*self.0 }
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -32,12 +32,13 @@ impl ExecRef {
     /// and banks are set.
     #[inline(always)]
     pub const unsafe fn new(core: *const Core) -> Self {
-        Self(core)
+        // SAFETY: the caller's promise.
+        Self(unsafe { NonNull::new_unchecked(core.cast_mut()) })
     }
 
     #[inline(always)]
     pub const fn as_ptr(self) -> *const Core {
-        self.0
+        self.0.as_ptr()
     }
 
     #[inline(always)]
@@ -206,7 +207,7 @@ impl Nodes for ExecRef {
     #[inline(always)]
     fn node(&self, place: u16) -> &Node {
         // SAFETY: places come from `TaskRef::place`.
-        unsafe { &(*self.0.byte_add(usize::from(place) * 4).cast::<Header>()).node }
+        unsafe { &self.0.byte_add(usize::from(place) * 4).cast::<Header>().as_ref().node }
     }
 
     #[inline(always)]
@@ -222,7 +223,7 @@ impl Deref for BankRef {
     #[inline(always)]
     fn deref(&self) -> &BankHead {
         // SAFETY: the bank is part of a static executor.
-        unsafe { &*self.0 }
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -230,14 +231,21 @@ impl BankRef {
     /// The slot of this index, which the bank has.
     #[inline(always)]
     pub fn task(self, index: u32) -> TaskRef {
-        TaskRef(self.0.wrapping_byte_add(index as usize))
+        // SAFETY: a bank is larger than it has slots.
+        TaskRef(unsafe { self.0.byte_add(index as usize) })
+    }
+
+    /// The lowest free slot, if there is one. Under the lock.
+    #[inline(always)]
+    pub fn free_task(self) -> TaskRef {
+        self.task(self.used.bits().trailing_ones())
     }
 
     /// The header of this index.
     #[inline(always)]
     pub fn header(self, index: u32) -> &'static Header {
         // SAFETY: the bank has a header of this index, and is part of a static executor.
-        unsafe { &*self.0.byte_add(HEADERS + index as usize * size_of::<Header>()).cast() }
+        unsafe { self.0.byte_add(HEADERS + index as usize * size_of::<Header>()).cast().as_ref() }
     }
 
     /// The slots of these bits, lowest first.
@@ -259,7 +267,7 @@ impl TaskRef {
     /// What is kept in a waker.
     #[inline(always)]
     pub const fn into_raw(self) -> *const () {
-        self.0.cast()
+        self.0.as_ptr().cast_const().cast()
     }
 
     /// # Safety
@@ -267,7 +275,8 @@ impl TaskRef {
     /// `raw` comes from [`into_raw`](Self::into_raw).
     #[inline(always)]
     pub const unsafe fn from_raw(raw: *const ()) -> Self {
-        Self(raw.cast())
+        // SAFETY: the caller's promise.
+        Self(unsafe { NonNull::new_unchecked(raw.cast_mut().cast()) })
     }
 
     /// The task of a place in the lanes of `exec`.
@@ -280,16 +289,16 @@ impl TaskRef {
         // SAFETY: the caller's promise; the header's index was set when the slot was claimed.
         unsafe {
             let header = exec.0.byte_add(usize::from(place) * 4).cast::<Header>();
-            let index = usize::from((*header).node.embedder_index.get());
+            let index = usize::from(header.as_ref().node.embedder_index.get());
             let bank = header.byte_sub(HEADERS + index * size_of::<Header>()).cast::<BankHead>();
-            Self(bank.wrapping_byte_add(index))
+            Self(bank.byte_add(index))
         }
     }
 
     /// See [`Nodes::node`] of [`ExecRef`].
     #[inline(always)]
     pub fn place(self, exec: ExecRef) -> u16 {
-        ((ptr::from_ref(self.header()).addr() - exec.0.addr()) / 4) as u16
+        ((ptr::from_ref(self.header()).addr() - exec.as_ptr().addr()) / 4) as u16
     }
 
     #[inline(always)]
@@ -299,12 +308,13 @@ impl TaskRef {
 
     #[inline(always)]
     pub fn bank(self) -> BankRef {
-        BankRef(self.0.wrapping_byte_sub(self.index() as usize))
+        // SAFETY: what is taken off was added to the bank's address.
+        BankRef(unsafe { self.0.byte_sub(self.index() as usize) })
     }
 
     #[inline(always)]
     pub fn index(self) -> u32 {
-        self.0.addr() as u32 % 32
+        self.0.as_ptr().addr() as u32 % 32
     }
 
     #[inline(always)]

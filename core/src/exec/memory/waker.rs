@@ -50,24 +50,6 @@ pub(in crate::exec) fn keep(cx: &Context<'_>) -> Waker {
     }
 }
 
-/// Wakes both, the second one also if the first one unwinds.
-pub(in crate::exec) fn wake_both(first: Option<Waker>, second: Option<Waker>) {
-    struct Last(Option<Waker>);
-
-    impl Drop for Last {
-        fn drop(&mut self) {
-            if let Some(waker) = self.0.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    let _last = Last(second);
-    if let Some(waker) = first {
-        waker.wake();
-    }
-}
-
 unsafe fn clone(word: *const ()) -> RawWaker {
     RawWaker::new(word, &VTABLE)
 }

@@ -2,7 +2,7 @@
 //! waits.
 
 use super::members::{member, unlink};
-use super::table::{ASK, CLOSING, ENDED, ENDING, HANDLE, KEPT, LISTED};
+use super::table::{ASK, CLOSING, EACH, ENDED, ENDING, HANDLE, KEPT, LISTED};
 use super::work::{list_region, request_region_close, take_listed};
 use crate::exec::cancel::request::request;
 use crate::exec::life::finish::{drop_output, release};
@@ -65,8 +65,9 @@ fn serve_region(exec: ExecRef, region: u16) {
             end(exec, cs, region);
         }
         let (waker, free) = exec.with_region(cs, region, |links| {
+            let is_for = links.is_empty() || links.has(EACH);
             // SAFETY: the waiter is null or registered, and the lock is held.
-            let waker = if links.is_empty() { unsafe { JoinNode::take_waker(links.waiter) } } else { None };
+            let waker = if is_for { unsafe { JoinNode::take_waker(links.waiter) } } else { None };
             (waker, links.has(ENDED) && !links.has(HANDLE))
         });
         if free {
@@ -126,14 +127,14 @@ fn reclaim_members(exec: ExecRef, region: u16) {
         {
             return Some(Some((member, ending)));
         }
-        let _no_waker = unlink(member, cs, false);
+        unlink(member, cs, false);
         Some(None)
     }) {
         if let Some((member, ending)) = reclaimed {
             // SAFETY: what was taken is ours (Executor Invariant 4); its storage is empty, or being emptied,
             // then.
             let _release = OnDrop::new(|| unsafe { release(member, false) });
-            if ending == Ending::Completed {
+            if ending == Ending::COMPLETED {
                 // SAFETY: the same.
                 unsafe { drop_output(member) };
             }

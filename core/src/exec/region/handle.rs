@@ -90,8 +90,7 @@ impl Region {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        // SAFETY: the future is `Send`.
-        unsafe { spawn(self.exec, Membership::In(self.id), None, pool, build) }
+        self.spawn_with(TaskOptions::new(), pool, build)
     }
 
     /// Spawns a task in the region, whatever region the options name; see
@@ -115,7 +114,7 @@ impl Region {
         unsafe {
             spawn(
                 self.exec,
-                Membership::Root,
+                None,
                 Some(Wishes { options: options.region(self.id), special: &SPECIAL }),
                 pool,
                 build,

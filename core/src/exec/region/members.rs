@@ -1,11 +1,8 @@
 //! Tasks as members of regions.
 
-use core::task::Waker;
-
 use super::table::{CLOSING, EACH, FAIL_FAST};
 use super::work::{list_region, request_region_close};
 use crate::exec::memory::core::{ExecRef, Membership, Refusal, TaskRef};
-use crate::exec::task::join_node::JoinNode;
 use crate::exec::task::reason::Reason;
 use crate::sync::{CriticalSection, Ordering};
 
@@ -59,28 +56,28 @@ pub(in crate::exec) fn member(exec: ExecRef, slot: Option<u16>) -> Option<TaskRe
     exec.task(slot?)
 }
 
-/// A member has ended: one less to wait for. Gives the waker of whoever waits for each. O(1).
-pub(in crate::exec) fn leave(task: TaskRef, cs: CriticalSection<'_>, failed: bool) -> Option<Waker> {
+/// A member has ended: one less to wait for. Whoever waits is woken by the runner, before its next poll.
+/// O(1).
+pub(in crate::exec) fn leave(task: TaskRef, cs: CriticalSection<'_>, failed: bool) {
     let (exec, region) = (task.exec(), task.family.region());
     if failed && exec.with_region(cs, region, |links| links.has(FAIL_FAST)) {
         let now = exec.with_clock(cs, |clock| clock.now);
         request_region_close(exec, cs, region, Reason::SiblingFailed, now);
     }
-    let (list, waker) = exec.with_region(cs, region, |links| {
+    let list = exec.with_region(cs, region, |links| {
         links.live -= 1;
-        // SAFETY: the waiter is null or registered, and the lock is held.
-        let waker = if links.has(EACH) { unsafe { JoinNode::take_waker(links.waiter) } } else { None };
-        (links.is_empty() && links.is_awaited(), waker)
+        links.has(EACH) || links.is_empty() && links.is_awaited()
     });
     if list {
         list_region(exec, cs, region);
     }
-    waker
 }
 
 /// Takes a slot out of its region's list; `leaves`: its task hasn't [left](leave) before. O(1).
-pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>, leaves: bool) -> Option<Waker> {
-    let waker = if leaves { leave(task, cs, task.state.load().has_failed()) } else { None };
+pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>, leaves: bool) {
+    if leaves {
+        leave(task, cs, task.state.load().has_failed());
+    }
     let (exec, family) = (task.exec(), &task.family);
     let (region, previous, next) = (family.region(), family.previous(), family.next());
     family.clear();
@@ -98,5 +95,4 @@ pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>, leaves: bo
             }
         }
     });
-    waker
 }

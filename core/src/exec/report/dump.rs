@@ -84,7 +84,8 @@ pub(in crate::exec) fn task_info(task: TaskRef) -> Option<TaskInfo> {
         let given = task.attributes().name;
         Some(TaskInfo {
             id: task.id(),
-            name: given.or_else(|| task.vtable().map(|vtable| (vtable.type_name)()))?,
+            // SAFETY: the slot is not free.
+            name: given.unwrap_or_else(|| unsafe { (task.vtable_of_task().type_name)() }),
             state: phase,
             priority: task.node.priority(),
             deadline: if state.is_requested() {

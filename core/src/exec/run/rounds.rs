@@ -37,7 +37,7 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
     // future, because a task whose poll was done or unwound is live no more. No lock is held across the poll
     // (Executor Invariant 6). SAFETY: the poll has unwound, so storage is empty.
-    let unwound = OnDrop::new(|| unsafe { finish(task, Ending::Panicked) });
+    let unwound = OnDrop::new(|| unsafe { finish(task, Ending::PANICKED) });
     // SAFETY: as said above.
     let done = unsafe {
         if OBSERVED && let Some(observe) = exec.ops().observe {
@@ -49,7 +49,7 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     unwound.defuse();
     if done {
         // SAFETY: the poll has put the output in place.
-        unsafe { finish(task, Ending::Completed) }
+        unsafe { finish(task, Ending::COMPLETED) }
     }
     done
 }

@@ -19,6 +19,12 @@ impl Family {
         (self.0.get() & 0x3FF) as u16
     }
 
+    /// Whether it is in a region.
+    #[inline(always)]
+    pub fn is_member(&self) -> bool {
+        self.0.get() != 0
+    }
+
     pub fn previous(&self) -> Option<u16> {
         ((self.0.get() >> 10 & 0x7FF) as u16).checked_sub(1)
     }

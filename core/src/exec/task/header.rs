@@ -49,32 +49,25 @@ impl Header {
     /// Whether the task of this generation has not ended.
     pub fn is_live(&self, generation: u32) -> bool {
         // In this order: a slot's generation advances before it is used again.
-        self.state.load_acquire().is_live() && self.generation.load(Ordering::Acquire) == generation
+        self.state.load_acquire().is_live() && self.generation.load(Ordering::Relaxed) == generation
     }
 
     pub fn attributes(&self) -> &'static Attributes {
         self.attributes.get().unwrap_or(Attributes::DEFAULT)
     }
 
-    /// The functions of the task, if there is one.
-    pub fn vtable(&self) -> Option<&'static Vtable> {
-        // SAFETY: it is null, or what `set_vtable` was given.
-        unsafe { self.vtable.load(Ordering::Relaxed).as_ref() }
-    }
-
     /// The functions of the task.
     ///
     /// # Safety
     ///
-    /// The slot holds one that was published and has not been released.
+    /// The slot holds one, or is claimed: it is not free.
     #[inline(always)]
     pub unsafe fn vtable_of_task(&self) -> &'static Vtable {
         // SAFETY: the caller's promise: what `set_vtable` was given.
         unsafe { &*self.vtable.load(Ordering::Relaxed) }
     }
 
-    pub fn set_vtable(&self, vtable: Option<&'static Vtable>) {
-        let vtable = vtable.map_or(ptr::null_mut(), |vtable| ptr::from_ref(vtable).cast_mut());
-        self.vtable.store(vtable, Ordering::Relaxed);
+    pub fn set_vtable(&self, vtable: &'static Vtable) {
+        self.vtable.store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
     }
 }

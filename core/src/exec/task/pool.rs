@@ -2,8 +2,9 @@
 
 use core::cell::UnsafeCell;
 use core::mem::{MaybeUninit, offset_of};
+use core::ptr;
 
-use crate::sync::{Domain, Guarded, const_fn};
+use crate::sync::{CriticalSection, Domain, Guarded, Next, const_fn};
 
 /// Room for `SLOTS` futures of up to `BYTES` bytes each, aligned to 8.
 ///
@@ -24,18 +25,25 @@ use crate::sync::{Domain, Guarded, const_fn};
 /// ```
 #[repr(C)]
 pub struct TaskPool<const BYTES: usize, const SLOTS: usize> {
-    lock: Domain,
-    free: Guarded<FreeList>,
+    list: FreeList,
     cells: UnsafeCell<[Cell<BYTES>; SLOTS]>,
 }
 
+/// The part of a pool that doesn't depend on its size.
+///
 /// # Free List Invariant
 ///
 /// A cell is free when its number is at least `fresh`, or when it is on the list that `first` begins; a cell
 /// on the list holds the link to the next in its first two bytes. A link is a number plus one, 0 ends the
 /// list: so an untouched pool is all zeros and takes no flash. All other cells belong to whoever claimed
 /// them.
+#[repr(C)]
 struct FreeList {
+    lock: Domain,
+    free: Guarded<Free>,
+}
+
+struct Free {
     first: u16,
     fresh: u16,
 }
@@ -43,20 +51,47 @@ struct FreeList {
 #[repr(C, align(8))]
 struct Cell<const BYTES: usize>([MaybeUninit<u8>; BYTES]);
 
+/// A pool's measures.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct Cells {
+    /// Of a cell.
+    bytes: u32,
+    slots: u16,
+}
+
+/// A pool without its size.
+///
+/// Whoever has one may rely on it: the pool is static, with the measures that stand beside it.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct PoolRef(*const FreeList);
+
+/// A claimed cell.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct Storage {
+    pub address: *mut (),
+    pub number: u16,
+}
+
+/// Where the cells begin in a pool.
+const CELLS: usize = size_of::<FreeList>().next_multiple_of(align_of::<Cell<0>>());
+
 // SAFETY: cells are reached by their claimer, or under the lock while they are free (Free List Invariant).
 unsafe impl<const BYTES: usize, const SLOTS: usize> Sync for TaskPool<BYTES, SLOTS> {}
 
 impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
+    pub(in crate::exec) const CELLS: Cells =
+        Cells { bytes: size_of::<Cell<BYTES>>() as u32, slots: SLOTS as u16 };
+
     const_fn! {
     /// An empty pool.
     pub const fn new() -> Self {
         const {
             assert!(SLOTS >= 1 && SLOTS < u16::MAX as usize, "a pool has 1 to 65,534 slots");
             assert!(BYTES >= 2, "a pool's slots have at least 2 bytes");
+            assert!(offset_of!(Self, cells) == CELLS);
         }
         Self {
-            lock: Domain::new(),
-            free: Guarded::new(FreeList { first: 0, fresh: 0 }),
+            list: FreeList { lock: Domain::new(), free: Guarded::new(Free { first: 0, fresh: 0 }) },
             cells: UnsafeCell::new([const { Cell([MaybeUninit::uninit(); BYTES]) }; SLOTS]),
         }
     }
@@ -67,61 +102,75 @@ impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
         BYTES
     }
 
-    /// Claims a cell. Any context. O(1).
-    pub(in crate::exec) fn claim(&'static self) -> Option<(*mut (), u16)> {
-        self.lock.with(|cs| {
-            // SAFETY: Guarded Invariant: nothing is called but `cell`; the list's cells are free, hence ours
-            // to read under the lock (Free List Invariant).
-            unsafe {
-                self.free.with(cs, |free| {
-                    let number = if free.first != 0 {
-                        let number = free.first - 1;
-                        free.first = Self::cell(self, number).cast::<u16>().read();
-                        number
-                    } else if usize::from(free.fresh) < SLOTS {
-                        free.fresh += 1;
-                        free.fresh - 1
-                    } else {
-                        return None;
-                    };
-                    Some((Self::cell(self, number), number))
-                })
-            }
-        })
+    /// The pool without its size, with the provenance of the whole.
+    #[inline(always)]
+    pub(in crate::exec) fn pool(&'static self) -> PoolRef {
+        PoolRef(ptr::from_ref(self).cast())
     }
+}
 
-    /// Gives a cell back. Any context. O(1).
-    ///
-    /// # Safety
-    ///
-    /// `storage` and `number` come from [`claim`](Self::claim) of a pool of this very type, and nobody uses
-    /// the cell.
-    #[inline(never)]
-    pub(in crate::exec) unsafe fn release(storage: *mut (), number: u16) {
-        // SAFETY: by the caller's promise, stepping back over `number` cells and the fields before them gives
-        // the pool; the pointer may do so, because `claim` derived it from the whole pool.
+impl PoolRef {
+    /// Claims a cell, then does `g`, on a chip in the same critical section. Any context. O(1).
+    #[inline(always)]
+    pub fn claim_then<R>(self, cells: Cells, g: impl FnOnce(Option<Storage>, Next) -> R) -> R {
+        // SAFETY: the pool is static. Nothing is called inside (Guarded Invariant); the list's cells are
+        // free, hence ours to read under the lock (Free List Invariant).
         unsafe {
-            let pool = storage
-                .byte_sub(usize::from(number) * size_of::<Cell<BYTES>>() + offset_of!(Self, cells))
-                .cast::<Self>();
-            (*pool).lock.with(|cs| {
-                (*pool).free.with(cs, |free| {
-                    storage.cast::<u16>().write(free.first);
-                    free.first = number + 1;
-                });
-            });
+            (*self.0).lock.with_then(
+                |cs| {
+                    (*self.0).free.with(cs, |free| {
+                        if free.first != 0 {
+                            let number = free.first - 1;
+                            let address = self.cell(cells, number);
+                            free.first = address.cast::<u16>().read();
+                            Some(Storage { address, number })
+                        } else if free.fresh < cells.slots {
+                            let number = free.fresh;
+                            free.fresh += 1;
+                            Some(Storage { address: self.cell(cells, number), number })
+                        } else {
+                            None
+                        }
+                    })
+                },
+                g,
+            )
         }
     }
 
     /// # Safety
     ///
-    /// `number` is below `SLOTS`.
-    unsafe fn cell(pool: *const Self, number: u16) -> *mut () {
+    /// The pool has a cell of this number.
+    #[inline(always)]
+    unsafe fn cell(self, cells: Cells, number: u16) -> *mut () {
         // SAFETY: the caller's promise.
+        unsafe { self.0.byte_add(CELLS + usize::from(number) * cells.bytes as usize).cast_mut().cast() }
+    }
+}
+
+impl Storage {
+    /// Gives a cell back. Any context. O(1). `next`: the way to the pool's lock from another one.
+    ///
+    /// # Safety
+    ///
+    /// It was claimed from a pool of these measures, and nobody uses the cell.
+    #[inline(always)]
+    pub unsafe fn release(self, cells: Cells, next: Option<Next>) {
+        // SAFETY: by the caller's promise, stepping back over the cells and what is before them gives the
+        // pool; the pointer may do so, because it was derived from the whole pool.
         unsafe {
-            pool.byte_add(offset_of!(Self, cells) + usize::from(number) * size_of::<Cell<BYTES>>())
-                .cast_mut()
-                .cast()
+            let before = CELLS + usize::from(self.number) * cells.bytes as usize;
+            let list = self.address.byte_sub(before).cast::<FreeList>();
+            let push = |cs: CriticalSection<'_>| {
+                (*list).free.with(cs, |free| {
+                    self.address.cast::<u16>().write(free.first);
+                    free.first = self.number + 1;
+                });
+            };
+            match next {
+                Some(next) => next.with(&(*list).lock, push),
+                None => (*list).lock.with(push),
+            }
         }
     }
 }

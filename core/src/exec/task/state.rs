@@ -29,6 +29,7 @@ use crate::sync::{AtomicU32, Ordering, const_fn};
 /// 4. The runner. Which task is running is one field of the core, not a state to store here.
 /// 5. The poll returns that it is not done. A wake during the poll has left its bit.
 /// 6. [`StateCell::finish`], by the runner: the poll was done or has unwound, or the task is ended by force.
+///    With nobody to join it, nothing to drop and no region, 8 follows at once.
 /// 7. [`StateCell::take`], by whoever joins or drops the handle, in any context, or by the runner once the
 ///    task's region has closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns
 ///    what is there.
@@ -57,16 +58,9 @@ pub(in crate::exec) enum Phase {
     Done,
 }
 
-/// How a task ends.
+/// How a task ends, in the bits of its state.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::exec) enum Ending {
-    /// Its storage holds the output.
-    Completed,
-    /// Its poll has unwound.
-    Panicked,
-    /// By force, having been asked to stop.
-    Forced(Reason),
-}
+pub(in crate::exec) struct Ending(u32);
 
 /// What a request to stop has changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,6 +110,18 @@ const REFUSED_BITS: u32 = 7 << REFUSED;
 const QUOTA: u32 = 16;
 
 impl State {
+    /// Of a new plain task; `handle`: somebody holds one.
+    #[inline(always)]
+    pub const fn live(handle: bool) -> Self {
+        Self(if handle { LIVE | HANDLE } else { LIVE })
+    }
+
+    /// Of a task with options.
+    pub fn with(self, on_miss: OnMiss, quota: Option<u16>) -> Self {
+        let quota = quota.map_or(0, |polls| LIMITED | u32::from(polls) << QUOTA);
+        Self(self.0 | (on_miss as u32) << ON_MISS | quota)
+    }
+
     pub fn phase(self) -> Phase {
         match self.0 & PHASE {
             CLAIMED => Phase::Claimed,
@@ -139,6 +145,11 @@ impl State {
     /// Claimed by its spawner, that is, and not by whoever takes its result; or live.
     pub fn has_task(self) -> bool {
         self.0 & (PHASE | HANDLE) == CLAIMED || self.is_live()
+    }
+
+    /// Whether somebody holds the handle.
+    pub fn has_handle(self) -> bool {
+        self.0 & HANDLE != 0
     }
 
     pub fn is_requested(self) -> bool {
@@ -174,23 +185,35 @@ impl State {
 
     /// How a task ended that is done, or was when its result was taken.
     fn ending(self) -> Ending {
-        if self.0 & ENDED == 0 {
-            return Ending::Completed;
-        }
-        Reason::from_bits(self.0 >> REASON).map_or(Ending::Panicked, Ending::Forced)
+        Ending(self.0 & (ENDED | REASON_BITS))
     }
 
     /// Whether a task that is done, or was when its result was taken, has failed.
     pub fn has_failed(self) -> bool {
-        self.0 & ENDED != 0 && self.ending().is_failure()
+        self.ending().is_failure()
     }
 }
 
 impl Ending {
+    /// Its storage holds the output.
+    pub const COMPLETED: Self = Self(0);
+    /// Its poll has unwound.
+    pub const PANICKED: Self = Self(ENDED | PANICKED << REASON);
+
+    /// By force, having been asked to stop.
+    pub const fn forced(reason: Reason) -> Self {
+        Self(ENDED | (reason as u32) << REASON)
+    }
+
+    /// Why it was ended by force, if it was.
+    pub const fn reason(self) -> Option<Reason> {
+        Reason::from_bits(self.0 >> REASON)
+    }
+
     /// Whether a region that ends with its first failure ends with a task that ended so: a panic, or a limit
     /// of its own.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Panicked | Self::Forced(Reason::Deadline | Reason::PollQuota))
+        self == Self::PANICKED || matches!(self.reason(), Some(Reason::Deadline | Reason::PollQuota))
     }
 }
 
@@ -217,30 +240,18 @@ impl StateCell {
         self.0.store(CLAIMED, Ordering::Relaxed);
     }
 
-    /// Transition 2. Returns why the task was asked to stop while it was claimed, if it was.
-    pub fn publish(&self, handle: bool, on_miss: OnMiss, quota: Option<u16>) -> Option<Reason> {
+    /// Transition 2, after a release fence. Returns why the task was asked to stop meanwhile, if it was.
+    #[inline(always)]
+    pub fn publish(&self, live: State) -> Option<Reason> {
         let asked = self.load().reason();
-        let mut word = LIVE | (on_miss as u32) << ON_MISS;
-        if handle {
-            word |= HANDLE;
-        }
-        if let Some(polls) = quota {
-            word |= LIMITED | u32::from(polls) << QUOTA;
-        }
-        self.0.store(word, Ordering::Release);
+        self.0.store(live.0, Ordering::Relaxed);
         asked
     }
 
-    /// Transition 6. Returns whether somebody holds the handle.
-    pub fn finish(&self, ending: Ending) -> bool {
-        let handle = self.0.load(Ordering::Relaxed) & HANDLE;
-        let ended = match ending {
-            Ending::Completed => 0,
-            Ending::Panicked => ENDED | PANICKED << REASON,
-            Ending::Forced(reason) => ENDED | (reason as u32) << REASON,
-        };
-        self.0.store(DONE | handle | ended, Ordering::Release);
-        handle != 0
+    /// Transition 6, from `state`.
+    #[inline(always)]
+    pub fn finish(&self, state: State, ending: Ending) {
+        self.0.store(DONE | state.0 & HANDLE | ending.0, Ordering::Release);
     }
 
     /// Transition 7, if the phase is *done*.

@@ -1,5 +1,7 @@
 //! What is done with a future whose type is forgotten.
 
+use super::pool::Cells;
+
 /// How a task's storage is polled and emptied.
 ///
 /// # Storage Invariant
@@ -11,8 +13,9 @@ pub(in crate::exec) struct Vtable {
     /// is done.
     pub poll: unsafe fn(*mut (), *const ()) -> bool,
     pub drop_future: unsafe fn(*mut ()),
-    pub drop_output: unsafe fn(*mut ()),
-    /// Gives the empty storage back to the pool it came from.
-    pub release: unsafe fn(*mut (), u16),
+    /// None where dropping the output does nothing.
+    pub drop_output: Option<unsafe fn(*mut ())>,
+    /// Those of the pool that the storage comes from.
+    pub cells: Cells,
     pub type_name: fn() -> &'static str,
 }
