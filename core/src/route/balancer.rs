@@ -1,6 +1,7 @@
 //! The balancer: what all selectors of a set of endpoints share.
 
 use super::config::options::tick;
+use super::health::breaker;
 use super::lease::{Leasing, Ticket, sealed};
 use super::state::endpoints::Endpoints;
 use super::state::stripe::Verdict;
@@ -341,13 +342,14 @@ where
 
     #[inline]
     fn succeed(&self, ticket: Ticket, latency: Duration, now: Instant) {
-        if let Ok(slot) = self.endpoints.view().find(ticket.endpoint()) {
+        let (view, slot) = (self.endpoints.view(), ticket.slot());
+        if view.is_current(ticket.endpoint()) {
             if self.strategy.needs().latencies {
-                self.endpoints.view().slot(slot).latency.record(micros(latency), tick(now));
+                view.slot(slot).latency.record(micros(latency), tick(now));
             }
             match ticket.probe() {
-                Some(probe) => self.endpoints.view().judge(slot, probe, true, now),
-                None if self.endpoints.view().is_of_this_term(slot, ticket.breaker()) => {
+                Some(probe) => view.judge(slot, probe, true, now),
+                None if breaker::is_of_term(view.slot(slot).breakers().get(), ticket.breaker()) => {
                     self.endpoints.count_success(slot, now);
                 }
                 None => {}
@@ -375,7 +377,7 @@ where
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
         let view = self.endpoints.view();
-        if let Some(counts) = view.count(ticket.stripe(), ticket.slot()) {
+        if let Some(counts) = view.counts_of(ticket.stripe(), ticket.slot()) {
             counts.end(verdict);
         }
         if ticket.is_exact() {
@@ -386,14 +388,17 @@ where
 
 impl View<'_> {
     #[inline(never)]
-    fn fail(&self, ticket: Ticket, latencies: bool, latency: Duration, now: Instant) {
+    fn fail(self, ticket: Ticket, latencies: bool, latency: Duration, now: Instant) {
         let Ok(slot) = self.find(ticket.endpoint()) else { return };
+        let at = self.at(slot);
         if latencies {
-            self.slot(slot).latency.record_failure(micros(latency), tick(now));
+            at.latency.record_failure(micros(latency), tick(now));
         }
         match ticket.probe() {
             Some(probe) => self.judge(slot, probe, false, now),
-            None if self.is_of_this_term(slot, ticket.breaker()) => self.count_failure(slot, now),
+            None if breaker::is_of_term(at.breakers().get(), ticket.breaker()) => {
+                self.count_failure(slot, now)
+            }
             None => {}
         }
     }

@@ -9,7 +9,7 @@ use super::select::class::{Ask, ClassCache, OfStrategy};
 use super::select::refresh::refresh;
 use super::select::search::{Attempt, Search};
 use super::select::spill::draw;
-use super::state::view::View;
+use super::state::view::{Sets, View};
 use super::strategies::Barred;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
@@ -92,7 +92,7 @@ where
     /// [`TooManySelectors`]: each stripe has one.
     pub fn new(balancer: R, seed: u64) -> Result<Self, TooManySelectors> {
         const { assert!(CLASSES >= 1 && CLASSES <= 255, "a selector has 1 to 255 classes") }
-        let free = balancer.endpoints.view().stripes.iter().position(|stripe| stripe.claim());
+        let free = balancer.endpoints.view().stripes().position(|stripe| stripe.claim());
         // The classes are made where they stay, so that they take their room on the stack once.
         Ok(Self {
             stripe: free.ok_or(TooManySelectors)? as u8,
@@ -195,7 +195,6 @@ where
             }
         }
         let Balancer { strategy, endpoints } = &*self.balancer;
-        // Not passed on: so it stays in registers.
         let view = endpoints.view();
         let class = &mut self.classes[index];
         let (random, key, tick, barred) = (&mut self.random, request.key, tick(now), &Barred::NONE);
@@ -203,12 +202,12 @@ where
         let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
             return self.search(index, request, now, Attempt::Nothing);
         };
-        let exact = strategy.needs().exact_counts || class.state.capped && view.capped().contains(slot);
+        let exact = strategy.needs().exact_counts || class.state.capped && view.at(slot).has(Sets::capped);
         if !exact || endpoints.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.
-            let endpoint = view.handle(slot);
-            let term = breaker::term(view.breakers().get(slot));
+            let record = view.slot(slot);
+            let (endpoint, term) = (record.handle(slot), breaker::term(record.breakers().get()));
             if view.signals.epoch.load(Ordering::Relaxed) == class.state.epoch {
                 view.take(self.stripe, slot);
                 let ticket = Ticket::new(endpoint, term, self.stripe, exact);
@@ -246,13 +245,13 @@ where
     fn refresh(&mut self, index: usize) {
         let stripe = self.stripe;
         let (mut cached, view, random) = self.parts(index);
-        refresh(&mut cached, &view, stripe, random);
+        refresh(&mut cached, view, stripe, random);
     }
 
     #[inline(never)]
     fn draw(&mut self, index: usize) -> bool {
         let (mut cached, view, random) = self.parts(index);
-        draw(&mut cached, &view, random)
+        draw(&mut cached, view, random)
     }
 
     /// Everything that isn't the common case.
@@ -267,7 +266,7 @@ where
     ) -> Result<Lease<R>, SelectError> {
         let stripe = self.stripe;
         let (mut cached, view, random) = self.parts(index);
-        let (cached, view) = (&mut cached, &view);
+        let cached = &mut cached;
         let ticket = Search { view, cached, random, stripe, request, now }.run(attempt)?;
         Ok(Lease::new(self.balancer.clone(), ticket))
     }
@@ -284,7 +283,7 @@ where
         with_lock(|_| {
             self.classes.iter().for_each(|class| view.filters.leave(&class.state.filter));
         });
-        if let Some(stripe) = view.stripes.get(self.stripe as usize) {
+        if let Some(stripe) = view.stripe(self.stripe) {
             stripe.unclaim();
         }
     }

@@ -1,7 +1,7 @@
 //! How endpoints do, and how all of it does.
 
 use super::health::breaker;
-use super::state::view::View;
+use super::state::view::{Sets, View};
 use super::{EndpointId, ErrorCounts, Health, SelectError};
 use crate::id::Stale;
 use crate::sync::Ordering;
@@ -62,11 +62,12 @@ pub struct Totals {
 
 impl View<'_> {
     #[inline(never)]
-    pub(super) fn stats(&self, id: EndpointId) -> Result<EndpointStats, Stale> {
+    pub(super) fn stats(self, id: EndpointId) -> Result<EndpointStats, Stale> {
         self.consistently(|| self.find(id).map(|slot| self.stats_of(slot)))
     }
 
-    fn stats_of(&self, slot: u16) -> EndpointStats {
+    fn stats_of(self, slot: u16) -> EndpointStats {
+        let at = self.at(slot);
         let mut sums = [0usize; 4];
         for counts in self.counts(slot) {
             for (sum, count) in sums.iter_mut().zip(counts.since_added()) {
@@ -74,37 +75,37 @@ impl View<'_> {
             }
         }
         let [selected, succeeded, failed, released] = sums;
-        let health = self.health(slot);
+        let health = at.health();
         EndpointStats {
-            number: self.number(slot),
+            number: at.number(),
             selected,
             succeeded,
             failed,
             released,
             in_flight: self.in_flight(slot),
-            latency: Duration::from_micros(self.slot(slot).latency.get() as u64),
+            latency: Duration::from_micros(at.latency.get() as u64),
             score: self.score(slot),
-            stale: self.stale().contains(slot),
+            stale: at.has(Sets::stale),
             health,
-            breaker: breaker::State::of(self.breakers().get(slot)),
-            routable: self.routable().contains(slot),
+            breaker: breaker::State::of(at.breakers().get()),
+            routable: at.has(Sets::routable),
             // The factor of an endpoint that gets nothing may be of before.
-            weight_left: if health == Health::Unhealthy { 0 } else { self.factors().get(slot) as u8 },
+            weight_left: if health == Health::Unhealthy { 0 } else { at.factors().get() as u8 },
         }
     }
 
     #[inline(never)]
-    pub(super) fn totals(&self) -> Totals {
+    pub(super) fn totals(self) -> Totals {
         let mut totals = Totals {
-            members: self.members().len(),
-            routable: self.routable().len(),
-            draining: self.draining().len(),
+            members: self.len(Sets::members),
+            routable: self.len(Sets::routable),
+            draining: self.len(Sets::draining),
             ejected: self.ejected(),
             breakers_opened: self.opened.load(Ordering::Relaxed),
             ..Totals::default()
         };
         let mut errors = [0usize; SelectError::KINDS];
-        for stripe in self.stripes {
+        for stripe in self.stripes() {
             for (sum, errors) in errors.iter_mut().zip(&stripe.errors) {
                 *sum = sum.wrapping_add(errors.load(Ordering::Relaxed));
             }

@@ -176,7 +176,7 @@ impl Slots {
 }
 
 impl View<'_> {
-    fn check_list<I>(&self, list: &I) -> Result<(), SyncError>
+    fn check_list<I>(self, list: &I) -> Result<(), SyncError>
     where
         I: Iterator<Item: Borrow<Endpoint>> + Clone,
     {
@@ -200,7 +200,7 @@ impl View<'_> {
 
     /// Makes the member what the endpoint says; returns its handle, and whether that is something else than
     /// was said last. `None` if it isn't a member: somebody else has removed it.
-    fn revise(&self, endpoint: &Endpoint, now: Instant) -> Option<(EndpointId, bool)> {
+    fn revise(self, endpoint: &Endpoint, now: Instant) -> Option<(EndpointId, bool)> {
         loop {
             let member = || self.search(endpoint.id).map(|slot| (self.handle(slot), self.describe(slot)));
             let (id, described) = self.consistently(member)?;
@@ -218,7 +218,7 @@ impl View<'_> {
     }
 
     /// Removes the members whose slots aren't kept; returns how many. `stays`: see [`remove`](Self::remove).
-    fn remove_others(&self, kept: &Slots, stays: bool) -> u32 {
+    fn remove_others(self, kept: &Slots, stays: bool) -> u32 {
         let others = self.member_ids().filter(|&id| !kept.contains(id));
         others.map(|id| self.remove(id, stays).is_ok() as u32).sum()
     }

@@ -22,10 +22,10 @@
 //! nothing. Within a term each claim has a number; a probe that fails or is dropped counts if its number is
 //! the present one, and one that succeeds counts however slow it was.
 
-use crate::route::config::options::{FailureRate, PERMILLE, ticks};
+use crate::route::config::options::{PERMILLE, ticks};
 use crate::route::config::random::product;
 use crate::route::rehash;
-use crate::route::state::view::View;
+use crate::route::state::view::{Sets, View};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
@@ -83,6 +83,12 @@ pub(in crate::route) const fn term(word: u32) -> u32 {
     word >> TERM << TERM
 }
 
+/// Whether a breaker with this word is closed, and has been since a lease was taken that carries `taken`.
+#[inline(always)]
+pub(in crate::route) const fn is_of_term(word: u32, taken: u32) -> bool {
+    term(word) | word & STATE == taken
+}
+
 const fn successes(word: u32) -> u32 {
     word >> SUCCESSES & MOST_SUCCESSES
 }
@@ -109,18 +115,19 @@ const fn next_term(word: u32, state: State, level: u32) -> u32 {
 
 impl View<'_> {
     /// Takes the probe's token; the word that the lease must carry, or `None` if somebody else has it.
-    pub(in crate::route) fn claim(&self, slot: u16, now: Instant) -> Option<u32> {
-        if !self.half_open().remove(slot) {
+    pub(in crate::route) fn claim(self, slot: u16, now: Instant) -> Option<u32> {
+        let at = self.at(slot);
+        if !at.remove(Sets::half_open) {
             return None;
         }
         with_lock(|_| {
-            let word = self.breakers().get(slot);
-            let probing = (State::of(word) == State::HalfOpen && self.fit().contains(slot)).then(|| {
+            let word = at.breakers().get();
+            let probing = (State::of(word) == State::HalfOpen && at.has(Sets::fit)).then(|| {
                 self.await_breaker(slot, now, self.settings.probe_ticks());
                 claimed(word)
             });
             if let Some(probing) = probing {
-                self.breakers().set(slot, probing);
+                at.breakers().set(probing);
             }
             self.settle(slot);
             probing
@@ -129,22 +136,24 @@ impl View<'_> {
 
     /// A probe was not sent, or was dropped without a verdict: the next select may send one.
     #[cold]
-    pub(in crate::route) fn give_back(&self, slot: u16, probe: u32) {
+    pub(in crate::route) fn give_back(self, slot: u16, probe: u32) {
+        let at = self.at(slot);
         with_lock(|_| {
-            let word = self.breakers().get(slot);
+            let word = at.breakers().get();
             if is_out(word, probe) {
-                self.breakers().set(slot, within_term(word, State::HalfOpen, successes(word)));
+                at.breakers().set(within_term(word, State::HalfOpen, successes(word)));
                 self.settle(slot);
             }
         });
     }
 
     /// How many ticks until the breaker admits a probe, if the one that may be out isn't heard of.
-    pub(in crate::route) fn breaker_wait(&self, slot: u16, now_tick: u32) -> u32 {
-        match State::of(self.breakers().get(slot)) {
+    pub(in crate::route) fn breaker_wait(self, slot: u16, now_tick: u32) -> u32 {
+        let at = self.at(slot);
+        match State::of(at.breakers().get()) {
             // What is due already waits for the next selects to come to its bank.
             State::Open | State::Probing => {
-                (self.breaker_at().get(slot).wrapping_sub(now_tick) as i32).max(0) as u32
+                (at.breaker_at().get().wrapping_sub(now_tick) as i32).max(0) as u32
             }
             State::Closed | State::HalfOpen => 0,
         }
@@ -152,9 +161,10 @@ impl View<'_> {
 
     /// A probe's lease has ended with a verdict.
     #[cold]
-    pub(in crate::route) fn judge(&self, slot: u16, probe: u32, succeeded: bool, now: Instant) {
+    pub(in crate::route) fn judge(self, slot: u16, probe: u32, succeeded: bool, now: Instant) {
+        let at = self.at(slot);
         with_lock(|_| {
-            let word = self.breakers().get(slot);
+            let word = at.breakers().get();
             if !succeeded {
                 if is_out(word, probe) {
                     self.open(slot, word, (level(word) + 1).min(MOST_LEVEL), now);
@@ -168,38 +178,30 @@ impl View<'_> {
             let successes = successes(word) + 1;
             if successes >= self.settings.probes() {
                 self.begin_ramp(slot, now);
-                self.broken().remove(slot);
+                at.remove(Sets::broken);
                 // Closed for as long as it is ever out, it is forgiven.
                 self.await_breaker(slot, now, self.settings.most_open_ticks());
-                self.breakers().set(slot, next_term(word, State::Closed, level(word)));
-                self.failures().set(slot, 0);
-                self.rates().set(slot, 0);
+                at.breakers().set(next_term(word, State::Closed, level(word)));
+                at.failures().set(0);
+                at.rates().set(0);
             } else {
                 // Another may be out beside a slow one.
                 let state = if is_out(word, probe) { State::HalfOpen } else { state };
-                self.breakers().set(slot, within_term(word, state, successes));
+                at.breakers().set(within_term(word, state, successes));
             }
             self.settle(slot);
         });
     }
 
     /// An ordinary lease has failed.
-    pub(in crate::route) fn count_failure(&self, slot: u16, now: Instant) {
+    pub(in crate::route) fn count_failure(self, slot: u16, now: Instant) {
+        let at = self.at(slot);
         let limit = self.settings.failures();
-        let in_a_row =
-            limit != 0 && self.failures().at(slot).fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
-        let too_many =
-            self.settings.failure_rate().is_some_and(|rate| self.count_rate(slot, &rate, true, now));
+        let in_a_row = limit != 0 && at.failures().fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
+        let too_many = self.settings.failure_rate().is_some() && self.count_rate(slot, true, now);
         if in_a_row || too_many {
             self.trip(slot, now);
         }
-    }
-
-    /// Whether the breaker is closed and has been since a lease was taken that carries `taken`.
-    #[inline(always)]
-    pub(in crate::route) fn is_of_this_term(&self, slot: u16, taken: u32) -> bool {
-        let word = self.breakers().get(slot);
-        term(word) | word & STATE == taken
     }
 
     /// Counts an outcome in the window; whether the share of failures is too great.
@@ -207,20 +209,16 @@ impl View<'_> {
     /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for
     /// each.
     #[inline(never)]
-    pub(in crate::route) fn count_rate(
-        &self,
-        slot: u16,
-        rate: &FailureRate,
-        failed: bool,
-        now: Instant,
-    ) -> bool {
+    pub(in crate::route) fn count_rate(self, slot: u16, failed: bool, now: Instant) -> bool {
+        let at = self.at(slot);
         const COUNT: u32 = 0xffff;
-        if self.rates().get(slot) == 0 {
-            self.rate_from().set(slot, self.tick(now)); // The first outcome begins the first half-window.
+        let Some(rate) = self.settings.failure_rate() else { return false };
+        if at.rates().get() == 0 {
+            at.rate_from().set(self.tick(now)); // The first outcome begins the first half-window.
         }
         let passed = self.half_windows(slot, (ticks(rate.window) / 2).max(1), self.tick(now));
         let mut after = (0, 0);
-        let counted = self.rates().at(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+        let counted = at.rates().fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let (mut all, mut bad) = (word >> 16 >> passed, (word & COUNT) >> passed);
             if all == COUNT {
                 (all, bad) = (all / 2, bad / 2);
@@ -238,8 +236,9 @@ impl View<'_> {
 
     /// How many half-windows have ended since the last outcome, at most 16; another begins then.
     #[inline(always)]
-    fn half_windows(&self, slot: u16, half: u32, now_tick: u32) -> u32 {
-        let began = self.rate_from().get(slot);
+    fn half_windows(self, slot: u16, half: u32, now_tick: u32) -> u32 {
+        let at = self.at(slot);
+        let began = at.rate_from().get();
         if now_tick.wrapping_sub(began) < half {
             0
         } else {
@@ -248,7 +247,8 @@ impl View<'_> {
     }
 
     #[cold]
-    fn begin_half_window(&self, slot: u16, half: u32, now_tick: u32, began: u32) -> u32 {
+    fn begin_half_window(self, slot: u16, half: u32, now_tick: u32, began: u32) -> u32 {
+        let at = self.at(slot);
         const ALL: u32 = 16;
         let gone = now_tick.wrapping_sub(began) as i32;
         let (passed, begins) = if gone >= 0 && gone as u32 / half < ALL {
@@ -259,7 +259,7 @@ impl View<'_> {
             (ALL, now_tick)
         };
         // Of two contexts that come at once, one halves.
-        let at = self.rate_from().at(slot);
+        let at = at.rate_from();
         match at.compare_exchange(began, begins, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => passed,
             Err(_) => 0,
@@ -268,33 +268,33 @@ impl View<'_> {
 
     /// Opens the breaker, unless as many keep traffic out as may, or nobody would be left.
     #[cold]
-    fn trip(&self, slot: u16, now: Instant) {
+    fn trip(self, slot: u16, now: Instant) {
+        let at = self.at(slot);
         with_lock(|_| {
             // Those whose time is over keep nothing out.
             if self.is_due(now) {
                 self.advance_locked(now);
             }
-            let word = self.breakers().get(slot);
-            if State::of(word) != State::Closed || !self.members().contains(slot) || !self.may_eject(slot) {
+            let word = at.breakers().get();
+            if State::of(word) != State::Closed || !at.has(Sets::members) || !self.may_eject(slot) {
                 return;
             }
             self.opened.fetch_add(1, Ordering::Relaxed);
-            let forgiven = self.breaker_at().get(slot).wrapping_sub(self.tick(now)) as i32 <= 0;
+            let forgiven = at.breaker_at().get().wrapping_sub(self.tick(now)) as i32 <= 0;
             self.open(slot, word, if forgiven { 1 } else { (level(word) + 1).min(MOST_LEVEL) }, now);
         });
     }
 
     /// How many breakers keep traffic out now: those that admit none of what their endpoints would get.
     /// O(banks).
-    pub(in crate::route) fn ejected(&self) -> u32 {
-        let out = |bank| self.broken().bits(bank) & !self.half_open().bits(bank) & self.fit().bits(bank);
-        (0..self.banks()).map(|bank| out(bank).count_ones()).sum()
+    pub(in crate::route) fn ejected(self) -> u32 {
+        self.count(&|bank| bank.bits(Sets::broken) & !bank.bits(Sets::half_open) & bank.bits(Sets::fit))
     }
 
     /// Whether the budget has room, and each class has somebody else. O(filters * banks).
-    fn may_eject(&self, slot: u16) -> bool {
+    fn may_eject(self, slot: u16) -> bool {
         let share = self.settings.max_ejected();
-        let may = if share == 0 { 0 } else { (self.members().len() * share / PERMILLE).max(1) };
+        let may = if share == 0 { 0 } else { (self.len(Sets::members) * share / PERMILLE).max(1) };
         self.ejected() < may && self.is_dispensable(slot)
     }
 
@@ -302,48 +302,51 @@ impl View<'_> {
     ///
     /// From the second opening in a row on the time doubles, and up to an eighth of it is left out, by the
     /// seed: balancers that have seen the same don't all probe at once.
-    fn open(&self, slot: u16, word: u32, level: u32, now: Instant) {
+    fn open(self, slot: u16, word: u32, level: u32, now: Instant) {
+        let at = self.at(slot);
         let usual = self.settings.open_ticks();
         let mut span = usual;
         if level > 1 {
             let most = self.settings.most_open_ticks();
             span = u32::try_from((usual as u64) << (level - 1)).unwrap_or(most).min(most);
             if self.settings.seed() != 0 {
-                let number = self.number(slot);
+                let number = at.number();
                 let place = (number as u32 ^ (number >> 32) as u32).wrapping_add(self.settings.seed());
                 span -= product(rehash(place, word >> TERM), span / 8).0;
             }
         }
         self.await_breaker(slot, now, span);
-        self.breakers().set(slot, next_term(word, State::Open, level));
-        self.broken().insert(slot);
+        at.breakers().set(next_term(word, State::Open, level));
+        at.insert(Sets::broken);
         self.settle(slot);
     }
 
     /// The endpoint goes, or another gets the slot: the breaker is closed, in a new term.
-    pub(in crate::route) fn forget_breaker(&self, slot: u16) {
-        self.breakers().set(slot, next_term(self.breakers().get(slot), State::Closed, 0));
-        self.broken().remove(slot);
+    pub(in crate::route) fn forget_breaker(self, slot: u16) {
+        let at = self.at(slot);
+        at.breakers().set(next_term(at.breakers().get(), State::Closed, 0));
+        at.remove(Sets::broken);
     }
 
     /// The breaker is to be looked at after `span` ticks; the caller sets it after this.
-    fn await_breaker(&self, slot: u16, now: Instant, span: u32) {
-        self.breaker_at().set(slot, self.schedule(slot, now, span));
+    fn await_breaker(self, slot: u16, now: Instant, span: u32) {
+        self.at(slot).breaker_at().set(self.schedule(slot, now, span));
     }
 
     /// Time has passed: returns when to look again. The caller is in the critical section.
-    pub(in crate::route) fn advance_breaker(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
-        let word = self.breakers().get(slot);
+    pub(in crate::route) fn advance_breaker(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        let at = self.at(slot);
+        let word = at.breakers().get();
         let then = match State::of(word) {
             State::Open | State::Probing => within_term(word, State::HalfOpen, successes(word)),
             State::Closed if level(word) != 0 => word & !(MOST_LEVEL << LEVEL),
             State::Closed | State::HalfOpen => return None,
         };
-        let at = self.breaker_at().get(slot);
-        if !all_due && (now_tick.wrapping_sub(at) as i32) < 0 {
-            return Some(at);
+        let due = at.breaker_at().get();
+        if !all_due && (now_tick.wrapping_sub(due) as i32) < 0 {
+            return Some(due);
         }
-        self.breakers().set(slot, then);
+        at.breakers().set(then);
         self.settle(slot);
         None
     }

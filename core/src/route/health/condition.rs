@@ -15,10 +15,9 @@
 //! Without the section, a context that has looked at the conditions and is interrupted would write what it
 //! saw over what was settled meanwhile, and its bit would be wrong until it runs again.
 
-use crate::bitmap::split;
 use crate::id::Stale;
 use crate::route::health::breaker;
-use crate::route::state::view::{FULL, View};
+use crate::route::state::view::{FULL, Sets, View};
 use crate::route::{EndpointId, Health, Source};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
@@ -29,13 +28,8 @@ const RAMP_STEPS: u32 = 16;
 const DIVIDED: u32 = 720_720 * 64 * 93;
 
 impl View<'_> {
-    /// The worst that any source says.
-    pub(in crate::route) fn health(&self, slot: u16) -> Health {
-        Health::worst(self.healths().get(slot))
-    }
-
     /// Whether an endpoint of this health gets anything.
-    pub(in crate::route) fn admits(&self, health: Health) -> bool {
+    pub(in crate::route) fn admits(self, health: Health) -> bool {
         match health {
             Health::Healthy | Health::Degraded => true,
             Health::Unknown => self.settings.route_unknown(),
@@ -45,24 +39,25 @@ impl View<'_> {
 
     /// Brings the bits to what the conditions say, and tells the classes; the caller is in the critical
     /// section, and has changed something of the slot: Settled Invariant.
-    pub(in crate::route) fn settle(&self, slot: u16) {
-        let health = self.health(slot);
-        let enabled = self.enabled().contains(slot);
+    pub(in crate::route) fn settle(self, slot: u16) {
+        let at = self.at(slot);
+        let health = at.health();
+        let enabled = at.has(Sets::enabled);
         let may = enabled && self.admits(health);
-        self.fit().write(slot, may);
-        self.tolerable().write(slot, enabled && (may || health == Health::Unhealthy));
-        let breaker = breaker::State::of(self.breakers().get(slot));
-        self.routable().write(slot, may && breaker == breaker::State::Closed);
+        at.write(Sets::fit, may);
+        at.write(Sets::tolerable, enabled && (may || health == Health::Unhealthy));
+        let breaker = breaker::State::of(at.breakers().get());
+        at.write(Sets::routable, may && breaker == breaker::State::Closed);
         let half_open = may && breaker == breaker::State::HalfOpen;
-        if half_open || self.half_open().contains(slot) {
-            self.half_open().put(slot, half_open);
+        if half_open || at.has(Sets::half_open) {
+            at.put(Sets::half_open, half_open);
         }
         self.touch();
     }
 
     #[inline(never)]
     pub(in crate::route) fn set_health(
-        &self,
+        self,
         id: EndpointId,
         source: Source,
         health: Health,
@@ -70,13 +65,14 @@ impl View<'_> {
     ) -> Result<Health, Stale> {
         with_lock(|_| {
             let slot = self.find(id)?;
-            let (all, shift) = (self.healths().get(slot), 2 * source.number() as u32);
+            let at = self.at(slot);
+            let (all, shift) = (at.healths().get(), 2 * source.number() as u32);
             let said = Health::worst(all >> shift & 3);
             if said == health {
                 return Ok(said);
             }
-            self.healths().set(slot, all & !(3 << shift) | (health as u32) << shift);
-            let (was, is) = (Health::worst(all), self.health(slot));
+            at.healths().set(all & !(3 << shift) | (health as u32) << shift);
+            let (was, is) = (Health::worst(all), at.health());
             if was == is {
                 return Ok(said);
             }
@@ -94,11 +90,12 @@ impl View<'_> {
 
     /// Slow start begins, if there is one; the caller is in the critical section, and settles the slot after
     /// this.
-    pub(in crate::route) fn begin_ramp(&self, slot: u16, now: Instant) {
+    pub(in crate::route) fn begin_ramp(self, slot: u16, now: Instant) {
+        let at = self.at(slot);
         if self.settings.slow_start_ticks() != 0 {
             self.schedule(slot, now, self.ramp_step());
             // 0 stands for "no ramp".
-            self.ramp_from().set(slot, self.tick(now).max(1));
+            at.ramp_from().set(self.tick(now).max(1));
             self.put_factor(slot, 1);
         } else {
             self.weigh(slot);
@@ -106,20 +103,22 @@ impl View<'_> {
     }
 
     /// Ticks between two steps of slow start.
-    pub(in crate::route) fn ramp_step(&self) -> u32 {
+    pub(in crate::route) fn ramp_step(self) -> u32 {
         (self.settings.slow_start_ticks() / RAMP_STEPS).max(1)
     }
 
     /// How many of the steps are done at `tick`, at least one; `None`: all.
-    fn ramp_steps(&self, slot: u16, tick: u32) -> Option<u32> {
-        let gone = tick.wrapping_sub(self.ramp_from().get(slot));
+    fn ramp_steps(self, slot: u16, tick: u32) -> Option<u32> {
+        let at = self.at(slot);
+        let gone = tick.wrapping_sub(at.ramp_from().get());
         let steps = 1 + if (gone as i32) < 0 { 0 } else { gone / self.ramp_step() };
         (steps < RAMP_STEPS).then_some(steps)
     }
 
     /// The weight rises with time; returns when to look again. The caller is in the critical section.
-    pub(in crate::route) fn advance_ramp(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
-        let from = self.ramp_from().get(slot);
+    pub(in crate::route) fn advance_ramp(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        let at = self.at(slot);
+        let from = at.ramp_from().get();
         if from == 0 {
             return None;
         }
@@ -127,48 +126,50 @@ impl View<'_> {
         self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
         self.touch();
         if steps.is_none() {
-            self.ramp_from().set(slot, 0);
+            at.ramp_from().set(0);
         }
         steps.map(|steps| from.wrapping_add(steps * self.ramp_step()))
     }
 
     /// Recomputes what is left of the weight; the caller is in the critical section, and settles the slot
     /// after this.
-    pub(in crate::route) fn weigh(&self, slot: u16) {
-        let ramp = self.ramp_from().get(slot) != 0;
+    pub(in crate::route) fn weigh(self, slot: u16) {
+        let at = self.at(slot);
+        let ramp = at.ramp_from().get() != 0;
         let steps = if ramp { self.ramp_steps(slot, self.seen_tick()) } else { None };
         self.put_factor(slot, steps.unwrap_or(RAMP_STEPS));
     }
 
     /// Whether the factor is what the health says; of an endpoint that gets nothing, any is. The caller is in
     /// the critical section.
-    fn is_weighed(&self, slot: u16) -> bool {
-        let quarters = self.health(slot).quarters();
-        quarters == 0 || self.ramp_from().get(slot) == 0 && self.factors().get(slot) == quarters * RAMP_STEPS
+    fn is_weighed(self, slot: u16) -> bool {
+        let at = self.at(slot);
+        let quarters = at.health().quarters();
+        quarters == 0 || at.ramp_from().get() == 0 && at.factors().get() == quarters * RAMP_STEPS
     }
 
     /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the
     /// slot after this.
-    fn put_factor(&self, slot: u16, steps: u32) {
-        let factor = steps * self.health(slot).quarters();
-        self.factors().set(slot, factor);
-        self.inverses().set(slot, DIVIDED / self.weight_left(slot));
-        self.partial().write(slot, factor != FULL);
-        self.uneven().write(slot, self.weight(slot) * factor != FULL);
-        if let Some(bank) = self.bank(split(slot).0) {
-            let version = bank.weight_version.load(Ordering::Relaxed).wrapping_add(1);
-            bank.weight_version.store(version, Ordering::Release);
-        }
+    fn put_factor(self, slot: u16, steps: u32) {
+        let at = self.at(slot);
+        let factor = steps * at.health().quarters();
+        at.factors().set(factor);
+        at.inverses().set(DIVIDED / at.weight_left());
+        at.write(Sets::partial, factor != FULL);
+        at.write(Sets::uneven, at.weight() * factor != FULL);
+        let version = at.bank.weight_version.load(Ordering::Relaxed).wrapping_add(1);
+        at.bank.weight_version.store(version, Ordering::Release);
     }
 
     // === Caps ===
 
     /// Sets the cap, 0 for none; the caller is in the critical section.
-    pub(in crate::route) fn set_cap(&self, slot: u16, cap: u32) {
-        self.caps().set(slot, cap);
+    pub(in crate::route) fn set_cap(self, slot: u16, cap: u32) {
+        let at = self.at(slot);
+        at.caps().set(cap);
         // Changes nothing, but gives the new cap its place among the leases that begin and end meanwhile:
         // those after it see the cap, those before it are seen here.
-        self.exact().at(slot).fetch_add(0, Ordering::AcqRel);
+        at.exact().fetch_add(0, Ordering::AcqRel);
         self.settle_full(slot);
     }
 
@@ -178,9 +179,10 @@ impl View<'_> {
     /// The cap may be set meanwhile, also with the slot's next endpoint: whoever doesn't know that the
     /// endpoint is still the one that was picked asks [`is_within_cap`](Self::is_within_cap) besides.
     #[inline(never)]
-    pub(in crate::route) fn reserve(&self, slot: u16) -> Option<u32> {
-        let cap = self.caps().get(slot);
-        let count = self.exact().at(slot);
+    pub(in crate::route) fn reserve(self, slot: u16) -> Option<u32> {
+        let at = self.at(slot);
+        let cap = at.caps().get();
+        let count = at.exact();
         let before = if cap == 0 {
             count.fetch_add(1, Ordering::AcqRel)
         } else {
@@ -196,23 +198,25 @@ impl View<'_> {
             }
         };
         // The cap that there is now: see `set_cap`.
-        if before.wrapping_add(1) == self.caps().get(slot) {
+        if before.wrapping_add(1) == at.caps().get() {
             self.settle_full(slot);
         }
         Some(before)
     }
 
     /// Whether the cap that there is now admits a lease that was counted when there were so many.
-    pub(in crate::route) fn is_within_cap(&self, slot: u16, before: u32) -> bool {
-        let cap = self.caps().get(slot);
+    pub(in crate::route) fn is_within_cap(self, slot: u16, before: u32) -> bool {
+        let at = self.at(slot);
+        let cap = at.caps().get();
         cap == 0 || before < cap
     }
 
     /// An exactly counted lease has ended. Any context.
     #[inline(never)]
-    pub(in crate::route) fn unreserve(&self, slot: u16) {
-        let before = self.exact().at(slot).fetch_sub(1, Ordering::AcqRel);
-        if before == self.caps().get(slot) {
+    pub(in crate::route) fn unreserve(self, slot: u16) {
+        let at = self.at(slot);
+        let before = at.exact().fetch_sub(1, Ordering::AcqRel);
+        if before == at.caps().get() {
             self.settle_full(slot);
         }
     }
@@ -225,18 +229,18 @@ impl View<'_> {
     /// which no lease relies on: [`reserve`](Self::reserve) decides.
     #[cold]
     #[inline(never)]
-    pub(in crate::route) fn settle_full(&self, slot: u16) {
+    pub(in crate::route) fn settle_full(self, slot: u16) {
+        let at = self.at(slot);
+        let is_at_cap = || {
+            let cap = at.caps().get();
+            cap != 0 && at.exact().get() >= cap
+        };
         loop {
-            let full = self.is_at_cap(slot);
-            self.full().put(slot, full);
-            if self.is_at_cap(slot) == full {
+            let full = is_at_cap();
+            at.put(Sets::full, full);
+            if is_at_cap() == full {
                 return;
             }
         }
-    }
-
-    fn is_at_cap(&self, slot: u16) -> bool {
-        let cap = self.caps().get(slot);
-        cap != 0 && self.exact().get(slot) >= cap
     }
 }

@@ -21,9 +21,9 @@
 //! again: two contexts may read two clocks. A select sees any jump: `next_change` is out of the window then,
 //! or the number of the span of 12 days that it is, the era, is another.
 
-use crate::bitmap::{Bits, slot, split};
+use crate::bitmap::{Bits, slot};
 use crate::route::config::options::{MAX_TICKS, era, tick};
-use crate::route::state::view::{BankRecord, View};
+use crate::route::state::view::{Sets, View};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 
@@ -33,30 +33,30 @@ const WINDOW: u32 = 1 << 14;
 impl View<'_> {
     /// Whether a time-driven change may be due: two loads.
     #[inline(always)]
-    pub(in crate::route) fn is_due(&self, now: Instant) -> bool {
+    pub(in crate::route) fn is_due(self, now: Instant) -> bool {
         let next = self.signals.next_change.load(Ordering::Relaxed);
         // It is neither past, nor so far ahead that the clock must have gone back.
         next.wrapping_sub(tick(now)).wrapping_sub(1) >= WINDOW || self.is_new_era(now)
     }
 
     /// Whether a time-driven change may be due, apart from a build.
-    pub(in crate::route) fn is_timed_due(&self, now: Instant) -> bool {
+    pub(in crate::route) fn is_timed_due(self, now: Instant) -> bool {
         let ahead = self.next_timed.load(Ordering::Relaxed).wrapping_sub(self.tick(now)) as i32;
         ahead <= 0 || self.is_new_era(now) || self.seen().saturating_sub(ticks(now)) > WINDOW as u64
     }
 
     /// The tick of `now`, by a clock that never goes back far.
     #[inline(always)]
-    pub(in crate::route) fn tick(&self, now: Instant) -> u32 {
+    pub(in crate::route) fn tick(self, now: Instant) -> u32 {
         tick(now).wrapping_add(self.gone_back.load(Ordering::Relaxed))
     }
 
     /// The tick of the time that was seen last.
-    pub(in crate::route) fn seen_tick(&self) -> u32 {
+    pub(in crate::route) fn seen_tick(self) -> u32 {
         self.seen_low.load(Ordering::Relaxed).wrapping_add(self.gone_back.load(Ordering::Relaxed))
     }
 
-    fn seen(&self) -> u64 {
+    fn seen(self) -> u64 {
         (self.seen_high.load(Ordering::Relaxed) as u64) << 32 | self.seen_low.load(Ordering::Relaxed) as u64
     }
 
@@ -65,45 +65,52 @@ impl View<'_> {
     /// banks at once, so that nothing stays due for as long as half the range of ticks.
     #[cold]
     #[inline(never)]
-    pub(in crate::route) fn advance(&self, now: Instant) {
+    pub(in crate::route) fn advance(self, now: Instant) {
         with_lock(|_| self.advance_locked(now));
     }
 
     /// The same; the caller is in the critical section.
-    pub(in crate::route) fn advance_locked(&self, now: Instant) {
+    pub(in crate::route) fn advance_locked(self, now: Instant) {
         let new_era = self.is_new_era(now);
         let all_due = self.see(now);
         let now_tick = self.tick(now);
-        let due = |bank: usize| {
-            let late = now_tick.wrapping_sub(self.bank_due(bank)) as i32 >= 0;
-            self.timed().bits(bank) != 0 && (late || all_due)
-        };
         // That which has been due for longest: one in which something is due at each call must not hold up
         // the others.
-        let longest = |a, b| {
-            if (self.bank_due(b).wrapping_sub(self.bank_due(a)) as i32) < 0 { b } else { a }
-        };
-        let first = (0..self.banks()).filter(|&bank| due(bank)).reduce(longest);
-        for bank in (0..self.banks()).filter(|&bank| if new_era { due(bank) } else { first == Some(bank) }) {
-            self.advance_bank(bank, now_tick, all_due);
+        let mut longest = None;
+        for (number, bank) in self.all_banks().iter().enumerate() {
+            let late = now_tick.wrapping_sub(bank.due.load(Ordering::Relaxed)) as i32;
+            if bank.bits(Sets::timed) == 0 || late < 0 && !all_due {
+                continue;
+            }
+            if new_era {
+                self.advance_bank(number, now_tick, all_due);
+            } else if longest.is_none_or(|(other, _)| late > other) {
+                longest = Some((late, number));
+            }
         }
-        let next =
-            (0..self.banks()).filter(|&bank| self.timed().bits(bank) != 0).map(|bank| self.bank_due(bank));
-        let next = next.fold(now_tick.wrapping_add(MAX_TICKS), earlier);
+        if let Some((_, number)) = longest {
+            self.advance_bank(number, now_tick, all_due);
+        }
+        let mut next = now_tick.wrapping_add(MAX_TICKS);
+        for bank in self.all_banks() {
+            if bank.bits(Sets::timed) != 0 {
+                next = earlier(next, bank.due.load(Ordering::Relaxed));
+            }
+        }
         self.next_timed.store(next, Ordering::Relaxed);
         // A build that is wanted from now on hastens what follows, in a critical section after this.
         self.look_again(if self.builds.is_wanted() { now_tick } else { next }, now_tick);
     }
 
     /// Selects look further from tick `at` on, or in a while.
-    fn look_again(&self, at: u32, now_tick: u32) {
+    fn look_again(self, at: u32, now_tick: u32) {
         let at = earlier(at, now_tick.wrapping_add(WINDOW));
         let read = at.wrapping_sub(self.gone_back.load(Ordering::Relaxed));
         self.signals.next_change.store(read, Ordering::Relaxed);
     }
 
     /// A build is done: unless another is wanted, selects look again when something is due.
-    pub(in crate::route) fn calm(&self) {
+    pub(in crate::route) fn calm(self) {
         with_lock(|_| {
             if !self.builds.is_wanted() {
                 self.look_again(self.next_timed.load(Ordering::Relaxed), self.seen_tick());
@@ -112,13 +119,13 @@ impl View<'_> {
     }
 
     #[inline(always)]
-    fn is_new_era(&self, now: Instant) -> bool {
+    fn is_new_era(self, now: Instant) -> bool {
         era(now) != self.signals.era.load(Ordering::Relaxed)
     }
 
     /// Remembers the time; returns whether it is so far from the last that ticks can't tell any more, so that
     /// all is due.
-    fn see(&self, now: Instant) -> bool {
+    fn see(self, now: Instant) -> bool {
         let (seen, now_ticks) = (self.seen(), ticks(now));
         self.signals.era.store(era(now), Ordering::Relaxed);
         let back = seen.saturating_sub(now_ticks);
@@ -133,45 +140,42 @@ impl View<'_> {
         now_ticks.saturating_sub(seen) > MAX_TICKS as u64
     }
 
-    fn bank_due(&self, bank: usize) -> u32 {
-        self.bank(bank).map_or(0, |bank| bank.due.load(Ordering::Relaxed))
-    }
-
     #[inline(never)]
-    fn advance_bank(&self, bank: usize, now_tick: u32, all_due: bool) {
+    fn advance_bank(self, number: usize, now_tick: u32, all_due: bool) {
+        let Some(bank) = self.bank(number) else { return };
         let mut next = now_tick.wrapping_add(MAX_TICKS);
-        for index in Bits(self.timed().bits(bank)) {
-            let slot = slot(bank, index);
-            let breaker = self.advance_breaker(slot, now_tick, all_due);
-            let ramp = self.advance_ramp(slot, now_tick, all_due);
-            let report = self.advance_report(slot, now_tick, all_due);
-            match [breaker, ramp, report].into_iter().flatten().reduce(earlier) {
-                Some(at) => next = earlier(next, at),
-                None => {
-                    self.timed().remove(slot);
-                }
+        for index in Bits(bank.bits(Sets::timed)) {
+            let slot = slot(number, index);
+            let mut ahead = false;
+            let changes = [
+                self.advance_breaker(slot, now_tick, all_due),
+                self.advance_ramp(slot, now_tick, all_due),
+                self.advance_report(slot, now_tick, all_due),
+            ];
+            for then in changes.into_iter().flatten() {
+                (next, ahead) = (earlier(next, then), true);
+            }
+            if !ahead {
+                bank.set(Sets::timed).remove(index);
             }
         }
-        if let Some(bank) = self.bank(bank) {
-            bank.due.store(next, Ordering::Relaxed);
-        }
+        bank.due.store(next, Ordering::Relaxed);
     }
 
     /// A change of the slot lies ahead, `span` ticks after `now`; returns its tick. The caller is in the
     /// critical section, and writes what it is afterwards: if the clock has jumped, what was ahead before
     /// becomes due first, of this slot too.
-    pub(in crate::route) fn schedule(&self, slot: u16, now: Instant, span: u32) -> u32 {
+    pub(in crate::route) fn schedule(self, slot: u16, now: Instant, span: u32) -> u32 {
         if self.is_new_era(now) {
             self.advance_locked(now);
         }
         self.see(now);
         let at = self.tick(now).wrapping_add(span);
-        let (bank, _) = split(slot);
-        let first = self.timed().bits(bank) == 0;
-        if let Some(BankRecord { due, .. }) = self.bank(bank) {
-            due.store(if first { at } else { earlier(at, due.load(Ordering::Relaxed)) }, Ordering::Relaxed);
-        }
-        self.timed().insert(slot);
+        let own = self.at(slot);
+        let due = &own.bank.due;
+        let first = own.bank.bits(Sets::timed) == 0;
+        due.store(if first { at } else { earlier(at, due.load(Ordering::Relaxed)) }, Ordering::Relaxed);
+        own.insert(Sets::timed);
         let next = self.next_timed.load(Ordering::Relaxed);
         self.next_timed.store(earlier(at, next), Ordering::Relaxed);
         self.hasten(at);
@@ -179,7 +183,7 @@ impl View<'_> {
     }
 
     /// Selects look further from tick `at` on; the caller is in the critical section.
-    pub(in crate::route) fn hasten(&self, at: u32) {
+    pub(in crate::route) fn hasten(self, at: u32) {
         let at = at.wrapping_sub(self.gone_back.load(Ordering::Relaxed));
         let next = self.signals.next_change.load(Ordering::Relaxed);
         self.signals.next_change.store(earlier(at, next), Ordering::Relaxed);

@@ -3,7 +3,7 @@
 pub(in crate::route) mod report;
 
 use crate::bitmap::{Bank, split};
-use crate::route::state::view::{Record, View};
+use crate::route::state::view::{Record, Sets, View};
 use crate::route::{Gauges, PeakEwma};
 
 /// How loaded an endpoint is, apart from the leases that it has out: what
@@ -52,9 +52,15 @@ pub struct Observed<'a> {
 
 impl<'a> Observed<'a> {
     #[inline(always)]
-    pub(in crate::route) fn new(view: &'a View<'a>, slot: u16, tick: u32) -> Self {
+    pub(in crate::route) fn new(view: View<'a>, slot: u16, tick: u32) -> Self {
         let Record { latency, gauges, .. } = view.slot(slot);
-        Self { slot, tick, stale: view.stale().bank(split(slot).0), latency, gauges }
+        Self {
+            slot,
+            tick,
+            stale: view.bank(split(slot).0).map(|bank| bank.set(Sets::stale)),
+            latency,
+            gauges,
+        }
     }
 
     /// Its slot, an index into tables of the caller's own.

@@ -3,7 +3,7 @@
 use crate::bitmap::{Bits, slot};
 use crate::id::Stale;
 use crate::route::config::options::tick;
-use crate::route::state::view::View;
+use crate::route::state::view::{Sets, View};
 use crate::route::{EndpointId, Metrics};
 use crate::sync::with_lock;
 use crate::time::Instant;
@@ -43,14 +43,14 @@ impl MeanLoad {
         view: impl Fn() -> View<'a>,
     ) -> Option<u32> {
         if self.changed != 0 || self.seen != view().reports.peek() {
-            self.refresh(banks, candidates, &view());
+            self.refresh(banks, candidates, view());
         }
         self.sum.checked_div(self.count)
     }
 
     #[cold]
     #[inline(never)]
-    fn refresh(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: &View<'_>) {
+    fn refresh(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: View<'_>) {
         let mut changed = core::mem::take(&mut self.changed);
         let now = view.reports.epoch();
         let from = core::mem::replace(&mut self.seen, now);
@@ -59,7 +59,7 @@ impl MeanLoad {
             if changed >> bank & 1 == 0 {
                 continue;
             }
-            let fresh = word & !view.stale().bits(bank);
+            let fresh = word & !view.bits(Sets::stale, bank);
             let scores = Bits(fresh).filter_map(|index| view.score(slot(bank, index)));
             let (sum, count) = scores.fold((0, 0), |(sum, count), score| (sum + score, count + 1));
             self.sum = self.sum + sum as u32 - load.sum as u32;
@@ -72,23 +72,27 @@ impl MeanLoad {
 impl View<'_> {
     /// The score of the endpoint's last report in permille, or `None` before the first.
     #[inline(always)]
-    pub fn score(&self, slot: u16) -> Option<u16> {
+    pub fn score(self, slot: u16) -> Option<u16> {
         self.slot(slot).gauges.score()
     }
 
     #[inline(never)]
     pub(in crate::route) fn report(
-        &self,
+        self,
         id: EndpointId,
         metrics: Metrics,
         now: Instant,
     ) -> Result<(), Stale> {
         with_lock(|cs| {
-            let slot = self.find(id)?;
-            self.slot(slot).gauges.write(cs, metrics, tick(now));
+            if !self.is_current(id) {
+                return Err(Stale);
+            }
+            let slot = id.slot();
+            let at = self.at(slot);
+            at.gauges.write(cs, metrics, tick(now));
             if self.settings.stale_ticks() != 0 {
-                self.stale_at().set(slot, self.schedule(slot, now, self.settings.stale_ticks()));
-                self.stale().remove(slot);
+                at.stale_at().set(self.schedule(slot, now, self.settings.stale_ticks()));
+                at.remove(Sets::stale);
             }
             self.reports.note(slot);
             Ok(())
@@ -96,15 +100,16 @@ impl View<'_> {
     }
 
     /// A report grows old; returns when to look again. The caller is in the critical section.
-    pub(in crate::route) fn advance_report(&self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
-        if self.settings.stale_ticks() == 0 || self.score(slot).is_none() || self.stale().contains(slot) {
+    pub(in crate::route) fn advance_report(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        let at = self.at(slot);
+        if self.settings.stale_ticks() == 0 || self.score(slot).is_none() || at.has(Sets::stale) {
             return None;
         }
-        let at = self.stale_at().get(slot);
-        if !all_due && (now_tick.wrapping_sub(at) as i32) < 0 {
-            return Some(at);
+        let due = at.stale_at().get();
+        if !all_due && (now_tick.wrapping_sub(due) as i32) < 0 {
+            return Some(due);
         }
-        self.stale().insert(slot);
+        at.insert(Sets::stale);
         self.reports.note(slot);
         None
     }

@@ -62,8 +62,8 @@ pub(in crate::route) struct GroupMut<'a> {
 
 impl GroupMut<'_> {
     /// The mean score of its candidates.
-    pub fn mean_load(&mut self, view: &View<'_>) -> Option<u32> {
-        self.load.get(self.loads, self.candidates.words(), || *view)
+    pub fn mean_load(&mut self, view: View<'_>) -> Option<u32> {
+        self.load.get(self.loads, self.candidates.words(), || view)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::route::lease::Ticket;
 use crate::route::select::class::{Ask, Cached, ClassState};
 use crate::route::select::refresh::refresh;
 use crate::route::select::spill::{draw, fill_other};
-use crate::route::state::view::View;
+use crate::route::state::view::{BankRecord, Sets, View};
 use crate::route::strategies::Barred;
 use crate::route::{Random, Request, SelectError};
 use crate::sync::{Ordering, with_lock};
@@ -30,7 +30,7 @@ pub(in crate::route) enum Attempt {
 
 /// One select.
 pub(in crate::route) struct Search<'a, 'b> {
-    pub view: &'a View<'b>,
+    pub view: View<'b>,
     pub cached: &'a mut dyn Cached,
     pub random: &'a mut Random,
     pub stripe: u8,
@@ -99,7 +99,7 @@ impl Search<'_, '_> {
                     return Ok(ticket);
                 }
                 None if looks > 0 => refresh(self.cached, view, self.stripe, self.random),
-                None if view.capped().is_empty() => break SelectError::AllUnhealthy,
+                None if view.len(Sets::capped) == 0 => break SelectError::AllUnhealthy,
                 None => break SelectError::AllAtCapacity,
             }
         };
@@ -131,7 +131,8 @@ impl Search<'_, '_> {
         let view = self.view;
         let mut number = first;
         while let Some(step) = self.class().step(view, number) {
-            let found = self.sweep(|search, bank| search.class().serving_in(view, number, step, bank));
+            let bank = |search: &mut Self, bank: &BankRecord| search.class().serving_in(step, bank);
+            let found = self.sweep(|search, at| view.bank(at).map_or(0, |record| bank(search, record)));
             if found.is_some() {
                 return found;
             }
@@ -143,15 +144,15 @@ impl Search<'_, '_> {
     /// A lease on `slot` if it can be had and is eligible after that.
     fn lease(&mut self, slot: u16, probe: Option<u32>) -> Option<Ticket> {
         let view = self.view;
-        let exact = self.cached.needs().exact_counts || view.capped().contains(slot);
+        let exact = self.cached.needs().exact_counts || view.at(slot).has(Sets::capped);
         let before = if exact { Some(view.reserve(slot)?) } else { None };
-        let term = breaker::term(view.breakers().get(slot));
+        let term = breaker::term(view.slot(slot).breakers().get());
         let handle = self.class().eligible(view, slot, probe);
         // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too
         // many.
         let counts = || match before {
             Some(before) => view.is_within_cap(slot, before),
-            None => !view.capped().contains(slot),
+            None => !view.at(slot).has(Sets::capped),
         };
         match handle.filter(|id| !self.request.tried.contains(id)) {
             Some(endpoint) if counts() => {
@@ -178,7 +179,7 @@ impl Search<'_, '_> {
         while let Some(slot) = self.class().next_probe(view, after, all) {
             after = Some(slot);
             let owns = |key| self.cached.owns(key, slot);
-            if view.full().contains(slot) || !all && !key.is_none_or(owns) {
+            if view.at(slot).has(Sets::full) || !all && !key.is_none_or(owns) {
                 continue;
             }
             let Some(word) = view.claim(slot, self.now) else { continue };
@@ -196,7 +197,7 @@ impl Search<'_, '_> {
         let banks = self.view.banks();
         let first = self.random.below(banks as u32) as usize;
         for bank in (first..banks).chain(0..first) {
-            let word = bits(self, bank) & !self.view.full().bits(bank);
+            let word = bits(self, bank) & !self.view.bits(Sets::full, bank);
             let turn = self.random.next() % 32;
             for index in Bits(word.rotate_right(turn)) {
                 let ticket = self.lease(slot(bank, (index + turn) % 32), None);
@@ -213,8 +214,8 @@ impl View<'_> {
     /// Counts the error.
     #[cold]
     #[inline(never)]
-    pub(in crate::route) fn refuse(&self, stripe: u8, error: SelectError) -> SelectError {
-        if let Some(stripe) = self.stripes.get(stripe as usize) {
+    pub(in crate::route) fn refuse(self, stripe: u8, error: SelectError) -> SelectError {
+        if let Some(stripe) = self.stripe(stripe) {
             let count = &stripe.errors[error.kind() % SelectError::KINDS];
             count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
@@ -223,8 +224,8 @@ impl View<'_> {
 
     /// A selector has taken a lease.
     #[inline(always)]
-    pub(in crate::route) fn take(&self, stripe: u8, slot: u16) {
-        if let Some(counts) = self.count(stripe, slot) {
+    pub(in crate::route) fn take(self, stripe: u8, slot: u16) {
+        if let Some(counts) = self.counts_of(stripe, slot) {
             counts.take();
         }
     }

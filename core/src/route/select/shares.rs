@@ -16,9 +16,8 @@ pub(in crate::route) struct Spill {
     pub last: u8,
     /// What the steps up to that can take; everything if no steps are left.
     pub limit: u16,
-    /// The step that the other group is, and how many endpoints match in it.
+    /// The step that the other group is.
     pub step: u8,
-    pub matching: u32,
     /// Where in the traffic the turn of the step lies.
     pub position: u16,
 }
@@ -33,7 +32,6 @@ impl Spill {
         last: 0,
         limit: 0,
         step: 0,
-        matching: 0,
         position: 0,
     };
 

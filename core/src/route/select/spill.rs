@@ -18,7 +18,7 @@
 use crate::route::Random;
 use crate::route::config::options::PERMILLE;
 use crate::route::select::class::{Cached, ClassState, GroupMut};
-use crate::route::select::refresh::{capacity, count, living_of};
+use crate::route::select::refresh::capacity;
 use crate::route::state::view::View;
 
 /// Selects in a row that go to the same one of several steps.
@@ -35,7 +35,7 @@ impl ClassState {
 
     /// What goes to the other group for the zone's load, in permille: nothing unless that group has more
     /// room.
-    fn share_by_load(&self, view: &View<'_>, primary: &mut GroupMut<'_>, other: &mut GroupMut<'_>) -> u32 {
+    fn share_by_load(&self, view: View<'_>, primary: &mut GroupMut<'_>, other: &mut GroupMut<'_>) -> u32 {
         if !self.zoned {
             return 0;
         }
@@ -51,7 +51,7 @@ impl ClassState {
 
 /// Whether this select goes to the other group.
 #[inline(never)]
-pub(in crate::route) fn draw(cached: &mut dyn Cached, view: &View<'_>, random: &mut Random) -> bool {
+pub(in crate::route) fn draw(cached: &mut dyn Cached, view: View<'_>, random: &mut Random) -> bool {
     let share_by_load = |cached: &mut dyn Cached| {
         let (class, mut primary, mut other) = cached.parts();
         class.share_by_load(view, &mut primary, &mut other)
@@ -80,33 +80,19 @@ pub(in crate::route) fn draw(cached: &mut dyn Cached, view: &View<'_>, random: &
 /// take that, else with the one whose turn it is, of as many as it takes.
 #[cold]
 #[inline(never)]
-pub(in crate::route) fn fill_other(
-    cached: &mut dyn Cached,
-    share: u32,
-    view: &View<'_>,
-    random: &mut Random,
-) {
+pub(in crate::route) fn fill_other(cached: &mut dyn Cached, share: u32, view: View<'_>, random: &mut Random) {
     let listed = cached.needs().lists;
     let (class, _, mut other) = cached.parts();
-    let factor = view.settings.overprovisioning();
-    // How many match in a step, what they can take, and whether anybody can.
-    let look = |class: &ClassState, number: u8| {
-        let step = class.step(view, number)?;
-        let can = |bank| class.serving_in(view, number, step, bank);
-        let (all, many) = (count(view, &|bank| class.matching(view, step, bank)), count(view, &can));
-        Some((all, capacity(living_of(view, many, &can), all, factor), many != 0))
-    };
+    let survey = |class: &ClassState, number| class.step(view, number).map(|step| class.survey(view, step));
     // What they can take together, how many of them can, and who waits for probes.
     let (mut more, mut able, mut waiting) = (0, 0, 0);
     class.spill.last = class.step;
     while more < share
-        && let Some((all, takes, _)) = look(class, class.spill.last + 1)
+        && let Some(survey) = survey(class, class.spill.last + 1)
     {
         class.spill.last += 1;
-        if let Some(step) = class.step(view, class.spill.last) {
-            waiting |= count(view, &|bank| class.matching(view, step, bank) & view.half_open().bits(bank));
-        }
-        class.spill.matching = all;
+        waiting |= survey.waiting;
+        let takes = capacity(view, survey.living_or_all(), survey.matching);
         able += (takes != 0) as u32;
         more += takes;
     }
@@ -118,27 +104,27 @@ pub(in crate::route) fn fill_other(
 
     // The step in which the turn lies; where none can take anything, the first that has anybody.
     let turn = class.spill.position as u32 * more.min(share) / PERMILLE;
-    let before_fill = (class.spill.ready, class.spill.step);
+    let (was_ready, step_before) = (class.spill.ready, class.spill.step);
     let (mut before, mut found) = (0, None);
     for number in class.step + 1..=class.spill.last {
-        let Some((all, takes, any)) = look(class, number) else { break };
-        before += takes;
-        if any && (turn < before || more == 0) {
-            (class.spill.matching, found) = (all, Some(number));
+        let Some(survey) = survey(class, number) else { break };
+        before += capacity(view, survey.living_or_all(), survey.matching);
+        if survey.serving != 0 && (turn < before || more == 0) {
+            found = Some(number);
             break;
         }
     }
     class.spill.step = found.unwrap_or(class.spill.last);
     let step = found.and_then(|number| class.step(view, number));
-    let mut bits = |bank| step.map_or(0, |step| class.serving_in(view, class.spill.step, step, bank));
-    let changed = other.candidates.refill(&mut bits, listed);
+    let bits = |bank| step.map_or(0, |step| class.serving_in(step, bank));
+    let changed = other.candidates.refill(view.all_banks().iter().map(bits), listed);
     class.spill.ready = true;
     class.doubt(view);
     let left = class.spill.last + 1 < class.steps(view);
     class.spill.settle(more.min(PERMILLE), left);
     // Going on where the last step's turn ended, it would favour some.
-    let anew = before_fill.1 != class.spill.step;
-    if changed || anew || !before_fill.0 {
+    let anew = step_before != class.spill.step;
+    if changed || anew || !was_ready {
         other.load.changed = u32::MAX;
         cached.renew(true, anew, random);
     }

@@ -2,14 +2,25 @@
 
 use crate::bitmap::Bits;
 use crate::route::select::class::ClassState;
-use crate::route::state::view::View;
+use crate::route::state::view::{BankRecord, Sets, View};
 use crate::route::{TIERS, Tier, Zone};
 
-/// One step: a tier, and a zone or the rest of the zones.
+/// One step: a tier, and a zone or the rest of the zones; and whether health is ignored there.
 #[derive(Clone, Copy)]
 pub(in crate::route) struct Step {
-    pub tier: Option<Tier>,
+    tier: Option<Tier>,
     pub zone: Place,
+    panics: bool,
+}
+
+/// How many there are in a step: that match, that are routable, that get something; and whether some wait
+/// for probes: then not 0.
+#[derive(Default)]
+pub(in crate::route) struct Survey {
+    pub matching: u32,
+    pub living: u32,
+    pub serving: u32,
+    pub waiting: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -19,15 +30,29 @@ pub(in crate::route) enum Place {
     Elsewhere,
 }
 
+impl Step {
+    /// Who gets something there, of those that match.
+    pub(in crate::route) fn admits(self) -> Sets {
+        if self.panics { Sets::tolerable } else { Sets::routable }
+    }
+}
+
+impl Survey {
+    /// How many are routable; if none is, how many get something.
+    pub(in crate::route) fn living_or_all(&self) -> u32 {
+        if self.living == 0 { self.serving } else { self.living }
+    }
+}
+
 impl ClassState {
     /// How many steps the filter makes.
     #[inline(never)]
-    pub(in crate::route) fn steps(&self, view: &View<'_>) -> u8 {
+    pub(in crate::route) fn steps(&self, view: View<'_>) -> u8 {
         (self.tiers(view).count_ones() * self.places()) as u8
     }
 
     /// The tiers in question, a bit each.
-    fn tiers(&self, view: &View<'_>) -> u32 {
+    fn tiers(&self, view: View<'_>) -> u32 {
         match self.filter.tier {
             Some(tier) => 1 << tier.number(),
             None => view.tiers_used().max(1),
@@ -41,7 +66,7 @@ impl ClassState {
     }
 
     #[inline(never)]
-    pub(in crate::route) fn step(&self, view: &View<'_>, number: u8) -> Option<Step> {
+    pub(in crate::route) fn step(&self, view: View<'_>, number: u8) -> Option<Step> {
         let tiers = self.tiers(view);
         let (tier, place) = (number as u32 / self.places(), number as u32 % self.places());
         let tier = Bits(tiers).nth(tier as usize)?;
@@ -53,29 +78,41 @@ impl ClassState {
             None if self.filter.zones().is_empty() => Place::Anywhere,
             None => Place::Elsewhere,
         };
-        Some(Step { tier, zone })
+        Some(Step { tier, zone, panics: self.panics >> (number % 64) & 1 == 1 })
     }
 
     /// Those in a bank that match in the step: members that aren't switched off, whatever their health.
     #[inline(never)]
-    pub(in crate::route) fn matching(&self, view: &View<'_>, step: Step, bank: usize) -> u32 {
-        let tagged = view.enabled().bits(bank) & view.tagged(self.filter.tags, bank);
-        let bits = step.tier.map_or(tagged, |tier| tagged & view.tier(tier).bits(bank));
+    pub(in crate::route) fn matching(&self, step: Step, bank: &BankRecord) -> u32 {
+        let mut bits = bank.bits(Sets::enabled) & bank.tagged(self.filter.tags);
+        if let Some(tier) = step.tier {
+            bits &= bank.tier(tier);
+        }
         match step.zone {
             Place::Anywhere => bits,
-            Place::In(zone) => bits & view.zone(zone).bits(bank),
-            Place::Elsewhere => {
-                self.filter.zones().iter().fold(bits, |bits, &zone| bits & !view.zone(zone).bits(bank))
-            }
+            Place::In(zone) => bits & bank.zone(zone),
+            Place::Elsewhere => self.filter.zones().iter().fold(bits, |bits, &zone| bits & !bank.zone(zone)),
         }
     }
 
     /// Those of them that get something: that are routable, or all that aren't hopeless, where health is
     /// ignored.
+    pub(in crate::route) fn serving_in(&self, step: Step, bank: &BankRecord) -> u32 {
+        self.matching(step, bank) & bank.bits(step.admits())
+    }
+
+    /// How many there are in the step. O(banks).
     #[inline(never)]
-    pub(in crate::route) fn serving_in(&self, view: &View<'_>, number: u8, step: Step, bank: usize) -> u32 {
-        let panics = self.panics >> (number % 64) & 1 == 1;
-        let those = if panics { view.tolerable() } else { view.routable() };
-        self.matching(view, step, bank) & those.bits(bank)
+    pub(in crate::route) fn survey(&self, view: View<'_>, step: Step) -> Survey {
+        let mut survey = Survey::default();
+        for bank in view.all_banks() {
+            let matching = self.matching(step, bank);
+            let living = matching & bank.bits(Sets::routable);
+            survey.matching += matching.count_ones();
+            survey.living += living.count_ones();
+            survey.serving += (matching & bank.bits(step.admits())).count_ones();
+            survey.waiting |= matching & bank.bits(Sets::half_open);
+        }
+        survey
     }
 }

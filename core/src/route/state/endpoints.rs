@@ -1,10 +1,12 @@
 //! The members of a balancer: the memory for them, and what strategies read of it.
 
+use core::mem::offset_of;
+
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::route::config::options::Options;
 use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
-use crate::route::state::view::{BankRecord, Record, Records, View};
+use crate::route::state::view::{BANKS_AT, BankRecord, Layout, Record, Sets, View};
 use crate::sync::{Ordering, array_of, const_fn};
 use crate::time::Instant;
 
@@ -15,6 +17,8 @@ use crate::time::Instant;
 /// Members, those that drain, the generations, numbers, places, tags and caps change inside the critical
 /// section only, by whoever holds it. The membership version is odd while one of them changes, and advances
 /// by two in all; so a reader outside who sees the same even version before and after has read one state.
+/// In this order in memory, so that a [`View`] finds its way.
+#[repr(C)]
 pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
     shared: Shared,
     banks: [BankRecord; BANKS],
@@ -44,99 +48,89 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// The same without its size in its type.
     #[inline(always)]
     pub(in crate::route) fn view(&self) -> View<'_> {
-        View::new(&self.shared, &self.banks, &self.records, &self.stripes, &self.counts)
+        // SAFETY: Layout Invariant: this is borrowed as long as the view lives, and the pointer is to all of it.
+        unsafe { View::new(core::ptr::from_ref(self).cast(), &Self::LAYOUT) }
     }
+
+    const LAYOUT: Layout = {
+        assert!(offset_of!(Self, shared) == 0 && offset_of!(Self, banks) == BANKS_AT);
+        Layout {
+            banks: BANKS as u16,
+            slots: (BANKS * PER_BANK) as u16,
+            stripes: STRIPES as u16,
+            missing: if BANKS == 1 { 0 } else { (MAX_PER_BANK - PER_BANK) as u16 },
+            records_at: offset_of!(Self, records) as u32,
+            stripes_at: offset_of!(Self, stripes) as u32,
+            counts_at: offset_of!(Self, counts) as u32,
+        }
+    };
 
     // === What is on the path of every select ===
     //
-    // A view that is passed on has to be in memory. So what is seldom done is asked for here once more, where
-    // only it makes one.
-
     /// Counts a lease exactly: [`View::reserve`].
     #[inline(always)]
     pub(in crate::route) fn reserve(&self, slot: u16) -> Option<u32> {
         let view = self.view();
-        if view.caps().get(slot) != 0 {
-            return self.reserve_capped(slot);
+        let record = view.slot(slot);
+        let cap = record.caps();
+        if cap.load(Ordering::Relaxed) != 0 {
+            return view.reserve(slot);
         }
-        let before = view.exact().at(slot).fetch_add(1, Ordering::AcqRel);
+        let before = record.exact().fetch_add(1, Ordering::AcqRel);
         // The cap that there is now: see `set_cap`.
-        if before.wrapping_add(1) == view.caps().get(slot) {
-            self.settle_full(slot);
+        if before.wrapping_add(1) == cap.load(Ordering::Relaxed) {
+            view.settle_full(slot);
         }
         Some(before)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn reserve_capped(&self, slot: u16) -> Option<u32> {
-        self.view().reserve(slot)
     }
 
     /// An exactly counted lease has ended. Any context.
     #[inline(always)]
     pub(in crate::route) fn unreserve(&self, slot: u16) {
         let view = self.view();
-        let before = view.exact().at(slot).fetch_sub(1, Ordering::AcqRel);
-        if before == view.caps().get(slot) {
-            self.settle_full(slot);
+        let record = view.slot(slot);
+        let before = record.exact().fetch_sub(1, Ordering::AcqRel);
+        if before == record.caps().get() {
+            view.settle_full(slot);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn settle_full(&self, slot: u16) {
-        self.view().settle_full(slot);
     }
 
     /// An ordinary lease has succeeded.
     #[inline(always)]
     pub(in crate::route) fn count_success(&self, slot: u16, now: Instant) {
         let view = self.view();
-        if view.failures().get(slot) != 0 {
-            view.failures().set(slot, 0);
+        let failures = view.slot(slot).failures();
+        if failures.load(Ordering::Relaxed) != 0 {
+            failures.store(0, Ordering::Relaxed);
         }
         if view.settings.failure_rate().is_some() {
-            self.count_rate(slot, now);
+            view.count_rate(slot, false, now);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn count_rate(&self, slot: u16, now: Instant) {
-        if let Some(rate) = self.shared.settings.failure_rate() {
-            self.view().count_rate(slot, &rate, false, now);
-        }
-    }
-
-    #[inline(always)]
-    pub(in crate::route) fn records(&self) -> Records<'_> {
-        Records::new(&self.records)
     }
 
     /// The weight as it was given.
     #[inline(always)]
     pub fn weight(&self, slot: u16) -> u32 {
-        self.view().weight(slot)
+        self.view().slot(slot).weight()
     }
 
     /// What is left of the weight, in 64ths: health and slow start take from it.
     #[inline(always)]
     pub fn factor(&self, slot: u16) -> u32 {
-        self.view().factors().get(slot)
+        self.view().slot(slot).factors().get()
     }
 
     /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
     /// that would get nothing, but is taken for want of others, all of the weight.
     #[inline(always)]
     pub fn weight_left(&self, slot: u16) -> u32 {
-        self.view().weight_left(slot)
+        self.view().slot(slot).weight_left()
     }
 
     /// Those in the bank of which less than the full weight is left.
     #[inline(always)]
     pub fn partial(&self, bank: usize) -> u32 {
-        self.view().partial().bits(bank)
+        self.view().bits(Sets::partial, bank)
     }
 
     /// A number that differs when a weight or a factor in the bank has changed. What is read of them after it
@@ -150,13 +144,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// that.
     #[inline(always)]
     pub fn exact_count(&self, slot: u16) -> u32 {
-        self.view().exact().get(slot)
+        self.view().slot(slot).exact().get()
     }
 
     /// Whether the endpoint has as many leases as its cap admits. One load.
     #[inline(always)]
     pub fn is_full(&self, slot: u16) -> bool {
-        self.view().full().contains(slot)
+        self.view().at(slot).has(Sets::full)
     }
 
     /// How many leases the endpoint has, over all stripes. O(stripes).
@@ -186,7 +180,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Whether its report is too old.
     #[inline(always)]
     pub fn is_stale(&self, slot: u16) -> bool {
-        self.view().stale().contains(slot)
+        self.view().at(slot).has(Sets::stale)
     }
 
     /// The slots of a bank in which there is another member than when the last build was done, or one of

@@ -1,9 +1,9 @@
 //! Members come, change and go.
 
-use crate::bitmap::{Bits, low_bits, slot, split};
+use crate::bitmap::{Bits, low_bits, slot};
 use crate::id::Stale;
 use crate::route::state::stripe::Counts;
-use crate::route::state::view::{FULL, Set, View};
+use crate::route::state::view::{BankRecord, FULL, Sets, View};
 use crate::route::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateError, ZONES};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
@@ -13,7 +13,7 @@ const WEIGHT_AND_SWITCH: u32 = 1 << 31 | 0xffff;
 
 impl View<'_> {
     #[inline(never)]
-    pub(in crate::route) fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
+    pub(in crate::route) fn add(self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
         if endpoint.cap == Some(0) {
             return Err(AddError::ZeroCap);
         }
@@ -22,31 +22,33 @@ impl View<'_> {
             // changed.
             let version = self.membership.load(Ordering::Acquire);
             if let Some(slot) = self.search(endpoint.id) {
-                let id = self.handle(slot);
-                if self.find(id).is_ok() && self.number(slot) == endpoint.id {
+                let (id, at) = (self.handle(slot), self.at(slot));
+                if self.find(id).is_ok() && at.number() == endpoint.id {
                     return Err(AddError::Exists(id));
                 }
             }
-            let before = self.search_gone(endpoint.id);
+            let before = self.search_in(Sets::gone, endpoint.id);
             self.sweep();
             let added = with_lock(|cs| {
                 if version & 1 == 1 || self.membership.load(Ordering::Relaxed) != version {
                     return None;
                 }
-                let same = before.filter(|&slot| self.is_free(slot));
+                let same =
+                    before.filter(|&slot| self.free_bits(self.at(slot).bank) >> self.at(slot).index & 1 == 1);
                 let Some(slot) = same.or_else(|| self.free_slot()) else { return Some(Err(AddError::Full)) };
-                let fits = self.gone().contains(slot)
+                let at = self.at(slot);
+                let fits = at.has(Sets::gone)
                     && same == Some(slot)
                     && endpoint.enabled
-                    && self.weight(slot) == u32::from(endpoint.weight)
-                    && !self.noted().contains(slot);
-                let was_shown = self.gone().contains(slot) || self.noted().contains(slot);
+                    && at.weight() == u32::from(endpoint.weight)
+                    && !at.has(Sets::noted);
+                let was_shown = at.has(Sets::gone) || at.has(Sets::noted);
                 self.change(|| {
-                    self.gone().remove(slot);
+                    at.remove(Sets::gone);
                     self.forget(slot, cs);
-                    self.healths().set(slot, endpoint.health as u32);
+                    at.healths().set(endpoint.health as u32);
                     self.write(slot, endpoint);
-                    self.members().insert(slot);
+                    at.insert(Sets::members);
                     // Part of the change: a member that came healthy is never seen without it.
                     self.begin_ramp(slot, now);
                     self.settle(slot);
@@ -55,7 +57,9 @@ impl View<'_> {
                     if was_shown { self.note(slot) } else { self.note_for_next(slot) }
                 }
                 // Its place of before isn't free, and an id is on the table once.
-                if let Some(other) = before.filter(|&other| other != slot && self.gone().remove(other)) {
+                if let Some(other) =
+                    before.filter(|&other| other != slot && self.at(other).remove(Sets::gone))
+                {
                     self.note(other);
                 }
                 Some(Ok(self.handle(slot)))
@@ -69,7 +73,7 @@ impl View<'_> {
     /// Returns whether it weighs otherwise now: what the strategy's table shows.
     #[inline(never)]
     pub(in crate::route) fn update(
-        &self,
+        self,
         id: EndpointId,
         endpoint: &Endpoint,
         now: Instant,
@@ -79,21 +83,22 @@ impl View<'_> {
         }
         with_lock(|_| {
             let slot = self.find(id).map_err(|Stale| UpdateError::Stale)?;
-            if self.number(slot) != endpoint.id {
+            let at = self.at(slot);
+            if at.number() != endpoint.id {
                 return Err(UpdateError::OtherId);
             }
-            let was_enabled = self.enabled().contains(slot);
-            let weighed = self.places().get(slot) & WEIGHT_AND_SWITCH;
+            let was_enabled = at.has(Sets::enabled);
+            let weighed = at.places().get() & WEIGHT_AND_SWITCH;
             self.change(|| {
                 self.write(slot, endpoint);
-                if self.enabled().contains(slot) && !was_enabled {
+                if at.has(Sets::enabled) && !was_enabled {
                     self.begin_ramp(slot, now);
                 } else {
                     self.weigh(slot);
                 }
                 self.settle(slot);
             });
-            let weighs_otherwise = self.places().get(slot) & WEIGHT_AND_SWITCH != weighed;
+            let weighs_otherwise = at.places().get() & WEIGHT_AND_SWITCH != weighed;
             if weighs_otherwise {
                 self.note(slot);
             }
@@ -104,23 +109,24 @@ impl View<'_> {
     /// Returns how many leases are still out: the slot comes back with the last. If the strategy looks at a
     /// table, it `stays` there for a while.
     #[inline(never)]
-    pub(in crate::route) fn remove(&self, id: EndpointId, stays: bool) -> Result<u32, Stale> {
+    pub(in crate::route) fn remove(self, id: EndpointId, stays: bool) -> Result<u32, Stale> {
         with_lock(|_| {
             let slot = self.find(id)?;
-            let stays = stays && self.enabled().contains(slot) && !self.noted().contains(slot);
+            let at = self.at(slot);
+            let stays = stays && at.has(Sets::enabled) && !at.has(Sets::noted);
             self.change(|| {
-                self.members().remove(slot);
-                self.enabled().remove(slot);
-                self.gone().put(slot, stays);
+                at.remove(Sets::members);
+                at.remove(Sets::enabled);
+                at.put(Sets::gone, stays);
                 // Before the generation, whose new value says that the epoch has advanced: a select that
                 // takes it for its handle looks at the epoch after that, and so gives no handle of an
                 // endpoint that isn't there yet.
                 self.touch();
-                let generation = self.generations().get(slot);
-                self.healths().set(slot, Health::Unhealthy as u32);
-                self.generations().at(slot).store(generation.wrapping_add(1), Ordering::Release);
+                let generation = at.generations().get();
+                at.healths().set(Health::Unhealthy as u32);
+                at.generations().store(generation.wrapping_add(1), Ordering::Release);
                 self.place(slot, self.kinds(slot), 0);
-                self.timed().remove(slot);
+                at.remove(Sets::timed);
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
             });
@@ -132,87 +138,78 @@ impl View<'_> {
             self.settle(slot);
             let out = self.in_flight(slot);
             // A slot whose generations are used up is retired: an old handle must not come true again.
-            if out != 0 || self.generations().get(slot) == 0 {
-                self.draining().insert(slot);
+            if out != 0 || at.generations().get() == 0 {
+                at.insert(Sets::draining);
             }
             Ok(out)
         })
     }
 
     /// Gives back the slots of removed endpoints whose last lease has ended. O(banks), and O(stripes) a
-    /// draining slot; one bank in each critical section.
-    fn sweep(&self) {
-        for bank in (0..self.banks()).filter(|&bank| self.draining().bits(bank) != 0) {
+    /// draining slot; one in each critical section.
+    fn sweep(self) {
+        for slot in self.slots(&|bank| bank.bits(Sets::draining)) {
             with_lock(|_| {
-                for index in Bits(self.draining().bits(bank)) {
-                    let slot = slot(bank, index);
-                    if self.in_flight(slot) == 0 && self.generations().get(slot) != 0 {
-                        self.draining().remove(slot);
-                    }
+                let at = self.at(slot);
+                if self.in_flight(slot) == 0 && at.generations().get() != 0 {
+                    at.remove(Sets::draining);
                 }
             });
         }
     }
 
     /// How many slots are free. O(banks), and O(stripes) a draining slot.
-    pub(in crate::route) fn free_slots(&self) -> u32 {
+    pub(in crate::route) fn free_slots(self) -> u32 {
         self.sweep();
-        (0..self.banks()).map(|bank| self.free_bits(bank).count_ones()).sum()
+        self.count(&|bank| self.free_bits(bank))
     }
 
-    pub(in crate::route) fn free_bits(&self, bank: usize) -> u32 {
-        low_bits(self.per_bank()) & !self.members().bits(bank) & !self.draining().bits(bank)
-    }
-
-    fn is_free(&self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        self.free_bits(bank) >> index & 1 == 1
+    pub(in crate::route) fn free_bits(self, bank: &BankRecord) -> u32 {
+        low_bits(self.per_bank()) & !bank.bits(Sets::members) & !bank.bits(Sets::draining)
     }
 
     /// One of those from which nobody has gone, if there is any.
-    fn free_slot(&self) -> Option<u16> {
-        let first = |bits: &dyn Fn(usize) -> u32| {
-            (0..self.banks()).find_map(|bank| Bits(bits(bank)).next().map(|index| slot(bank, index)))
-        };
-        first(&|bank| self.free_bits(bank) & !self.gone().bits(bank))
-            .or_else(|| first(&|bank| self.free_bits(bank)))
+    fn free_slot(self) -> Option<u16> {
+        let best = self.next(0, &|bank| self.free_bits(bank) & !bank.bits(Sets::gone));
+        best.or_else(|| self.next(0, &|bank| self.free_bits(bank)))
     }
 
     /// The handles of members, lowest slot first.
     pub(in crate::route) fn member_ids(self) -> impl Iterator<Item = EndpointId> {
-        (0..self.banks())
-            .flat_map(move |bank| Bits(self.members().bits(bank)).map(move |index| slot(bank, index)))
-            .map(move |slot| self.handle(slot))
+        self.slots(&|bank| bank.bits(Sets::members)).map(move |slot| self.handle(slot))
     }
 
     /// The member with this number, if any. O(N).
-    pub(in crate::route) fn search(&self, id: u64) -> Option<u16> {
-        self.search_in(self.members(), id)
+    pub(in crate::route) fn search(self, id: u64) -> Option<u16> {
+        self.search_in(Sets::members, id)
     }
 
-    /// Where the member with this number was, if the table shows it still. O(those who have gone).
-    fn search_gone(&self, id: u64) -> Option<u16> {
-        self.search_in(self.gone(), id)
-    }
-
-    fn search_in(&self, set: Set<'_>, id: u64) -> Option<u16> {
-        (0..self.banks()).find_map(|bank| {
-            Bits(set.bits(bank)).map(|index| slot(bank, index)).find(|&slot| self.number(slot) == id)
-        })
+    #[inline(never)]
+    fn search_in(self, set: Sets, id: u64) -> Option<u16> {
+        for (number, bank) in self.all_banks().iter().enumerate() {
+            for index in Bits(bank.bits(set)) {
+                let slot = slot(number, index);
+                if self.slot(slot).number() == id {
+                    return Some(slot);
+                }
+            }
+        }
+        None
     }
 
     /// The number of a member, or of one that was, as long as no other has its slot.
     #[inline(never)]
-    pub(in crate::route) fn last_number(&self, id: EndpointId) -> Result<u64, Stale> {
+    pub(in crate::route) fn last_number(self, id: EndpointId) -> Result<u64, Stale> {
         let (slot, removed) = (id.slot(), id.key().generation().wrapping_add(1));
         self.consistently(|| {
-            let left = || self.generation(slot) == removed && !self.members().contains(slot);
-            if self.find(id).is_ok() || left() { Ok(self.number(slot)) } else { Err(Stale) }
+            let at = self.at(slot);
+            let left = || at.generations().load(Ordering::Acquire) == removed && !at.has(Sets::members);
+            if self.find(id).is_ok() || left() { Ok(at.number()) } else { Err(Stale) }
         })
     }
 
     /// Does a membership change; the caller is in the critical section.
-    fn change(&self, change: impl FnOnce()) {
+    fn change(self, change: impl FnOnce()) {
         let version = self.membership.load(Ordering::Relaxed);
         self.membership.store(version.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);
@@ -223,37 +220,40 @@ impl View<'_> {
     }
 
     /// Everything that the slot's last endpoint has left behind. Counts stay: leases of it may still end.
-    fn forget(&self, slot: u16, cs: CriticalSection<'_>) {
-        self.slot(slot).gauges.clear(cs);
+    fn forget(self, slot: u16, cs: CriticalSection<'_>) {
+        let at = self.at(slot);
+        at.gauges.clear(cs);
         self.forget_breaker(slot);
-        for column in [self.failures(), self.rates(), self.breaker_at(), self.stale_at(), self.ramp_from()] {
-            column.set(slot, 0);
+        for word in [at.failures(), at.rates(), at.breaker_at(), at.stale_at(), at.ramp_from()] {
+            word.set(0);
         }
-        self.factors().set(slot, FULL);
-        self.slot(slot).latency.reset();
-        for set in [self.partial(), self.full(), self.stale()] {
-            set.remove(slot);
+        at.factors().set(FULL);
+        at.latency.reset();
+        for set in [Sets::partial, Sets::full, Sets::stale] {
+            at.remove(set);
         }
         self.counts(slot).for_each(Counts::begin);
     }
 
     /// The sets that the member is in by its tags, zone and tier, a bit each: see [`View::kind_of`].
-    fn kinds(&self, slot: u16) -> u64 {
-        let place = self.places().get(slot) >> 16;
+    fn kinds(self, slot: u16) -> u64 {
+        let at = self.at(slot);
+        let place = at.places().get() >> 16;
         let (zone, tier) = (place as usize & 0xff, place as usize >> 8 & 0x7f);
-        self.tag_bits().get(slot) as u64 | 1 << (TAGS + zone % ZONES) | 1 << (TAGS + ZONES + tier % TIERS)
+        at.tag_bits().get() as u64 | 1 << (TAGS + zone % ZONES) | 1 << (TAGS + ZONES + tier % TIERS)
     }
 
     /// Puts the slot into other sets by its tags, zone and tier than those it was in `before`. Sets that it
     /// stays in aren't touched, and it comes into the new ones before it leaves the old: who looks meanwhile
     /// doesn't miss it.
     #[inline(never)]
-    fn place(&self, slot: u16, before: u64, after: u64) {
+    fn place(self, slot: u16, before: u64, after: u64) {
+        let at = self.at(slot);
         for (mut numbers, comes) in [(after & !before, true), (before & !after, false)] {
             while numbers != 0 {
                 let number = numbers.trailing_zeros() as usize;
                 numbers &= numbers - 1;
-                self.kind_of(number).put(slot, comes);
+                at.write_kind(number, comes);
                 if let Some(tier) = number.checked_sub(TAGS + ZONES) {
                     self.count_tier(tier, comes);
                 }
@@ -261,7 +261,7 @@ impl View<'_> {
         }
     }
 
-    fn count_tier(&self, tier: usize, more: bool) {
+    fn count_tier(self, tier: usize, more: bool) {
         let count = &self.tier_members[tier % TIERS];
         let now = count.load(Ordering::Relaxed).wrapping_add(if more { 1 } else { u32::MAX });
         count.store(now, Ordering::Relaxed);
@@ -271,24 +271,25 @@ impl View<'_> {
 
     /// The tiers that have members, a bit each.
     #[inline(always)]
-    pub(in crate::route) fn tiers_used(&self) -> u32 {
+    pub(in crate::route) fn tiers_used(self) -> u32 {
         self.tiers_used.load(Ordering::Relaxed)
     }
 
-    fn write(&self, slot: u16, endpoint: &Endpoint) {
-        self.ids_low().set(slot, endpoint.id as u32);
-        self.ids_high().set(slot, (endpoint.id >> 32) as u32);
+    fn write(self, slot: u16, endpoint: &Endpoint) {
+        let at = self.at(slot);
+        at.ids_low().set(endpoint.id as u32);
+        at.ids_high().set((endpoint.id >> 32) as u32);
         let place = endpoint.weight as u32
             | (endpoint.zone.number() as u32) << 16
             | (endpoint.tier.number() as u32) << 24
             | (!endpoint.enabled as u32) << 31;
-        let before = if self.members().contains(slot) { self.kinds(slot) } else { 0 };
-        self.places().set(slot, place);
-        self.tag_bits().set(slot, endpoint.tags.bits());
+        let before = if at.has(Sets::members) { self.kinds(slot) } else { 0 };
+        at.places().set(place);
+        at.tag_bits().set(endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));
         self.place(slot, before, self.kinds(slot));
-        self.capped().put(slot, endpoint.cap.is_some());
-        self.enabled().put(slot, endpoint.enabled && endpoint.weight > 0);
+        at.put(Sets::capped, endpoint.cap.is_some());
+        at.put(Sets::enabled, endpoint.enabled && endpoint.weight > 0);
     }
 }
 
@@ -304,7 +305,7 @@ mod tests {
         let mut selector: Selector<_, _, 1, 2, 1, 1> = Selector::new(&balancer, 1).unwrap();
         let now = Instant::ZERO;
         let first = balancer.add(&Endpoint::new(1), now).unwrap();
-        balancer.endpoints.view().generations().set(0, u32::MAX);
+        balancer.endpoints.view().slot(0).generations().set(u32::MAX);
         assert!(balancer.stats(first).is_err());
         let last = balancer.find(1).unwrap();
         let lease = selector.select(&Request::ANY, now).unwrap();

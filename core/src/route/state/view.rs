@@ -1,13 +1,16 @@
 //! What a balancer knows, whatever its size: records of slots and of banks, and a view of them.
 //!
 //! [`Endpoints`](crate::route::Endpoints) has the memory, of a size that is in its type. All code that is not
-//! on the path of every select works on a [`View`] of it, a few slices: so it is compiled once, for balancers
-//! of all sizes. Where the size is known, compilers reduce a view's accesses to what the size leaves of them.
+//! on the path of every select works on a [`View`] of it, two words: so it is compiled once, for balancers of
+//! all sizes. Where the size is known, compilers reduce a view's accesses to what the size leaves of them.
 
-use crate::bitmap::{Bank, Bits, MAX_PER_BANK, split};
+use core::marker::PhantomData;
+
+use crate::bitmap::{Bank, Bits, slot, split};
+use crate::id::Key;
 use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
-use crate::route::{Gauges, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
+use crate::route::{EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
 
 /// All of the weight, in 64ths.
@@ -17,7 +20,7 @@ pub(in crate::route) const FULL: u32 = 64;
 /// each other.
 #[cfg_attr(target_has_atomic = "64", repr(align(64)))]
 pub(in crate::route) struct Record {
-    words: [AtomicU32; WORDS],
+    words: [Word; Words::count as usize],
     pub gauges: Gauges,
     pub latency: PeakEwma,
 }
@@ -25,53 +28,139 @@ pub(in crate::route) struct Record {
 impl Record {
     const_fn! {
     pub const fn new() -> Self {
-        Self { words: array_of![AtomicU32::new(0); WORDS], gauges: Gauges::new(), latency: PeakEwma::new() }
+        Self {
+            words: array_of![Word(AtomicU32::new(0)); Words::count as usize],
+            gauges: Gauges::new(),
+            latency: PeakEwma::new(),
+        }
     }
     }
 }
 
 impl Record {
-    /// See [`View::weight_left`].
+    /// The handle of the endpoint that has it, at `slot`.
+    #[inline(always)]
+    pub fn handle(&self, slot: u16) -> EndpointId {
+        EndpointId(Key::new(slot, self.generations().load(Ordering::Acquire)))
+    }
+
+    /// The number that the caller gave it.
+    #[inline(always)]
+    pub fn number(&self) -> u64 {
+        (self.ids_high().get() as u64) << 32 | self.ids_low().get() as u64
+    }
+
+    /// The worst that any source says of it.
+    pub fn health(&self) -> Health {
+        Health::worst(self.healths().get())
+    }
+
+    /// The weight as it was given.
+    #[inline(always)]
+    pub fn weight(&self) -> u32 {
+        self.places().get() & 0xffff
+    }
+
+    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
+    /// that would get nothing, but is taken for want of others, all of the weight.
     #[inline(always)]
     pub fn weight_left(&self) -> u32 {
-        let [factor, place] =
-            [Words::factors, Words::places].map(|word| self.words[word as usize].load(Ordering::Relaxed));
-        ((place & 0xffff) * if factor == 0 { FULL } else { factor }).max(1)
+        let factor = self.factors().get();
+        (self.weight() * if factor == 0 { FULL } else { factor }).max(1)
     }
 
-    /// The exact count of leases, and the [inverse](View::inverses) of the weight.
+    /// The exact count of leases, and the [inverse](Self::inverses) of the weight.
     #[inline(always)]
     pub fn leases_and_inverse(&self) -> (u32, u32) {
-        let [leases, inverse] =
-            [Words::exact, Words::inverses].map(|word| self.words[word as usize].load(Ordering::Relaxed));
-        (leases, inverse)
+        (self.exact().get(), self.inverses().get())
     }
 }
 
-/// The records of all slots.
+/// A word that any context reads, and that the holder of the critical section writes, or several at once.
+pub(in crate::route) struct Word(AtomicU32);
+
+impl Word {
+    #[inline(always)]
+    pub fn get(&self) -> u32 {
+        self.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub fn set(&self, value: u32) {
+        self.store(value, Ordering::Relaxed);
+    }
+}
+
+impl core::ops::Deref for Word {
+    type Target = AtomicU32;
+
+    #[inline(always)]
+    fn deref(&self) -> &AtomicU32 {
+        &self.0
+    }
+}
+
+/// A slot that exists: its record, and its place in its bank's sets. Whoever does several things with a slot
+/// finds it once.
 #[derive(Clone, Copy)]
-pub(in crate::route) struct Records<'a> {
-    all: &'a [Record],
-    first: &'a Record,
-    /// Slots that each bank but the last lacks.
-    missing: u32,
+pub(in crate::route) struct Slot<'a> {
+    record: &'a Record,
+    pub bank: &'a BankRecord,
+    pub index: u32,
 }
 
-impl<'a> Records<'a> {
+impl Slot<'_> {
+    /// Whether it is in the set.
     #[inline(always)]
-    pub fn new<const BANKS: usize, const PER_BANK: usize>(records: &'a [[Record; PER_BANK]; BANKS]) -> Self {
-        let missing = if BANKS == 1 { 0 } else { (MAX_PER_BANK - PER_BANK) as u32 };
-        Self { all: records.as_flattened(), first: &records[0][0], missing }
+    pub fn has(&self, set: Sets) -> bool {
+        self.bank.bits(set) >> self.index & 1 == 1
     }
 
+    /// Puts it into the set, which any context changes; returns whether it was there.
+    ///
+    /// Each change acquires what the changes before it released, so a context that changes a bit and then
+    /// looks at what the bit stands for sees what the contexts before it had seen to.
     #[inline(always)]
-    fn place_of(&self, slot: u16) -> usize {
-        (slot as u32).wrapping_sub(split(slot).0 as u32 * self.missing) as usize
+    pub fn insert(&self, set: Sets) -> bool {
+        let was = self.bank.sets[set as usize].insert(self.index);
+        fence(Ordering::Acquire);
+        was
     }
 
+    /// Takes it out of the set; returns whether it was there.
     #[inline(always)]
-    pub fn at(&self, slot: u16) -> &'a Record {
-        self.all.get(self.place_of(slot)).unwrap_or(self.first)
+    pub fn remove(&self, set: Sets) -> bool {
+        self.bank.sets[set as usize].remove(self.index)
+    }
+
+    /// Puts it into the set or takes it out.
+    pub fn put(&self, set: Sets, member: bool) {
+        if member {
+            self.insert(set)
+        } else {
+            self.remove(set)
+        };
+    }
+
+    /// Puts it into the set or takes it out: one that the holder of the critical section alone changes. No
+    /// atomic operation, which on the host takes 3 ns.
+    #[inline(always)]
+    pub fn write(&self, set: Sets, member: bool) {
+        self.bank.sets[set as usize].write(self.index, member);
+    }
+
+    /// The same for the sets of those with a tag, then those in a zone, then those in a tier, by number.
+    pub fn write_kind(&self, number: usize, member: bool) {
+        self.bank.sets[WITH_TAG + number % KINDS].write(self.index, member);
+    }
+}
+
+impl core::ops::Deref for Slot<'_> {
+    type Target = Record;
+
+    #[inline(always)]
+    fn deref(&self) -> &Record {
+        self.record
     }
 }
 
@@ -99,27 +188,10 @@ impl BankRecord {
     }
 }
 
-/// Numbers the sets that a bank has, or the words that a slot has, and gives each its name.
-macro_rules! numbered {
-    ($names:ident, $all:ident, $get:ident -> $kind:ident: $($(#[$doc:meta])* $name:ident,)*) => {
-        #[allow(non_camel_case_types, reason = "the names are the functions' below")]
-        enum $names { $($name,)* count }
-        /// How many there are.
-        const $all: usize = $names::count as usize;
-
-        impl View<'_> {
-            $(
-                $(#[$doc])*
-                #[inline(always)]
-                pub fn $name(&self) -> $kind<'_> {
-                    self.$get($names::$name as usize)
-                }
-            )*
-        }
-    };
-}
-
-numbered! { Sets, NAMED, set -> Set:
+/// The sets that a bank has, beside those of tags, zones and tiers.
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types, reason = "they are named as the words are")]
+pub(in crate::route) enum Sets {
     members,
     /// Removed, with leases out.
     draining,
@@ -153,12 +225,57 @@ numbered! { Sets, NAMED, set -> Set:
 }
 
 /// The sets of those with a tag come after the named ones, then those of a zone, then those of a tier.
-const WITH_TAG: usize = NAMED;
+const WITH_TAG: usize = Sets::gone as usize + 1;
 const IN_ZONE: usize = WITH_TAG + TAGS;
 const IN_TIER: usize = IN_ZONE + ZONES;
 const SETS: usize = IN_TIER + TIERS;
+const KINDS: usize = SETS - WITH_TAG;
 
-numbered! { Words, WORDS, column -> Column:
+impl BankRecord {
+    /// The members of the set, a bit each.
+    #[inline(always)]
+    pub fn bits(&self, set: Sets) -> u32 {
+        self.sets[set as usize].bits()
+    }
+
+    #[inline(always)]
+    pub fn set(&self, set: Sets) -> &Bank {
+        &self.sets[set as usize]
+    }
+
+    pub fn zone(&self, zone: Zone) -> u32 {
+        self.sets[IN_ZONE + zone.index() % ZONES].bits()
+    }
+
+    pub fn tier(&self, tier: Tier) -> u32 {
+        self.sets[IN_TIER + tier.index() % TIERS].bits()
+    }
+
+    /// Those that have all the tags.
+    pub fn tagged(&self, tags: Tags) -> u32 {
+        Bits(tags.bits()).fold(u32::MAX, |bits, tag| bits & self.sets[WITH_TAG + tag as usize % TAGS].bits())
+    }
+}
+
+/// Names the words that a slot has.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[allow(non_camel_case_types, reason = "the names are the functions' below")]
+        enum Words { $($name,)* count }
+
+        impl Record {
+            $(
+                $(#[$doc])*
+                #[inline(always)]
+                pub fn $name(&self) -> &Word {
+                    &self.words[Words::$name as usize]
+                }
+            )*
+        }
+    };
+}
+
+words! {
     generations,
     breakers,
     /// Leases, counted exactly where a cap or the strategy asks for that.
@@ -184,19 +301,38 @@ numbered! { Words, WORDS, column -> Column:
     stale_at,
 }
 
-/// A balancer's records.
+/// Where things are in an [`Endpoints`](crate::route::Endpoints) of some size.
+pub(in crate::route) struct Layout {
+    /// How many banks, slots and stripes there are, and how many slots each bank but the last lacks.
+    pub banks: u16,
+    pub slots: u16,
+    pub stripes: u16,
+    pub missing: u16,
+    /// How many bytes behind the shared part they begin.
+    pub records_at: u32,
+    pub stripes_at: u32,
+    pub counts_at: u32,
+}
+
+/// How many bytes behind the shared part the banks begin, whatever their number.
+pub(in crate::route) const BANKS_AT: usize = size_of::<Shared>().next_multiple_of(align_of::<BankRecord>());
+
+/// A balancer's records: two words, so that it is passed in registers.
 ///
 /// # Slot Invariant
 ///
 /// Slots come from the balancer's own sets, whose bits are set for existing slots alone. A slot that doesn't
 /// exist is in no set, and reaches slot 0's record; it is never out of bounds.
+///
+/// # Layout Invariant
+///
+/// `memory` points to an `Endpoints`, which lives for `'a` and is never borrowed mutably meanwhile, and may
+/// be used to read all of it; `layout` is that of its size.
 #[derive(Clone, Copy)]
 pub(in crate::route) struct View<'a> {
-    pub shared: &'a Shared,
-    banks: &'a [BankRecord],
-    pub records: Records<'a>,
-    pub stripes: &'a [Stripe],
-    counts: &'a [Counts],
+    memory: *const Shared,
+    layout: &'static Layout,
+    lives: PhantomData<&'a Shared>,
 }
 
 impl core::ops::Deref for View<'_> {
@@ -204,207 +340,154 @@ impl core::ops::Deref for View<'_> {
 
     #[inline(always)]
     fn deref(&self) -> &Shared {
-        self.shared
+        // SAFETY: Layout Invariant. The shared part comes first.
+        unsafe { &*self.memory }
     }
 }
 
 impl<'a> View<'a> {
+    /// # Safety
+    ///
+    /// Layout Invariant.
     #[inline(always)]
-    pub fn new<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
-        shared: &'a Shared,
-        banks: &'a [BankRecord; BANKS],
-        records: &'a [[Record; PER_BANK]; BANKS],
-        stripes: &'a [Stripe; STRIPES],
-        counts: &'a [[[Counts; PER_BANK]; BANKS]; STRIPES],
-    ) -> Self {
-        let records = Records::new(records);
-        Self { shared, banks, records, stripes, counts: counts.as_flattened().as_flattened() }
+    pub unsafe fn new(memory: *const Shared, layout: &'static Layout) -> Self {
+        Self { memory, layout, lives: PhantomData }
+    }
+
+    /// `T` number `at` of those that begin so many bytes behind the shared part.
+    ///
+    /// # Safety
+    ///
+    /// By the layout there must be one.
+    #[inline(always)]
+    unsafe fn get<T>(self, begin: usize, at: usize) -> &'a T {
+        // SAFETY: the caller's promise, and the Layout Invariant.
+        unsafe { &*self.memory.byte_add(begin).cast::<T>().add(at) }
     }
 
     // === Records ===
 
     /// How many banks there are.
     #[inline(always)]
-    pub fn banks(&self) -> usize {
-        self.banks.len()
+    pub fn banks(self) -> usize {
+        self.layout.banks as usize
     }
 
     #[inline(always)]
-    pub fn bank(&self, bank: usize) -> Option<&'a BankRecord> {
-        self.banks.get(bank)
+    pub fn all_banks(self) -> &'a [BankRecord] {
+        // SAFETY: there are so many banks, and the Layout Invariant.
+        unsafe { core::slice::from_raw_parts(self.memory.byte_add(BANKS_AT).cast(), self.banks()) }
+    }
+
+    #[inline(always)]
+    pub fn bank(self, bank: usize) -> Option<&'a BankRecord> {
+        self.all_banks().get(bank)
+    }
+
+    /// The members of a set in a bank, a bit each.
+    #[inline(always)]
+    pub fn bits(self, set: Sets, bank: usize) -> u32 {
+        self.bank(bank).map_or(0, |bank| bank.bits(set))
     }
 
     /// How many slots a bank has.
-    pub fn per_bank(&self) -> usize {
-        self.records.all.len() / self.banks.len().max(1)
+    pub fn per_bank(self) -> usize {
+        self.layout.slots as usize / self.banks()
     }
 
     #[inline(always)]
-    pub fn slot(&self, slot: u16) -> &'a Record {
-        self.records.at(slot)
+    fn place_of(self, slot: u16) -> usize {
+        let place = (slot as u32).wrapping_sub(split(slot).0 as u32 * self.layout.missing as u32);
+        if place < self.layout.slots as u32 { place as usize } else { 0 }
+    }
+
+    /// The slot's record.
+    #[inline(always)]
+    pub fn slot(self, slot: u16) -> &'a Record {
+        // SAFETY: the place is one of a slot.
+        unsafe { self.get(self.layout.records_at as usize, self.place_of(slot)) }
+    }
+
+    /// All that there is of a slot that exists.
+    #[inline(always)]
+    pub fn at(self, slot: u16) -> Slot<'a> {
+        let (bank, index) = split(slot);
+        let bank = if bank < self.banks() { bank } else { 0 };
+        // SAFETY: there is a bank, and with it this one.
+        Slot { record: self.slot(slot), bank: unsafe { self.get(BANKS_AT, bank) }, index }
+    }
+
+    /// All stripes, in order.
+    pub fn stripes(self) -> impl Iterator<Item = &'a Stripe> {
+        (0..self.layout.stripes).filter_map(move |stripe| self.stripe(stripe as u8))
     }
 
     #[inline(always)]
-    fn set(&self, number: usize) -> Set<'_> {
-        Set { view: self, number }
-    }
-
-    #[inline(always)]
-    fn column(&self, number: usize) -> Column<'_> {
-        Column { view: self, number }
-    }
-
-    /// The sets of those with a tag, then those in a zone, then those in a tier, by number.
-    #[inline(always)]
-    pub fn kind_of(&self, number: usize) -> Set<'_> {
-        self.set(WITH_TAG + number)
-    }
-
-    pub fn zone(&self, zone: Zone) -> Set<'_> {
-        self.set(IN_ZONE + zone.index() % ZONES)
-    }
-
-    pub fn tier(&self, tier: Tier) -> Set<'_> {
-        self.set(IN_TIER + tier.index() % TIERS)
+    pub fn stripe(self, stripe: u8) -> Option<&'a Stripe> {
+        let begin = self.layout.stripes_at as usize;
+        // SAFETY: there are so many stripes.
+        ((stripe as u16) < self.layout.stripes).then(|| unsafe { self.get(begin, stripe as usize) })
     }
 
     /// Its counts, a stripe each.
-    pub fn counts(&self, slot: u16) -> impl Iterator<Item = &'a Counts> {
-        (0..self.stripes.len()).filter_map(move |stripe| self.count(stripe as u8, slot))
+    pub fn counts(self, slot: u16) -> impl Iterator<Item = &'a Counts> {
+        (0..self.layout.stripes).filter_map(move |stripe| self.counts_of(stripe as u8, slot))
     }
 
     /// Its counts of one stripe.
     #[inline(always)]
-    pub fn count(&self, stripe: u8, slot: u16) -> Option<&'a Counts> {
-        self.counts.get(stripe as usize * self.records.all.len() + self.records.place_of(slot))
+    pub fn counts_of(self, stripe: u8, slot: u16) -> Option<&'a Counts> {
+        let at = stripe as usize * self.layout.slots as usize + self.place_of(slot);
+        let begin = self.layout.counts_at as usize;
+        // SAFETY: a stripe has counts of each slot.
+        ((stripe as u16) < self.layout.stripes).then(|| unsafe { self.get(begin, at) })
     }
 
-    // === What classes are made of ===
+    // === What there is in all banks ===
 
-    /// Those in the bank that have all the tags.
+    /// How many slots `bits` says, in all banks.
     #[inline(never)]
-    pub fn tagged(&self, tags: Tags, bank: usize) -> u32 {
-        Bits(tags.bits())
-            .fold(u32::MAX, |bits, tag| bits & self.set(WITH_TAG + tag as usize % TAGS).bits(bank))
+    pub fn count(self, bits: &dyn Fn(&BankRecord) -> u32) -> u32 {
+        self.all_banks().iter().map(|bank| bits(bank).count_ones()).sum()
+    }
+
+    /// How many are in the set.
+    pub fn len(self, set: Sets) -> u32 {
+        self.count(&|bank| bank.bits(set))
+    }
+
+    /// The first slot from `from` on of those that `bits` says.
+    #[inline(never)]
+    pub fn next(self, from: u32, bits: &dyn Fn(&BankRecord) -> u32) -> Option<u16> {
+        let mut mask = u32::MAX << (from % 32);
+        for (at, bank) in self.all_banks().iter().enumerate().skip(from as usize / 32) {
+            let left = bits(bank) & mask;
+            if left != 0 {
+                return Some(slot(at, left.trailing_zeros()));
+            }
+            mask = u32::MAX;
+        }
+        None
+    }
+
+    /// The slots that `bits` says, lowest first.
+    pub fn slots(self, bits: &dyn Fn(&BankRecord) -> u32) -> impl Iterator<Item = u16> {
+        let mut from = 0;
+        core::iter::from_fn(move || {
+            let next = self.next(from, bits)?;
+            from = next as u32 + 1;
+            Some(next)
+        })
     }
 
     /// Tells every class to look again; the caller is in the critical section, and has made its change.
-    pub fn touch(&self) {
+    pub fn touch(self) {
         let epoch = self.signals.epoch.load(Ordering::Relaxed);
         self.signals.epoch.store(epoch.wrapping_add(1), Ordering::Release);
     }
 
     #[inline(always)]
-    pub fn epoch(&self) -> u32 {
+    pub fn epoch(self) -> u32 {
         self.signals.epoch.load(Ordering::Acquire)
-    }
-}
-
-/// A set of slots that any context changes and any reads: a word a bank.
-///
-/// Each change acquires what the changes before it released, so a context that changes a bit and then looks
-/// at what the bit stands for sees what the contexts before it had seen to.
-#[derive(Clone, Copy)]
-pub(in crate::route) struct Set<'a> {
-    view: &'a View<'a>,
-    number: usize,
-}
-
-impl<'a> Set<'a> {
-    #[inline(always)]
-    pub fn bank(self, bank: usize) -> Option<&'a Bank> {
-        self.view.banks.get(bank).and_then(|record| record.sets.get(self.number))
-    }
-
-    /// Adds the slot; returns whether it was a member.
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline(always))]
-    pub fn insert(self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        let was = self.bank(bank).is_some_and(|bank| bank.insert(index));
-        fence(Ordering::Acquire);
-        was
-    }
-
-    /// Removes the slot; returns whether it was a member.
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline(always))]
-    pub fn remove(self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        self.bank(bank).is_some_and(|bank| bank.remove(index))
-    }
-
-    /// Adds the slot or removes it.
-    #[inline(never)]
-    pub fn put(self, slot: u16, member: bool) {
-        if member {
-            self.insert(slot);
-        } else {
-            self.remove(slot);
-        }
-    }
-
-    /// The same for a set that the holder of the critical section alone changes: no atomic operation, which
-    /// on the host takes 3 ns.
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline(always))]
-    pub fn write(self, slot: u16, member: bool) {
-        let (bank, index) = split(slot);
-        if let Some(bank) = self.bank(bank) {
-            bank.write(index, member);
-        }
-    }
-
-    #[inline(always)]
-    pub fn contains(self, slot: u16) -> bool {
-        let (bank, index) = split(slot);
-        self.bank(bank).is_some_and(|bank| bank.bits() >> index & 1 == 1)
-    }
-
-    /// The members in a bank, one bit each.
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline(always))]
-    pub fn bits(self, bank: usize) -> u32 {
-        self.bank(bank).map_or(0, Bank::bits)
-    }
-
-    /// Removes the members in a bank; returns them, one bit each.
-    #[inline(never)]
-    pub fn take(self, bank: usize) -> u32 {
-        self.bank(bank).map_or(0, Bank::take)
-    }
-
-    #[inline(never)]
-    pub fn len(self) -> u32 {
-        (0..self.view.banks.len()).map(|bank| self.bits(bank).count_ones()).sum()
-    }
-
-    #[inline(never)]
-    pub fn is_empty(self) -> bool {
-        (0..self.view.banks.len()).all(|bank| self.bits(bank) == 0)
-    }
-}
-
-/// A word of each slot.
-#[derive(Clone, Copy)]
-pub(in crate::route) struct Column<'a> {
-    view: &'a View<'a>,
-    number: usize,
-}
-
-impl<'a> Column<'a> {
-    #[inline(always)]
-    pub fn at(self, slot: u16) -> &'a AtomicU32 {
-        &self.view.slot(slot).words[self.number.min(WORDS - 1)]
-    }
-
-    #[inline(always)]
-    pub fn get(self, slot: u16) -> u32 {
-        self.at(slot).load(Ordering::Relaxed)
-    }
-
-    #[inline(always)]
-    pub fn set(self, slot: u16, value: u32) {
-        self.at(slot).store(value, Ordering::Relaxed);
     }
 }

@@ -103,12 +103,11 @@ impl CandidatesMut<'_> {
         self.words.get(bank).copied().unwrap_or(0)
     }
 
-    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed. Unless it
-    /// is `listed`, the list is not kept.
-    pub fn refill(&mut self, bits: &mut dyn FnMut(usize) -> u32, listed: bool) -> bool {
+    /// Exchanges the set for the one with `words`, a bank each. Returns whether anything has changed. Unless
+    /// it is `listed`, the list is not kept.
+    pub fn refill(&mut self, words: impl Iterator<Item = u32>, listed: bool) -> bool {
         let mut first = None;
-        for (bank, entry) in self.words.iter_mut().enumerate() {
-            let word = bits(bank);
+        for (bank, (entry, word)) in self.words.iter_mut().zip(words).enumerate() {
             if word != *entry {
                 first = first.or(Some(bank));
                 *entry = word;
@@ -164,7 +163,7 @@ mod tests {
                 words[random as usize % 4] ^= (random >> 8) & (random >> 16) & 0xff;
                 random = random.rotate_left(7);
             }
-            candidates.as_mut().refill(&mut |bank| words[bank], true);
+            candidates.as_mut().refill(words.iter().copied(), true);
             let mut expected = [0; 32];
             let mut count = 0;
             for at in 0..128u16 {

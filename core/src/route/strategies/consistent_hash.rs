@@ -6,6 +6,7 @@ use super::unbarred::Unbarred;
 use super::{Barred, Needs, Pool, Strategy, Turn};
 use crate::bitmap::split;
 use crate::route::config::options::PERMILLE;
+use crate::route::state::view::Sets;
 use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
 use crate::sync::{Ordering, const_fn};
 
@@ -232,8 +233,9 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Members
     fn member(&self, slot: u16) -> Option<Member> {
         let view = self.0.view();
         view.consistently(|| {
-            let member = Member { id: view.number(slot), weight: view.weight(slot) };
-            (view.enabled().contains(slot) || view.gone().contains(slot)).then_some(member)
+            let at = view.at(slot);
+            let member = Member { id: at.number(), weight: at.weight() };
+            (at.has(Sets::enabled) || at.has(Sets::gone)).then_some(member)
         })
     }
 
@@ -276,7 +278,7 @@ where
         let view = pool.endpoints.view();
         // All that the table shows.
         let members: u32 = view.tier_members.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        let members = members + view.gone().len();
+        let members = members + view.len(Sets::gone);
         // At most 1,024 × 12 × 2^16.
         let share = (candidates * (LOOK_UPS << ONE)).checked_div(members.max(candidates)).unwrap_or(0);
         cache.look_ups = share.saturating_sub(1 << ONE);

@@ -5,7 +5,7 @@ use core::array;
 use super::unbarred::Unbarred;
 use super::{Needs, Pool, Strategy, Turn};
 use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
-use crate::route::state::view::{Records, View};
+use crate::route::state::view::{Sets, View};
 use crate::route::{Candidates, Random};
 
 /// The most candidates that are compared in one select.
@@ -146,7 +146,7 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
 
     fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Comparing, _: &mut Random) {
         let (words, view) = (pool.candidates.words(), pool.endpoints.view());
-        cache.capped = (0..BANKS).any(|bank| words[bank] & view.capped().bits(bank) != 0);
+        cache.capped = (0..BANKS).any(|bank| words[bank] & view.bits(Sets::capped, bank) != 0);
     }
 
     #[inline(always)]
@@ -165,11 +165,11 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
             &drawn
         };
         if cache.capped || !turn.barred.is_empty() {
-            self.choose_unblocked(&pool.endpoints.view(), those, cache, turn)
+            self.choose_unblocked(pool.endpoints.view(), those, cache, turn)
         } else if L::SAME {
-            least::<false>(&pool.endpoints.records(), those, &[], turn.random)
+            least::<false>(pool.endpoints.view(), those, &[], turn.random)
         } else {
-            self.choose(&pool.endpoints.view(), those, cache, turn)
+            self.choose(pool.endpoints.view(), those, cache, turn)
         }
     }
 }
@@ -179,13 +179,13 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
     #[inline(never)]
     fn choose(
         &self,
-        view: &View<'_>,
+        view: View<'_>,
         those: &[u16],
         cache: &mut Comparing,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         if L::SAME {
-            return least::<false>(&view.records, those, &[], turn.random);
+            return least::<false>(view, those, &[], turn.random);
         }
         let mut loads = [0; MOST];
         let mut unknown = false;
@@ -198,7 +198,7 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
             let instead = cache.instead(loads, turn);
             loads.iter_mut().filter(|load| **load == 0).for_each(|load| *load = instead);
         }
-        least::<true>(&view.records, those, loads, turn.random)
+        least::<true>(view, those, loads, turn.random)
     }
 
     /// The same of those that are neither full nor barred.
@@ -206,13 +206,14 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
     #[inline(never)]
     fn choose_unblocked(
         &self,
-        view: &View<'_>,
+        view: View<'_>,
         those: &[u16],
         cache: &mut Comparing,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         let mut open = [0; MOST];
-        let left = those.iter().filter(|&&slot| !view.full().contains(slot) && !turn.barred.contains(slot));
+        let left =
+            those.iter().filter(|&&slot| !view.at(slot).has(Sets::full) && !turn.barred.contains(slot));
         let count = open.iter_mut().zip(left).map(|(entry, &slot)| *entry = slot).count();
         self.choose(view, &open[..count.min(MOST)], cache, turn)
     }
@@ -222,7 +223,7 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
 /// `loaded`, all have the same load.
 #[inline(never)]
 fn least<const LOADED: bool>(
-    records: &Records<'_>,
+    view: View<'_>,
     those: &[u16],
     loads: &[u32],
     random: &mut Random,
@@ -230,7 +231,7 @@ fn least<const LOADED: bool>(
     let mut equals = [0; MOST];
     let (mut count, mut least) = (0usize, u64::MAX);
     for (at, &slot) in those.iter().enumerate() {
-        let (leases, inverse) = records.at(slot).leases_and_inverse();
+        let (leases, inverse) = view.slot(slot).leases_and_inverse();
         let mut busy = leases.wrapping_add(1);
         if LOADED {
             busy = busy.saturating_mul(loads.get(at).copied().unwrap_or(1));

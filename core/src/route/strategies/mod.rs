@@ -29,6 +29,7 @@ pub use round_robin::RoundRobin;
 pub use uniform_random::UniformRandom;
 pub use weighted::{WeightedRandom, WeightedRoundRobin};
 
+use super::state::view::Sets;
 use super::{Candidates, Endpoints, Random, RoutingKey};
 use crate::bitmap::split;
 
@@ -135,7 +136,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Pool<'_, B
     /// Whether a candidate has another weight than 1. O(banks).
     pub(in crate::route) fn is_uneven(&self) -> bool {
         let (words, view) = (self.candidates.words(), self.endpoints.view());
-        (0..BANKS).any(|bank| words[bank] & view.uneven().bits(bank) != 0)
+        (0..BANKS).any(|bank| words[bank] & view.bits(Sets::uneven, bank) != 0)
     }
 }
 

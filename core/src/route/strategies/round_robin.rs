@@ -2,7 +2,7 @@
 
 use super::thinning::Thinning;
 use super::{Needs, Pool, Strategy, Turn};
-use crate::route::state::view::Records;
+use crate::route::state::view::View;
 use crate::route::{Barred, Random};
 
 /// Round robin: each candidate in turn, lowest slot first. O(1).
@@ -61,7 +61,7 @@ impl Cursor {
             return Some(slot);
         }
         let Turn { random, barred, attempt, .. } = turn;
-        self.pick_thinned(pool.endpoints.records(), candidates, random, barred, *attempt)
+        self.pick_thinned(pool.endpoints.view(), candidates, random, barred, *attempt)
     }
 
     /// The first that is kept after those that can't be had. A first attempt is the select's step; others
@@ -69,7 +69,7 @@ impl Cursor {
     #[inline(never)]
     fn pick_thinned(
         &mut self,
-        records: Records<'_>,
+        view: View<'_>,
         candidates: &[u16],
         random: &mut Random,
         barred: &Barred,
@@ -86,7 +86,7 @@ impl Cursor {
                 }
                 continue;
             }
-            if self.thinning.keeps(&records, candidates, slot, &mut skips, random) {
+            if self.thinning.keeps(view, candidates, slot, &mut skips, random) {
                 break Some(slot);
             }
             passed = 0;

@@ -24,6 +24,7 @@
 use super::Pool;
 use crate::bitmap::{Bits, slot, split};
 use crate::route::rehash;
+use crate::route::state::view::Sets;
 
 /// How many banks a key tries.
 const TRIES: u32 = 64;
@@ -69,7 +70,7 @@ impl<const BANKS: usize> Spread<BANKS> {
         }
         // Members, not candidates: health must not change which bank a key tries.
         let last =
-            (1..BANKS).rev().find(|&bank| pool.endpoints.view().members().bits(bank) != 0).unwrap_or(0);
+            (1..BANKS).rev().find(|&bank| pool.endpoints.view().bits(Sets::members, bank) != 0).unwrap_or(0);
         self.bits = usize::BITS - last.leading_zeros();
     }
 

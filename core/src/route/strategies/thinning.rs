@@ -2,7 +2,7 @@
 
 use super::Pool;
 use crate::route::Random;
-use crate::route::state::view::Records;
+use crate::route::state::view::View;
 
 /// So many picks in a row go past candidates before the greatest weight is looked for.
 const PATIENCE: u32 = 16;
@@ -30,7 +30,7 @@ impl Thinning {
         if !pool.is_uneven() {
             self.bound = 0;
         } else if self.bound == 0 {
-            self.look(&pool.endpoints.records(), pool.candidates.as_slice());
+            self.look(pool.endpoints.view(), pool.candidates.as_slice());
         }
     }
 
@@ -45,7 +45,7 @@ impl Thinning {
     #[inline(always)]
     pub(super) fn keeps(
         &mut self,
-        records: &Records<'_>,
+        view: View<'_>,
         candidates: &[u16],
         slot: u16,
         skips: &mut u32,
@@ -54,7 +54,7 @@ impl Thinning {
         if self.bound == 0 {
             return true;
         }
-        let weight = records.at(slot).weight_left();
+        let weight = view.slot(slot).weight_left();
         if weight >= self.bound {
             self.bound = weight;
             return true;
@@ -64,7 +64,7 @@ impl Thinning {
         }
         *skips += 1;
         if *skips == PATIENCE {
-            self.look(records, candidates);
+            self.look(view, candidates);
         }
         false
     }
@@ -72,7 +72,7 @@ impl Thinning {
     /// Looks for the greatest weight. O(candidates).
     #[cold]
     #[inline(never)]
-    fn look(&mut self, records: &Records<'_>, candidates: &[u16]) {
-        self.bound = candidates.iter().map(|&slot| records.at(slot).weight_left()).max().unwrap_or(1);
+    fn look(&mut self, view: View<'_>, candidates: &[u16]) {
+        self.bound = candidates.iter().map(|&slot| view.slot(slot).weight_left()).max().unwrap_or(1);
     }
 }

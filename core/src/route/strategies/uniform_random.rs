@@ -60,7 +60,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         if turn.barred.is_empty() && thinning.is_even() {
             return candidates.nth(turn.random.below(candidates.len()));
         }
-        let records = pool.endpoints.records();
+        let view = pool.endpoints.view();
         let unbarred = (!turn.barred.is_empty()).then(|| Unbarred::new(candidates, turn.barred));
         let mut skips = 0;
         loop {
@@ -68,7 +68,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
                 None => candidates.nth(turn.random.below(candidates.len()))?,
                 Some(unbarred) => unbarred.nth(turn.random.below(unbarred.len()))?,
             };
-            if thinning.keeps(&records, candidates.as_slice(), slot, &mut skips, turn.random) {
+            if thinning.keeps(view, candidates.as_slice(), slot, &mut skips, turn.random) {
                 return Some(slot);
             }
         }

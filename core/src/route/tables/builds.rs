@@ -37,7 +37,7 @@
 //! comes back is either told that it is on the table, or noted after it.
 
 use crate::route::config::options::MAX_TICKS;
-use crate::route::state::view::{BankRecord, View};
+use crate::route::state::view::{Sets, View};
 use crate::sync::{Ordering, with_lock};
 
 /// Of the members, so many have gone at most before they are taken off the table: one in this many.
@@ -46,22 +46,22 @@ const GONE: u32 = 4;
 impl View<'_> {
     /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
     /// critical section in which that was done.
-    pub(in crate::route) fn note(&self, slot: u16) {
-        self.noted().insert(slot);
+    pub(in crate::route) fn note(self, slot: u16) {
+        self.at(slot).insert(Sets::noted);
         self.builds.outdated.swap(true, Ordering::AcqRel);
     }
 
     /// The same for what waits for the next build: a newcomer in a slot of which the table shows nobody.
-    pub(in crate::route) fn note_for_next(&self, slot: u16) {
-        self.noted().insert(slot);
+    pub(in crate::route) fn note_for_next(self, slot: u16) {
+        self.at(slot).insert(Sets::noted);
         self.builds.awaited.swap(true, Ordering::AcqRel);
     }
 
     /// Has a build take those who have gone off the table if they are too many, or are about to need their
     /// slots for others; the caller is in the critical section.
-    pub(in crate::route) fn clear_gone(&self) {
-        let free: u32 = (0..self.banks()).map(|bank| self.free_bits(bank).count_ones()).sum();
-        if self.gone().len() > (self.members().len() / GONE).min(free / 2) {
+    pub(in crate::route) fn clear_gone(self) {
+        let free = self.count(&|bank| self.free_bits(bank));
+        if self.len(Sets::gone) > (self.len(Sets::members) / GONE).min(free / 2) {
             self.builds.awaited.swap(true, Ordering::AcqRel);
         }
     }
@@ -69,26 +69,27 @@ impl View<'_> {
     /// Lets the caller build, unless another context does: `build` is told whether the build begins, and says
     /// whether it is done.
     #[inline(never)]
-    pub(in crate::route) fn build(&self, build: &mut dyn FnMut(bool) -> bool) -> bool {
+    pub(in crate::route) fn build(self, build: &mut dyn FnMut(bool) -> bool) -> bool {
         let builds = &self.builds;
         if builds.builder.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
         }
-        let free = || (0..self.banks()).all(|bank| self.being_built(bank) == 0);
+        let free = || self.count(&|bank| bank.building.load(Ordering::Relaxed)) == 0;
         let begins = builds.is_outdated() && builds.begins(free());
         if begins {
             with_lock(|_| {
-                for bank in 0..self.banks() {
+                for bank in self.all_banks() {
                     // Whoever has gone too: so a table needs no room for more than the members there are.
-                    let more = self.noted().take(bank) | self.gone().take(bank);
-                    self.building(bank, |building| building | more);
+                    let more = bank.set(Sets::noted).take() | bank.set(Sets::gone).take();
+                    let building = bank.building.load(Ordering::Relaxed);
+                    bank.building.store(building | more, Ordering::Relaxed);
                 }
                 // Classes keep how many the table shows.
                 self.touch();
             });
         }
         if build(begins) {
-            (0..self.banks()).for_each(|bank| self.building(bank, |_| 0));
+            self.all_banks().iter().for_each(|bank| bank.building.store(0, Ordering::Relaxed));
             // What has become outdated since the swap above must be seen. Its context has changed `outdated`,
             // then `wanted`: either that comes after this swap, or this swap has seen to it that the load
             // sees it.
@@ -103,21 +104,9 @@ impl View<'_> {
         true
     }
 
-    /// Which slots of a bank the present build is about.
-    pub(in crate::route) fn being_built(&self, bank: usize) -> u32 {
-        self.bank(bank).map_or(0, |bank| bank.building.load(Ordering::Relaxed))
-    }
-
-    /// Changes which slots of a bank the present build is about; the caller is the builder.
-    fn building(&self, bank: usize, change: impl FnOnce(u32) -> u32) {
-        if let Some(BankRecord { building, .. }) = self.bank(bank) {
-            building.store(change(building.load(Ordering::Relaxed)), Ordering::Relaxed);
-        }
-    }
-
     /// Has the selects that follow build what was put off.
     #[cold]
-    pub(in crate::route) fn want_build(&self) {
+    pub(in crate::route) fn want_build(self) {
         if !self.builds.is_wanted() {
             self.builds.want();
             self.hasten_build_now();
@@ -125,14 +114,14 @@ impl View<'_> {
     }
 
     /// Selects look from now on whether a build is wanted.
-    pub(in crate::route) fn hasten_build_now(&self) {
+    pub(in crate::route) fn hasten_build_now(self) {
         // Earlier than any time of now, unless the clock has jumped, which is seen in any case.
         self.hasten_build(self.seen_tick().wrapping_sub(MAX_TICKS / 2));
     }
 
     /// Selects look from tick `at` on whether a build is wanted.
     #[inline(never)]
-    pub(in crate::route) fn hasten_build(&self, at: u32) {
+    pub(in crate::route) fn hasten_build(self, at: u32) {
         with_lock(|_| self.hasten(at));
     }
 }
