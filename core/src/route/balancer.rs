@@ -281,15 +281,14 @@ where
     #[cold]
     pub(super) fn advance(&self, now: Instant) {
         let view = self.endpoints.view();
-        let builds = &view.builds;
-        let builds_on = builds.is_wanted();
-        if !builds_on || self.endpoints.view().is_timed_due(now) {
-            self.endpoints.view().advance(now);
+        let builds_on = S::BUILDS && view.builds.is_wanted();
+        if !builds_on || view.is_timed_due(now) {
+            view.advance(now);
         }
         if builds_on {
             self.build(STEPS);
-            if !builds.is_wanted() {
-                self.endpoints.view().calm();
+            if !view.builds.is_wanted() {
+                view.calm();
             }
         }
     }

@@ -42,7 +42,15 @@ pub struct Selector<
     balancer: R,
     stripe: u8,
     random: Random,
+    _whole: Whole,
     classes: [ClassCache<S::Cache, BANKS, PER_BANK>; CLASSES],
+}
+
+/// Where an `Option` of a selector keeps whether there is one: a word of its own. Otherwise the compiler takes
+/// some `bool` for it, and copies the selector in pieces around that.
+#[repr(u32)]
+enum Whole {
+    Zero = 0,
 }
 
 impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balancer<S, BANKS, PER_BANK, STRIPES>
@@ -93,11 +101,13 @@ where
     pub fn new(balancer: R, seed: u64) -> Result<Self, TooManySelectors> {
         const { assert!(CLASSES >= 1 && CLASSES <= 255, "a selector has 1 to 255 classes") }
         let free = balancer.endpoints.view().stripes().position(|stripe| stripe.claim());
+        let epoch = balancer.endpoints.view().epoch().wrapping_sub(1);
         // The classes are made where they stay, so that they take their room on the stack once.
         Ok(Self {
             stripe: free.ok_or(TooManySelectors)? as u8,
-            classes: core::array::from_fn(|_| ClassCache::new(&balancer.strategy)),
+            classes: core::array::from_fn(|_| ClassCache::new(&balancer.strategy, Filter::ANY, 0, epoch)),
             random: Random::new(seed),
+            _whole: Whole::Zero,
             balancer,
         })
     }
@@ -120,9 +130,8 @@ where
             if !with_lock(|_| self.balancer.endpoints.view().filters.enter(&filter)) {
                 return Err(TooManyClasses);
             }
-            self.classes[index] = ClassCache::new(&self.balancer.strategy);
-            let state = &mut self.classes[index].state;
-            (state.filter, state.key) = (filter, next_key());
+            let epoch = self.balancer.endpoints.view().epoch().wrapping_sub(1);
+            self.classes[index].renew(&self.balancer.strategy, filter, next_key(), epoch);
         }
         Ok(Class { key: self.classes[index].state.key, index: index as u8 })
     }
@@ -186,7 +195,7 @@ where
             self.refresh(index);
         }
         let class = &mut self.classes[index];
-        if !class.state.simple || !request.tried.is_empty() {
+        if class.state.special || !request.tried.is_empty() {
             if class.state.probes || !request.tried.is_empty() {
                 return self.search(index, request, now, Attempt::Nothing);
             }
@@ -202,7 +211,7 @@ where
         let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
             return self.search(index, request, now, Attempt::Nothing);
         };
-        let exact = strategy.needs().exact_counts || class.state.capped && view.at(slot).has(Sets::capped);
+        let exact = strategy.needs().exact_counts || class.state.capped && view.has(Sets::capped, slot);
         if !exact || endpoints.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.

@@ -178,7 +178,7 @@ impl View<'_> {
             let successes = successes(word) + 1;
             if successes >= self.settings.probes() {
                 self.begin_ramp(slot, now);
-                at.remove(Sets::broken);
+                at.write(Sets::broken, false);
                 // Closed for as long as it is ever out, it is forgiven.
                 self.await_breaker(slot, now, self.settings.most_open_ticks());
                 at.breakers().set(next_term(word, State::Closed, level(word)));
@@ -317,7 +317,7 @@ impl View<'_> {
         }
         self.await_breaker(slot, now, span);
         at.breakers().set(next_term(word, State::Open, level));
-        at.insert(Sets::broken);
+        at.write(Sets::broken, true);
         self.settle(slot);
     }
 
@@ -325,7 +325,7 @@ impl View<'_> {
     pub(in crate::route) fn forget_breaker(self, slot: u16) {
         let at = self.at(slot);
         at.breakers().set(next_term(at.breakers().get(), State::Closed, 0));
-        at.remove(Sets::broken);
+        at.write(Sets::broken, false);
     }
 
     /// The breaker is to be looked at after `span` ticks; the caller sets it after this.

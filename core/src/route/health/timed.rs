@@ -175,7 +175,7 @@ impl View<'_> {
         let due = &own.bank.due;
         let first = own.bank.bits(Sets::timed) == 0;
         due.store(if first { at } else { earlier(at, due.load(Ordering::Relaxed)) }, Ordering::Relaxed);
-        own.insert(Sets::timed);
+        own.write(Sets::timed, true);
         let next = self.next_timed.load(Ordering::Relaxed);
         self.next_timed.store(earlier(at, next), Ordering::Relaxed);
         self.hasten(at);

@@ -31,7 +31,7 @@ impl BankLoad {
 }
 
 impl MeanLoad {
-    pub const NONE: Self = Self { sum: 0, count: 0, changed: u32::MAX, seen: 0 };
+    pub const NONE: Self = Self { sum: 0, count: 0, changed: 0, seen: 0 };
 
     /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
     /// for each bank that has one.
@@ -92,7 +92,7 @@ impl View<'_> {
             at.gauges.write(cs, metrics, tick(now));
             if self.settings.stale_ticks() != 0 {
                 at.stale_at().set(self.schedule(slot, now, self.settings.stale_ticks()));
-                at.remove(Sets::stale);
+                at.write(Sets::stale, false);
             }
             self.reports.note(slot);
             Ok(())
@@ -109,7 +109,7 @@ impl View<'_> {
         if !all_due && (now_tick.wrapping_sub(due) as i32) < 0 {
             return Some(due);
         }
-        at.insert(Sets::stale);
+        at.write(Sets::stale, true);
         self.reports.note(slot);
         None
     }

@@ -28,8 +28,8 @@ pub(in crate::route) struct ClassState {
     /// What a request of the class has to name: 0 for [`Filter::ANY`], else a number of its own.
     pub key: u32,
     pub epoch: u32,
-    /// All traffic goes to the primary group, and nobody waits for a probe.
-    pub simple: bool,
+    /// Not all traffic goes to the primary group, or somebody waits for a probe.
+    pub special: bool,
     /// Some endpoints have a cap.
     pub capped: bool,
     /// Whether probes wait to be sent.
@@ -108,12 +108,22 @@ impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
 }
 
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
-    pub fn new<S, const STRIPES: usize>(strategy: &S) -> Self
+    /// The class of a filter; what a request of it has to name; and an epoch that isn't the balancer's.
+    pub fn new<S, const STRIPES: usize>(strategy: &S, filter: Filter, key: u32, epoch: u32) -> Self
     where
         S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
     {
         let group = || Group::new(strategy.cache());
-        Self { state: ClassState::new(), primary: group(), other: group() }
+        Self { state: ClassState::new(filter, key, epoch), primary: group(), other: group() }
+    }
+
+    /// The same in place: candidates are made anew from what they were.
+    pub fn renew<S, const STRIPES: usize>(&mut self, strategy: &S, filter: Filter, key: u32, epoch: u32)
+    where
+        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
+    {
+        self.state = ClassState::new(filter, key, epoch);
+        (self.primary.cache, self.other.cache) = (strategy.cache(), strategy.cache());
     }
 
     /// Whether some of the traffic may go to the other group now.
@@ -203,21 +213,21 @@ where
 }
 
 impl ClassState {
-    fn new() -> Self {
+    /// All zeros but the epoch, which is one that the balancer doesn't have.
+    fn new(filter: Filter, key: u32, epoch: u32) -> Self {
         Self {
-            filter: Filter::ANY,
-            key: 0,
-            epoch: u32::MAX,
-            simple: false,
+            filter,
+            key,
+            epoch,
+            special: false,
             capped: false,
             probes: false,
             panics: 0,
-            // No such step: everything is looked at first.
-            step: u8::MAX,
+            step: 0,
             matching: 0,
-            matching_of: (1, 0),
+            matching_of: (0, 0),
             zoned: false,
-            spill: Spill::NONE,
+            spill: Spill::default(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::route) fn refresh(cached: &mut dyn Cached, view: View<'_>, stripe:
     class.epoch = epoch;
     class.refill(view, &mut primary, listed);
     class.doubt(view);
-    class.simple = !class.probes && class.spill.share == 0 && !class.zoned;
+    class.special = class.probes || class.spill.share != 0 || class.zoned;
     class.capped = view.len(Sets::capped) != 0;
     (primary.load.changed, other.load.changed) = (u32::MAX, u32::MAX);
     cached.renew(false, false, random);

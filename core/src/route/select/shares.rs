@@ -3,6 +3,7 @@
 use crate::route::config::options::PERMILLE;
 
 /// How a class's traffic is split; shares in permille.
+#[derive(Default)]
 pub(in crate::route) struct Spill {
     /// What goes to the other group.
     pub share: u16,

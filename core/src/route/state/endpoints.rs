@@ -48,7 +48,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// The same without its size in its type.
     #[inline(always)]
     pub(in crate::route) fn view(&self) -> View<'_> {
-        // SAFETY: Layout Invariant: this is borrowed as long as the view lives, and the pointer is to all of it.
+        // SAFETY: Layout Invariant: this is borrowed as long as the view lives, and all of it is pointed to.
         unsafe { View::new(core::ptr::from_ref(self).cast(), &Self::LAYOUT) }
     }
 
@@ -150,7 +150,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Whether the endpoint has as many leases as its cap admits. One load.
     #[inline(always)]
     pub fn is_full(&self, slot: u16) -> bool {
-        self.view().at(slot).has(Sets::full)
+        self.view().has(Sets::full, slot)
     }
 
     /// How many leases the endpoint has, over all stripes. O(stripes).
@@ -180,7 +180,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// Whether its report is too old.
     #[inline(always)]
     pub fn is_stale(&self, slot: u16) -> bool {
-        self.view().at(slot).has(Sets::stale)
+        self.view().has(Sets::stale, slot)
     }
 
     /// The slots of a bank in which there is another member than when the last build was done, or one of

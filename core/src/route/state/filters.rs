@@ -1,5 +1,6 @@
 //! The filters that selectors go by: so that a breaker knows whom its endpoint stands in for.
 
+use crate::bitmap::Bits;
 use crate::route::{Filter, MAX_FILTER_ZONES, Tags, Tier, ZONES, Zone};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
@@ -7,7 +8,11 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 pub const MAX_FILTERS: usize = 16;
 
 /// Filters and how many classes are of each. Changes inside the critical section only.
-pub(in crate::route) struct Filters([Entry; MAX_FILTERS]);
+pub(in crate::route) struct Filters {
+    /// The entries in use, a bit each.
+    used: AtomicU32,
+    entries: [Entry; MAX_FILTERS],
+}
 
 struct Entry {
     classes: AtomicU32,
@@ -46,24 +51,29 @@ fn unpack([tags, places]: [u32; 2]) -> Filter {
 impl Filters {
     const_fn! {
     pub const fn new() -> Self {
-        Self(array_of![Entry {
-            classes: AtomicU32::new(0),
-            tags: AtomicU32::new(0),
-            places: AtomicU32::new(0)
-        }; MAX_FILTERS])
+        Self {
+            used: AtomicU32::new(0),
+            entries: array_of![Entry {
+                classes: AtomicU32::new(0),
+                tags: AtomicU32::new(0),
+                places: AtomicU32::new(0)
+            }; MAX_FILTERS],
+        }
     }
     }
 
     /// Those that classes go by.
     pub fn in_use(&self) -> impl Iterator<Item = Filter> {
-        self.0.iter().filter(|entry| entry.count() != 0).map(|entry| unpack(entry.packed()))
+        Bits(self.used.load(Ordering::Relaxed)).map(|at| unpack(self.entry(at).packed()))
     }
 
-    /// The entry of this filter; a free one for `None`.
-    #[inline(never)]
-    fn find(&self, packed: Option<[u32; 2]>) -> Option<&Entry> {
-        let is_it = |entry: &&Entry| (entry.count() != 0).then(|| entry.packed()) == packed;
-        self.0.iter().find(is_it)
+    fn entry(&self, at: u32) -> &Entry {
+        &self.entries[at as usize % MAX_FILTERS]
+    }
+
+    /// The number of the entry of this filter.
+    fn find(&self, packed: [u32; 2]) -> Option<u32> {
+        Bits(self.used.load(Ordering::Relaxed)).find(|&at| self.entry(at).packed() == packed)
     }
 
     /// One class more goes by `filter`; false if there is no room. The caller is in the critical section.
@@ -72,28 +82,32 @@ impl Filters {
         if *filter == Filter::ANY {
             return true;
         }
-        let packed = pack(filter);
-        let Some(entry) = self.find(Some(packed)).or_else(|| self.find(None)) else { return false };
+        let (packed, used) = (pack(filter), self.used.load(Ordering::Relaxed));
+        let at = self.find(packed).unwrap_or(used.trailing_ones());
+        if at as usize >= MAX_FILTERS {
+            return false;
+        }
+        let entry = self.entry(at);
         entry.tags.store(packed[0], Ordering::Relaxed);
         entry.places.store(packed[1], Ordering::Relaxed);
-        entry.classes.store(entry.count() + 1, Ordering::Relaxed);
+        entry.classes.store(entry.classes.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.used.store(used | 1 << at, Ordering::Relaxed);
         true
     }
 
     /// One class less does; the caller is in the critical section.
     #[inline(never)]
     pub fn leave(&self, filter: &Filter) {
-        if let Some(entry) = self.find(Some(pack(filter))) {
-            entry.classes.store(entry.count() - 1, Ordering::Relaxed);
+        if let Some(at) = self.find(pack(filter)) {
+            let left = self.entry(at).classes.load(Ordering::Relaxed) - 1;
+            self.entry(at).classes.store(left, Ordering::Relaxed);
+            let unused = ((left == 0) as u32) << at;
+            self.used.store(self.used.load(Ordering::Relaxed) & !unused, Ordering::Relaxed);
         }
     }
 }
 
 impl Entry {
-    fn count(&self) -> u32 {
-        self.classes.load(Ordering::Relaxed)
-    }
-
     fn packed(&self) -> [u32; 2] {
         [self.tags.load(Ordering::Relaxed), self.places.load(Ordering::Relaxed)]
     }

@@ -1,6 +1,5 @@
 //! What is known of an endpoint, and whether it is still the one that a handle means.
 
-use crate::bitmap::split;
 use crate::id::Stale;
 use crate::route::state::view::{Sets, View};
 use crate::route::{Endpoint, EndpointId, Tags, Tier, Zone};
@@ -35,8 +34,7 @@ impl View<'_> {
     /// Whether the handle isn't stale.
     #[inline(always)]
     pub fn is_current(self, id: EndpointId) -> bool {
-        let (bank, index) = split(id.slot());
-        self.slot(id.slot()).handle(id.slot()) == id && self.bits(Sets::members, bank) >> index & 1 == 1
+        self.slot(id.slot()).handle(id.slot()) == id && self.has(Sets::members, id.slot())
     }
 
     /// The slot, if the handle isn't stale.

@@ -44,11 +44,11 @@ impl View<'_> {
                     && !at.has(Sets::noted);
                 let was_shown = at.has(Sets::gone) || at.has(Sets::noted);
                 self.change(|| {
-                    at.remove(Sets::gone);
+                    at.write(Sets::gone, false);
                     self.forget(slot, cs);
                     at.healths().set(endpoint.health as u32);
                     self.write(slot, endpoint);
-                    at.insert(Sets::members);
+                    at.write(Sets::members, true);
                     // Part of the change: a member that came healthy is never seen without it.
                     self.begin_ramp(slot, now);
                     self.settle(slot);
@@ -57,9 +57,9 @@ impl View<'_> {
                     if was_shown { self.note(slot) } else { self.note_for_next(slot) }
                 }
                 // Its place of before isn't free, and an id is on the table once.
-                if let Some(other) =
-                    before.filter(|&other| other != slot && self.at(other).remove(Sets::gone))
-                {
+                let elsewhere = before.filter(|&other| other != slot && self.has(Sets::gone, other));
+                if let Some(other) = elsewhere {
+                    self.at(other).write(Sets::gone, false);
                     self.note(other);
                 }
                 Some(Ok(self.handle(slot)))
@@ -115,9 +115,9 @@ impl View<'_> {
             let at = self.at(slot);
             let stays = stays && at.has(Sets::enabled) && !at.has(Sets::noted);
             self.change(|| {
-                at.remove(Sets::members);
-                at.remove(Sets::enabled);
-                at.put(Sets::gone, stays);
+                at.write(Sets::members, false);
+                at.write(Sets::enabled, false);
+                at.write(Sets::gone, stays);
                 // Before the generation, whose new value says that the epoch has advanced: a select that
                 // takes it for its handle looks at the epoch after that, and so gives no handle of an
                 // endpoint that isn't there yet.
@@ -126,7 +126,7 @@ impl View<'_> {
                 at.healths().set(Health::Unhealthy as u32);
                 at.generations().store(generation.wrapping_add(1), Ordering::Release);
                 self.place(slot, self.kinds(slot), 0);
-                at.remove(Sets::timed);
+                at.write(Sets::timed, false);
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
             });
@@ -139,7 +139,7 @@ impl View<'_> {
             let out = self.in_flight(slot);
             // A slot whose generations are used up is retired: an old handle must not come true again.
             if out != 0 || at.generations().get() == 0 {
-                at.insert(Sets::draining);
+                at.write(Sets::draining, true);
             }
             Ok(out)
         })
@@ -152,7 +152,7 @@ impl View<'_> {
             with_lock(|_| {
                 let at = self.at(slot);
                 if self.in_flight(slot) == 0 && at.generations().get() != 0 {
-                    at.remove(Sets::draining);
+                    at.write(Sets::draining, false);
                 }
             });
         }
@@ -229,9 +229,9 @@ impl View<'_> {
         }
         at.factors().set(FULL);
         at.latency.reset();
-        for set in [Sets::partial, Sets::full, Sets::stale] {
-            at.remove(set);
-        }
+        at.put(Sets::full, false);
+        at.write(Sets::partial, false);
+        at.write(Sets::stale, false);
         self.counts(slot).for_each(Counts::begin);
     }
 
@@ -288,8 +288,8 @@ impl View<'_> {
         at.tag_bits().set(endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));
         self.place(slot, before, self.kinds(slot));
-        at.put(Sets::capped, endpoint.cap.is_some());
-        at.put(Sets::enabled, endpoint.enabled && endpoint.weight > 0);
+        at.write(Sets::capped, endpoint.cap.is_some());
+        at.write(Sets::enabled, endpoint.enabled && endpoint.weight > 0);
     }
 }
 

@@ -408,13 +408,28 @@ impl<'a> View<'a> {
         unsafe { self.get(self.layout.records_at as usize, self.place_of(slot)) }
     }
 
-    /// All that there is of a slot that exists.
+    /// All that there is of a slot that exists. On chips a call; what is on the path of every select uses
+    /// [`slot`](Self::slot) and [`has`](Self::has).
     #[inline(always)]
     pub fn at(self, slot: u16) -> Slot<'a> {
-        let (bank, index) = split(slot);
+        let (record, bank) = self.record_and_bank(slot);
+        Slot { record, bank, index: split(slot).1 }
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
+    fn record_and_bank(self, slot: u16) -> (&'a Record, &'a BankRecord) {
+        let bank = split(slot).0;
         let bank = if bank < self.banks() { bank } else { 0 };
         // SAFETY: there is a bank, and with it this one.
-        Slot { record: self.slot(slot), bank: unsafe { self.get(BANKS_AT, bank) }, index }
+        (self.slot(slot), unsafe { self.get(BANKS_AT, bank) })
+    }
+
+    /// Whether the slot is in the set.
+    #[inline(always)]
+    pub fn has(self, set: Sets, slot: u16) -> bool {
+        let (bank, index) = split(slot);
+        self.bits(set, bank) >> index & 1 == 1
     }
 
     /// All stripes, in order.

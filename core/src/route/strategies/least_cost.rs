@@ -134,6 +134,7 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
     Strategy<BANKS, PER_BANK, STRIPES> for LeastCost<L, D>
 {
     type Cache = Comparing;
+    const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {

@@ -69,6 +69,9 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
     /// What a selector keeps for each class of requests.
     type Cache;
 
+    /// Whether it ever [builds](Needs::builds). A firmware whose strategy doesn't has no code for that.
+    const BUILDS: bool = true;
+
     /// What the balancer has to keep. The answer never changes, except for strategies that are exchanged at
     /// run time.
     fn needs(&self) -> Needs;

@@ -113,6 +113,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for RoundRobin
 {
     type Cache = Cursor;
+    const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {

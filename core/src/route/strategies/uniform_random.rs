@@ -35,6 +35,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for UniformRandom
 {
     type Cache = Thinning;
+    const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {

@@ -164,6 +164,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for WeightedRoundRobin
 {
     type Cache = Ahead<Circle, BANKS, PER_BANK>;
+    const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
@@ -198,6 +199,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for WeightedRandom
 {
     type Cache = Ahead<Chance, BANKS, PER_BANK>;
+    const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {

@@ -47,13 +47,13 @@ impl View<'_> {
     /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
     /// critical section in which that was done.
     pub(in crate::route) fn note(self, slot: u16) {
-        self.at(slot).insert(Sets::noted);
+        self.at(slot).write(Sets::noted, true);
         self.builds.outdated.swap(true, Ordering::AcqRel);
     }
 
     /// The same for what waits for the next build: a newcomer in a slot of which the table shows nobody.
     pub(in crate::route) fn note_for_next(self, slot: u16) {
-        self.at(slot).insert(Sets::noted);
+        self.at(slot).write(Sets::noted, true);
         self.builds.awaited.swap(true, Ordering::AcqRel);
     }
 
