@@ -46,8 +46,8 @@ pub struct Selector<
     classes: [ClassCache<S::Cache, BANKS, PER_BANK>; CLASSES],
 }
 
-/// Where an `Option` of a selector keeps whether there is one: a word of its own. Otherwise the compiler takes
-/// some `bool` for it, and copies the selector in pieces around that.
+/// Where an `Option` of a selector keeps whether there is one: a word of its own. Otherwise the compiler
+/// takes some `bool` for it, and copies the selector in pieces around that.
 #[repr(u32)]
 enum Whole {
     Zero = 0,
