@@ -11,7 +11,7 @@
 //! Hence: set the bank's bit *before* the summary's; clear the summary *before* the bank. The reverse order
 //! loses members.
 
-use crate::sync::{AtomicU32, Ordering, const_fn};
+use crate::sync::{AtomicU32, Ordering, const_fn, fence};
 
 /// The most entries a bank holds: the bits of a word.
 pub const MAX_PER_BANK: usize = 32;
@@ -109,10 +109,12 @@ impl Bank {
         if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
     }
 
-    /// [`take`](Self::take) when the one owner who clears bits has just seen one.
+    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it acquire,
+    /// too.
     #[inline(always)]
     pub(crate) fn take_seen(&self) -> u32 {
-        let bits = self.0.swap(0, Ordering::Acquire);
+        let bits = self.0.swap(0, Ordering::Relaxed);
+        fence(Ordering::Acquire);
         // SAFETY: the caller is the only one who clears bits, and has seen one.
         unsafe { core::hint::assert_unchecked(bits != 0) };
         bits

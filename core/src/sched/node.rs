@@ -166,6 +166,12 @@ impl Node {
         self.deadline_or_never() < now
     }
 
+    /// Whether the deadline has come at `now`.
+    #[inline(always)]
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.deadline_or_never() <= now
+    }
+
     /// Starts a new life outside any queue.
     pub(crate) fn reset(&self, priority: Priority, deadline: Option<u64>) {
         self.place.set(priority.0);

@@ -159,8 +159,12 @@ impl Timers {
         if self.next_due()? > now {
             return None;
         }
-        // SAFETY: Timer Node Invariant: the root is armed, in this heap.
-        unsafe { self.remove(root) };
+        // SAFETY: Timer Node Invariant: the root is armed, in this heap, and so are those below it.
+        unsafe {
+            (*root).rank.set(0);
+            let (left, right) = ((*root).left.get(), (*root).right.get());
+            self.set_root(if right.is_null() { left } else { merge(left, right) });
+        }
         Some(root)
     }
 

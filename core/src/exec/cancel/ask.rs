@@ -5,7 +5,7 @@ use core::fmt;
 use super::dispatch::SPECIAL;
 use super::request::request;
 use crate::exec::life::join::JoinHandle;
-use crate::exec::memory::core::ExecRef;
+use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::exec::memory::cx::Cx;
 use crate::exec::task::id::TaskId;
 use crate::exec::task::reason::Reason;
@@ -39,7 +39,7 @@ impl core::error::Error for CancelError {}
 /// It neither owns the task nor keeps its slot: when the task has ended, cancelling is an error.
 #[derive(Clone, Copy)]
 pub struct AbortHandle {
-    exec: ExecRef,
+    task: TaskRef,
     id: TaskId,
 }
 
@@ -55,7 +55,7 @@ impl AbortHandle {
     ///
     /// [`CancelError::Stale`] when the task has ended.
     pub fn cancel(&self) -> Result<(), CancelError> {
-        self.exec.cancel(self.id, Reason::User)
+        cancel(self.task, self.id.generation, Reason::User)
     }
 }
 
@@ -68,17 +68,26 @@ impl fmt::Debug for AbortHandle {
 impl ExecRef {
     /// Asks a task to stop. Any context. O(log N).
     pub fn cancel(self, id: TaskId, reason: Reason) -> Result<(), CancelError> {
-        self.see_to_special(&SPECIAL);
-        let now = self.read_clock();
-        self.locked(|cs| {
-            let task = self.live(id).ok_or(CancelError::Stale)?;
-            request(task, cs, reason, self.not_before_pass(cs, now));
-            Ok(())
-        })?;
-        // Also if it isn't the first request: whoever made that may have been pre-empted before this.
-        self.pend();
-        Ok(())
+        cancel(self.task(id.slot).ok_or(CancelError::Stale)?, id.generation, reason)
     }
+}
+
+/// Asks the task of this generation to stop. Any context. O(log N).
+#[inline(never)]
+fn cancel(task: TaskRef, generation: u32, reason: Reason) -> Result<(), CancelError> {
+    let exec = task.exec();
+    exec.see_to_special(&SPECIAL);
+    let now = exec.read_clock();
+    exec.locked(|cs| {
+        if !task.is_live(generation) {
+            return Err(CancelError::Stale);
+        }
+        request(task, cs, reason, exec.not_before_pass(cs, now));
+        Ok(())
+    })?;
+    // Also if it isn't the first request: whoever made that may have been pre-empted before this.
+    exec.pend();
+    Ok(())
 }
 
 impl<T> JoinHandle<T> {
@@ -93,12 +102,12 @@ impl<T> JoinHandle<T> {
 
     pub(in crate::exec) fn cancel_for(&self, reason: Reason) -> Result<(), CancelError> {
         let task = self.task().ok_or(CancelError::Stale)?;
-        task.exec().cancel(self.id(), reason)
+        cancel(task, self.id().generation, reason)
     }
 
     /// What asks the task to stop from elsewhere. `None` when the result was taken.
     pub fn abort_handle(&self) -> Option<AbortHandle> {
-        self.task().map(|task| AbortHandle { exec: task.exec(), id: self.id() })
+        self.task().map(|task| AbortHandle { task, id: self.id() })
     }
 }
 

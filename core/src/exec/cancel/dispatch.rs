@@ -81,7 +81,7 @@ enum First {
 #[inline(never)]
 fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &Instant) -> u32 {
     let (alone, others) = collect(exec, bank, several);
-    let mut is_late = false;
+    let mut is_due = false;
     let first = exec.locked(|cs| {
         let turn = match alone {
             Some(task) if !others && can_pass(task) => exec
@@ -100,7 +100,7 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &
             // It was queued when it was made plain.
             task.set_plain(true);
         }
-        is_late = task.node.is_late(now.as_micros());
+        is_due = task.node.is_due(now.as_micros());
         First::Task(task)
     });
     let task = match first {
@@ -109,8 +109,8 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &
         First::Task(task) => task,
     };
     let (bank, index) = (task.bank(), task.index());
-    let looks = is_late || !bank.header(index).state.load().is_unlimited();
-    if looks && !check_limits(task, *now) {
+    let looks = is_due || !bank.header(index).state.load().is_unlimited();
+    if looks && !check_limits(task, *now, is_due) {
         return left;
     }
     left -= budget::ONE;
@@ -175,6 +175,13 @@ fn can_pass(task: TaskRef) -> bool {
 #[inline(never)]
 fn next(exec: ExecRef, cs: CriticalSection<'_>, alone: Option<TaskRef>, others: bool) -> Option<Turn> {
     let new = alone.filter(|&task| is_new(exec, task));
+    if let Some(task) = new
+        && !others
+        && exec.queued.load(Ordering::Relaxed) == 0
+    {
+        // Nobody is queued, nor was passed over.
+        return Some(Turn::Slot(task.place(exec)));
+    }
     exec.with_lanes(cs, |lanes| match new {
         Some(task) => lanes.push_then_next(&exec, task.place(exec), task.state.load().is_requested(), others),
         None => lanes.next(&exec, others),

@@ -105,12 +105,6 @@ pub(in crate::exec) fn drained(task: TaskRef, cs: CriticalSection<'_>) {
     });
 }
 
-/// Whether a draining task has used up the time for its clean-up.
-pub(in crate::exec) fn is_clean_up_over(task: TaskRef, now: Instant) -> bool {
-    // Read under the lock, so that it isn't torn.
-    task.exec().locked(|_| task.node.deadline().is_some_and(|end| end <= now.as_micros()))
-}
-
 /// Asks a live task to stop, as of now: polls of this pass may have taken long. The runner only.
 #[cold]
 #[inline(never)]

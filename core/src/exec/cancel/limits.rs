@@ -1,6 +1,6 @@
 //! What is looked at before a task with a quota, a deadline that has passed or a request is polled.
 
-use super::force::{ask_now, force, is_clean_up_over};
+use super::force::{ask_now, force};
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::tally::add;
@@ -10,10 +10,10 @@ use crate::exec::task::state::State;
 use crate::time::Instant;
 
 /// Checks the limits of a live task that is in no lane, and counts its poll. Returns whether to poll it. The
-/// runner only.
+/// runner only. `is_due`: its deadline, or the end of its clean-up, has come.
 #[cold]
 #[inline(never)]
-pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant) -> bool {
+pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant, is_due: bool) -> bool {
     let state = task.state.load();
     let missed = !state.is_requested() && !state.is_missed() && !is_in_time(task, state, now);
     // The hook for misses may have asked the task to stop.
@@ -22,7 +22,7 @@ pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant) -> bool {
         ask_now(task, Reason::Deadline);
         false
     } else if state.is_requested() {
-        let goes = state.polls() != 0 && !is_clean_up_over(task, now);
+        let goes = state.polls() != 0 && !is_due;
         if !goes {
             force(task);
         }

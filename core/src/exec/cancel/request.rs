@@ -21,7 +21,9 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
     exec.note_rekey();
     task.set_special();
     task.bank().draining.write(task.index(), true);
-    exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec)));
+    if task.node.lane().is_some() {
+        exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec)));
+    }
     let end = now + attributes.cleanup_time;
     task.node.set_deadline(Some(end.as_micros()));
     exec.with_clock(cs, |clock| {

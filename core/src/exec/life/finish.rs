@@ -29,7 +29,7 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
     }
     // SAFETY: the task is live.
     let vtable = unsafe { task.vtable_of_task() };
-    let has_output = ending == Ending::COMPLETED && vtable.drop_output.is_some();
+    let drop_output = if ending == Ending::COMPLETED { vtable.drop_output } else { None };
     let under_lock = |cs: CriticalSection<'_>| {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
         // over.
@@ -40,7 +40,7 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         {
             (special.drained)(task, cs);
         }
-        if !state.has_handle() && !task.family.is_member() && !has_output {
+        if !state.has_handle() && !task.family.is_member() && drop_output.is_none() {
             // SAFETY: without a handle the slot is the runner's, and the storage is empty.
             return Over::Freed(unsafe { free(task) });
         }
@@ -73,9 +73,9 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
             // The slot goes back even if the output's `Drop` panics.
             // SAFETY: nobody else has the slot, and its storage is empty when this is called.
             let _release = OnDrop::new(|| unsafe { release(task, true) });
-            if has_output {
+            if let Some(drop_output) = drop_output {
                 // SAFETY: the task has completed, and its output is dropped once.
-                unsafe { drop_output(task) };
+                unsafe { drop_output(task.storage.get()) };
             }
         }
     }

@@ -282,14 +282,24 @@ fn claim_both(
     }
 }
 
+/// [`free_bank`], if the first one has none.
+#[cold]
+#[inline(never)]
+fn later_bank(exec: ExecRef) -> Option<BankRef> {
+    exec.banks().find(|bank| bank.used.bits() != exec.ops().full_bank)
+}
+
 /// The lowest bank that has a free slot. O(banks). Under the lock.
 #[inline(always)]
 fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
     if exec.is_shutting_down() {
         return Err(SpawnErrorKind::RegionClosed);
     }
-    let full = exec.ops().full_bank;
-    exec.banks().find(|bank| bank.used.bits() != full).ok_or(SpawnErrorKind::ExecutorFull)
+    let first = exec.first_bank();
+    if first.used.bits() != exec.ops().full_bank {
+        return Ok(first);
+    }
+    later_bank(exec).ok_or(SpawnErrorKind::ExecutorFull)
 }
 
 /// Whether the task that spawns has not ended. Under the lock.
@@ -309,8 +319,8 @@ fn unclaim(task: TaskRef) {
     exec.pend();
 }
 
-/// Makes a claimed slot live, as a plain task, and wakes it: transition 2. Its keys are those of a plain task,
-/// as in all free slots.
+/// Makes a claimed slot live, as a plain task, and wakes it: transition 2. Its keys are those of a plain
+/// task, as in all free slots.
 #[inline(never)]
 fn publish(task: TaskRef, live: State) {
     // Under the lock, because a region may be asking its members to stop right now, and a dump reading.

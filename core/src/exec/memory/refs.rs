@@ -112,11 +112,6 @@ impl ExecRef {
         self.banks().flat_map(move |bank| (0..per_bank).map(move |index| bank.task(index)))
     }
 
-    /// The task of this id, if it has not ended.
-    pub fn live(self, id: TaskId) -> Option<TaskRef> {
-        self.task(id.slot).filter(|task| task.is_live(id.generation))
-    }
-
     // === what is under the lock ===
 
     /// Runs `f` under the executor's lock (Domain Invariant).

@@ -49,7 +49,8 @@ pub struct Counters {
 
 macro_rules! tally {
     ($($field:ident),*) => {
-        /// The live counters. All but `coalesced`, `spawns` and `requests` are written by the runner only.
+        /// The live counters. All are written by the runner only, but for `coalesced`, and for `spawns` and
+        /// `requests`, which are written under the lock.
         pub(in crate::exec) struct Tally {
             $(pub $field: AtomicU32,)*
             /// By the reason that a task was asked for first.
@@ -77,9 +78,9 @@ macro_rules! tally {
                 }
             }
 
-            /// Counts a task that was asked to stop. Any context.
+            /// Counts a task that was asked to stop. Under the lock.
             pub fn count_request(&self, reason: Reason) {
-                self.requests[reason as usize - 1].fetch_add(1, Ordering::Relaxed);
+                add(&self.requests[reason as usize - 1], 1);
             }
         }
     };

@@ -3,6 +3,7 @@
 use super::bank::BankHead;
 use super::core::{BankRef, ExecRef, TaskRef};
 use super::look::AlarmDue;
+use crate::bitmap;
 use crate::sync::Ordering;
 
 impl ExecRef {
@@ -62,6 +63,19 @@ impl TaskRef {
         }
     }
 
+    /// [`mark`](Self::mark) by the runner, the only one who clears what covers a bank: what is set stays.
+    #[inline(always)]
+    pub fn mark_own(self) -> bool {
+        let (coalesced, announce) = self.set_woken();
+        if announce & BankHead::SUMMARY != 0 {
+            let (covers, bit) = (self.covers(), 1 << self.bank().number.get());
+            if covers.bits() & bit == 0 {
+                covers.insert_bit(bit);
+            }
+        }
+        coalesced != 0
+    }
+
     /// [`wake`](Self::wake) without pending the platform, by its runner or whoever pends it later. Returns
     /// whether the task had been woken already.
     #[inline(always)]
@@ -77,10 +91,17 @@ impl TaskRef {
     #[cold]
     #[inline(never)]
     fn cover(self) {
+        self.covers().insert(self.bank().number.get());
+    }
+
+    /// The set in which a wake covers its bank.
+    #[inline(always)]
+    fn covers(self) -> &'static bitmap::Bank {
         let (exec, bank) = (self.exec(), self.bank());
+        // SAFETY: the executor is static.
+        let core = unsafe { &*exec.as_ptr() };
         let is_plain = bank.plain.bits() & self.bit() != 0 || exec.special().is_none();
-        let covers = if is_plain { &exec.summary } else { &exec.urgent };
-        covers.insert(bank.number.get());
+        if is_plain { &core.summary } else { &core.urgent }
     }
 
     /// Whether a wake has not led to a place in a lane or a poll yet.

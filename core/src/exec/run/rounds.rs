@@ -72,14 +72,16 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
         is_special_next(exec, bank, rest);
     }
     loop {
+        // Acquire: a bit may be that of a wake from before the task was published. `set_aside` looks again, since
+        // the task may be published between the two loads.
+        let mut plain = bank.plain.bits_acquire();
         if rest == 0 {
             if bank.woken.is_empty() {
                 return left;
             }
             rest = bank.woken.take_seen();
         }
-        // Acquire: a bit may be that of a wake from before the task was published.
-        while rest & !bank.plain.bits_acquire() == 0 {
+        while rest & !plain == 0 {
             loop {
                 let index = rest.trailing_zeros();
                 rest &= rest - 1;
@@ -101,6 +103,7 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
             if bank.woken.is_empty() {
                 return left;
             }
+            plain = bank.plain.bits();
             rest = bank.woken.take_seen();
         }
         if set_aside(exec, bank, rest) {

@@ -155,7 +155,7 @@ pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
                     // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed
                     // again.
                     Some(task) if task.exec() == exec => {
-                        if task.mark() {
+                        if task.mark_own() {
                             exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
                         }
                         None
