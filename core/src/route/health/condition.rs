@@ -150,6 +150,7 @@ impl View<'_> {
 
     /// Sets how many steps of the weight are left; the caller is in the critical section, and touches the
     /// slot after this.
+    #[inline(never)]
     fn put_factor(self, slot: u16, steps: u32) {
         let at = self.at(slot);
         let factor = steps * at.health().quarters();

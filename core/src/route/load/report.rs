@@ -88,9 +88,9 @@ impl View<'_> {
                 return Err(Stale);
             }
             let slot = id.slot();
-            let at = self.at(slot);
-            at.gauges.write(cs, metrics, tick(now));
+            self.slot(slot).gauges.write(cs, metrics, tick(now));
             if self.settings.stale_ticks() != 0 {
+                let at = self.at(slot);
                 at.stale_at().set(self.schedule(slot, now, self.settings.stale_ticks()));
                 at.write(Sets::stale, false);
             }

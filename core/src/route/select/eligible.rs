@@ -12,7 +12,9 @@ impl ClassState {
     ///
     /// `probe`: its breaker need not be closed, since this request is the probe that has set it to this word.
     pub fn eligible(&self, view: View<'_>, at: u16, probe: Option<u32>) -> Option<EndpointId> {
-        together(view, || self.look(view, at, probe))
+        let mut id = None;
+        together(view, &mut || id = self.look(view, at, probe));
+        id
     }
 
     /// Not inlined: compilers wrote a copy for each try, which took 3 KB of a Cortex-M3's flash.
@@ -62,7 +64,9 @@ impl ClassState {
     /// Why nobody can be had, at an instant during this call; `None` if somebody can by now. O(banks), and
     /// O(open breakers) if it is they, or O(view that are full or were tried).
     pub fn diagnose(&self, view: View<'_>, now: Instant, tried: &[EndpointId]) -> Option<SelectError> {
-        together(view, || self.reason(view, now, tried))
+        let mut reason = None;
+        together(view, &mut || reason = self.reason(view, now, tried));
+        reason
     }
 
     #[inline(never)]
@@ -111,17 +115,17 @@ impl ClassState {
 
 /// What `read` reads of several sets, as it stood together: a few tries, the last one inside the critical
 /// section.
-#[inline]
-fn together<T>(view: View<'_>, read: impl Fn() -> T) -> T {
+#[inline(never)]
+fn together(view: View<'_>, read: &mut dyn FnMut()) {
     for _ in 0..3 {
         let epoch = view.epoch();
-        let answer = read();
+        read();
         // What was read stood together if the epoch still does, and nothing is half changed.
         fence(Ordering::Acquire);
         if !view.is_changing() && view.epoch() == epoch {
-            return answer;
+            return;
         }
     }
     // In here nothing changes but tokens of probes and what is full, a load each.
-    with_lock(|_| read())
+    with_lock(|_| read());
 }

@@ -5,7 +5,7 @@ use crate::route::Random;
 use crate::route::config::options::PERMILLE;
 use crate::route::select::class::{Cached, ClassState, GroupMut};
 use crate::route::select::steps::{Place, Step, Survey};
-use crate::route::state::view::{BankRecord, Sets, View};
+use crate::route::state::view::{Sets, View};
 use crate::sync::{Ordering, fence};
 
 /// Makes the primary group anew; the other is, when a select goes there. O(banks), and O(candidates) if some
@@ -49,12 +49,13 @@ impl ClassState {
         let mut number = 0;
         while let Some(step) = self.step(view, number) {
             let mut waiting = 0;
-            let mut bits = |bank: &BankRecord| {
+            let mut bits = |bank| {
+                let Some(bank) = view.bank(bank) else { return 0 };
                 let matching = self.matching(step, bank);
                 waiting |= matching & bank.bits(Sets::half_open);
                 matching & bank.bits(step.admits())
             };
-            primary.candidates.refill(view.all_banks().iter().map(&mut bits), listed);
+            primary.candidates.refill(&mut bits, listed);
             self.probes |= waiting != 0;
             self.step = number;
             number += 1;

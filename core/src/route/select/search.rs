@@ -8,7 +8,7 @@ use crate::route::lease::Ticket;
 use crate::route::select::class::{Ask, Cached, ClassState};
 use crate::route::select::refresh::refresh;
 use crate::route::select::spill::{draw, fill_other};
-use crate::route::state::view::{BankRecord, Sets, View};
+use crate::route::state::view::{Sets, View};
 use crate::route::strategies::Barred;
 use crate::route::{Random, Request, SelectError};
 use crate::sync::{Ordering, with_lock};
@@ -114,8 +114,8 @@ impl Search<'_, '_> {
     /// wherever one waits.
     fn look(&mut self, spilled: bool) -> Option<Ticket> {
         for other in [true, false].into_iter().skip(!spilled as usize) {
-            let found = self.sweep(|search, bank| {
-                let (_, primary, others) = search.cached.parts();
+            let found = self.sweep(&|cached, bank| {
+                let (_, primary, others) = cached.parts();
                 if other { others.candidates.word(bank) } else { primary.candidates.word(bank) }
             });
             if found.is_some() {
@@ -127,12 +127,13 @@ impl Search<'_, '_> {
     }
 
     /// Whoever can be had of this step and those after it.
-    fn sweep_from(&mut self, first: u8) -> Option<Ticket> {
+    #[inline(never)]
+    fn sweep_from(&mut self, mut number: u8) -> Option<Ticket> {
         let view = self.view;
-        let mut number = first;
         while let Some(step) = self.class().step(view, number) {
-            let bank = |search: &mut Self, bank: &BankRecord| search.class().serving_in(step, bank);
-            let found = self.sweep(|search, at| view.bank(at).map_or(0, |record| bank(search, record)));
+            let found = self.sweep(&|cached, bank| {
+                view.bank(bank).map_or(0, |bank| cached.parts().0.serving_in(step, bank))
+            });
             if found.is_some() {
                 return found;
             }
@@ -193,11 +194,12 @@ impl Search<'_, '_> {
     }
 
     /// The first of those that `bits` has, from a random one on, that can be had. O(banks + those).
-    fn sweep(&mut self, bits: impl Fn(&mut Self, usize) -> u32) -> Option<Ticket> {
+    #[inline(never)]
+    fn sweep(&mut self, bits: &dyn Fn(&mut dyn Cached, usize) -> u32) -> Option<Ticket> {
         let banks = self.view.banks();
         let first = self.random.below(banks as u32) as usize;
         for bank in (first..banks).chain(0..first) {
-            let word = bits(self, bank) & !self.view.bits(Sets::full, bank);
+            let word = bits(self.cached, bank) & !self.view.bits(Sets::full, bank);
             let turn = self.random.next() % 32;
             for index in Bits(word.rotate_right(turn)) {
                 let ticket = self.lease(slot(bank, (index + turn) % 32), None);

@@ -17,7 +17,7 @@
 
 use crate::route::Random;
 use crate::route::config::options::PERMILLE;
-use crate::route::select::class::{Cached, ClassState, GroupMut};
+use crate::route::select::class::{Cached, ClassState};
 use crate::route::select::refresh::capacity;
 use crate::route::state::view::View;
 
@@ -32,34 +32,31 @@ impl ClassState {
     pub fn first_left(&self) -> u8 {
         1 + if self.spill.ready { self.spill.last } else { self.step }
     }
+}
 
-    /// What goes to the other group for the zone's load, in permille: nothing unless that group has more
-    /// room.
-    fn share_by_load(&self, view: View<'_>, primary: &mut GroupMut<'_>, other: &mut GroupMut<'_>) -> u32 {
-        if !self.zoned {
-            return 0;
-        }
-        let from = view.settings.spill_from();
-        let load = primary.mean_load(view).unwrap_or(0);
-        if load <= from {
-            return 0;
-        }
-        let there = if self.spill.ready { other.mean_load(view).unwrap_or(0) } else { 0 };
-        load.saturating_sub(there.max(from)) * PERMILLE / (PERMILLE - from).max(1)
+/// What goes to the other group for the zone's load, in permille: nothing unless that group has more room.
+#[inline(never)]
+fn share_by_load(cached: &mut dyn Cached, view: View<'_>) -> u32 {
+    let (class, mut primary, mut other) = cached.parts();
+    if !class.zoned {
+        return 0;
     }
+    let from = view.settings.spill_from();
+    let load = primary.mean_load(view).unwrap_or(0);
+    if load <= from {
+        return 0;
+    }
+    let there = if class.spill.ready { other.mean_load(view).unwrap_or(0) } else { 0 };
+    load.saturating_sub(there.max(from)) * PERMILLE / (PERMILLE - from).max(1)
 }
 
 /// Whether this select goes to the other group.
 #[inline(never)]
 pub(in crate::route) fn draw(cached: &mut dyn Cached, view: View<'_>, random: &mut Random) -> bool {
-    let share_by_load = |cached: &mut dyn Cached| {
-        let (class, mut primary, mut other) = cached.parts();
-        class.share_by_load(view, &mut primary, &mut other)
-    };
-    let mut by_load = share_by_load(cached);
+    let mut by_load = share_by_load(cached, view);
     if by_load != 0 && !cached.parts().0.spill.ready {
         fill_other(cached, by_load, view, random);
-        by_load = share_by_load(cached);
+        by_load = share_by_load(cached, view);
     }
     let share = by_load.max(cached.parts().0.spill.share as u32);
     let drawn = if share == 0 { PERMILLE } else { random.below(PERMILLE) };
@@ -116,8 +113,11 @@ pub(in crate::route) fn fill_other(cached: &mut dyn Cached, share: u32, view: Vi
     }
     class.spill.step = found.unwrap_or(class.spill.last);
     let step = found.and_then(|number| class.step(view, number));
-    let bits = |bank| step.map_or(0, |step| class.serving_in(step, bank));
-    let changed = other.candidates.refill(view.all_banks().iter().map(bits), listed);
+    let mut bits = |bank| match (step, view.bank(bank)) {
+        (Some(step), Some(bank)) => class.serving_in(step, bank),
+        _ => 0,
+    };
+    let changed = other.candidates.refill(&mut bits, listed);
     class.spill.ready = true;
     class.doubt(view);
     let left = class.spill.last + 1 < class.steps(view);

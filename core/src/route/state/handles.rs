@@ -7,6 +7,7 @@ use crate::sync::{Ordering, fence, with_lock};
 
 impl View<'_> {
     /// How many leases the endpoint has, over all stripes. O(stripes).
+    #[inline(never)]
     pub fn in_flight(self, slot: u16) -> u32 {
         self.counts(slot).fold(0u32, |sum, counts| sum.wrapping_add(counts.in_flight()))
     }

@@ -125,7 +125,7 @@ impl View<'_> {
                 let generation = at.generations().get();
                 at.healths().set(Health::Unhealthy as u32);
                 at.generations().store(generation.wrapping_add(1), Ordering::Release);
-                self.place(slot, self.kinds(slot), 0);
+                self.place(slot, self.kinds(slot), [0; 2]);
                 at.write(Sets::timed, false);
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
@@ -235,27 +235,28 @@ impl View<'_> {
         self.counts(slot).for_each(Counts::begin);
     }
 
-    /// The sets that the member is in by its tags, zone and tier, a bit each: see [`View::kind_of`].
-    fn kinds(self, slot: u16) -> u64 {
-        let at = self.at(slot);
+    /// The sets that the member is in by its tags, and those by zone and tier, a bit each: by their numbers for
+    /// [`Slot::write_kind`](crate::route::state::view::Slot::write_kind).
+    fn kinds(self, slot: u16) -> [u32; 2] {
+        let at = self.slot(slot);
         let place = at.places().get() >> 16;
-        let (zone, tier) = (place as usize & 0xff, place as usize >> 8 & 0x7f);
-        at.tag_bits().get() as u64 | 1 << (TAGS + zone % ZONES) | 1 << (TAGS + ZONES + tier % TIERS)
+        [at.tag_bits().get(), 1 << (place % ZONES as u32) | 1 << (ZONES as u32 + (place >> 8) % TIERS as u32)]
     }
 
     /// Puts the slot into other sets by its tags, zone and tier than those it was in `before`. Sets that it
     /// stays in aren't touched, and it comes into the new ones before it leaves the old: who looks meanwhile
     /// doesn't miss it.
     #[inline(never)]
-    fn place(self, slot: u16, before: u64, after: u64) {
+    fn place(self, slot: u16, before: [u32; 2], after: [u32; 2]) {
         let at = self.at(slot);
-        for (mut numbers, comes) in [(after & !before, true), (before & !after, false)] {
-            while numbers != 0 {
-                let number = numbers.trailing_zeros() as usize;
-                numbers &= numbers - 1;
-                at.write_kind(number, comes);
-                if let Some(tier) = number.checked_sub(TAGS + ZONES) {
-                    self.count_tier(tier, comes);
+        for (from, to, comes) in [(before, after, true), (after, before, false)] {
+            for (first, (from, to)) in from.into_iter().zip(to).enumerate() {
+                for number in Bits(to & !from) {
+                    let number = first * TAGS + number as usize;
+                    at.write_kind(number, comes);
+                    if let Some(tier) = number.checked_sub(TAGS + ZONES) {
+                        self.count_tier(tier, comes);
+                    }
                 }
             }
         }
@@ -283,7 +284,7 @@ impl View<'_> {
             | (endpoint.zone.number() as u32) << 16
             | (endpoint.tier.number() as u32) << 24
             | (!endpoint.enabled as u32) << 31;
-        let before = if at.has(Sets::members) { self.kinds(slot) } else { 0 };
+        let before = if at.has(Sets::members) { self.kinds(slot) } else { [0; 2] };
         at.places().set(place);
         at.tag_bits().set(endpoint.tags.bits());
         self.set_cap(slot, endpoint.cap.unwrap_or(0));

@@ -103,11 +103,13 @@ impl CandidatesMut<'_> {
         self.words.get(bank).copied().unwrap_or(0)
     }
 
-    /// Exchanges the set for the one with `words`, a bank each. Returns whether anything has changed. Unless
-    /// it is `listed`, the list is not kept.
-    pub fn refill(&mut self, words: impl Iterator<Item = u32>, listed: bool) -> bool {
+    /// Exchanges the set; `bits` tells what a bank has now. Returns whether anything has changed. Unless it
+    /// is `listed`, the list is not kept.
+    #[inline(never)]
+    pub fn refill(&mut self, bits: &mut dyn FnMut(usize) -> u32, listed: bool) -> bool {
         let mut first = None;
-        for (bank, (entry, word)) in self.words.iter_mut().zip(words).enumerate() {
+        for (bank, entry) in self.words.iter_mut().enumerate() {
+            let word = bits(bank);
             if word != *entry {
                 first = first.or(Some(bank));
                 *entry = word;
@@ -163,7 +165,7 @@ mod tests {
                 words[random as usize % 4] ^= (random >> 8) & (random >> 16) & 0xff;
                 random = random.rotate_left(7);
             }
-            candidates.as_mut().refill(words.iter().copied(), true);
+            candidates.as_mut().refill(&mut |bank| words[bank], true);
             let mut expected = [0; 32];
             let mut count = 0;
             for at in 0..128u16 {

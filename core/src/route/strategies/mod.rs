@@ -173,6 +173,7 @@ impl Barred {
 
     pub(in crate::route) const NONE: Self = Self { slots: [0; Self::MOST], count: 0 };
 
+    #[inline(never)]
     pub(in crate::route) fn add(&mut self, slot: u16) {
         if let Some(entry) = self.slots.get_mut(self.count as usize) {
             *entry = slot;
