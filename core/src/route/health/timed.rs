@@ -77,26 +77,26 @@ impl View<'_> {
         // That which has been due for longest: one in which something is due at each call must not hold up
         // the others.
         let mut longest = None;
-        for (number, bank) in self.all_banks().iter().enumerate() {
+        self.each_bank(&mut |number, bank| {
             let late = now_tick.wrapping_sub(bank.due.load(Ordering::Relaxed)) as i32;
             if bank.bits(Sets::timed) == 0 || late < 0 && !all_due {
-                continue;
+                return;
             }
             if new_era {
                 self.advance_bank(number, now_tick, all_due);
             } else if longest.is_none_or(|(other, _)| late > other) {
                 longest = Some((late, number));
             }
-        }
+        });
         if let Some((_, number)) = longest {
             self.advance_bank(number, now_tick, all_due);
         }
         let mut next = now_tick.wrapping_add(MAX_TICKS);
-        for bank in self.all_banks() {
+        self.each_bank(&mut |_, bank| {
             if bank.bits(Sets::timed) != 0 {
                 next = earlier(next, bank.due.load(Ordering::Relaxed));
             }
-        }
+        });
         self.next_timed.store(next, Ordering::Relaxed);
         // A build that is wanted from now on hastens what follows, in a critical section after this.
         self.look_again(if self.builds.is_wanted() { now_tick } else { next }, now_tick);

@@ -157,6 +157,8 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
 /// A class with its strategy, whatever the two are: what all code goes by that isn't on the path of every
 /// select.
 pub(in crate::route) trait Cached {
+    /// The class.
+    fn class(&mut self) -> &mut ClassState;
     /// The class, its primary group, and the other one.
     fn parts(&mut self) -> (&mut ClassState, GroupMut<'_>, GroupMut<'_>);
     /// What the strategy needs.
@@ -184,6 +186,10 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Cached
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
+    fn class(&mut self) -> &mut ClassState {
+        &mut self.class.state
+    }
+
     fn parts(&mut self) -> (&mut ClassState, GroupMut<'_>, GroupMut<'_>) {
         (&mut self.class.state, self.class.primary.as_mut(), self.class.other.as_mut())
     }

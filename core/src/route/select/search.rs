@@ -5,7 +5,7 @@ use crate::bitmap::{Bits, slot};
 use crate::route::config::options::tick;
 use crate::route::health::breaker;
 use crate::route::lease::Ticket;
-use crate::route::select::class::{Ask, Cached, ClassState};
+use crate::route::select::class::{Ask, Cached};
 use crate::route::select::refresh::refresh;
 use crate::route::select::spill::{draw, fill_other};
 use crate::route::state::view::{Sets, View};
@@ -65,10 +65,10 @@ impl Search<'_, '_> {
             }
         }
         while attempt < TRIES {
-            if self.class().epoch != self.view.epoch() {
+            if self.cached.class().epoch != self.view.epoch() {
                 refresh(self.cached, self.view, self.stripe, self.random);
             }
-            if spilled && !self.class().spill.ready {
+            if spilled && !self.cached.class().spill.ready {
                 fill_other(self.cached, 1, self.view, self.random);
             }
             let (random, key, tick) = (&mut *self.random, self.request.key, tick(self.now));
@@ -90,7 +90,7 @@ impl Search<'_, '_> {
             }
             looks -= 1;
             let (view, now, tried) = (self.view, self.now, self.request.tried);
-            match self.class().diagnose(view, now, tried) {
+            match self.cached.class().diagnose(view, now, tried) {
                 Some(error) => break error,
                 // Somebody can be had by now. Last, members are kept from changing meanwhile.
                 None if looks == 0
@@ -106,23 +106,17 @@ impl Search<'_, '_> {
         Err(self.view.refuse(self.stripe, error))
     }
 
-    fn class(&mut self) -> &mut ClassState {
-        self.cached.parts().0
-    }
-
     /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
     /// wherever one waits.
+    #[inline(never)]
     fn look(&mut self, spilled: bool) -> Option<Ticket> {
-        for other in [true, false].into_iter().skip(!spilled as usize) {
-            let found = self.sweep(&|cached, bank| {
-                let (_, primary, others) = cached.parts();
-                if other { others.candidates.word(bank) } else { primary.candidates.word(bank) }
-            });
-            if found.is_some() {
-                return found;
-            }
+        if spilled && let Some(ticket) = self.sweep(&|cached, bank| cached.parts().2.candidates.word(bank)) {
+            return Some(ticket);
         }
-        let first = self.class().step.saturating_add(1);
+        if let Some(ticket) = self.sweep(&|cached, bank| cached.parts().1.candidates.word(bank)) {
+            return Some(ticket);
+        }
+        let first = self.cached.class().step.saturating_add(1);
         self.sweep_from(first).or_else(|| self.probe(true))
     }
 
@@ -130,9 +124,9 @@ impl Search<'_, '_> {
     #[inline(never)]
     fn sweep_from(&mut self, mut number: u8) -> Option<Ticket> {
         let view = self.view;
-        while let Some(step) = self.class().step(view, number) {
+        while let Some(step) = self.cached.class().step(view, number) {
             let found = self.sweep(&|cached, bank| {
-                view.bank(bank).map_or(0, |bank| cached.parts().0.serving_in(step, bank))
+                view.bank(bank).map_or(0, |bank| cached.class().serving_in(step, bank))
             });
             if found.is_some() {
                 return found;
@@ -148,7 +142,7 @@ impl Search<'_, '_> {
         let exact = self.cached.needs().exact_counts || view.at(slot).has(Sets::capped);
         let before = if exact { Some(view.reserve(slot)?) } else { None };
         let term = breaker::term(view.slot(slot).breakers().get());
-        let handle = self.class().eligible(view, slot, probe);
+        let handle = self.cached.class().eligible(view, slot, probe);
         // It may have come with a cap since the looks above: then this lease isn't counted, or may be one too
         // many.
         let counts = || match before {
@@ -177,7 +171,7 @@ impl Search<'_, '_> {
         }
         let (view, key) = (self.view, self.request.key);
         let mut after = None;
-        while let Some(slot) = self.class().next_probe(view, after, all) {
+        while let Some(slot) = self.cached.class().next_probe(view, after, all) {
             after = Some(slot);
             let owns = |key| self.cached.owns(key, slot);
             if view.at(slot).has(Sets::full) || !all && !key.is_none_or(owns) {

@@ -54,16 +54,16 @@ fn share_by_load(cached: &mut dyn Cached, view: View<'_>) -> u32 {
 #[inline(never)]
 pub(in crate::route) fn draw(cached: &mut dyn Cached, view: View<'_>, random: &mut Random) -> bool {
     let mut by_load = share_by_load(cached, view);
-    if by_load != 0 && !cached.parts().0.spill.ready {
+    if by_load != 0 && !cached.class().spill.ready {
         fill_other(cached, by_load, view, random);
         by_load = share_by_load(cached, view);
     }
-    let share = by_load.max(cached.parts().0.spill.share as u32);
+    let share = by_load.max(cached.class().spill.share as u32);
     let drawn = if share == 0 { PERMILLE } else { random.below(PERMILLE) };
     if drawn >= share {
         return false;
     }
-    let spill = &cached.parts().0.spill;
+    let spill = &cached.class().spill;
     if !spill.ready || share > spill.limit as u32 || spill.run == 0 {
         fill_other(cached, share, view, random);
     }

@@ -235,8 +235,7 @@ impl View<'_> {
         self.counts(slot).for_each(Counts::begin);
     }
 
-    /// The sets that the member is in by its tags, and those by zone and tier, a bit each: by their numbers for
-    /// [`Slot::write_kind`](crate::route::state::view::Slot::write_kind).
+    /// The sets that the member is in by its tags, and those by zone and tier, a bit each.
     fn kinds(self, slot: u16) -> [u32; 2] {
         let at = self.slot(slot);
         let place = at.places().get() >> 16;
@@ -248,16 +247,21 @@ impl View<'_> {
     /// doesn't miss it.
     #[inline(never)]
     fn place(self, slot: u16, before: [u32; 2], after: [u32; 2]) {
+        let ([tags_before, places_before], [tags, places]) = (before, after);
+        self.put_kinds(slot, 0, tags & !tags_before, true);
+        self.put_kinds(slot, TAGS, places & !places_before, true);
+        self.put_kinds(slot, 0, tags_before & !tags, false);
+        self.put_kinds(slot, TAGS, places_before & !places, false);
+    }
+
+    #[inline(never)]
+    fn put_kinds(self, slot: u16, first: usize, numbers: u32, comes: bool) {
         let at = self.at(slot);
-        for (from, to, comes) in [(before, after, true), (after, before, false)] {
-            for (first, (from, to)) in from.into_iter().zip(to).enumerate() {
-                for number in Bits(to & !from) {
-                    let number = first * TAGS + number as usize;
-                    at.write_kind(number, comes);
-                    if let Some(tier) = number.checked_sub(TAGS + ZONES) {
-                        self.count_tier(tier, comes);
-                    }
-                }
+        for number in Bits(numbers) {
+            let number = first + number as usize;
+            at.write_kind(number, comes);
+            if let Some(tier) = number.checked_sub(TAGS + ZONES) {
+                self.count_tier(tier, comes);
             }
         }
     }

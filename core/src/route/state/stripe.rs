@@ -82,7 +82,7 @@ impl Counts {
     }
 
     /// How many leases of this stripe's selector are out.
-    #[inline(always)]
+    #[inline(never)]
     pub fn in_flight(&self) -> u32 {
         // The ends first: a lease that is taken and ended in between must not count as minus one.
         let ended =

@@ -51,6 +51,7 @@ impl Record {
     }
 
     /// The worst that any source says of it.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn health(&self) -> Health {
         Health::worst(self.healths().get())
     }
@@ -464,6 +465,12 @@ impl<'a> View<'a> {
     #[inline(never)]
     pub fn count(self, bits: &dyn Fn(&BankRecord) -> u32) -> u32 {
         self.all_banks().iter().map(|bank| bits(bank).count_ones()).sum()
+    }
+
+    /// Goes through the banks, each with its number.
+    #[inline(never)]
+    pub fn each_bank(self, look: &mut dyn FnMut(usize, &'a BankRecord)) {
+        self.all_banks().iter().enumerate().for_each(|(number, bank)| look(number, bank));
     }
 
     /// How many are in the set.
