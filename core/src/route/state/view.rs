@@ -51,7 +51,6 @@ impl Record {
     }
 
     /// The worst that any source says of it.
-    #[cfg_attr(target_os = "none", inline(never))]
     pub fn health(&self) -> Health {
         Health::worst(self.healths().get())
     }

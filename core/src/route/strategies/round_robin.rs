@@ -101,9 +101,12 @@ impl Cursor {
 /// The next one's turn.
 #[inline(always)]
 fn step(index: &mut u32, candidates: &[u16]) -> Option<u16> {
-    let at = if (*index as usize) < candidates.len() { *index } else { 0 };
-    *index = at + 1;
-    candidates.get(at as usize).copied()
+    let next = candidates.get(*index as usize).or_else(|| {
+        *index = 0;
+        candidates.first()
+    });
+    *index += 1;
+    next.copied()
 }
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>

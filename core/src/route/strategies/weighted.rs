@@ -160,72 +160,45 @@ impl Order for Chance {
     }
 }
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
-    for WeightedRoundRobin
-{
-    type Cache = Ahead<Circle, BANKS, PER_BANK>;
-    const BUILDS: bool = false;
+/// The strategy that visits the positions in this order, of which `$first` is the beginning.
+macro_rules! by_weight {
+    ($strategy:ident, $order:ident, $first:expr) => {
+        impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
+            Strategy<BANKS, PER_BANK, STRIPES> for $strategy
+        {
+            type Cache = Ahead<$order, BANKS, PER_BANK>;
+            const BUILDS: bool = false;
 
-    #[inline(always)]
-    fn needs(&self) -> Needs {
-        Needs::default()
-    }
+            #[inline(always)]
+            fn needs(&self) -> Needs {
+                Needs::default()
+            }
 
-    fn cache(&self) -> Self::Cache {
-        Ahead::new(Circle { point: None, step: 0, shift: 31, total: 0 })
-    }
+            fn cache(&self) -> Self::Cache {
+                Ahead::new($first)
+            }
 
-    fn refill(
-        &self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &mut Self::Cache,
-        random: &mut Random,
-    ) {
-        cache.refill(pool, random);
-    }
+            fn refill(
+                &self,
+                pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+                cache: &mut Self::Cache,
+                random: &mut Random,
+            ) {
+                cache.refill(pool, random);
+            }
 
-    #[inline(always)]
-    fn pick(
-        &self,
-        _pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &mut Self::Cache,
-        turn: &mut Turn<'_>,
-    ) -> Option<u16> {
-        cache.pick(turn)
-    }
+            #[inline(always)]
+            fn pick(
+                &self,
+                _pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+                cache: &mut Self::Cache,
+                turn: &mut Turn<'_>,
+            ) -> Option<u16> {
+                cache.pick(turn)
+            }
+        }
+    };
 }
 
-impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<BANKS, PER_BANK, STRIPES>
-    for WeightedRandom
-{
-    type Cache = Ahead<Chance, BANKS, PER_BANK>;
-    const BUILDS: bool = false;
-
-    #[inline(always)]
-    fn needs(&self) -> Needs {
-        Needs::default()
-    }
-
-    fn cache(&self) -> Self::Cache {
-        Ahead::new(Chance { random: None, total: 0 })
-    }
-
-    fn refill(
-        &self,
-        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &mut Self::Cache,
-        random: &mut Random,
-    ) {
-        cache.refill(pool, random);
-    }
-
-    #[inline(always)]
-    fn pick(
-        &self,
-        _pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
-        cache: &mut Self::Cache,
-        turn: &mut Turn<'_>,
-    ) -> Option<u16> {
-        cache.pick(turn)
-    }
-}
+by_weight! { WeightedRoundRobin, Circle, Circle { point: None, step: 0, shift: 31, total: 0 } }
+by_weight! { WeightedRandom, Chance, Chance { random: None, total: 0 } }
