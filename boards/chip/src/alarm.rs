@@ -136,6 +136,8 @@ impl<C: Clock> Alarm<C> {
         })
     }
 
+    /// Out of line, for both places.
+    #[inline(never)]
     fn wait(at: u64, now: u64) {
         let left = at.saturating_sub(now).min(u64::from(C::RANGE));
         // In range by the line above.

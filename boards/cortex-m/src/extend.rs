@@ -37,15 +37,15 @@ impl<const BITS: u32> Wraps<BITS> {
     /// flag.
     #[inline]
     pub fn read(&self, _: CriticalSection<'_>, count: impl Fn() -> u32, flag: impl Fn() -> bool) -> u64 {
-        let wraps = self.0.load(Ordering::Relaxed);
-        let before = count();
+        let mut wraps = self.0.load(Ordering::Relaxed);
+        let mut now = count();
         // The order matters: a flag that is still down after the read proves that the count belongs to the
         // period of `wraps`. One that is up says nothing about an earlier read, so the counter is read again.
-        if !flag() {
-            return Self::join(wraps, before);
+        if flag() {
+            now = count();
+            wraps = wraps.wrapping_add(u32::from(Self::has_wrapped(now)));
         }
-        let after = count();
-        Self::join(wraps.wrapping_add(u32::from(Self::has_wrapped(after))), after)
+        Self::join(wraps, now)
     }
 
     /// Counts one wrap; called by the wrap interrupt and by nobody else. `clear` takes the timer's flag down.

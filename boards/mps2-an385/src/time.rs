@@ -31,7 +31,8 @@ impl Clock for Timers {
     /// A whole period of the clock; the timer itself has 32 bits, 171 s.
     const RANGE: u32 = 1 << PERIOD_BITS;
 
-    #[inline]
+    /// Out of line, for the several places that a small image reads it at.
+    #[inline(never)]
     fn now() -> u64 {
         critical_section::with(|cs| WRAPS.read(cs, micros, || CLOCK.flag()))
     }
