@@ -160,3 +160,13 @@ impl Iterator for Bits {
         Some(index)
     }
 }
+
+/// Keeps a loop from being unrolled: one that is short, and whose copies would be flash.
+#[inline(always)]
+pub(crate) fn rolled() {
+    // SAFETY: there is no instruction.
+    #[cfg(all(target_arch = "arm", not(miri)))]
+    unsafe {
+        core::arch::asm!("", options(nomem, nostack, preserves_flags));
+    }
+}

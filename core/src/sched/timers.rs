@@ -7,7 +7,10 @@
 
 use core::cell::Cell;
 use core::marker::PhantomPinned;
+use core::mem::MaybeUninit;
 use core::ptr;
+
+use crate::bitmap::rolled;
 
 /// A place in a [`Timers`] heap.
 ///
@@ -16,14 +19,34 @@ use core::ptr;
 /// A node whose rank is not 0 is linked into exactly one heap, and from then until it is taken out it is
 /// neither moved nor freed, and touched only by whoever may touch the heap.
 pub struct TimerNode {
-    // Until it is armed these hold anything: dangling, since a run of zeros would be cleared by a call.
     due: Cell<u64>,
-    parent: Cell<*const TimerNode>,
-    left: Cell<*const TimerNode>,
-    right: Cell<*const TimerNode>,
+    parent: Link,
+    left: Link,
+    right: Link,
     /// The length of the right spine from here; 0: in no heap.
     rank: Cell<u8>,
     _pinned: PhantomPinned,
+}
+
+/// A link of a node; set as long as that is armed.
+struct Link(Cell<MaybeUninit<*const TimerNode>>);
+
+impl Link {
+    const UNSET: Self = Self(Cell::new(MaybeUninit::uninit()));
+
+    /// # Safety
+    ///
+    /// It was set.
+    #[inline(always)]
+    unsafe fn get(&self) -> *const TimerNode {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.get().assume_init() }
+    }
+
+    #[inline(always)]
+    fn set(&self, node: *const TimerNode) {
+        self.0.set(MaybeUninit::new(node));
+    }
 }
 
 impl TimerNode {
@@ -31,9 +54,9 @@ impl TimerNode {
     pub const fn new() -> Self {
         Self {
             due: Cell::new(0),
-            parent: Cell::new(ptr::dangling()),
-            left: Cell::new(ptr::dangling()),
-            right: Cell::new(ptr::dangling()),
+            parent: Link::UNSET,
+            left: Link::UNSET,
+            right: Link::UNSET,
             rank: Cell::new(0),
             _pinned: PhantomPinned,
         }
@@ -99,6 +122,7 @@ impl Timers {
             } else {
                 // Into the right spine, with the rest of it on its left.
                 loop {
+                    rolled();
                     let next = (*above).right.get();
                     if next.is_null() || due < (*next).due.get() {
                         break next;
@@ -208,6 +232,7 @@ unsafe fn merge(mut a: *const TimerNode, mut b: *const TimerNode) -> *const Time
         // `a` is always the end of the merged right spine, and `b` the heap that is still to be hung below
         // it.
         loop {
+            rolled();
             let below = (*a).right.get();
             if below.is_null() {
                 link_right(a, b);
@@ -220,9 +245,9 @@ unsafe fn merge(mut a: *const TimerNode, mut b: *const TimerNode) -> *const Time
                 a = below;
             }
         }
-        let above = (*root).parent.replace(ptr::null());
+        let above = (*root).parent.0.replace(MaybeUninit::new(ptr::null()));
         restore_spine(a);
-        (*root).parent.set(above);
+        (*root).parent.0.set(above);
         root
     }
 }
