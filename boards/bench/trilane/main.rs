@@ -58,6 +58,7 @@ impl Board {
 
 impl Platform for Board {
     const PENDS: bool = board::Board::PENDS;
+    const WATCHES: bool = board::Board::WATCHES;
 
     fn now(&self) -> Instant {
         self.0.now()

@@ -54,7 +54,9 @@ impl<const BITS: u32> Wraps<BITS> {
     /// most.
     #[inline]
     pub fn on_interrupt(&self, _: CriticalSection<'_>, count: impl Fn() -> u32, clear: impl FnOnce()) {
-        while !Self::has_wrapped(count()) {}
+        while !Self::has_wrapped(count()) {
+            core::hint::spin_loop();
+        }
         clear();
         // A load and a store, because a Cortex-M0 has no read-modify-write; the critical section makes them
         // one.

@@ -73,6 +73,7 @@ impl<C: Clock, N: Nudge> Default for ThreadMode<C, N> {
 
 impl<C: Clock, N: Nudge> Platform for ThreadMode<C, N> {
     const PENDS: bool = N::NEEDED;
+    const WATCHES: bool = true;
 
     #[inline]
     fn now(&self) -> Instant {

@@ -52,6 +52,7 @@ impl<H: Hart> Default for ThreadMode<H> {
 
 impl<H: Hart> Platform for ThreadMode<H> {
     const PENDS: bool = true;
+    const WATCHES: bool = true;
 
     #[inline]
     fn now(&self) -> Instant {

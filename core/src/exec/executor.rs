@@ -5,11 +5,11 @@ use core::mem::offset_of;
 use core::ptr;
 
 use super::life::spawn::trace_spawn;
-use super::memory::bank::{Bank, BankHead};
-use super::memory::core::{Core, Ops};
-use super::memory::core::{ExecRef, TaskRef};
+use super::memory::bank::Bank;
+use super::memory::core::{Announce, BANKS_AT, Core, ExecRef, Ops, TaskRef};
 use super::region::scope::SCOPE;
 use super::region::table::Regions;
+use super::run::pass::Rounds;
 use super::run::platform::Platform;
 use super::run::poll_trace::PollTrace;
 use super::run::rounds::{poll_bank, poll_banks};
@@ -80,8 +80,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     const OPS: &'static Ops = &Ops {
         now: |exec| Self::of(exec).platform.now(),
         pend: |exec| Self::of(exec).platform.pend(),
-        set_alarm: |exec, at| Self::of(exec).platform.set_alarm(at),
-        poll_rounds: Self::poll_rounds,
+        set_alarm: |exec, at| Self::of(exec).platform.set_alarm((at < Instant::MAX).then_some(at)),
         trace: if P::TRACES { Some(|exec, event| Self::of(exec).platform.trace(event)) } else { None },
         trace_spawn: if P::TRACES { Some(trace_spawn) } else { None },
         observe: if Self::OBSERVES { Some(Self::observe) } else { None },
@@ -89,12 +88,26 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         per_bank: PER_BANK as u8,
         full_bank: low_bits(PER_BANK),
         bank_stride: Self::STRIDE as u16,
-        banks_at: Self::BANKS_AT as u32,
-        heap_at: offset_of!(Memory<BANKS, PER_BANK>, heap) as u32,
-        announce: if BANKS > 1 { BankHead::SUMMARY } else { 0 } | if P::PENDS { BankHead::PEND } else { 0 },
+        cover: Self::COVER,
+        cover_own: if BANKS > 1 { Some(ExecRef::cover_own) } else { None },
     };
 
-    const BANKS_AT: usize = offset_of!(Memory<BANKS, PER_BANK>, banks);
+    /// What wakes tell the runner with.
+    const COVER: Option<Announce> = if BANKS > 1 { Some(ExecRef::cover) } else { None };
+    const ANNOUNCE: *const () = if P::PENDS {
+        let announce: Announce = |exec, bank, bit| {
+            if let Some(cover) = Self::COVER {
+                cover(exec, bank, bit);
+            }
+            Self::of(exec).platform.pend();
+        };
+        announce as *const ()
+    } else if let Some(cover) = Self::COVER {
+        cover as *const ()
+    } else {
+        ptr::null()
+    };
+
     const STRIDE: usize = size_of::<Bank<PER_BANK>>();
 
     const_fn! {
@@ -102,6 +115,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     pub const fn new(platform: P) -> Self {
         const {
             assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "an executor has 1 to 32 banks");
+            assert!(offset_of!(Memory<BANKS, PER_BANK>, banks) == BANKS_AT);
             assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 tasks");
         }
         let memory = Memory {
@@ -170,14 +184,14 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     return;
                 }
                 for (number, bank) in self.memory.banks.iter().enumerate() {
-                    bank.head.announce.set(ops.announce);
-                    bank.head.to_core.set((Self::BANKS_AT + number * Self::STRIDE) as u32);
+                    bank.head.announce.set(Self::ANNOUNCE);
+                    bank.head.to_core.set((BANKS_AT + number * Self::STRIDE) as u32);
                     bank.head.number.set(number as u32);
                 }
                 self.memory.core.clock.with(cs, |clock| {
                     (clock.alarm, clock.clean_up) = (Instant::MAX, Instant::MAX);
                 });
-                let heap = this.byte_add(ops.heap_at as usize).cast::<Cell<u16>>();
+                let heap = this.byte_add(offset_of!(Memory<BANKS, PER_BANK>, heap)).cast::<Cell<u16>>();
                 self.memory.core.heap.set(ptr::slice_from_raw_parts(heap, Self::CAPACITY));
                 self.memory.core.ops.store(ptr::from_ref(ops).cast_mut(), Ordering::Release);
             });
@@ -187,23 +201,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     fn of(exec: ExecRef) -> &'static Self {
         // SAFETY: the operations of this table are called with this executor, whose first field the core is.
         unsafe { &*exec.as_ptr().cast() }
-    }
-
-    /// Polls plain tasks for the runner; see [`Ops::poll_rounds`].
-    pub(super) fn poll_rounds(exec: ExecRef, left: u32, least: u32) -> u32 {
-        // SAFETY: called by the runner, in no poll; banks lie as this type has them.
-        unsafe {
-            match (BANKS, Self::OBSERVES) {
-                (1, false) => {
-                    poll_bank::<false>(exec, exec.bank_at(0, Self::BANKS_AT, Self::STRIDE), left, least)
-                }
-                (1, true) => {
-                    poll_bank::<true>(exec, exec.bank_at(0, Self::BANKS_AT, Self::STRIDE), left, least)
-                }
-                (_, false) => poll_banks::<false>(exec, left, least),
-                (_, true) => poll_banks::<true>(exec, left, least),
-            }
-        }
     }
 
     fn observe(exec: ExecRef, task: TaskRef) -> bool {
@@ -221,6 +218,33 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             traced.ends = done;
         }
         done
+    }
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Rounds for Executor<P, BANKS, PER_BANK> {
+    const SEVERAL: bool = BANKS > 1;
+
+    #[inline(always)]
+    fn read_clock(&self) -> Instant {
+        self.platform.now()
+    }
+
+    #[inline(always)]
+    fn pass_begins(&self, now: Instant) {
+        self.platform.pass_begins(now);
+    }
+
+    #[inline(always)]
+    fn poll_rounds(&self, exec: ExecRef, left: u32, least: u32) -> u32 {
+        // SAFETY: called by the runner, in no poll.
+        unsafe {
+            match (BANKS, Self::OBSERVES) {
+                (1, false) => poll_bank::<false>(exec, exec.first_bank(), left, least),
+                (1, true) => poll_bank::<true>(exec, exec.first_bank(), left, least),
+                (_, false) => poll_banks::<false>(exec, left, least),
+                (_, true) => poll_banks::<true>(exec, left, least),
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::executor::Executor;
-use super::memory::core::{ExecRef, budget};
+use super::memory::core::ExecRef;
 use super::run::pass::{self, Pass};
 use super::run::platform::Platform;
 use super::spawner::LocalSpawner;
@@ -40,7 +40,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         let core = self.exec().as_ptr();
         // SAFETY: the executor is static.
         let core = unsafe { &*core };
-        if core.started.swap(true, Ordering::AcqRel) {
+        let was_started = core.lock.with(|_| {
+            let was_started = core.started.load(Ordering::Relaxed);
+            core.started.store(true, Ordering::Relaxed);
+            was_started
+        });
+        if was_started {
             return Err(AlreadyStarted);
         }
         core.watched.store(self.platform.watch_alarm(&core.look), Ordering::Relaxed);
@@ -122,21 +127,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     /// assert_eq!(good.try_join(), Some(Ok(7)));
     /// ```
     pub fn poll_pending(&mut self, now: Instant) -> Pass {
-        let exec = self.exec();
-        let start = pass::begin(exec, now);
-        self.executor.platform.pass_begins(start.now);
-        pass::pass(exec, &start, Self::POLLS_PER_PASS)
+        pass::pass(self.exec(), self.executor, Some(now), Self::POLLS_PER_PASS)
     }
 
     /// A pass that first polls the plain task that an interrupt has woken, and then reads the clock.
     #[inline(always)]
     fn pass_promptly(&mut self) -> Pass {
-        let exec = self.exec();
-        let first = pass::poll_promptly(exec, |left| {
-            Executor::<P, BANKS, PER_BANK>::poll_rounds(exec, left, budget::ONE)
-        });
-        let Pass { polls, more } = self.poll_pending(exec.read_clock());
-        Pass { polls: polls + first, more }
+        pass::pass(self.exec(), self.executor, None, Self::POLLS_PER_PASS)
     }
 
     /// When the next pass is due if nothing is woken before: at the earliest end of a sleep or of a clean-up.
@@ -147,7 +144,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
 
     /// Whether a pass would do something now. Plain loads.
     pub fn is_runnable(&self) -> bool {
-        pass::is_runnable(self.exec())
+        pass::is_runnable(self.exec(), BANKS > 1)
     }
 
     /// Passes for ever, sleeping in between.
@@ -174,7 +171,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
             }
             if !pass.more {
                 pass::set_alarm(self.exec());
-                self.executor.platform.idle(&|| pass::is_quiet(self.exec()));
+                self.executor.platform.idle(&|| pass::is_quiet(self.exec(), BANKS > 1, P::WATCHES));
             }
         }
     }

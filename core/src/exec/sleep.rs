@@ -112,7 +112,8 @@ impl Cx {
     ///
     /// [`Cancelled`] when the task is asked to stop.
     pub fn sleep(&self, span: Duration) -> Sleep {
-        self.sleep_until(self.now() + span)
+        let exec = self.exec();
+        sleep_until(exec, exec.after(span))
     }
 
     /// Waits until `due`. One that has passed is over at the next pass of the executor.
@@ -121,6 +122,10 @@ impl Cx {
     ///
     /// As for [`sleep`](Self::sleep).
     pub fn sleep_until(&self, due: Instant) -> Sleep {
-        Sleep { exec: self.exec(), due, known: false, uncancelled: false, entry: Entry::new() }
+        sleep_until(self.exec(), due)
     }
+}
+
+fn sleep_until(exec: ExecRef, due: Instant) -> Sleep {
+    Sleep { exec, due, known: false, uncancelled: false, entry: Entry::new() }
 }

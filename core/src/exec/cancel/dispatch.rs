@@ -10,29 +10,32 @@ use crate::bitmap::Bits;
 use crate::exec::memory::core::{BankRef, Core, ExecRef, Special, TaskRef, budget};
 use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::tally::add;
+use crate::exec::run::pass::is_runnable;
 use crate::exec::run::rounds::{coalesced, is_woken, poll_task};
 use crate::sched::Turn;
 use crate::sync::{CriticalSection, Ordering};
-use crate::time::Instant;
 
 /// What comes with the first special task.
 pub(in crate::exec) static SPECIAL: Special =
     Special { poll, set_aside, force_due, refuse, drained, request_late };
 
 /// See [`Special::poll`].
-fn poll(exec: ExecRef, mut left: u32, now: Instant) -> u32 {
+fn poll(exec: ExecRef, mut left: u32) -> u32 {
     let several = exec.ops().banks > 1;
     let first = exec.first_bank();
     while !budget::is_spent(left) && !exec.look.has(AlarmDue::NOW) {
         let queued = exec.queued.load(Ordering::Relaxed);
         if queued & !Core::STREAK == 0 && !is_special_woken(exec, first, several) {
-            if queued != 0 && is_woken(exec) {
+            if queued != 0 && is_woken(exec, several) {
                 // The plain task that is polled next passes over nobody.
                 exec.locked(|cs| exec.with_lanes(cs, |lanes| lanes.end_streaks()));
             }
             break;
         }
-        left = poll_first(exec, first, several, left, &now);
+        left = poll_first(exec, first, several, left);
+    }
+    if left < budget::LAST && is_runnable(exec, several) {
+        left |= budget::MORE;
     }
     left
 }
@@ -79,7 +82,7 @@ enum First {
 
 /// Queues the special tasks that were woken, and polls who goes first, unless its limits speak against it.
 #[inline(never)]
-fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &Instant) -> u32 {
+fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32) -> u32 {
     let (alone, others) = collect(exec, bank, several);
     let mut is_due = false;
     let first = exec.locked(|cs| {
@@ -100,17 +103,18 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &
             // It was queued when it was made plain.
             task.set_plain(true);
         }
+        let now = exec.with_clock(cs, |clock| clock.now);
         is_due = task.node.is_due(now.as_micros());
         First::Task(task)
     });
     let task = match first {
         First::Nobody => return left,
-        First::Others => return (exec.ops().poll_rounds)(exec, left, left),
+        First::Others => return left | budget::OTHERS,
         First::Task(task) => task,
     };
     let (bank, index) = (task.bank(), task.index());
     let looks = is_due || !bank.header(index).state.load().is_unlimited();
-    if looks && !check_limits(task, *now, is_due) {
+    if looks && !check_limits(task, is_due) {
         return left;
     }
     left -= budget::ONE;
@@ -119,7 +123,7 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &
     if looks {
         after_counted_poll(task);
     } else if !done && alone == Some(task) && !others {
-        return poll_again(exec, task, left, now, several);
+        return poll_again(exec, task, left, several);
     }
     left
 }
@@ -127,7 +131,7 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32, now: &
 /// Polls a task that was just polled for as long as it is woken again, alone, and goes before what is queued.
 /// That is looked up once, and again when keys have changed.
 #[inline(never)]
-fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, now: &Instant, several: bool) -> u32 {
+fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, several: bool) -> u32 {
     let (bank, index, bit, slot) = (task.bank(), task.index(), task.bit(), task.slot());
     let mut goes_first_as_of = exec.rekeys.load(Ordering::Relaxed).wrapping_sub(1);
     while !budget::is_spent(left)
@@ -139,6 +143,7 @@ fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, now: &Instant, severa
         let rekeys = exec.rekeys.load(Ordering::Relaxed);
         if goes_first_as_of != rekeys {
             let goes_first = exec.locked(|cs| {
+                let now = exec.with_clock(cs, |clock| clock.now);
                 can_pass(task) && exec.passes_lanes(cs, &task.node) && !task.node.is_late(now.as_micros())
             });
             if !goes_first {

@@ -13,7 +13,8 @@ use crate::time::Instant;
 /// runner only. `is_due`: its deadline, or the end of its clean-up, has come.
 #[cold]
 #[inline(never)]
-pub(in crate::exec) fn check_limits(task: TaskRef, now: Instant, is_due: bool) -> bool {
+pub(in crate::exec) fn check_limits(task: TaskRef, is_due: bool) -> bool {
+    let now = task.exec().pass_time();
     let state = task.state.load();
     let missed = !state.is_requested() && !state.is_missed() && !is_in_time(task, state, now);
     // The hook for misses may have asked the task to stop.

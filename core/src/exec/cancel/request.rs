@@ -2,7 +2,7 @@
 
 use crate::exec::memory::core::TaskRef;
 use crate::exec::task::reason::Reason;
-use crate::exec::task::state::Requested;
+use crate::exec::task::state::{Requested, State};
 use crate::sync::CriticalSection;
 use crate::time::Instant;
 
@@ -35,7 +35,8 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
 }
 
 /// Asks the task of this generation to stop, which was asked while it was being spawned.
-pub(in crate::exec) fn request_late(task: TaskRef, why: Reason, generation: u32) {
+pub(in crate::exec) fn request_late(task: TaskRef, claimed: State, generation: u32) {
+    let Some(why) = claimed.reason() else { return };
     let exec = task.exec();
     // As of now: the latest pass may be long ago. The task may have run, ended and been taken back since it
     // was published.

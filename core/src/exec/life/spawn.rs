@@ -13,7 +13,6 @@ use crate::exec::memory::tally::add;
 use crate::exec::memory::trace::TraceEvent;
 use crate::exec::task::options::TaskOptions;
 use crate::exec::task::pool::{PoolRef, TaskPool};
-use crate::exec::task::reason::Reason;
 use crate::exec::task::state::State;
 use crate::exec::task::vtable::Vtable;
 use crate::sync::{CriticalSection, Ordering, fence};
@@ -328,7 +327,7 @@ fn publish(task: TaskRef, live: State) {
     let asked = exec.locked(|_| {
         // Whoever sees one of the stores sees what came before.
         fence(Ordering::Release);
-        let asked = task.state.publish(live).map(|why| (why, generation(task)));
+        let asked = (task.state.publish(live), generation(task));
         // After all else: whoever takes the bit of an earlier wake sees this, and polls.
         bank.plain.set(bank.plain.bits() | task.bit());
         asked
@@ -346,7 +345,7 @@ fn publish_with(task: TaskRef, wishes: &Wishes, live: State) {
         let quota = options.poll_quota.map(|polls| polls.get());
         fence(Ordering::Release);
         let live = live.with(options.on_miss, quota);
-        let asked = task.state.publish(live).map(|why| (why, generation(task)));
+        let asked = (task.state.publish(live), generation(task));
         if task.node.is_plain() && quota.is_none() {
             task.set_plain(true);
         } else {
@@ -364,19 +363,13 @@ fn generation(task: TaskRef) -> u32 {
 
 /// Wakes a new task. If its region was closed while it was claimed, it is asked to stop.
 #[inline(always)]
-fn wake_new(task: TaskRef, asked: Option<(Reason, u32)>) {
-    if let Some((why, generation)) = asked {
-        request_late(task, why, generation);
+fn wake_new(task: TaskRef, (claimed, generation): (State, u32)) {
+    if claimed.is_requested()
+        && let Some(special) = task.exec().special()
+    {
+        (special.request_late)(task, claimed, generation);
     }
     task.wake();
-}
-
-#[cold]
-#[inline(never)]
-fn request_late(task: TaskRef, why: Reason, generation: u32) {
-    if let Some(special) = task.exec().special() {
-        (special.request_late)(task, why, generation);
-    }
 }
 
 /// See [`Ops::trace_spawn`](crate::exec::memory::core::Ops::trace_spawn).

@@ -11,8 +11,9 @@ use crate::sync::{Fixed, array_of, const_fn};
 pub(in crate::exec) struct BankHead {
     /// Slots that were woken.
     pub woken: bitmap::Bank,
-    /// What a wake must do beside setting its bit: [`SUMMARY`](Self::SUMMARY), [`PEND`](Self::PEND).
-    pub announce: Fixed<u32>,
+    /// What a wake must do beside setting its bit: an `Announce`, or null. A pointer, so that a wake tests it
+    /// together with a number.
+    pub announce: Fixed<*const ()>,
     /// Slots whose task is live, in no lane, of the lowest priority, without deadline and quota, and was not
     /// asked to stop. Changed under the lock.
     pub plain: bitmap::Bank,
@@ -25,13 +26,6 @@ pub(in crate::exec) struct BankHead {
     /// Distance in bytes back to the core.
     pub to_core: Fixed<u32>,
     pub number: Fixed<u32>,
-}
-
-impl BankHead {
-    /// A wake must cover its bank in the summary.
-    pub const SUMMARY: u32 = 1;
-    /// A wake must pend the platform.
-    pub const PEND: u32 = 2;
 }
 
 /// Aligned to 32, so that a bank's address has room for the number of an entry: see
@@ -53,7 +47,7 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
         Self {
             head: BankHead {
                 woken: bitmap::Bank::new(0),
-                announce: Fixed::new(0),
+                announce: Fixed::new(::core::ptr::null()),
                 plain: bitmap::Bank::new(0),
                 rest: bitmap::Bank::new(0),
                 used: bitmap::Bank::new(0),

@@ -3,7 +3,7 @@
 use ::core::ptr::{self, NonNull};
 use ::core::task::Poll;
 
-use super::bank::BankHead;
+use super::bank::{Bank, BankHead};
 use super::look::AlarmDue;
 use super::tally::Tally;
 use super::trace::TraceEvent;
@@ -12,6 +12,7 @@ use crate::exec::task::id::RegionId;
 use crate::exec::task::join_node::JoinNode;
 use crate::exec::task::options::Miss;
 use crate::exec::task::reason::Reason;
+use crate::exec::task::state::State;
 use crate::sched::{Lanes, Timers};
 use crate::sync::{
     AtomicBool, AtomicPtr, AtomicU32, Cell, CriticalSection, Domain, Fixed, FixedPtr, Guarded, Ordering,
@@ -59,6 +60,9 @@ pub(in crate::exec) struct Core {
     pub miss_hook: Option<fn(&Miss)>,
 }
 
+/// Where an executor's banks begin; the same for every size, because nothing stands between.
+pub(in crate::exec) const BANKS_AT: usize = size_of::<Core>().next_multiple_of(align_of::<Bank<1>>());
+
 /// An executor that has been used: a pointer to its core, with the provenance of the whole.
 ///
 /// Whoever has one may rely on it (Executor Invariant 1): the executor is static, its core's `ops` and its
@@ -78,8 +82,8 @@ pub(in crate::exec) struct TaskRef(pub(super) NonNull<BankHead>);
 #[derive(Clone, Copy)]
 pub(in crate::exec) struct BankRef(pub(super) NonNull<BankHead>);
 
-/// What [`Core::running`] holds during a poll: the slot, a bit that is always set, and how many polls of the
-/// pass are left.
+/// What [`Core::running`] holds during a poll: the slot, and how many polls of the pass are left, plus one,
+/// so that it is never 0.
 #[inline(always)]
 pub(in crate::exec) const fn place(slot: u16, budget: u32) -> u32 {
     slot as u32 | budget
@@ -89,19 +93,26 @@ pub(in crate::exec) const fn place(slot: u16, budget: u32) -> u32 {
 pub(in crate::exec) mod budget {
     /// One poll.
     pub const ONE: u32 = 1 << 16;
-    const RUNNING: u32 = 1 << 15;
+    /// What still allows one.
+    pub const LAST: u32 = 2 * ONE;
+    /// In what is left after special tasks were polled: it is the turn of one plain task.
+    pub const OTHERS: u32 = 1 << 31;
+    /// In what is left after special tasks were polled, if it is spent: something is runnable still.
+    pub const MORE: u32 = 1;
 
     pub const fn new(polls: u32) -> u32 {
-        polls << 16 | RUNNING
+        (polls + 1) * ONE
     }
 
+    /// Whether no poll is left, or [`OTHERS`] is set.
     #[inline(always)]
     pub const fn is_spent(budget: u32) -> bool {
-        budget < ONE
+        (budget as i32) < LAST as i32
     }
 
-    pub const fn polls(budget: u32) -> u32 {
-        budget >> 16
+    /// How many polls were made when `left` is left of `budget`.
+    pub const fn made(budget: u32, left: u32) -> u32 {
+        (budget - left) / ONE
     }
 }
 
@@ -118,13 +129,15 @@ pub(in crate::exec) struct Clock {
     pub draining: u16,
 }
 
+/// Tells of a task that was woken.
+pub(in crate::exec) type Announce = fn(ExecRef, BankRef, u32);
+
 /// The operations that need the executor's full type, and its measures.
 pub(in crate::exec) struct Ops {
     pub now: fn(ExecRef) -> Instant,
     pub pend: fn(ExecRef),
-    pub set_alarm: fn(ExecRef, Option<Instant>),
-    /// Polls plain tasks; see [`poll_bank`](crate::exec::run::rounds::poll_bank).
-    pub poll_rounds: fn(ExecRef, u32, u32) -> u32,
+    /// [`MAX`](Instant::MAX): cancels the alarm.
+    pub set_alarm: fn(ExecRef, Instant),
     pub trace: Option<fn(ExecRef, TraceEvent)>,
     /// Traces that a task with this name was spawned.
     pub trace_spawn: Option<fn(TaskRef, Option<&'static str>)>,
@@ -135,17 +148,17 @@ pub(in crate::exec) struct Ops {
     /// The bits of a bank whose slots are all in use.
     pub full_bank: u32,
     pub bank_stride: u16,
-    pub banks_at: u32,
-    pub heap_at: u32,
-    pub announce: u32,
+    /// Tells the runner which bank to look into, if there are several; `cover_own`: by the runner itself.
+    pub cover: Option<Announce>,
+    pub cover_own: Option<Announce>,
 }
 
 /// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It
 /// comes with the first such task; an image in which nothing asks for one has no part of it.
 pub(in crate::exec) struct Special {
-    /// Goes on with a pass for as long as special tasks are woken or queued, and returns what is left of its
-    /// polls.
-    pub poll: fn(ExecRef, u32, Instant) -> u32,
+    /// Goes on with a pass for as long as special tasks are woken or queued and it is their turn. Returns
+    /// what is left of its polls, and [`OTHERS`](budget::OTHERS) or [`MORE`](budget::MORE).
+    pub poll: fn(ExecRef, u32) -> u32,
     /// Takes those out of a round of this bank that aren't plain, of all that were taken for it. Returns
     /// whether there are any, and not only wakes that came too late.
     pub set_aside: fn(ExecRef, BankRef, u32) -> bool,
@@ -155,8 +168,8 @@ pub(in crate::exec) struct Special {
     pub refuse: fn(TaskRef, Reason) -> Poll<Reason>,
     /// A draining task ends.
     pub drained: fn(TaskRef, CriticalSection<'_>),
-    /// Asks the task of this generation to stop, as of now.
-    pub request_late: fn(TaskRef, Reason, u32),
+    /// Asks the task of this generation to stop, as of now, for what its state was when it was published.
+    pub request_late: fn(TaskRef, State, u32),
 }
 
 /// What an executor with room for regions does about them. One without has no part of it in its image.

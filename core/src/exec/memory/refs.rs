@@ -5,7 +5,7 @@ use ::core::ptr::{self, NonNull};
 use ::core::task::Poll;
 
 use super::bank::{BankHead, HEADERS};
-use super::core::{BankRef, Clock, Core, ExecRef, Ops, Special, TaskRef};
+use super::core::{BANKS_AT, BankRef, Clock, Core, ExecRef, Ops, Special, TaskRef};
 use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::exec::task::header::Header;
@@ -13,7 +13,7 @@ use crate::exec::task::id::TaskId;
 use crate::exec::task::reason::Reason;
 use crate::sched::{Lanes, Node, Nodes, Timers};
 use crate::sync::{Cell, CriticalSection, Ordering};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl Deref for ExecRef {
     type Target = Core;
@@ -69,30 +69,21 @@ impl ExecRef {
 
     // === the slots ===
 
-    /// A bank; `banks_at` and `stride` are the executor's.
-    ///
-    /// # Safety
-    ///
-    /// The executor has a bank of this number, and its banks lie as the caller says.
-    #[inline(always)]
-    pub unsafe fn bank_at(self, number: usize, banks_at: usize, stride: usize) -> BankRef {
-        // SAFETY: the caller's promise.
-        unsafe { BankRef(self.0.byte_add(banks_at + number * stride).cast()) }
-    }
-
     /// The bank that every executor has.
     #[inline(always)]
     pub fn first_bank(self) -> BankRef {
-        // SAFETY: it exists, and the first one lies as the operations say.
-        unsafe { self.bank_at(0, self.ops().banks_at as usize, 0) }
+        // SAFETY: it exists, and lies there in executors of all sizes.
+        unsafe { BankRef(self.0.byte_add(BANKS_AT).cast()) }
     }
 
     /// BankRef `number`, if the executor has it.
     pub fn bank(self, number: usize) -> Option<BankRef> {
         let ops = self.ops();
         let exists = number < usize::from(ops.banks);
-        // SAFETY: it exists, and banks lie as the operations say.
-        exists.then(|| unsafe { self.bank_at(number, ops.banks_at as usize, ops.bank_stride.into()) })
+        // SAFETY: it exists, and banks lie one behind the other.
+        exists.then(|| unsafe {
+            BankRef(self.0.byte_add(BANKS_AT + number * usize::from(ops.bank_stride)).cast())
+        })
     }
 
     pub fn banks(self) -> impl Iterator<Item = BankRef> {
@@ -171,6 +162,12 @@ impl ExecRef {
         self.locked(|cs| self.not_before_pass(cs, read))
     }
 
+    /// The time in `span` from now. Out of line, for the many places that a firmware sleeps at.
+    #[inline(never)]
+    pub fn after(self, span: Duration) -> Instant {
+        self.now() + span
+    }
+
     /// A reading of the platform's clock.
     #[inline(always)]
     pub fn read_clock(self) -> Instant {
@@ -223,6 +220,12 @@ impl Deref for BankRef {
 }
 
 impl BankRef {
+    #[inline(always)]
+    pub fn exec(self) -> ExecRef {
+        // SAFETY: the distance is that to the core of the bank's executor.
+        unsafe { ExecRef(self.0.byte_sub(self.to_core.get() as usize).cast()) }
+    }
+
     /// The slot of this index, which the bank has.
     #[inline(always)]
     pub fn task(self, index: u32) -> TaskRef {
@@ -319,9 +322,7 @@ impl TaskRef {
 
     #[inline(always)]
     pub fn exec(self) -> ExecRef {
-        let bank = self.bank();
-        // SAFETY: the distance is that to the core of the bank's executor.
-        unsafe { ExecRef(bank.0.byte_sub(bank.to_core.get() as usize).cast()) }
+        self.bank().exec()
     }
 
     pub fn slot(self) -> u16 {
@@ -338,13 +339,15 @@ impl TaskRef {
     /// eighth wait is pending, and wakes the task.
     #[inline(always)]
     pub fn refusal(self) -> Option<Poll<Reason>> {
-        self.state.heard().map(|reason| self.refuse(reason))
+        if self.state.may_be_heard() { self.refuse() } else { None }
     }
 
     #[cold]
     #[inline(never)]
-    fn refuse(self, reason: Reason) -> Poll<Reason> {
-        self.exec().special().map_or(Poll::Ready(reason), |special| (special.refuse)(self, reason))
+    fn refuse(self) -> Option<Poll<Reason>> {
+        // A second load, so that the frequent answer needs no barrier.
+        let reason = self.state.load_acquire().reason()?;
+        Some(self.exec().special().map_or(Poll::Ready(reason), |special| (special.refuse)(self, reason)))
     }
 }
 

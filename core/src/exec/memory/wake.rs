@@ -1,12 +1,33 @@
 //! Waking: a bit of the bank, and who is told of it.
 
-use super::bank::BankHead;
-use super::core::{BankRef, ExecRef, TaskRef};
+use ::core::mem::transmute;
+
+use super::core::{Announce, BankRef, ExecRef, Ops, TaskRef};
 use super::look::AlarmDue;
 use crate::bitmap;
 use crate::sync::Ordering;
 
 impl ExecRef {
+    /// Tells the runner of an executor with several banks which one to look into, and for whom.
+    pub fn cover(self, bank: BankRef, bit: u32) {
+        self.covers(bank, bit).insert(bank.number.get());
+    }
+
+    /// [`cover`](Self::cover) by the runner.
+    pub fn cover_own(self, bank: BankRef, bit: u32) {
+        let (covers, number) = (self.covers(bank, bit), 1 << bank.number.get());
+        if covers.bits() & number == 0 {
+            covers.insert_bit(number);
+        }
+    }
+
+    /// The set in which a wake covers its bank.
+    #[inline(always)]
+    fn covers(&self, bank: BankRef, bit: u32) -> &bitmap::Bank {
+        let is_plain = bank.plain.bits() & bit != 0 || self.special().is_none();
+        if is_plain { &self.summary } else { &self.urgent }
+    }
+
     /// A task of the bank that a round has taken, or is to take, isn't plain any more.
     pub fn note_special(self, bank: BankRef) {
         self.urgent.insert(bank.number.get());
@@ -22,86 +43,35 @@ impl TaskRef {
     /// the bit was set already: the waker that set it may have been pre-empted before it could pend.
     #[inline(always)]
     pub fn wake(self) {
-        let (coalesced, announce) = self.set_woken();
-        if coalesced | announce != 0 {
-            self.announce(coalesced);
-        }
-    }
-
-    /// [`wake`](Self::wake), faster if it only pends.
-    #[inline(always)]
-    pub fn wake_promptly(self) {
-        let (coalesced, announce) = self.set_woken();
-        if coalesced | announce != 0 {
-            if coalesced == 0 && announce == BankHead::PEND {
-                return self.exec().pend();
-            }
-            self.announce(coalesced);
-        }
-    }
-
-    /// Sets the task's bit. Returns the bit if it was set, and what a wake must do beside.
-    #[inline(always)]
-    fn set_woken(self) -> (u32, u32) {
-        let bank = self.bank();
-        (bank.woken.insert_bit(self.bit()), bank.announce.get())
-    }
-
-    /// The rest of a wake that is more than its OR.
-    #[cold]
-    #[inline(never)]
-    fn announce(self, coalesced: u32) {
-        if coalesced != 0 {
-            self.exec().tally.coalesced.fetch_add(1, Ordering::Relaxed);
-        }
-        let announce = self.bank().announce.get();
-        if announce & BankHead::SUMMARY != 0 {
-            self.cover();
-        }
-        if announce & BankHead::PEND != 0 {
-            self.exec().pend();
+        let (bank, bit) = (self.bank(), self.bit());
+        let coalesced = bank.woken.insert_bit(bit);
+        // One test for both.
+        if coalesced as usize | bank.announce.get().addr() != 0 {
+            bank.announce_wake(bit, coalesced);
         }
     }
 
     /// [`mark`](Self::mark) by the runner, the only one who clears what covers a bank: what is set stays.
     #[inline(always)]
     pub fn mark_own(self) -> bool {
-        let (coalesced, announce) = self.set_woken();
-        if announce & BankHead::SUMMARY != 0 {
-            let (covers, bit) = (self.covers(), 1 << self.bank().number.get());
-            if covers.bits() & bit == 0 {
-                covers.insert_bit(bit);
-            }
-        }
-        coalesced != 0
+        self.mark_with(|ops| ops.cover_own)
     }
 
     /// [`wake`](Self::wake) without pending the platform, by its runner or whoever pends it later. Returns
     /// whether the task had been woken already.
     #[inline(always)]
     pub fn mark(self) -> bool {
-        let (coalesced, announce) = self.set_woken();
-        if announce & BankHead::SUMMARY != 0 {
-            self.cover();
-        }
-        coalesced != 0
+        self.mark_with(|ops| ops.cover)
     }
 
-    /// Tells the runner which bank to look into, and for whom.
-    #[cold]
-    #[inline(never)]
-    fn cover(self) {
-        self.covers().insert(self.bank().number.get());
-    }
-
-    /// The set in which a wake covers its bank.
     #[inline(always)]
-    fn covers(self) -> &'static bitmap::Bank {
-        let (exec, bank) = (self.exec(), self.bank());
-        // SAFETY: the executor is static.
-        let core = unsafe { &*exec.as_ptr() };
-        let is_plain = bank.plain.bits() & self.bit() != 0 || exec.special().is_none();
-        if is_plain { &core.summary } else { &core.urgent }
+    fn mark_with(self, cover: impl FnOnce(&Ops) -> Option<Announce>) -> bool {
+        let (exec, bank, bit) = (self.exec(), self.bank(), self.bit());
+        let coalesced = bank.woken.insert_bit(bit) != 0;
+        if let Some(cover) = cover(exec.ops()) {
+            cover(exec, bank, bit);
+        }
+        coalesced
     }
 
     /// Whether a wake has not led to a place in a lane or a poll yet.
@@ -125,6 +95,23 @@ impl TaskRef {
             if self.is_woken() {
                 self.exec().note_special(bank);
             }
+        }
+    }
+}
+
+impl BankRef {
+    /// The rest of a wake that is more than its OR.
+    #[cold]
+    #[inline(never)]
+    fn announce_wake(self, bit: u32, coalesced: u32) {
+        let exec = self.exec();
+        if coalesced != 0 {
+            exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: it is null, or an `Announce`.
+        let announce = unsafe { transmute::<*const (), Option<Announce>>(self.announce.get()) };
+        if let Some(announce) = announce {
+            announce(exec, self, bit);
         }
     }
 }

@@ -56,7 +56,7 @@ unsafe fn clone(word: *const ()) -> RawWaker {
 
 unsafe fn wake(word: *const ()) {
     // SAFETY: the table's functions are called with what `waker` stored.
-    unsafe { TaskRef::from_raw(word) }.wake_promptly();
+    unsafe { TaskRef::from_raw(word) }.wake();
 }
 
 unsafe fn drop(_: *const ()) {}

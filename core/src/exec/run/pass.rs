@@ -1,5 +1,7 @@
 //! Passes: the clock is read, what is due is woken, what is woken is polled.
 
+use core::cell::Cell;
+
 use super::rounds::is_woken;
 use super::timers::expire;
 use crate::exec::life::on_drop::OnDrop;
@@ -20,87 +22,81 @@ pub struct Pass {
     pub more: bool,
 }
 
-/// A pass that begins.
-pub(in crate::exec) struct Start {
-    /// Its time.
-    pub now: Instant,
-    /// Whether a sleep, or a clean-up's time, is over by then.
-    sleep_is_due: bool,
-    clean_up_is_due: bool,
-}
-
-/// Takes `now` as the time of a pass, unless an earlier pass was later. The runner only, in no poll.
-#[inline]
-pub(in crate::exec) fn begin(exec: ExecRef, now: Instant) -> Start {
+/// Takes `now` as the time of a pass, unless an earlier pass was later, and ends what is due by then: sleeps,
+/// and clean-ups. Returns the time. The runner only, in no poll.
+#[inline(always)]
+fn begin(exec: ExecRef, read: Instant) -> Instant {
     let spent = exec.look.take_due();
-    let start = exec.locked(|cs| {
+    let (now, sleep_is_due, clean_up_is_due) = exec.locked(|cs| {
         let sleep = next_sleep(exec, cs);
         exec.with_clock(cs, |clock| {
-            clock.now = clock.now.max(now);
+            clock.now = clock.now.max(read);
             // An alarm that has gone off, or is due, is spent.
             if spent || clock.alarm <= clock.now {
                 clock.alarm = Instant::MAX;
             }
-            Start {
-                now: clock.now,
-                sleep_is_due: sleep <= clock.now,
-                clean_up_is_due: clock.clean_up <= clock.now,
-            }
+            (clock.now, sleep <= clock.now, clock.clean_up <= clock.now)
         })
     });
-    if start.now > now {
+    if now > read {
         add(&exec.tally.clock_regressions, 1);
     }
-    start
-}
-
-/// The pass that begins so, of at most `polls` polls. The runner only, in no poll.
-#[inline]
-pub(in crate::exec) fn pass(exec: ExecRef, start: &Start, polls: u32) -> Pass {
-    let now = start.now;
-    if start.sleep_is_due {
+    if sleep_is_due {
         expire(exec, now);
     }
-    if start.clean_up_is_due
-        && let Some(special) = exec.special()
-    {
+    if clean_up_is_due && let Some(special) = exec.special() {
         (special.force_due)(exec, now);
     }
-    let mut more = true;
-    let polls = count(exec, budget::new(polls), |left| poll(exec, left, now, &mut more));
-    Pass { polls, more }
+    now
 }
 
-/// Polls a plain task that was woken, if nothing goes before it, before a pass reads the clock: for the way
-/// from an interrupt to its task. Returns how many it has polled.
-#[inline(always)]
-pub(in crate::exec) fn poll_promptly(exec: ExecRef, poll_rounds: impl FnOnce(u32) -> u32) -> u32 {
-    let is_plain_next = exec.queued.load(Ordering::Relaxed) == 0 && !exec.look.is_due();
-    if is_plain_next { count(exec, budget::new(1), poll_rounds) } else { 0 }
+/// What a pass needs of the executor's full type.
+pub(in crate::exec) trait Rounds {
+    /// Whether the executor has more than one bank.
+    const SEVERAL: bool;
+
+    /// The platform's time now.
+    fn read_clock(&self) -> Instant;
+
+    /// Called with the time of the pass before its first poll.
+    fn pass_begins(&self, now: Instant);
+
+    /// Polls plain tasks; see [`poll_bank`](super::rounds::poll_bank).
+    fn poll_rounds(&self, exec: ExecRef, left: u32, least: u32) -> u32;
 }
 
-/// Counts the polls that `poll` makes of `budget`, also if one unwinds. It returns what is left.
+/// One pass of at most `polls` polls, at `now` or the platform's time. The runner only, in no poll.
+///
+/// If the clock is still to be read, a plain task that was woken is polled before, if nothing goes before it:
+/// for the way from an interrupt to its task.
 #[inline(always)]
-fn count(exec: ExecRef, budget: u32, poll: impl FnOnce(u32) -> u32) -> u32 {
-    let end = |left: u32| {
-        let polls = budget::polls(budget) - budget::polls(left);
+pub(in crate::exec) fn pass<R: Rounds>(exec: ExecRef, rounds: &R, now: Option<Instant>, polls: u32) -> Pass {
+    let budget = budget::new(polls);
+    let left = Cell::new(budget);
+    let count = || {
+        let polls = budget::made(budget, left.get());
         add(&exec.tally.polls, polls);
-        exec.running.store(0, Ordering::Relaxed);
         polls
     };
+    // Polls are counted also if one unwinds.
     let unwound = OnDrop::new(|| {
         let running = exec.running.load(Ordering::Relaxed);
-        end(if running == 0 { budget } else { running });
+        if running != 0 {
+            left.set(running);
+        }
+        exec.running.store(0, Ordering::Relaxed);
+        count();
     });
-    let left = poll(budget);
+    let more = poll(exec, rounds, now, &left);
     unwound.defuse();
-    end(left)
+    Pass { polls: count(), more }
 }
 
 /// Whether a pass would do something now. Plain loads.
-pub(in crate::exec) fn is_runnable(exec: ExecRef) -> bool {
+#[inline(always)]
+pub(in crate::exec) fn is_runnable(exec: ExecRef, several: bool) -> bool {
     exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0
-        || is_woken(exec)
+        || is_woken(exec, several)
         || exec.look.has(AlarmDue::DUE | AlarmDue::WORK)
 }
 
@@ -119,7 +115,7 @@ fn next_sleep(exec: ExecRef, cs: CriticalSection<'_>) -> Instant {
 
 /// Sets the platform's alarm for what is due next, unless the platform is known to have it so: otherwise it
 /// may have gone off early.
-#[inline]
+#[inline(never)]
 pub(in crate::exec) fn set_alarm(exec: ExecRef) {
     exec.look.take(AlarmDue::SOONER);
     let (before, next) = exec.locked(|cs| {
@@ -128,7 +124,7 @@ pub(in crate::exec) fn set_alarm(exec: ExecRef) {
     });
     let is_set = before == next && (next == Instant::MAX || exec.watched.load(Ordering::Relaxed));
     if !is_set {
-        (exec.ops().set_alarm)(exec, (next < Instant::MAX).then_some(next));
+        (exec.ops().set_alarm)(exec, next);
     }
 }
 
@@ -136,10 +132,10 @@ pub(in crate::exec) fn set_alarm(exec: ExecRef) {
 /// earlier timer since; and a platform that doesn't tell when its alarm goes off may have spent it, so that
 /// it won't end the sleep.
 #[inline(always)]
-pub(in crate::exec) fn is_quiet(exec: ExecRef) -> bool {
-    !is_runnable(exec)
+pub(in crate::exec) fn is_quiet(exec: ExecRef, several: bool, watches: bool) -> bool {
+    !is_runnable(exec, several)
         && !exec.look.has(AlarmDue::SOONER)
-        && (exec.watched.load(Ordering::Relaxed) || is_alarm_ahead(exec))
+        && (watches || exec.watched.load(Ordering::Relaxed) || is_alarm_ahead(exec))
 }
 
 #[cold]
@@ -149,42 +145,60 @@ fn is_alarm_ahead(exec: ExecRef) -> bool {
     alarm == Instant::MAX || alarm > exec.read_clock()
 }
 
-/// Polls what is woken and queued until nothing is, `left` is spent or the alarm is due. Returns what is
-/// left, and in `more` whether something is runnable still.
+/// Polls what is woken and queued until nothing is, `left` is spent or the alarm is due. Returns whether
+/// something is runnable still.
+///
+/// The polling of rounds is compiled into this loop once: it begins with what is polled promptly.
 #[inline(always)]
-fn poll(exec: ExecRef, mut left: u32, now: Instant, more: &mut bool) -> u32 {
+fn poll<R: Rounds>(exec: ExecRef, rounds: &R, now: Option<Instant>, left: &Cell<u32>) -> bool {
+    // The first time round one poll is made, and the clock is still to be read.
+    const PROMPT: u32 = u32::MAX - 1;
+    let mut least = PROMPT;
     loop {
+        // Not if the lanes have given this turn to the others; zero: nothing goes before.
+        let before = exec.queued.load(Ordering::Relaxed) | exec.look.bits() & AlarmDue::NOW;
+        if !(least == PROMPT && now.is_some()) && (before == 0 || least & 1 != 0) {
+            left.set(rounds.poll_rounds(exec, left.get(), least));
+        }
+        exec.running.store(0, Ordering::Relaxed);
+        if least == PROMPT {
+            let now = begin(exec, now.unwrap_or_else(|| rounds.read_clock()));
+            rounds.pass_begins(now);
+        } else {
+            let more = is_runnable(exec, R::SEVERAL);
+            if budget::is_spent(left.get()) || !more {
+                return more;
+            }
+        }
         if exec.look.has(AlarmDue::NOW) {
             if exec.look.is_due() {
-                return left;
+                return true;
             }
             look_up(exec);
         }
-        let mut goes_on = true;
+        least = budget::LAST;
         if let Some(special) = exec.special() {
-            left = (special.poll)(exec, left, now);
-            goes_on = !budget::is_spent(left) && !exec.look.has(AlarmDue::NOW);
-        }
-        if goes_on {
-            left = (exec.ops().poll_rounds)(exec, left, budget::ONE);
-        }
-        *more = is_runnable(exec);
-        if budget::is_spent(left) || !*more {
-            return left;
+            let polled = (special.poll)(exec, left.get());
+            left.set(polled & !(budget::OTHERS | budget::MORE));
+            if polled & budget::OTHERS != 0 {
+                // One poll.
+                least = left.get() - 1;
+            } else if budget::is_spent(polled) {
+                return polled & budget::MORE != 0;
+            }
         }
     }
 }
 
-/// Does what a pass is interrupted for.
+/// Does what a pass is interrupted for: serves regions, and sets the alarm, since tasks that are runnable may
+/// compute beyond it.
 #[cold]
 #[inline(never)]
 fn look_up(exec: ExecRef) {
     if let Some(scope) = exec.scope {
         (scope.serve)(exec);
     }
-    if exec.look.has(AlarmDue::SOONER) && is_runnable(exec) {
+    if exec.look.has(AlarmDue::SOONER) {
         set_alarm(exec);
     }
-    // Otherwise the pass is over, and the alarm is set at its end.
-    exec.look.take(AlarmDue::SOONER);
 }

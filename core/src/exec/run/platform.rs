@@ -31,6 +31,10 @@ pub trait Platform: Sync + 'static {
     /// Whether [`trace`](Platform::trace) is called; false costs nothing.
     const TRACES: bool = false;
 
+    /// Whether [`watch_alarm`](Platform::watch_alarm) is known to return true, whenever; then an image has no
+    /// code for a platform that doesn't tell.
+    const WATCHES: bool = false;
+
     /// The time now. Read once a pass of the run loop, before it sleeps with an alarm set, and when a wait
     /// begins; never per poll.
     fn now(&self) -> Instant;

@@ -9,9 +9,10 @@
 //! Between two polls the runner looks whether something came that goes first: a special task's wake, a
 //! region's work, a due alarm. It costs three loads.
 
+use crate::bitmap::rolled;
 use crate::exec::life::finish::finish;
 use crate::exec::life::on_drop::OnDrop;
-use crate::exec::memory::core::{BankRef, ExecRef, budget, place};
+use crate::exec::memory::core::{BankRef, ExecRef, TaskRef, budget, place};
 use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::tally::add;
 use crate::exec::task::state::Ending;
@@ -37,7 +38,7 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
     // future, because a task whose poll was done or unwound is live no more. No lock is held across the poll
     // (Executor Invariant 6). SAFETY: the poll has unwound, so storage is empty.
-    let unwound = OnDrop::new(|| unsafe { finish(task, Ending::PANICKED) });
+    let unwound = OnDrop::new(|| unsafe { finish(polled(exec, bank), Ending::PANICKED) });
     // SAFETY: as said above.
     let done = unsafe {
         if OBSERVED && let Some(observe) = exec.ops().observe {
@@ -49,9 +50,15 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     unwound.defuse();
     if done {
         // SAFETY: the poll has put the output in place.
-        unsafe { finish(task, Ending::COMPLETED) }
+        unsafe { finish(polled(exec, bank), Ending::COMPLETED) }
     }
     done
+}
+
+/// The task of the bank that is being polled: looked up after a poll, so that nothing is kept across it.
+#[inline(always)]
+fn polled(exec: ExecRef, bank: BankRef) -> TaskRef {
+    bank.task(exec.running.load(Ordering::Relaxed) % 32)
 }
 
 /// Polls plain tasks, until less than `least` is left, nothing is woken, or something is to be seen to first.
@@ -67,16 +74,16 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
     mut left: u32,
     least: u32,
 ) -> u32 {
-    let mut rest = bank.rest.bits();
-    if rest & bank.woken.bits() != 0 {
+    let (mut rest, mut woken) = (bank.rest.bits(), bank.woken.bits());
+    if rest & woken != 0 {
         is_special_next(exec, bank, rest);
     }
     loop {
-        // Acquire: a bit may be that of a wake from before the task was published. `set_aside` looks again, since
-        // the task may be published between the two loads.
+        // Acquire: a bit may be that of a wake from before the task was published. `set_aside` looks again,
+        // since the task may be published between the two loads.
         let mut plain = bank.plain.bits_acquire();
         if rest == 0 {
-            if bank.woken.is_empty() {
+            if woken == 0 {
                 return left;
             }
             rest = bank.woken.take_seen();
@@ -109,7 +116,7 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
         if set_aside(exec, bank, rest) {
             return left;
         }
-        rest = bank.rest.bits();
+        (rest, woken) = (bank.rest.bits(), bank.woken.bits());
     }
 }
 
@@ -202,21 +209,21 @@ pub(in crate::exec) fn coalesced(exec: ExecRef, bits: u32) {
     exec.tally.coalesced.fetch_add(number_of(bits), Ordering::Relaxed);
 }
 
-/// How many bits are set, mostly one; smaller where no instruction counts them.
+/// How many bits are set, mostly one. A loop, smaller where no instruction counts them.
 fn number_of(mut bits: u32) -> u32 {
     let mut number = 0;
     while bits != 0 {
+        rolled();
         bits &= bits - 1;
         number += 1;
     }
     number
 }
 
-/// Whether a task in no lane was woken. Plain loads.
+/// Whether a task in no lane was woken; `several`: the executor has more than one bank. Plain loads.
 #[inline(always)]
-pub(in crate::exec) fn is_woken(exec: ExecRef) -> bool {
-    let ops = exec.ops();
-    if ops.banks > 1 {
+pub(in crate::exec) fn is_woken(exec: ExecRef, several: bool) -> bool {
+    if several {
         // Acquire: whoever sees it sees that tasks are special.
         return exec.summary.bits() | exec.turns.bits() | exec.urgent.bits_acquire() != 0;
     }

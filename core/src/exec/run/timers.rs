@@ -2,8 +2,10 @@
 //! they wait.
 
 use core::cell::UnsafeCell;
+use core::mem::ManuallyDrop;
 use core::task::{Context, Waker};
 
+use super::rounds::coalesced;
 use crate::exec::memory::core::ExecRef;
 use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::waker::{keep, task_of};
@@ -21,12 +23,18 @@ pub(in crate::exec) struct Entry {
     node: TimerNode,
     /// Its time has come; set by the runner.
     fired: AtomicBool,
-    waker: UnsafeCell<Option<Waker>>,
+    /// Not dropped with the entry: whoever disarms or fires it takes it out, but for a task's own, of which
+    /// nothing is to be dropped.
+    waker: UnsafeCell<ManuallyDrop<Option<Waker>>>,
 }
 
 impl Entry {
     pub fn new() -> Self {
-        Self { node: TimerNode::new(), fired: AtomicBool::new(false), waker: UnsafeCell::new(None) }
+        Self {
+            node: TimerNode::new(),
+            fired: AtomicBool::new(false),
+            waker: UnsafeCell::new(ManuallyDrop::new(None)),
+        }
     }
 
     #[inline(always)]
@@ -51,15 +59,16 @@ impl Entry {
                 if (*entry).fired.load(Ordering::Relaxed) {
                     return (true, false);
                 }
-                core::ptr::swap((*entry).waker.get(), &mut waker);
+                core::ptr::swap((*entry).waker.get().cast(), &mut waker);
                 let arms = !(*entry).node.is_armed();
                 (false, arms && insert(exec, cs, entry, due))
             }
         });
-        if !fired {
-            renew_alarm(exec, due, first);
+        if fired {
+            return true;
         }
-        fired
+        renew_alarm(exec, due, first);
+        false
     }
 
     /// Moves a timer that was armed, and may have fired since, to `due`: it stays armed, or is armed again,
@@ -89,12 +98,12 @@ impl Entry {
     /// If it is armed, then at this executor.
     #[inline(never)]
     pub unsafe fn disarm(&self, exec: ExecRef) {
-        let mut waker = None;
+        let mut waker: Option<Waker> = None;
         let entry = core::ptr::from_ref(self);
         // SAFETY: the lock is held.
         exec.locked(|cs| unsafe {
             exec.with_timers(cs, |timers| timers.remove(entry.cast()));
-            core::ptr::swap((*entry).waker.get(), &mut waker);
+            core::ptr::swap((*entry).waker.get().cast(), &mut waker);
         });
     }
 }
@@ -156,7 +165,7 @@ pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
                     // again.
                     Some(task) if task.exec() == exec => {
                         if task.mark_own() {
-                            exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
+                            coalesced(exec, 1);
                         }
                         None
                     }

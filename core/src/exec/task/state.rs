@@ -240,12 +240,12 @@ impl StateCell {
         self.0.store(CLAIMED, Ordering::Relaxed);
     }
 
-    /// Transition 2, after a release fence. Returns why the task was asked to stop meanwhile, if it was.
+    /// Transition 2, after a release fence. Returns the state before: the task may have been asked to stop.
     #[inline(always)]
-    pub fn publish(&self, live: State) -> Option<Reason> {
-        let asked = self.load().reason();
+    pub fn publish(&self, live: State) -> State {
+        let claimed = self.load();
         self.0.store(live.0, Ordering::Relaxed);
-        asked
+        claimed
     }
 
     /// Transition 6, from `state`.
@@ -345,10 +345,14 @@ impl StateCell {
 
     /// Why the task was asked to stop, if it was and isn't in a shield: what its own waits see. What was
     /// written before the request is seen then.
-    #[inline(always)]
     pub fn heard(&self) -> Option<Reason> {
-        let is_heard = self.load().0 & (REQUESTED | SHIELDED) == REQUESTED;
         // A second load, so that the frequent answer needs no barrier.
-        if is_heard { self.load_acquire().reason() } else { None }
+        if self.may_be_heard() { self.load_acquire().reason() } else { None }
+    }
+
+    /// Whether there is anything to [hear](Self::heard).
+    #[inline(always)]
+    pub fn may_be_heard(&self) -> bool {
+        self.load().0 & (REQUESTED | SHIELDED) == REQUESTED
     }
 }
