@@ -32,7 +32,9 @@ pub struct TimerNode {
 struct Link(Cell<MaybeUninit<*const TimerNode>>);
 
 impl Link {
-    const UNSET: Self = Self(Cell::new(MaybeUninit::uninit()));
+    const fn unset() -> Self {
+        Self(Cell::new(MaybeUninit::uninit()))
+    }
 
     /// # Safety
     ///
@@ -54,9 +56,9 @@ impl TimerNode {
     pub const fn new() -> Self {
         Self {
             due: Cell::new(0),
-            parent: Link::UNSET,
-            left: Link::UNSET,
-            right: Link::UNSET,
+            parent: Link::unset(),
+            left: Link::unset(),
+            right: Link::unset(),
             rank: Cell::new(0),
             _pinned: PhantomPinned,
         }
