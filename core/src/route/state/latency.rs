@@ -89,7 +89,8 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
     /// Takes in that a request took `sample_us` (0 counts as 1) and ended at `now_tick`; the new average in
     /// microseconds, rounded up. O(1).
     ///
-    /// A sample takes the place of an [old](Self::is_old) average. Ticks wrap. A clock that went backwards fades nothing, and time counts from there.
+    /// A sample takes the place of an [old](Self::is_old) average. Ticks wrap. A clock that went backwards
+    /// fades nothing, and time counts from there.
     pub fn record(&self, sample_us: u32, now_tick: u32) -> u32 {
         self.change(sample_us, now_tick).1
     }

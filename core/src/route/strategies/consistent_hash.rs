@@ -18,11 +18,11 @@ use crate::sync::const_fn;
 /// table of before serves.
 ///
 /// A member that is removed or switched off needs no build: keys pass it by, as they do when it is unhealthy,
-/// and if it comes back with the same number and weight, so do they. The next build takes it off the table: one that begins
-/// because somebody joins or weighs otherwise, or because such places are more than a quarter of the members.
+/// and if it comes back with the same number and weight, so do they. The next build takes it off the table:
+/// one that begins because somebody joins or weighs otherwise, or because such places are more than a quarter
+/// of the members.
 ///
-/// A member with less than its full weight, by health or slow start, keeps that part
-/// of its keys, always the same ones; keys of others stay where they are.
+/// A member with less than its full weight, by health, slow start or failures, keeps that part of its keys, always the same ones; keys of others stay where they are.
 ///
 /// # Where the table's answer can't serve
 ///
