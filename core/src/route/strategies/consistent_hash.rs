@@ -22,7 +22,8 @@ use crate::sync::const_fn;
 /// one that begins because somebody joins or weighs otherwise, or because such places are more than a quarter
 /// of the members.
 ///
-/// A member with less than its full weight, by health, slow start or failures, keeps that part of its keys, always the same ones; keys of others stay where they are.
+/// A member with less than its full weight, by health, slow start or failures, keeps that part of its keys,
+/// always the same ones; keys of others stay where they are.
 ///
 /// # Where the table's answer can't serve
 ///
