@@ -109,8 +109,8 @@ impl Bank {
         if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
     }
 
-    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it acquire,
-    /// too.
+    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it
+    /// acquire, too.
     #[inline(always)]
     pub(crate) fn take_seen(&self) -> u32 {
         let bits = self.0.swap(0, Ordering::Relaxed);
