@@ -324,3 +324,22 @@ fn the_time_to_clean_up_begins_when_the_limit_is_found_whatever_the_pass_has_tak
     run_out(&mut runner);
     assert_eq!(task.try_join(), Some(Ok(Ok(()))));
 }
+
+#[test]
+fn a_request_by_the_hook_gives_the_task_its_whole_clean_up() {
+    // The deadline has passed, the end of the clean-up has not.
+    static EXECUTOR: Executor<Manual, 1, 2> =
+        Executor::new(Manual::new()).with_miss_hook(|miss| EXECUTOR.cancel(miss.task).unwrap());
+    let mut runner = EXECUTOR.start().unwrap();
+    let pool = pool::<2>();
+    static SLOW: Attributes = Attributes::new().cleanup_polls(3).cleanup_time(Duration::from_micros(50));
+    let options = TaskOptions::new().attributes(&SLOW).deadline(us(5)).on_miss(OnMiss::Call);
+    let mut task = EXECUTOR
+        .spawn_with(options, pool, |cx| async move {
+            cx.cancelled().await;
+            cx.is_cancelled()
+        })
+        .unwrap();
+    settle(&mut runner, us(6));
+    assert_eq!(task.try_join(), Some(Ok(true)));
+}

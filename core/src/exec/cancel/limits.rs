@@ -10,7 +10,7 @@ use crate::exec::task::state::State;
 use crate::time::Instant;
 
 /// Checks the limits of a live task that is in no lane, and counts its poll. Returns whether to poll it. The
-/// runner only. `is_due`: its deadline, or the end of its clean-up, has come.
+/// runner only. `is_due`: what was its deadline when it left its lane, or the end of its clean-up, has come.
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn check_limits(task: TaskRef, is_due: bool) -> bool {
@@ -23,7 +23,10 @@ pub(in crate::exec) fn check_limits(task: TaskRef, is_due: bool) -> bool {
         ask_now(task, Reason::Deadline);
         false
     } else if state.is_requested() {
-        let goes = state.polls() != 0 && !is_due;
+        // It may have been asked since it left its lane, and has a later end then; read under the lock, so
+        // that it isn't torn.
+        let is_over = || task.exec().locked(|_| task.node.is_due(now.as_micros()));
+        let goes = state.polls() != 0 && !(is_due && is_over());
         if !goes {
             force(task);
         }
