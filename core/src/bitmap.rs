@@ -11,7 +11,9 @@
 //! Hence: set the bank's bit *before* the summary's; clear the summary *before* the bank. The reverse order
 //! loses members.
 
-use crate::sync::{AtomicU32, Ordering, const_fn, fence};
+#[cfg(target_os = "none")]
+use crate::sync::fence;
+use crate::sync::{AtomicU32, Ordering, const_fn};
 
 /// The most entries a bank holds: the bits of a word.
 pub const MAX_PER_BANK: usize = 32;
@@ -37,6 +39,9 @@ const fn bit(index: u32) -> u32 {
     1u32.wrapping_shl(index)
 }
 
+/// On hosts several clear bits, and sleep when there is none: whoever sets one then looks who sleeps.
+const INSERTS: Ordering = if cfg!(target_os = "none") { Ordering::Release } else { Ordering::SeqCst };
+
 /// One word of a set that several contexts share.
 pub struct Bank(AtomicU32);
 
@@ -58,10 +63,28 @@ impl Bank {
         self.insert_bit(bit(index)) != 0
     }
 
-    /// The same with the bit itself; returns the bit if it was set before, else 0.
+    /// Sets bit `index` of a summary on hosts, where it is mostly set and several look at the word: a load
+    /// comes first. The caller has set the bank's bit with acquire and release, and whoever clears the
+    /// summary takes from the bank by a read-modify-write after it: so one of the two sees the other.
+    #[inline(always)]
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn cover(&self, index: u32) {
+        if self.0.load(Ordering::SeqCst) & bit(index) == 0 {
+            self.insert(index);
+        }
+    }
+
+    /// Sets bit `index` of a summary.
+    #[inline(always)]
+    #[cfg(target_os = "none")]
+    pub(crate) fn cover(&self, index: u32) {
+        self.insert(index);
+    }
+
+    /// [`insert`](Self::insert) with the bit itself; returns the bit if it was set before, else 0.
     #[inline(always)]
     pub(crate) fn insert_bit(&self, bit: u32) -> u32 {
-        self.0.fetch_or(bit, Ordering::Release) & bit
+        self.0.fetch_or(bit, INSERTS) & bit
     }
 
     /// Clears bit `index` and returns whether it was set. Any context, O(1).
@@ -73,12 +96,14 @@ impl Bank {
 
     /// Clears bits that are set, and returns which of them were. Any context, O(1); a plain load when none
     /// is.
+    #[cfg(target_os = "none")]
     #[inline(always)]
     pub(crate) fn remove_bits(&self, bits: u32) -> u32 {
         if self.bits() & bits == 0 { 0 } else { self.0.fetch_and(!bits, Ordering::AcqRel) & bits }
     }
 
     /// Clears bits when the one owner who clears any has just seen them.
+    #[cfg(target_os = "none")]
     #[inline(always)]
     pub(crate) fn take_bits(&self, bits: u32) {
         self.0.fetch_and(!bits, Ordering::Acquire);
@@ -109,8 +134,9 @@ impl Bank {
         if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
     }
 
-    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it
-    /// acquire, too.
+    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it acquire,
+    /// too.
+    #[cfg(target_os = "none")]
     #[inline(always)]
     pub(crate) fn take_seen(&self) -> u32 {
         let bits = self.0.swap(0, Ordering::Relaxed);
@@ -130,6 +156,14 @@ impl Bank {
     #[inline(always)]
     pub(crate) fn bits_acquire(&self) -> u32 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// As [`bits`](Self::bits), for somebody who has told that he is about to sleep, by a sequentially
+    /// consistent step, and sees each [`insert`](Self::insert) whose context goes on to miss that. The model
+    /// checker knows no such loads; a read-modify-write is one.
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn bits_before_sleep(&self) -> u32 {
+        if cfg!(trilane_loom) { self.0.fetch_or(0, Ordering::SeqCst) } else { self.0.load(Ordering::SeqCst) }
     }
 
     /// The word as it is now: one plain load, no ordering.

@@ -150,14 +150,14 @@
 //!    whole executor.
 //! 2. A header whose phase is *claimed* belongs to whoever claimed it: a spawner, until it publishes the
 //!    phase *live*, or whoever takes the result of a task that is over, until the slot is free.
-//! 3. While the phase is *live*, only the runner polls or drops the future and reads or writes the header's
-//!    plain fields, except the queue node, the joiner and the family, which belong to the holder of the
-//!    critical section.
+//! 3. While the phase is *live*, only the runner (of an executor that is shared, the worker that has claimed
+//!    the task) polls or drops the future and reads or writes the header's plain fields, except the queue
+//!    node, the joiner and the family, which belong to the holder of the critical section.
 //! 4. When the phase is *done*, storage holds the output (or nothing, if the task was ended by force), and it
 //!    belongs to who finds that phase under the critical section and sets it to *claimed*: the join handle,
 //!    or the runner when the task's region has closed. Without a handle the runner has it from the start.
-//! 5. There is one runner, it never leaves the context that started it, and it isn't entered twice: its
-//!    methods take it by `&mut`.
+//! 5. There is one runner, unless workers [share](Executor::share) the executor; it never leaves the context
+//!    that started it, and it isn't entered twice: its methods take it by `&mut`.
 //! 6. No reference to lanes, timers, regions or join nodes is held across user code: polling or dropping a
 //!    future or an output, waking, cloning or dropping a waker, calling a hook or a finaliser.
 //!
@@ -177,6 +177,9 @@ mod cancel;
 
 mod region;
 
+#[cfg(not(target_os = "none"))]
+mod workers;
+
 mod sleep;
 
 mod delay;
@@ -193,6 +196,8 @@ mod spawner;
 mod runner;
 
 mod handler;
+#[cfg(not(target_os = "none"))]
+mod shard;
 
 pub use cancel::ask::{AbortHandle, CancelError};
 pub use cancel::rekey::DeadlineError;
@@ -202,6 +207,8 @@ pub use executor::Executor;
 pub use handler::Handler;
 pub use interval::{Interval, MissedTick, ZeroPeriod};
 pub use life::future::{AsyncTask, YieldNow, future_size, yield_now};
+#[cfg(not(target_os = "none"))]
+pub use life::in_slot::{Line, Storage};
 pub use life::join::{Join, JoinError, JoinHandle};
 pub use life::spawn::{SpawnError, SpawnErrorKind};
 pub use manual::Manual;
@@ -219,6 +226,8 @@ pub use report::stall::{Stall, StallWatch};
 pub use run::pass::Pass;
 pub use run::platform::Platform;
 pub use runner::{AlreadyStarted, Runner};
+#[cfg(not(target_os = "none"))]
+pub use shard::{Cursor, Shard};
 pub use sleep::Sleep;
 pub use spawner::LocalSpawner;
 pub use task::id::{RegionId, TaskId};

@@ -231,8 +231,9 @@ where
     ///
     /// [`UpdateError`]; nothing has changed then.
     pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
-        self.endpoints.view().update(id, endpoint, self.strategy.needs().builds, now)?;
-        self.want_table(now);
+        if self.endpoints.view().update(id, endpoint, now)? {
+            self.want_table(now);
+        }
         Ok(())
     }
 

@@ -18,6 +18,8 @@ mod types;
 #[cfg(not(trilane_loom))]
 mod types {
     pub use core::cell::{Cell, UnsafeCell};
+    #[cfg(not(target_os = "none"))]
+    pub use portable_atomic::AtomicU64;
     pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 }
 
@@ -32,6 +34,8 @@ pub(crate) use core::sync::atomic::AtomicU32 as FixedU32;
 mod domain;
 
 pub use domain::{CriticalSection, Domain, Next, with_lock};
+#[cfg(not(target_os = "none"))]
+pub(crate) use types::AtomicU64;
 pub(crate) use types::Cell;
 use types::UnsafeCell;
 pub use types::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};

@@ -4,7 +4,7 @@
 use core::marker::PhantomData;
 
 pub use loom::cell::{Cell, UnsafeCell};
-pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// An atomic pointer, kept as its address: loom's own has no bit operations.
 pub struct AtomicPtr<T> {

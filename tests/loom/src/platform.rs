@@ -14,7 +14,9 @@ pub struct Sleeper {
 }
 
 impl Sleeper {
-    pub(crate) fn new() -> Self {
+    /// At the beginning of time, awake.
+    #[expect(clippy::new_without_default, reason = "a model says that it makes one")]
+    pub fn new() -> Self {
         Self {
             pended: Mutex::new(false),
             woken: Condvar::new(),

@@ -15,7 +15,7 @@ use graph::{Crate, Graph};
 
 /// The layers, from the bottom up: a file uses its own layer and those before it. `exec/` and `route/` stand
 /// for the files that are in none of their folders, which are on top.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "sync/",
     "time.rs",
     "bitmap.rs",
@@ -27,6 +27,7 @@ const LAYERS: [&str; 22] = [
     "exec/run/",
     "exec/cancel/",
     "exec/region/",
+    "exec/workers/",
     "exec/report/",
     "exec/",
     "route/config/",

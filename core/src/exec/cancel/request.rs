@@ -23,6 +23,7 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
     task.bank().draining.write(task.index(), true);
     if task.node.lane().is_some() {
         exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec)));
+        task.unclaim();
     }
     let end = now + attributes.cleanup_time;
     task.node.set_deadline(Some(end.as_micros()));

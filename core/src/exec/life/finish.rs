@@ -4,7 +4,7 @@ use core::task::Waker;
 
 use super::on_drop::OnDrop;
 use crate::exec::memory::core::TaskRef;
-use crate::exec::memory::tally::add;
+use crate::exec::memory::tally::add_alone;
 use crate::exec::task::join_node::JoinNode;
 use crate::exec::task::pool::Storage;
 use crate::exec::task::state::Ending;
@@ -19,9 +19,7 @@ use crate::sync::{CriticalSection, Ordering};
 #[inline(never)]
 pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
     let exec = task.exec();
-    if ending == Ending::COMPLETED {
-        add(&exec.tally.completions, 1);
-    } else if exec.scope.is_some() && ending.is_failure() {
+    if exec.scope.is_some() && ending.is_failure() {
         // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and
         // it may not have made a reading yet.
         let read = exec.read_clock();
@@ -34,20 +32,16 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
         // over.
         task.set_plain(false);
+        if ending == Ending::COMPLETED {
+            add_alone(&exec.tally.completions, 1);
+        }
         let state = task.state.load();
         if state.is_requested()
             && let Some(special) = exec.special()
         {
             (special.drained)(task, cs);
         }
-        if !state.has_handle() && drop_output.is_none() {
-            if task.family.is_member()
-                && let Some(scope) = exec.scope
-            {
-                // Which looks how the task has ended.
-                task.state.finish(state, ending);
-                (scope.unlink)(task, cs, true);
-            }
+        if !state.has_handle() && !task.family.is_member() && drop_output.is_none() {
             // SAFETY: without a handle the slot is the runner's, and the storage is empty.
             return Over::Freed(unsafe { free(task) });
         }

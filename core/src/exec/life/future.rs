@@ -8,6 +8,8 @@ use core::task::{Context, Poll};
 use super::on_drop::OnDrop;
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::waker::waker;
+#[cfg(not(target_os = "none"))]
+use crate::exec::task::pool::Cells;
 use crate::exec::task::pool::TaskPool;
 use crate::exec::task::vtable::Vtable;
 
@@ -20,6 +22,16 @@ impl<F: Future, const BYTES: usize, const SLOTS: usize> Task<F, BYTES, SLOTS> {
         drop_future: Self::drop_future,
         drop_output: if core::mem::needs_drop::<F::Output>() { Some(Self::drop_output) } else { None },
         cells: TaskPool::<BYTES, SLOTS>::CELLS,
+        type_name: core::any::type_name::<F>,
+    };
+
+    /// As [`VTABLE`](Self::VTABLE), for memory that goes with the slot.
+    #[cfg(not(target_os = "none"))]
+    pub const IN_SLOT: &'static Vtable = &Vtable {
+        poll: Self::poll,
+        drop_future: Self::drop_future,
+        drop_output: if core::mem::needs_drop::<F::Output>() { Some(Self::drop_output) } else { None },
+        cells: Cells::outside(|_| {}),
         type_name: core::any::type_name::<F>,
     };
 

@@ -2,6 +2,8 @@
 
 pub mod finish;
 pub mod future;
+#[cfg(not(target_os = "none"))]
+pub mod in_slot;
 pub mod join;
 pub mod on_drop;
 pub mod spawn;

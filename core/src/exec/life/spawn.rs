@@ -9,10 +9,10 @@ use super::join::JoinHandle;
 use super::on_drop::OnDrop;
 use crate::exec::memory::core::{BankRef, ExecRef, Membership, Refusal, Special, TaskRef};
 use crate::exec::memory::cx::Cx;
-use crate::exec::memory::tally::add;
+use crate::exec::memory::tally::add_alone;
 use crate::exec::memory::trace::TraceEvent;
 use crate::exec::task::options::TaskOptions;
-use crate::exec::task::pool::{PoolRef, TaskPool};
+use crate::exec::task::pool::{PoolRef, Storage, TaskPool};
 use crate::exec::task::state::State;
 use crate::exec::task::vtable::Vtable;
 use crate::sync::{CriticalSection, Ordering, fence};
@@ -195,11 +195,11 @@ fn claim(exec: ExecRef, pool: PoolRef, vtable: &'static Vtable, spawner: Option<
     claim_both(exec, pool, vtable, None, |cs| {
         let bank = free_bank(exec)?;
         if let Some(spawner) = spawner {
-            if let Some(scope) = exec.scope {
-                let owner = Membership::Of(spawner.task, spawner.generation);
-                (scope.admit)(bank.free_task(), cs, owner)?;
-            } else if !is_there(spawner) {
-                return Err(SpawnErrorKind::Stale);
+            let owner = Membership::Of(spawner.task, spawner.generation);
+            match exec.scope {
+                Some(scope) => (scope.admit)(bank.free_task(), cs, owner)?,
+                None if is_there(spawner) => {}
+                None => return Err(SpawnErrorKind::Stale),
             }
         }
         Ok(bank)
@@ -251,17 +251,7 @@ fn claim_both(
         let storage = storage.ok_or((SpawnErrorKind::PoolFull, None))?;
         next.with(&exec.lock, |cs| {
             let bank = bank(cs).map_err(|kind| (kind, Some(storage)))?;
-            let used = bank.used.bits();
-            bank.used.set(used | used.wrapping_add(1));
-            let index = used.trailing_ones();
-            let header = bank.header(index);
-            header.node.embedder_index.set(index as u8);
-            header.node.embedder_word.set(storage.number);
-            header.storage.set(storage.address);
-            header.set_vtable(vtable);
-            header.state.claim();
-            add(&exec.tally.spawns, 1);
-            Ok((bank.task(index), storage.address))
+            Ok((take_slot(exec, bank, storage, vtable), storage.address))
         })
     });
     match claimed {
@@ -288,9 +278,25 @@ fn later_bank(exec: ExecRef) -> Option<BankRef> {
     exec.banks().find(|bank| bank.used.bits() != exec.ops().full_bank)
 }
 
+/// Takes the lowest free slot of a bank that has one. Under the lock.
+#[inline(always)]
+pub(super) fn take_slot(exec: ExecRef, bank: BankRef, storage: Storage, vtable: &'static Vtable) -> TaskRef {
+    let used = bank.used.bits();
+    bank.used.set(used | used.wrapping_add(1));
+    let index = used.trailing_ones();
+    let header = bank.header(index);
+    header.node.embedder_index.set(index as u8);
+    header.node.embedder_word.set(storage.number);
+    header.storage.set(storage.address);
+    header.set_vtable(vtable);
+    header.state.claim();
+    add_alone(&exec.tally.spawns, 1);
+    bank.task(index)
+}
+
 /// The lowest bank that has a free slot. O(banks). Under the lock.
 #[inline(always)]
-fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
+pub(super) fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
     if exec.is_shutting_down() {
         return Err(SpawnErrorKind::RegionClosed);
     }
@@ -309,9 +315,9 @@ fn is_there(Cx { task, generation }: &Cx) -> bool {
 /// Gives a claimed slot back when the build of its future unwinds.
 #[cold]
 #[inline(never)]
-fn unclaim(task: TaskRef) {
+pub(super) fn unclaim(task: TaskRef) {
     let exec = task.exec();
-    exec.locked(|_| add(&exec.tally.spawns, u32::MAX));
+    exec.locked(|_| add_alone(&exec.tally.spawns, u32::MAX));
     // SAFETY: the slot is claimed by `spawn`, its storage empty.
     unsafe { release(task, true) };
     // Its region may have waited for nothing else.
@@ -321,7 +327,7 @@ fn unclaim(task: TaskRef) {
 /// Makes a claimed slot live, as a plain task, and wakes it: transition 2. Its keys are those of a plain
 /// task, as in all free slots.
 #[inline(never)]
-fn publish(task: TaskRef, live: State) {
+pub(super) fn publish(task: TaskRef, live: State) {
     // Under the lock, because a region may be asking its members to stop right now, and a dump reading.
     let (exec, bank) = (task.exec(), task.bank());
     let asked = exec.locked(|_| {
@@ -337,7 +343,7 @@ fn publish(task: TaskRef, live: State) {
 
 /// [`publish`], as the options have it.
 #[inline(never)]
-fn publish_with(task: TaskRef, wishes: &Wishes, live: State) {
+pub(super) fn publish_with(task: TaskRef, wishes: &Wishes, live: State) {
     let (exec, options) = (task.exec(), &wishes.options);
     let asked = exec.locked(|_| {
         task.attributes.set(options.attributes);

@@ -2,15 +2,24 @@
 
 use ::core::mem::offset_of;
 
+#[cfg(not(target_os = "none"))]
+use super::claims::Claims;
 use crate::bitmap;
 use crate::exec::task::header::Header;
 use crate::sync::{Fixed, array_of, const_fn};
+
+/// A bank's word of wakes. On hosts it says which slots are claimed, too.
+#[cfg(target_os = "none")]
+pub(in crate::exec) type Woken = bitmap::Bank;
+/// A bank's word of wakes. On hosts it says which slots are claimed, too.
+#[cfg(not(target_os = "none"))]
+pub(in crate::exec) type Woken = Claims;
 
 /// The part of a bank that doesn't depend on its size; all zeros at first.
 #[repr(C)]
 pub(in crate::exec) struct BankHead {
     /// Slots that were woken.
-    pub woken: bitmap::Bank,
+    pub woken: Woken,
     /// What a wake must do beside setting its bit: an `Announce`, or null. A pointer, so that a wake tests it
     /// together with a number.
     pub announce: Fixed<*const ()>,
@@ -28,9 +37,11 @@ pub(in crate::exec) struct BankHead {
     pub number: Fixed<u32>,
 }
 
-/// Aligned to 32, so that a bank's address has room for the number of an entry: see
-/// [`TaskRef`](super::refs::TaskRef).
-#[repr(C, align(32))]
+/// Aligned to 32 at least, so that a bank's address has room for the number of an entry: see
+/// [`TaskRef`](super::refs::TaskRef). On hosts to a pair of cache lines, so that workers in two banks share
+/// none.
+#[cfg_attr(target_os = "none", repr(C, align(32)))]
+#[cfg_attr(not(target_os = "none"), repr(C, align(128)))]
 pub(in crate::exec) struct Bank<const PER_BANK: usize> {
     pub head: BankHead,
     pub headers: [Header; PER_BANK],
@@ -46,7 +57,7 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
         const { assert!(offset_of!(Self, headers) == HEADERS) }
         Self {
             head: BankHead {
-                woken: bitmap::Bank::new(0),
+                woken: Woken::new(0),
                 announce: Fixed::new(::core::ptr::null()),
                 plain: bitmap::Bank::new(0),
                 rest: bitmap::Bank::new(0),

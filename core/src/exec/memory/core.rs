@@ -27,7 +27,7 @@ pub(in crate::exec) struct Core {
     /// Null: the executor has not been used.
     pub ops: FixedPtr<Ops>,
     pub look: AlarmDue,
-    /// During a poll its [`place`]; 0 between polls.
+    /// During a poll its [`place`]; 0 between polls. [`SHARED`](Self::SHARED) if workers share the executor.
     pub running: AtomicU32,
     /// How many slots the lanes hold, and [`STREAK`](Self::STREAK) while a lane has passed over others.
     pub queued: AtomicU32,
@@ -58,6 +58,12 @@ pub(in crate::exec) struct Core {
     pub scope: Option<&'static Scope>,
     pub regions: Option<&'static [Entry]>,
     pub miss_hook: Option<fn(&Miss)>,
+    /// Of an executor that workers share: the one who serves its regions has taken it.
+    #[cfg(not(target_os = "none"))]
+    pub seat: AtomicBool,
+    /// Of an executor that workers share: banks in which one from elsewhere is at work; a hint.
+    #[cfg(not(target_os = "none"))]
+    pub guests: bitmap::Bank,
 }
 
 /// Where an executor's banks begin; the same for every size, because nothing stands between.
@@ -273,6 +279,8 @@ impl Links {
 
 impl Core {
     pub const STREAK: u32 = 1 << 16;
+    /// No [`place`], which is larger.
+    pub const SHARED: u32 = 1 << 14;
 
     const_fn! {
     pub const fn new() -> Self {
@@ -304,6 +312,10 @@ impl Core {
             scope: None,
             regions: None,
             miss_hook: None,
+            #[cfg(not(target_os = "none"))]
+            seat: AtomicBool::new(false),
+            #[cfg(not(target_os = "none"))]
+            guests: bitmap::Bank::new(0),
         }
     }
     }
@@ -311,7 +323,7 @@ impl Core {
     /// The slot that is being polled.
     pub fn running_slot(&self) -> Option<u16> {
         let running = self.running.load(Ordering::Relaxed);
-        (running != 0).then_some((running & 0x7FFF) as u16)
+        (running >= budget::ONE).then_some((running & 0x7FFF) as u16)
     }
 
     pub fn is_shutting_down(&self) -> bool {

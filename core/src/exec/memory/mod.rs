@@ -1,6 +1,8 @@
 //! Where tasks are: one static a executor, seen as a core, its banks, and one task.
 
 pub mod bank;
+#[cfg(not(target_os = "none"))]
+pub mod claims;
 pub mod core;
 pub mod cx;
 pub mod look;

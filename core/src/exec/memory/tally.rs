@@ -99,8 +99,19 @@ tally!(
     longest_poll
 );
 
-/// Adds to a counter that only the caller writes: a load and a store, no exclusive access.
+/// Adds to a counter of the runner's, or of the workers' that share the executor.
 #[inline(always)]
 pub(in crate::exec) fn add(counter: &AtomicU32, count: u32) {
+    if cfg!(target_os = "none") {
+        add_alone(counter, count);
+    } else {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Adds to a counter that only the caller writes, or the holder of the lock: a load and a store, no exclusive
+/// access.
+#[inline(always)]
+pub(in crate::exec) fn add_alone(counter: &AtomicU32, count: u32) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
 }

@@ -10,7 +10,7 @@ use crate::sync::Ordering;
 impl ExecRef {
     /// Tells the runner of an executor with several banks which one to look into, and for whom.
     pub fn cover(self, bank: BankRef, bit: u32) {
-        self.covers(bank, bit).insert(bank.number.get());
+        self.covers(bank, bit).cover(bank.number.get());
     }
 
     /// [`cover`](Self::cover) by the runner.
@@ -74,10 +74,34 @@ impl TaskRef {
         coalesced
     }
 
+    /// Has the task's bank looked into.
+    #[cfg(not(target_os = "none"))]
+    #[cold]
+    #[inline(never)]
+    pub fn cover(self) {
+        self.exec().cover(self.bank(), self.bit());
+    }
+
     /// Whether a wake has not led to a place in a lane or a poll yet.
     pub fn is_woken(self) -> bool {
         let bank = self.bank();
         (bank.woken.bits() | bank.rest.bits()) & self.bit() != 0
+    }
+
+    /// Whether one of several workers has claimed the task.
+    pub fn is_claimed(self) -> bool {
+        #[cfg(not(target_os = "none"))]
+        return self.bank().woken.claimed() & self.bit() != 0;
+        #[cfg(target_os = "none")]
+        false
+    }
+
+    /// The lanes give their claim up: the task was taken out of its lane, and not to be polled (Claim
+    /// Invariant). Where no workers share the executor, nobody claims.
+    #[inline(always)]
+    pub fn unclaim(self) {
+        #[cfg(not(target_os = "none"))]
+        self.bank().woken.release(self.index());
     }
 
     /// Notes under the lock whether the task is plain.

@@ -76,6 +76,7 @@ pub(in crate::exec) fn task_info(task: TaskRef) -> Option<TaskInfo> {
             Phase::Live if exec.running_slot() == Some(task.slot()) => TaskState::Running,
             Phase::Live => match task.node.lane() {
                 Some(lane) => TaskState::Queued(lane),
+                None if task.is_claimed() => TaskState::Running,
                 None if task.is_woken() => TaskState::Woken,
                 None => TaskState::Waiting,
             },

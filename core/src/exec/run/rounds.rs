@@ -33,12 +33,29 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     slot: u16,
     left: u32,
 ) -> bool {
-    let (task, header) = (bank.task(index), bank.header(index));
     exec.running.store(place(slot, left), Ordering::Relaxed);
+    // SAFETY: the caller's promise.
+    unsafe { poll_owned::<OBSERVED>(exec, bank, index, || polled(exec, bank)) }
+}
+
+/// [`poll_task`], by whoever owns the task: the runner, or the worker that has claimed it. `polled` gives the
+/// task after the poll.
+///
+/// # Safety
+///
+/// The caller owns the task of this index, which is live and in no lane; `polled` gives that one.
+#[inline(always)]
+pub(in crate::exec) unsafe fn poll_owned<const OBSERVED: bool>(
+    exec: ExecRef,
+    bank: BankRef,
+    index: u32,
+    polled: impl Fn() -> TaskRef,
+) -> bool {
+    let (task, header) = (bank.task(index), bank.header(index));
     // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
     // future, because a task whose poll was done or unwound is live no more. No lock is held across the poll
     // (Executor Invariant 6). SAFETY: the poll has unwound, so storage is empty.
-    let unwound = OnDrop::new(|| unsafe { finish(polled(exec, bank), Ending::PANICKED) });
+    let unwound = OnDrop::new(|| unsafe { finish(polled(), Ending::PANICKED) });
     // SAFETY: as said above.
     let done = unsafe {
         if OBSERVED && let Some(observe) = exec.ops().observe {
@@ -50,7 +67,7 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     unwound.defuse();
     if done {
         // SAFETY: the poll has put the output in place.
-        unsafe { finish(polled(exec, bank), Ending::COMPLETED) }
+        unsafe { finish(polled(), Ending::COMPLETED) }
     }
     done
 }

@@ -6,7 +6,7 @@ use core::mem::ManuallyDrop;
 use core::task::{Context, Waker};
 
 use super::rounds::coalesced;
-use crate::exec::memory::core::ExecRef;
+use crate::exec::memory::core::{Core, ExecRef};
 use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::waker::{keep, task_of};
 use crate::sched::TimerNode;
@@ -129,10 +129,16 @@ unsafe fn insert(exec: ExecRef, cs: CriticalSection<'_>, entry: *const Entry, du
 /// pre-empted before it came here.
 #[inline(always)]
 fn renew_alarm(exec: ExecRef, due: Instant, first: bool) {
-    if exec.running.load(Ordering::Relaxed) == 0 {
+    let running = exec.running.load(Ordering::Relaxed);
+    if running == 0 {
         pend_for_alarm(exec, due);
     } else if first {
-        exec.look.set(AlarmDue::SOONER);
+        if cfg!(not(target_os = "none")) && running == Core::SHARED {
+            // Whoever of the workers sleeps may have to wake earlier.
+            exec.pend();
+        } else {
+            exec.look.set(AlarmDue::SOONER);
+        }
     }
 }
 
@@ -150,31 +156,36 @@ fn pend_for_alarm(exec: ExecRef, due: Instant) {
 /// Wakes whoever sleeps until `now` or before. O(log n) each, one in a critical section. The runner only.
 #[inline(never)]
 pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
-    while let Some(foreign) = exec.locked(|cs| {
-        exec.with_timers(cs, |timers| {
-            let node = timers.pop_due(now.as_micros())?;
-            // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the lock.
-            let (entry, waker) = unsafe {
-                let entry = node.cast::<Entry>();
-                (&*entry, &mut *(*entry).waker.get())
-            };
-            let foreign = match waker.as_ref().and_then(task_of) {
-                // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed
-                // again.
-                Some(task) if task.exec() == exec => {
-                    if task.mark_own() {
-                        coalesced(exec, 1);
+    loop {
+        let (more, foreign) = exec.locked(|cs| {
+            exec.with_timers(cs, |timers| {
+                let Some(node) = timers.pop_due(now.as_micros()) else { return (false, None) };
+                // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the
+                // lock.
+                let (entry, waker) = unsafe {
+                    let entry = node.cast::<Entry>();
+                    (&*entry, &mut *(*entry).waker.get())
+                };
+                let foreign = match waker.as_ref().and_then(task_of) {
+                    // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed
+                    // again.
+                    Some(task) if task.exec() == exec => {
+                        if task.mark_own() {
+                            coalesced(exec, 1);
+                        }
+                        None
                     }
-                    None
-                }
-                _ => waker.take(),
-            };
-            entry.fired.store(true, Ordering::Release);
-            Some(foreign)
-        })
-    }) {
+                    _ => waker.take(),
+                };
+                entry.fired.store(true, Ordering::Release);
+                (timers.next_due().is_some_and(|due| due <= now.as_micros()), foreign)
+            })
+        });
         if let Some(waker) = foreign {
             waker.wake();
+        }
+        if !more {
+            return;
         }
     }
 }

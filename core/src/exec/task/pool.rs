@@ -57,6 +57,17 @@ pub(in crate::exec) struct Cells {
     /// Of a cell.
     bytes: u32,
     slots: u16,
+    /// Takes the storage back that comes from no pool.
+    #[cfg(not(target_os = "none"))]
+    outside: Option<unsafe fn(*mut ())>,
+}
+
+#[cfg(not(target_os = "none"))]
+impl Cells {
+    /// Of storage that comes from no pool, and is given back by this.
+    pub const fn outside(release: unsafe fn(*mut ())) -> Self {
+        Self { bytes: 0, slots: 0, outside: Some(release) }
+    }
 }
 
 /// A pool without its size.
@@ -79,8 +90,12 @@ const CELLS: usize = size_of::<FreeList>().next_multiple_of(align_of::<Cell<0>>(
 unsafe impl<const BYTES: usize, const SLOTS: usize> Sync for TaskPool<BYTES, SLOTS> {}
 
 impl<const BYTES: usize, const SLOTS: usize> TaskPool<BYTES, SLOTS> {
-    pub(in crate::exec) const CELLS: Cells =
-        Cells { bytes: size_of::<Cell<BYTES>>() as u32, slots: SLOTS as u16 };
+    pub(in crate::exec) const CELLS: Cells = Cells {
+        bytes: size_of::<Cell<BYTES>>() as u32,
+        slots: SLOTS as u16,
+        #[cfg(not(target_os = "none"))]
+        outside: None,
+    };
 
     const_fn! {
     /// An empty pool.
@@ -153,9 +168,14 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// It was claimed from a pool of these measures, and nobody uses the cell.
+    /// It was claimed from a pool of these measures, or is of the kind that they tell, and nobody uses it.
     #[inline(always)]
     pub unsafe fn release(self, cells: Cells, next: Option<Next>) {
+        #[cfg(not(target_os = "none"))]
+        if let Some(release) = cells.outside {
+            // SAFETY: the caller's promise.
+            return unsafe { release(self.address) };
+        }
         // SAFETY: by the caller's promise, stepping back over the cells and what is before them gives the
         // pool; the pointer may do so, because it was derived from the whole pool.
         unsafe {

@@ -266,8 +266,7 @@ impl View<'_> {
         }
     }
 
-    /// Opens the breaker. If as many keep traffic out as may, or nobody would be left, it stays closed, and
-    /// little of the weight is left for a while.
+    /// Opens the breaker, unless as many keep traffic out as may, or nobody would be left.
     #[cold]
     fn trip(self, slot: u16, now: Instant) {
         let at = self.at(slot);
@@ -277,11 +276,7 @@ impl View<'_> {
                 self.advance_locked(now);
             }
             let word = at.breakers().get();
-            if State::of(word) != State::Closed || !at.has(Sets::members) {
-                return;
-            }
-            if !self.may_eject(slot) {
-                self.restrain(slot, now);
+            if State::of(word) != State::Closed || !at.has(Sets::members) || !self.may_eject(slot) {
                 return;
             }
             self.opened.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,298 @@
+//! An executor that several workers poll; on hosts only.
+
+use core::cell::Cell;
+use core::fmt;
+
+use super::cancel::dispatch::SPECIAL;
+use super::executor::Executor;
+use super::life::in_slot::{Line, SlotMemory, Storage, start_in_slot, start_in_storage};
+use super::life::join::JoinHandle;
+use super::life::on_drop::OnDrop;
+use super::life::spawn::{SpawnError, Wishes};
+use super::memory::core::{Core, ExecRef};
+use super::memory::cx::Cx;
+use super::memory::tally::add;
+use super::run::pass;
+use super::run::platform::Platform;
+use super::run::timers::expire;
+use super::runner::AlreadyStarted;
+use super::task::id::TaskId;
+use super::task::options::TaskOptions;
+use super::workers::force::force_due;
+use super::workers::work::{Worker, is_region_next, is_special_next};
+use crate::sync::Ordering;
+use crate::time::Instant;
+
+/// An executor that several workers poll, each from a thread of its own.
+///
+/// All that an executor offers, it offers here; only [`LocalSpawner`](crate::exec::LocalSpawner) there is
+/// none, since no task stays with a thread. A worker [serves](Self::serve) what is due, [works](Self::work)
+/// for as long as there is something to do, and sleeps; who sleeps when, and who is told of a wake, is up to
+/// the program (`trilane-std` has a runtime of shards). The platform's alarm and sleep are not used:
+/// [`next_due`](Self::next_due) says how long a worker may sleep.
+///
+/// # What order holds
+///
+/// Each woken task is polled by one worker at a time. Plain tasks are polled in rounds: in order of their
+/// slots, from where the worker was, so each waits for at most one poll of each other plain task, or three if
+/// those wake each other. Special tasks (with a priority, a deadline or a quota, or asked to stop) go before
+/// each poll by the shard's lanes: when a worker takes one, no other that was woken before goes before it in
+/// the order of the lanes. Across shards there is no order.
+///
+/// # Platform
+///
+/// [`Platform::pend`] is called after each wake, by whoever wakes, and when a sleep is armed that is due
+/// before all others of the shard. It is to see to it that a worker looks.
+pub struct Shard<P: Platform, const BANKS: usize, const PER_BANK: usize> {
+    executor: &'static Executor<P, BANKS, PER_BANK>,
+    memory: SlotMemory,
+}
+
+// SAFETY: the executor is static and `Sync`; the memory of a slot belongs to whoever has the slot (Slot
+// Memory Invariant).
+unsafe impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Send for Shard<P, BANKS, PER_BANK> {}
+// SAFETY: the same.
+unsafe impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Sync for Shard<P, BANKS, PER_BANK> {}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Clone for Shard<P, BANKS, PER_BANK> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Copy for Shard<P, BANKS, PER_BANK> {}
+
+/// Where a worker goes on in a shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    slot: u16,
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
+    /// Starts the executor for several workers, for ever. `memory` is divided among the slots; it may be
+    /// empty if all tasks are spawned into pools.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`] if it has been started before, in this or the other way.
+    pub fn share(
+        &'static self,
+        memory: &'static mut [Line],
+    ) -> Result<Shard<P, BANKS, PER_BANK>, AlreadyStarted> {
+        const { assert!(BANKS > 1, "workers share executors of several banks") }
+        let core = self.exec();
+        if core.started.swap(true, Ordering::AcqRel) {
+            return Err(AlreadyStarted);
+        }
+        core.running.store(Core::SHARED, Ordering::Relaxed);
+        Ok(Shard { executor: self, memory: SlotMemory::new(memory, Self::CAPACITY) })
+    }
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER_BANK> {
+    /// The executor.
+    pub const fn executor(&self) -> &'static Executor<P, BANKS, PER_BANK> {
+        self.executor
+    }
+
+    /// The bytes that a future, or its output, may have in a slot.
+    pub fn slot_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
+    /// Whether a future and its output have room in a slot.
+    pub fn fits<F: Future>(&self) -> bool {
+        self.memory.fits::<F>()
+    }
+
+    /// Spawns a task into the memory of its slot. As [`Executor::spawn`] otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn`].
+    ///
+    /// # Panics
+    ///
+    /// When the future or its output doesn't [fit](Self::fits).
+    pub fn spawn<B, F>(&self, build: B) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start(None, build, true).map(Self::handle::<F>)
+    }
+
+    /// Spawns a task without a handle. As [`Executor::spawn_detached`] and [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`spawn`](Self::spawn).
+    pub fn spawn_detached<B, F>(&self, build: B) -> Result<TaskId, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start(None, build, false).map(|cx| cx.id())
+    }
+
+    /// Spawns a task with options. As [`Executor::spawn_with`] and [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn_with`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`spawn`](Self::spawn).
+    pub fn spawn_with<B, F>(
+        &self,
+        options: TaskOptions,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start(Some(Wishes { options, special: &SPECIAL }), build, true).map(Self::handle::<F>)
+    }
+
+    /// Spawns a task, with options if there are any, into memory of `S`: for what doesn't [fit](Self::fits).
+    /// As [`Executor::spawn_with`] otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executor::spawn_with`]; [`PoolFull`](crate::exec::SpawnErrorKind::PoolFull) if `S` has no
+    /// memory.
+    pub fn spawn_in<S, B, F>(
+        &self,
+        options: Option<TaskOptions>,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        S: Storage,
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let wishes = options.map(|options| Wishes { options, special: &SPECIAL });
+        // SAFETY: the future is `Send`.
+        let started = unsafe { start_in_storage::<S, B, F>(self.exec(), self.memory, wishes, build, true) };
+        started.map(Self::handle::<F>)
+    }
+
+    /// Takes tasks again after [`Executor::shut_down`]. Returns false, and does nothing, if there still are
+    /// tasks.
+    pub fn reopen(&self) -> bool {
+        let exec = self.exec();
+        exec.locked(|_| {
+            let is_empty = exec.banks().all(|bank| bank.used.is_empty());
+            if is_empty {
+                exec.closing.store(false, Ordering::Relaxed);
+            }
+            is_empty
+        })
+    }
+
+    fn start<B, F>(&self, wishes: Option<Wishes>, build: B, handle: bool) -> Result<Cx, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        assert!(self.fits::<F>(), "the future or its output is larger than the runtime's slots");
+        // SAFETY: the future is `Send` and fits; the memory is this executor's.
+        unsafe { start_in_slot(self.exec(), self.memory, None, wishes, build, handle) }
+    }
+
+    fn handle<F: Future>(cx: Cx) -> JoinHandle<F::Output> {
+        // SAFETY: it was spawned with a handle, which is this one, and with this future's output.
+        unsafe { JoinHandle::new(cx.task, cx.generation) }
+    }
+
+    /// Whether a worker would find something to do now: a task to claim, a region to serve. Plain loads.
+    pub fn is_runnable(&self) -> bool {
+        let exec = self.exec();
+        is_special_next(exec) || is_region_next(exec) || !exec.summary.is_empty()
+    }
+
+    /// As [`is_runnable`](Self::is_runnable), for a worker that is about to sleep, and has said so before by
+    /// a sequentially consistent read-modify-write of what [`pend`](Platform::pend) looks at by a
+    /// sequentially consistent load: one of the two sees the other.
+    pub fn is_runnable_before_sleep(&self) -> bool {
+        let exec = self.exec();
+        exec.summary.bits_before_sleep() | exec.urgent.bits_before_sleep() != 0 || self.is_runnable()
+    }
+
+    /// When [`serve`](Self::serve) has something to do: at the earliest end of a sleep or of a clean-up.
+    pub fn next_due(&self) -> Option<Instant> {
+        let exec = self.exec();
+        Some(exec.locked(|cs| pass::next_due(exec, cs))).filter(|&due| due < Instant::MAX)
+    }
+
+    /// Does what is due at `now`: ends sleeps and clean-ups. Several workers may do so at the same time. A
+    /// `now` before an earlier one is taken as that one.
+    ///
+    /// O(log n) a due sleep; if a clean-up is over, O(capacity).
+    ///
+    /// # Panics
+    ///
+    /// When a waker or the drop of a future does; call again to go on.
+    pub fn serve(&self, now: Instant) {
+        let exec = self.exec();
+        let (now, is_due) = exec.locked(|cs| {
+            let now = exec.with_clock(cs, |clock| {
+                clock.now = clock.now.max(now);
+                clock.now
+            });
+            (now, pass::next_due(exec, cs) <= now)
+        });
+        if is_due {
+            expire(exec, now);
+            force_due(exec, now);
+        }
+    }
+
+    /// Polls up to `most` tasks, from `cursor` on, until none is left to claim. Returns how many.
+    ///
+    /// `guest`: the worker's home is elsewhere, and it stays in one bank for as long as there is something to
+    /// do; the others walk around that. `before` is called before each poll, with whether another worker
+    /// would find something to do, too.
+    ///
+    /// # Panics
+    ///
+    /// When a task does, or other code of yours that is called; call again to go on.
+    pub fn work(&self, cursor: &mut Cursor, most: u32, guest: bool, before: &impl Fn(bool)) -> u32 {
+        let (exec, polls) = (self.exec(), Cell::new(0));
+        // Also if one unwinds.
+        let counted = OnDrop::new(|| {
+            if polls.get() != 0 {
+                add(&exec.tally.polls, polls.get());
+            }
+        });
+        let mut worker = Worker { exec, cursor: &mut cursor.slot, most, polls: &polls, guest, before };
+        if P::TRACES || P::TIMES_POLLS {
+            worker.run::<true>()
+        } else {
+            worker.run::<false>()
+        }
+        drop(counted);
+        polls.get()
+    }
+
+    fn exec(&self) -> ExecRef {
+        self.executor.exec_of_runner()
+    }
+}
+
+impl<P: Platform, const BANKS: usize, const PER_BANK: usize> fmt::Debug for Shard<P, BANKS, PER_BANK> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard").field("executor", self.executor).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! How several workers poll one executor; on hosts only.
+
+pub mod force;
+pub mod work;

@@ -1,0 +1,202 @@
+//! Executors that several threads poll.
+
+mod storm;
+mod workers;
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use trilane::exec::{Executor, JoinError, Manual, OpenError, RegionOptions, TaskOptions, TaskState};
+use trilane::sched::Priority;
+use trilane_tests::{leak, us};
+use workers::{Host, alone, memory, shard, with_workers};
+
+#[test]
+fn a_task_is_polled_and_joined() {
+    let shard = shard::<2, 4>();
+    let mut task = shard.spawn(|cx| async move { cx.id() }).unwrap();
+    assert!(shard.is_runnable());
+    assert_eq!(alone(shard, 10), 1);
+    assert!(!shard.is_runnable());
+    let id = task.id();
+    assert_eq!(task.try_join(), Some(Ok(id)));
+    assert_eq!(shard.executor().tasks().count(), 0);
+}
+
+#[test]
+fn an_executor_is_started_once_in_one_way() {
+    let executor: &Executor<Manual, 2, 4> = leak(Executor::new(Manual::new()));
+    let _runner = executor.start().unwrap();
+    executor.share(memory(8, 1)).unwrap_err();
+    let executor: &Executor<Manual, 2, 4> = leak(Executor::new(Manual::new()));
+    executor.share(memory(8, 1)).unwrap();
+    executor.share(memory(8, 1)).unwrap_err();
+    assert!(executor.start().is_err());
+}
+
+#[test]
+fn a_full_shard_gives_the_build_function_back() {
+    let shard = shard::<2, 4>();
+    let tasks: Vec<_> = (0..8).map(|number| shard.spawn(move |_| async move { number }).unwrap()).collect();
+    let error = shard.spawn(|_| async {}).unwrap_err();
+    assert_eq!(error.kind, trilane::exec::SpawnErrorKind::ExecutorFull);
+    alone(shard, 100);
+    drop(tasks);
+    shard.spawn(error.rejected).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "larger than the runtime's slots")]
+fn a_future_that_does_not_fit_is_refused() {
+    let shard = shard::<2, 4>();
+    let big = [0u8; 1_000];
+    assert!(shard.slot_bytes() < 1_000);
+    let _ = shard.spawn(move |_| async move { big });
+}
+
+#[test]
+fn special_tasks_go_before_plain_ones_in_the_order_of_the_lanes() {
+    let shard = shard::<2, 32>();
+    let order: &std::sync::Mutex<Vec<u32>> = leak(std::sync::Mutex::new(Vec::new()));
+    let spawn = |options: TaskOptions, number: u32| {
+        drop(shard.spawn_with(options, move |_| async move { order.lock().unwrap().push(number) }).unwrap());
+    };
+    for number in 0..40 {
+        spawn(TaskOptions::new(), number);
+    }
+    spawn(TaskOptions::new().priority(Priority::of::<3>()), 100);
+    spawn(TaskOptions::new().priority(Priority::of::<9>()), 101);
+    spawn(TaskOptions::new().deadline(us(900)), 102);
+    spawn(TaskOptions::new().deadline(us(300)), 103);
+    alone(shard, 100);
+    let order = order.lock().unwrap();
+    assert_eq!(order[..4], [103, 102, 101, 100]);
+    assert_eq!(order[4..], (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_tasks_that_wake_each_other_do_not_starve_the_others() {
+    // With 30 others that always yield: each of them has its turn within a round.
+    let shard = shard::<2, 32>();
+    let polls: &[AtomicU32; 32] = leak([const { AtomicU32::new(0) }; 32]);
+    let wakers: &[std::sync::Mutex<Option<std::task::Waker>>; 2] =
+        leak([const { std::sync::Mutex::new(None) }; 2]);
+    for number in 0..32 {
+        let poll = move |cx: &mut std::task::Context<'_>| {
+            polls[number].fetch_add(1, SeqCst);
+            if number < 2 {
+                *wakers[number].lock().unwrap() = Some(cx.waker().clone());
+                if let Some(other) = &*wakers[1 - number].lock().unwrap() {
+                    other.wake_by_ref();
+                }
+            } else {
+                cx.waker().wake_by_ref();
+            }
+            std::task::Poll::<()>::Pending
+        };
+        drop(shard.spawn(move |_| std::future::poll_fn(poll)).unwrap());
+    }
+    alone(shard, 3_200);
+    let least = polls[2..].iter().map(|polls| polls.load(SeqCst)).min().unwrap();
+    let most = polls.iter().map(|polls| polls.load(SeqCst)).max().unwrap();
+    assert!(least >= 50, "{polls:?}");
+    assert!(most <= 8 * least, "{polls:?}");
+}
+
+#[test]
+fn a_task_that_ignores_a_request_is_ended_by_force_on_time() {
+    static STUBBORN: trilane::exec::Attributes =
+        trilane::exec::Attributes::named("stubborn").cleanup_time(trilane::time::Duration::from_micros(50));
+    let shard = shard::<2, 4>();
+    let options = TaskOptions::new().attributes(&STUBBORN);
+    let mut task = shard.spawn_with(options, |_| std::future::pending::<()>()).unwrap();
+    alone(shard, 10);
+    task.cancel().unwrap();
+    alone(shard, 10);
+    assert_eq!(task.try_join(), None);
+    let due = shard.next_due().unwrap();
+    assert_eq!(due, us(50));
+    shard.serve(us(49));
+    assert_eq!(task.try_join(), None);
+    shard.serve(us(50));
+    assert!(matches!(task.try_join(), Some(Err(JoinError::Cancelled(_)))));
+    assert_eq!(shard.next_due(), None);
+}
+
+#[test]
+fn a_queued_task_that_is_asked_to_stop_is_polled_once_more() {
+    let shard = shard::<2, 8>();
+    let first = TaskOptions::new().priority(Priority::HIGHEST);
+    // Queues the second, and takes one poll.
+    let mut one = shard.spawn_with(first, |_| async {}).unwrap();
+    let mut two = shard
+        .spawn_with(TaskOptions::new().priority(Priority::of::<1>()), |cx| async move { cx.is_cancelled() })
+        .unwrap();
+    assert_eq!(alone(shard, 1), 1);
+    assert_eq!(one.try_join(), Some(Ok(())));
+    let info = shard.executor().task(two.id()).unwrap();
+    assert!(matches!(info.state, TaskState::Queued(_)), "{info:?}");
+    two.cancel().unwrap();
+    assert_eq!(alone(shard, 10), 1);
+    assert_eq!(two.try_join(), Some(Ok(true)));
+}
+
+#[test]
+fn a_panicking_task_leaves_the_others() {
+    let shard = shard::<2, 8>();
+    let mut bad = shard.spawn(|_| async { panic!("on purpose") }).unwrap();
+    let mut worse = shard
+        .spawn_with(TaskOptions::new().priority(Priority::HIGHEST), |_| async { panic!("on purpose") })
+        .unwrap();
+    let mut good = shard.spawn(|_| async { 7 }).unwrap();
+    let mut panics = 0;
+    while shard.is_runnable() {
+        let work = std::panic::AssertUnwindSafe(|| alone(shard, 100));
+        panics += u32::from(std::panic::catch_unwind(work).is_err());
+    }
+    assert_eq!(panics, 2);
+    assert_eq!(bad.try_join(), Some(Err::<(), _>(JoinError::Panicked)));
+    assert_eq!(worse.try_join(), Some(Err::<(), _>(JoinError::Panicked)));
+    assert_eq!(good.try_join(), Some(Ok(7)));
+    assert_eq!(shard.executor().counters().polls, 3);
+}
+
+#[test]
+fn a_dump_says_what_runs() {
+    let shard = shard::<2, 8>();
+    let seen = shard.spawn(move |cx| async move { shard.executor().task(cx.id()).unwrap().state }).unwrap();
+    alone(shard, 10);
+    let mut seen = seen;
+    assert_eq!(seen.try_join(), Some(Ok(TaskState::Running)));
+}
+
+#[test]
+fn a_region_closes_while_others_work() {
+    let shards = with_workers(2, Duration::from_secs(20), |shards| async move {
+        for round in 0..200u32 {
+            let mut region =
+                shards[(round % 2) as usize].executor().open_region(RegionOptions::new()).unwrap();
+            for number in 0..8u32 {
+                let pool = workers::POOL.get_or_init(|| leak(trilane::exec::TaskPool::new()));
+                drop(region.spawn(pool, move |cx| async move {
+                    for _ in 0..number {
+                        cx.yield_now().await;
+                    }
+                    cx.cancelled().await;
+                }));
+            }
+            region.close().await.unwrap();
+        }
+    });
+    for shard in shards {
+        assert_eq!(shard.executor().tasks().count(), 0);
+        assert_eq!(shard.executor().regions().count(), 0);
+    }
+}
+
+#[test]
+fn no_room_for_regions_is_said() {
+    let executor: &Executor<Host, 2, 4> = leak(Executor::new(Host::new()));
+    let shard = executor.share(memory(8, 1)).unwrap();
+    assert_eq!(shard.executor().open_region(RegionOptions::new()).unwrap_err(), OpenError::Full);
+}
