@@ -10,6 +10,9 @@
 //!
 //! Both are `const`-constructible, so an executor on either can be a `static`, as on a chip.
 //!
+//! For several threads there is [`runtime`]: executors whose tasks are polled by workers that steal from each
+//! other.
+//!
 //! For the router there is [`route`]: a balancer of any size in an `Arc`, selectors for many threads, values
 //! kept for endpoints, and with the feature `serde` a configuration file.
 //!
@@ -23,6 +26,7 @@
 pub mod clock;
 mod parker;
 pub mod route;
+pub mod runtime;
 pub mod simulation;
 pub mod standstill;
 pub mod thread;

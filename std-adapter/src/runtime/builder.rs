@@ -1,0 +1,139 @@
+//! How a runtime is made.
+
+use std::fmt;
+use std::io;
+use std::thread;
+
+use trilane::sched::Fairness;
+
+use super::crew::{SHARD, Size};
+use super::owner::Runtime;
+use super::sleepers;
+
+/// What a runtime is to be; made by [`Runtime::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    workers: Option<usize>,
+    capacity: usize,
+    slot_bytes: usize,
+    fairness: Fairness,
+    name: String,
+}
+
+/// Why there is no runtime.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The number of workers is 0 or above [`Builder::MOST_WORKERS`].
+    Workers(usize),
+    /// The capacity is 0 or above [`Builder::MOST_TASKS`].
+    Capacity(usize),
+    /// The size of a slot is above [`Builder::MOST_BYTES`].
+    SlotBytes(usize),
+    /// The system gives no thread.
+    Thread(io::Error),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workers(given) => {
+                write!(f, "a runtime has 1 to {} workers, not {given}", Builder::MOST_WORKERS)
+            }
+            Self::Capacity(given) => {
+                write!(f, "a runtime has room for 1 to {} tasks, not {given}", Builder::MOST_TASKS)
+            }
+            Self::SlotBytes(given) => write!(
+                f,
+                "a slot has up to {} bytes, not {given}: larger futures are boxed anyway",
+                Builder::MOST_BYTES
+            ),
+            Self::Thread(error) => write!(f, "the system gives no thread for a worker: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::Thread(error) = self { Some(error) } else { None }
+    }
+}
+
+impl Builder {
+    /// The most workers.
+    pub const MOST_WORKERS: usize = sleepers::MOST;
+    /// The most tasks at a time.
+    pub const MOST_TASKS: usize = 1 << 20;
+    /// The most bytes of a slot.
+    pub const MOST_BYTES: usize = 1 << 16;
+
+    pub(super) fn new() -> Self {
+        Self {
+            workers: None,
+            capacity: SHARD,
+            slot_bytes: 128,
+            fairness: Fairness::default(),
+            name: "trilane".to_owned(),
+        }
+    }
+
+    /// The threads that poll tasks; as many as the computer has processors if this isn't called, but at most
+    /// [`MOST_WORKERS`](Self::MOST_WORKERS).
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// The tasks for which there is room at a time, rounded up to 1,024 for each worker; 1,024 if this isn't
+    /// called. A task takes some 100 bytes beside its slot.
+    pub fn capacity(mut self, tasks: usize) -> Self {
+        self.capacity = tasks;
+        self
+    }
+
+    /// The bytes of a slot, rounded up to 64; 128 if this isn't called. A future, or its output, that is
+    /// larger is boxed: [`Handle::boxed`](super::Handle::boxed) counts that.
+    pub fn slot_bytes(mut self, bytes: usize) -> Self {
+        self.slot_bytes = bytes;
+        self
+    }
+
+    /// The bounds within which a lane may pass over lower ones.
+    pub fn fairness(mut self, fairness: Fairness) -> Self {
+        self.fairness = fairness;
+        self
+    }
+
+    /// What the threads are called, each with its number behind it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Makes the runtime: allocates all memory and starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when a number is out of range, or the system gives no thread.
+    pub fn build(self) -> Result<Runtime, BuildError> {
+        let workers = self.workers.unwrap_or_else(|| {
+            thread::available_parallelism().map_or(1, |number| number.get().min(Self::MOST_WORKERS))
+        });
+        if !(1..=Self::MOST_WORKERS).contains(&workers) {
+            return Err(BuildError::Workers(workers));
+        }
+        if !(1..=Self::MOST_TASKS).contains(&self.capacity) {
+            return Err(BuildError::Capacity(self.capacity));
+        }
+        if self.slot_bytes > Self::MOST_BYTES {
+            return Err(BuildError::SlotBytes(self.slot_bytes));
+        }
+        let size = Size {
+            workers,
+            shards: self.capacity.div_ceil(workers * SHARD),
+            lines: self.slot_bytes.div_ceil(64),
+            fairness: self.fairness,
+        };
+        Runtime::start(size, &self.name).map_err(BuildError::Thread)
+    }
+}

@@ -1,0 +1,284 @@
+//! The workers and their shards: what outlives a runtime.
+
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::slice;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
+
+use trilane::exec::{Cursor, Executor, Line, Platform, Regions, Shard};
+use trilane::sched::Fairness;
+use trilane::time::Instant;
+
+use super::sleepers::{Sleeper, Sleepers};
+use crate::clock::Clock;
+
+/// Banks of an executor, each of 32 tasks.
+const BANKS: usize = 32;
+/// The tasks of a shard.
+pub(super) const SHARD: usize = BANKS * 32;
+/// The regions of a shard.
+const REGIONS: usize = 64;
+/// The most polls between two looks at the clock.
+const POLLS: u32 = 128;
+
+pub(super) type Home = Shard<Worker, BANKS, 32>;
+
+/// What is asked of a crew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    pub workers: usize,
+    /// Shards of each worker.
+    pub shards: usize,
+    /// Lines of memory of each slot.
+    pub lines: usize,
+    pub fairness: Fairness,
+}
+
+/// Workers and their shards. Static, as executors are.
+pub(super) struct Crew {
+    pub size: Size,
+    pub sleepers: Sleepers,
+    clock: Clock,
+    /// Those of the first worker, then those of the second.
+    shards: OnceLock<Box<[Home]>>,
+    /// The shards of each worker that have ever had a task.
+    used: Box<[AtomicUsize]>,
+    /// The worker that gets the next task from outside.
+    next: AtomicUsize,
+    stops: AtomicBool,
+    /// Counts the runtimes that it has been.
+    life: AtomicU64,
+}
+
+impl std::fmt::Debug for Crew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crew").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// The platform of the shards of one worker.
+#[derive(Debug)]
+pub struct Worker {
+    crew: &'static Crew,
+    number: usize,
+}
+
+thread_local! {
+    /// The crew whose worker this thread is, and which of them.
+    static AT: Cell<(*const Crew, usize)> = const { Cell::new((ptr::null(), 0)) };
+}
+
+impl Platform for Worker {
+    fn now(&self) -> Instant {
+        self.crew.clock.now()
+    }
+
+    fn set_alarm(&self, _at: Option<Instant>) {}
+
+    #[inline]
+    fn pend(&self) {
+        let (crew, number) = AT.get();
+        if ptr::eq(crew, self.crew) && number == self.number {
+            // It looks after this poll.
+            self.crew.sleepers.ask_for_ticks();
+        } else {
+            self.crew.sleepers.wake_one(self.number);
+        }
+    }
+
+    fn idle(&self, _quiet: &dyn Fn() -> bool) {}
+}
+
+impl Crew {
+    /// A crew without threads.
+    pub fn new(size: Size) -> &'static Self {
+        let crew: &'static Self = Box::leak(Box::new(Self {
+            size,
+            sleepers: Sleepers::new(size.workers),
+            clock: Clock::new(),
+            shards: OnceLock::new(),
+            used: (0..size.workers).map(|_| AtomicUsize::new(1)).collect(),
+            next: AtomicUsize::new(0),
+            stops: AtomicBool::new(false),
+            life: AtomicU64::new(0),
+        }));
+        let shards = (0..size.workers * size.shards).map(|shard| {
+            let regions: &'static Regions<REGIONS> = Box::leak(Box::new(Regions::new()));
+            let platform = Worker { crew, number: shard / size.shards };
+            let executor = Executor::new(platform).with_regions(regions).with_fairness(size.fairness);
+            let executor: &'static Executor<Worker, BANKS, 32> = Box::leak(Box::new(executor));
+            match executor.share(zeroed_lines(SHARD * size.lines)) {
+                Ok(shard) => shard,
+                Err(error) => unreachable!("it is new: {error}"),
+            }
+        });
+        let shards = crew.shards.get_or_init(|| shards.collect());
+        debug_assert_eq!(shards.len(), size.workers * size.shards);
+        crew
+    }
+
+    pub fn shards(&self) -> &[Home] {
+        self.shards.get().map_or(&[], |shards| shards)
+    }
+
+    /// The shards of a worker that may have tasks.
+    fn home(&self, worker: usize) -> &[Home] {
+        let first = worker * self.size.shards;
+        &self.shards()[first..first + self.used[worker].load(SeqCst)]
+    }
+
+    /// The worker whose thread this is, if it is one of this crew's.
+    pub fn worker_here(&self) -> Option<usize> {
+        let (crew, number) = AT.get();
+        ptr::eq(crew, self).then_some(number)
+    }
+
+    /// The crew whose worker this thread is.
+    pub fn here() -> Option<&'static Self> {
+        // SAFETY: the pointer is null, or that of a crew, which is static.
+        unsafe { AT.get().0.as_ref() }
+    }
+
+    pub fn life(&self) -> u64 {
+        self.life.load(SeqCst)
+    }
+
+    /// Tries the shards that a new task may go to, until `spawn` takes one: the worker's own, if a worker
+    /// spawns, or those of the next worker; then the others'.
+    pub fn spawn<T, R>(
+        &self,
+        mut rejected: R,
+        mut spawn: impl FnMut(&Home, R) -> Result<T, (bool, R)>,
+    ) -> Result<T, R> {
+        let workers = self.size.workers;
+        let first = match self.worker_here() {
+            Some(worker) => worker,
+            None if workers == 1 => 0,
+            None => self.next.fetch_add(1, Relaxed) % workers,
+        };
+        for worker in (first..workers).chain(0..first) {
+            let shards = &self.shards()[worker * self.size.shards..][..self.size.shards];
+            for (number, shard) in shards.iter().enumerate() {
+                if number >= self.used[worker].load(Relaxed) {
+                    // Before the task is there: whoever looks for it sees the shard.
+                    self.used[worker].fetch_max(number + 1, SeqCst);
+                }
+                match spawn(shard, rejected) {
+                    Ok(task) => return Ok(task),
+                    Err((false, back)) => return Err(back),
+                    Err((true, back)) => rejected = back,
+                }
+            }
+        }
+        Err(rejected)
+    }
+
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Has the workers return when they have ended their polls.
+    pub fn stop(&self) {
+        self.stops.store(true, SeqCst);
+        self.sleepers.wake_all();
+    }
+
+    /// Takes tasks again, if none is left. Returns whether it does.
+    pub fn reopen(&self) -> bool {
+        self.stops.store(false, SeqCst);
+        self.life.fetch_add(1, SeqCst);
+        self.shards().iter().all(Shard::reopen)
+    }
+
+    /// What the thread of a worker does.
+    pub fn run(&'static self, number: usize) {
+        AT.set((self, number));
+        let sleeper = Sleeper::new(number);
+        let mut cursors = vec![Cursor::default(); self.shards().len()];
+        while !self.stops.load(Relaxed) {
+            // A panic is its task's, and told by its handle; what else there is to do is done the next time.
+            let round = AssertUnwindSafe(|| self.round(number, &sleeper, &mut cursors));
+            if catch_unwind(round).unwrap_or_else(forget) {
+                continue;
+            }
+            self.sleepers.sleep(
+                &sleeper,
+                || !self.stops.load(SeqCst) && !self.is_runnable(),
+                || self.until_due(number),
+            );
+        }
+        self.sleepers.at_work(&sleeper);
+        AT.set((ptr::null(), 0));
+    }
+
+    /// Serves and polls at home, or else elsewhere. Returns whether there was something to do.
+    fn round(&self, number: usize, sleeper: &Sleeper, cursors: &mut [Cursor]) -> bool {
+        let before = |more: bool| {
+            if sleeper.has_slept() {
+                self.sleepers.at_work(sleeper);
+            }
+            if more && self.sleepers.has_idle() {
+                self.sleepers.wake_one(number);
+            }
+        };
+        let now = self.now();
+        let mut polls = 0;
+        for (shard, cursor) in self.home(number).iter().zip(&mut cursors[number * self.size.shards..]) {
+            shard.serve(now);
+            polls += shard.work(cursor, POLLS, false, &before);
+        }
+        if polls != 0 || self.size.workers == 1 {
+            return polls != 0;
+        }
+        for other in (number + 1..self.size.workers).chain(0..number) {
+            for (shard, cursor) in self.home(other).iter().zip(&mut cursors[other * self.size.shards..]) {
+                if sleeper.watches() {
+                    shard.serve(now);
+                }
+                if shard.is_runnable() && shard.work(cursor, POLLS, true, &before) != 0 {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn is_runnable(&self) -> bool {
+        (0..self.size.workers).any(|worker| self.home(worker).iter().any(Shard::is_runnable_before_sleep))
+    }
+
+    /// How long it is until something is due at home.
+    fn until_due(&self, number: usize) -> Option<Duration> {
+        let due = self.home(number).iter().filter_map(Shard::next_due).min()?;
+        Some(self.clock.until(due))
+    }
+}
+
+/// Drops what a task panicked with. If that panics, too, it is leaked.
+fn forget(payload: Box<dyn Any + Send>) -> bool {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(another);
+    }
+    true
+}
+
+/// Memory of zeros that is never freed; the system gives it when it is touched.
+fn zeroed_lines(lines: usize) -> &'static mut [Line] {
+    if lines == 0 {
+        return &mut [];
+    }
+    let Ok(layout) = Layout::array::<Line>(lines) else { return &mut [] };
+    // SAFETY: the layout isn't empty; the memory is as large as it says, aligned, and any bytes are lines.
+    unsafe {
+        let memory = alloc_zeroed(layout).cast::<Line>();
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        slice::from_raw_parts_mut(memory, lines)
+    }
+}

@@ -1,0 +1,155 @@
+//! By which a program, and its tasks, spawn on a runtime.
+
+use std::future::Future;
+
+use trilane::exec::{
+    Counters, Cx, JoinHandle, OpenError, Region, RegionOptions, SpawnError, SpawnErrorKind, TaskInfo,
+    TaskOptions,
+};
+
+use super::block_on::block_on;
+use super::crew::{Crew, Home, SHARD};
+use super::heap::{self, Heap};
+
+/// Spawns on a runtime; free to copy, also into tasks.
+///
+/// It doesn't keep the runtime alive: when that has shut down, spawning is an error.
+#[derive(Clone, Copy, Debug)]
+pub struct Handle {
+    crew: &'static Crew,
+    /// Of the crew's runtimes, which.
+    life: u64,
+}
+
+impl Handle {
+    pub(super) fn new(crew: &'static Crew) -> Self {
+        Self { crew, life: crew.life() }
+    }
+
+    /// That of the runtime whose worker this thread is: of the task that is polled. `None` on other threads.
+    pub fn current() -> Option<Self> {
+        Crew::here().map(Self::new)
+    }
+
+    /// Spawns a task: `build` is called with the task's [`Cx`] once there is room, and makes the future in
+    /// the caller's context; an `async fn(Cx)` is such a function. Any thread. O(1); O(shards) when some are
+    /// full.
+    ///
+    /// No allocation for a future and an output that fit a [slot](super::Builder::slot_bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] when the runtime is full or shuts down; `build` comes back uncalled.
+    pub fn spawn<B, F>(&self, build: B) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_by(build, |shard, build| {
+            if shard.fits::<F>() { shard.spawn(build) } else { shard.spawn_in::<Heap, B, F>(None, build) }
+        })
+    }
+
+    /// Spawns a task with options; see [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn); and when the deadline has passed.
+    pub fn spawn_with<B, F>(
+        &self,
+        options: TaskOptions,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_by(build, |shard, build| {
+            if shard.fits::<F>() {
+                shard.spawn_with(options, build)
+            } else {
+                shard.spawn_in::<Heap, B, F>(Some(options), build)
+            }
+        })
+    }
+
+    fn spawn_by<B, T>(
+        &self,
+        build: B,
+        spawn: impl Fn(&Home, B) -> Result<T, SpawnError<B>>,
+    ) -> Result<T, SpawnError<B>> {
+        if self.is_over() {
+            return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
+        }
+        let mut kind = SpawnErrorKind::ExecutorFull;
+        let spawned = self.crew.spawn(build, |shard, build| {
+            spawn(shard, build).map_err(|error| {
+                kind = error.kind;
+                (kind == SpawnErrorKind::ExecutorFull, error.rejected)
+            })
+        });
+        spawned.map_err(|rejected| SpawnError { kind, rejected })
+    }
+
+    /// Opens a region that is inside no other, in one of the shards; its tasks are spawned into
+    /// [pools](trilane::exec::TaskPool).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when there is no room, or the runtime shuts down.
+    pub fn open_region(&self, options: RegionOptions) -> Result<Region, OpenError> {
+        if self.is_over() {
+            return Err(OpenError::Closed);
+        }
+        let open = |shard: &Home, options: RegionOptions| {
+            shard
+                .executor()
+                .open_region(options)
+                .map_err(|error| (error == OpenError::Full, (options, error)))
+        };
+        self.crew
+            .spawn((options, OpenError::Full), |shard, (options, _)| open(shard, options))
+            .map_err(|(_, error)| error)
+    }
+
+    /// Polls `future` on this thread until it is ready; see [`block_on`](super::block_on()).
+    ///
+    /// # Panics
+    ///
+    /// In a worker of a runtime. Await the future instead.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on(future)
+    }
+
+    /// The time of the runtime's clock, as [`Cx::now`].
+    pub fn now(&self) -> trilane::time::Instant {
+        self.crew.now()
+    }
+
+    /// The tasks for which there is room.
+    pub fn capacity(&self) -> usize {
+        self.crew.shards().len() * SHARD
+    }
+
+    /// How many futures of the program were too large for a slot.
+    pub fn boxed() -> u64 {
+        heap::boxed()
+    }
+
+    /// Every task there is: a dump. Each line is true at some instant during the call. O(capacity).
+    pub fn tasks(&self) -> impl Iterator<Item = TaskInfo> {
+        self.crew.shards().iter().flat_map(|shard| shard.executor().tasks())
+    }
+
+    /// What has been counted so far, over all shards, also of runtimes before that had their memory.
+    pub fn counters(&self) -> Vec<Counters> {
+        self.crew.shards().iter().map(|shard| shard.executor().counters()).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        self.crew.life() != self.life
+    }
+}

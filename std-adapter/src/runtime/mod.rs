@@ -1,0 +1,43 @@
+//! Executors on several threads: tasks in static memory, shared by workers that steal from each other.
+//!
+//! A [`Runtime`] is a set of shards, each the core's executor: tasks, lanes, regions, deadlines, cancellation
+//! and [`Cx`](trilane::exec::Cx) are those of a chip. Each worker has shards of its own, its home; one that
+//! finds nothing there claims a task in another's. All memory is allocated when the runtime is built.
+//!
+//! ```
+//! use trilane_std::runtime::Runtime;
+//!
+//! let runtime = Runtime::builder().workers(2).build()?;
+//! let sum = runtime.block_on(async {
+//!     let tasks: Vec<_> = (0..10u64)
+//!         .map(|number| runtime.spawn(move |_cx| async move { number * number }).unwrap())
+//!         .collect();
+//!     let mut sum = 0;
+//!     for task in tasks {
+//!         sum += task.await.unwrap();
+//!     }
+//!     sum
+//! });
+//! assert_eq!(sum, 285);
+//! # Ok::<(), trilane_std::runtime::BuildError>(())
+//! ```
+//!
+//! # What waits for what
+//!
+//! A task that is runnable waits for no longer than a millisecond while a worker sleeps, also if the worker
+//! that has woken it goes on computing. Within a shard special tasks go first, as on a chip; across shards
+//! there is no order. When nothing is to be done, nothing wakes up.
+
+mod bed;
+mod block_on;
+mod builder;
+mod crew;
+mod handle;
+mod heap;
+mod owner;
+mod sleepers;
+
+pub use block_on::block_on;
+pub use builder::{BuildError, Builder};
+pub use handle::Handle;
+pub use owner::{Runtime, Unfinished};

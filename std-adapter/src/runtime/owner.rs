@@ -1,0 +1,132 @@
+//! A runtime, from its start to its end.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle as Thread};
+use std::time::{Duration, Instant};
+
+use trilane::exec::TaskState;
+
+use super::builder::Builder;
+use super::crew::{Crew, Size};
+use super::handle::Handle;
+
+/// Crews whose runtimes were dropped, for the next of the same size.
+static FREE: Mutex<Vec<&'static Crew>> = Mutex::new(Vec::new());
+
+/// Threads that poll tasks; see the [module](super).
+///
+/// It spawns by its [`Handle`], which tasks and other threads may have copies of. Dropping it [shuts it
+/// down](Self::shut_down) and waits for as long as that takes.
+#[derive(Debug)]
+pub struct Runtime {
+    crew: &'static Crew,
+    handle: Handle,
+    threads: Vec<Thread<()>>,
+}
+
+/// Not all tasks have ended in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// How many are left.
+    pub tasks: usize,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tasks have not ended in time: each is in a poll that doesn't return", self.tasks)
+    }
+}
+
+impl std::error::Error for Unfinished {}
+
+impl Runtime {
+    /// A runtime of usual size is `Runtime::builder().build()`.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// What spawns on it from anywhere.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    pub(super) fn start(size: Size, name: &str) -> io::Result<Self> {
+        let free = {
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            free.iter().position(|crew| crew.size == size).map(|index| free.swap_remove(index))
+        };
+        let crew = free.unwrap_or_else(|| Crew::new(size));
+        let mut runtime = Self { crew, handle: Handle::new(crew), threads: Vec::with_capacity(size.workers) };
+        for number in 0..size.workers {
+            let builder = thread::Builder::new().name(format!("{name}-{number}"));
+            // One that fails drops the runtime, which ends the threads before it.
+            runtime.threads.push(builder.spawn(move || crew.run(number))?);
+        }
+        Ok(runtime)
+    }
+
+    /// Asks every task to stop, for [`Reason::Shutdown`](trilane::exec::Reason::Shutdown), takes no new ones,
+    /// and waits for `limit` at most until all have ended. Each task has the time for its clean-up that its
+    /// attributes allow.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfinished`] when the time is over and tasks are left; their threads go on.
+    ///
+    /// # Panics
+    ///
+    /// In a worker of this runtime.
+    pub fn shut_down(mut self, limit: Duration) -> Result<(), Unfinished> {
+        self.end(Some(limit))
+    }
+
+    fn end(&mut self, limit: Option<Duration>) -> Result<(), Unfinished> {
+        assert!(self.crew.worker_here().is_none(), "a task can't wait for the end of its own runtime");
+        let began = Instant::now();
+        for shard in self.crew.shards() {
+            shard.executor().shut_down();
+        }
+        let left = || self.tasks().filter(|task| task.state != TaskState::Done).count();
+        let mut nap = Duration::from_micros(20);
+        while left() != 0 {
+            if limit.is_some_and(|limit| began.elapsed() >= limit) {
+                let tasks = left();
+                self.crew.stop();
+                // Their threads can't be waited for, nor their memory be used again.
+                self.threads.clear();
+                return Err(Unfinished { tasks });
+            }
+            thread::sleep(nap);
+            nap = (nap * 2).min(Duration::from_millis(5));
+        }
+        self.crew.stop();
+        for thread in self.threads.drain(..) {
+            // A worker catches its tasks' panics.
+            let _ = thread.join();
+        }
+        // A result that somebody still holds keeps the memory from being used again.
+        if self.crew.reopen() {
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.crew);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            let _ = self.end(None);
+        }
+    }
+}
+
+impl Deref for Runtime {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
