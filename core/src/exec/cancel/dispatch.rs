@@ -228,6 +228,10 @@ fn gather(exec: ExecRef, bank: BankRef, alone: &mut Option<TaskRef>) {
             coalesced(exec, special & passed);
         }
         bank.rest.set(rest & plain);
+        if rest & plain == 0 {
+            // The bank's round is over.
+            exec.turns.set(exec.turns.bits() & !(1 << bank.number.get()));
+        }
         special |= passed;
     }
     if special & special.wrapping_sub(1) == 0 && alone.is_none() {

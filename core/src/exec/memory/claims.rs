@@ -85,8 +85,8 @@ impl Claims {
         self.remove_bits(u32::MAX)
     }
 
-    /// As [`take`](Self::take), when the caller has just seen one and nobody else takes any. Loads from before
-    /// it acquire, too.
+    /// As [`take`](Self::take), when the caller has just seen one and nobody else takes any. Loads from
+    /// before it acquire, too.
     #[inline(always)]
     pub fn take_seen(&self) -> u32 {
         let bits = self.take();
