@@ -127,8 +127,8 @@ enum Command {
     /// second time.
     ///
     /// On the host, which is measured only when it is named, these are the router's benches, beside other
-    /// load balancers: time, allocations and instructions, in some minutes; and what two executors on two
-    /// threads cost each other.
+    /// load balancers: time, allocations and instructions, in some minutes; what two executors on two
+    /// threads cost each other; and the runtime beside others.
     #[command(
         after_help = "Examples:\n  cargo board bench\n  cargo board bench --json\n  cargo board bench --check    (fails if a cost \
                             rose by more than 2 %)\n  cargo board bench --on host"

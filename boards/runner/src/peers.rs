@@ -39,8 +39,11 @@ pub struct How {
     /// On the host: only the rows of two executors, which have no instructions
     #[arg(long)]
     executors: bool,
+    /// On the host: only the rows of runtimes beside each other, which have no instructions
+    #[arg(long, conflicts_with = "executors")]
+    runtimes: bool,
     /// On the host: how well the load balancers choose, simulated; no times
-    #[arg(long, conflicts_with_all = ["quick", "executors"])]
+    #[arg(long, conflicts_with_all = ["quick", "executors", "runtimes"])]
     quality: bool,
 }
 
@@ -48,8 +51,7 @@ impl How {
     /// Fails if something was asked for that no other board's benches have.
     pub fn check_unused(self) -> Result<()> {
         if self.quick || self.no_callgrind || self.executors || self.quality {
-            let why =
-                "--quick, --no-callgrind, --executors and --quality are for `cargo board bench --on host`";
+            let why = "--quick, --no-callgrind, --executors, --runtimes and --quality are for `cargo board bench --on host`";
             return Err(Error::Usage(why.into()));
         }
         Ok(())
@@ -64,7 +66,7 @@ impl How {
 /// 0.
 pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8> {
     let package = package(&session.workspace, host)?;
-    let valgrind = if how.quick || how.no_callgrind || how.executors || how.quality {
+    let valgrind = if how.quick || how.no_callgrind || how.executors || how.runtimes || how.quality {
         None
     } else {
         Some(valgrind(session.machine.as_ref())?)
@@ -76,6 +78,7 @@ pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8
     let flags = [
         (how.quick, "--quick"),
         (how.executors, "--executors"),
+        (how.runtimes, "--runtimes"),
         (how.quality, "--quality"),
         (how.quality && json, "--json"),
     ];

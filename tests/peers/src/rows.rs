@@ -106,6 +106,10 @@ pub fn goals() -> Vec<Goal> {
         pairs.map(|(strategy, end)| format!("{strategy}-{end}")).collect()
     };
     let goal = |what, nanos, rows| Goal { what, at_most: Limit::Nanos(nanos), rows };
+    let tasks = |what, nanos, ops: &[&str]| {
+        let rows = ops.iter().flat_map(|op| [1, 2].map(|workers| format!("task-{op}-{workers}w")));
+        Goal { what, at_most: Limit::Nanos(nanos), rows: rows.collect() }
+    };
     let executors = |what, end| Goal { what, at_most: Limit::Times(1.1), rows: executors::names(end) };
     let selects = ["select", "filtered-select"];
     vec![
@@ -130,12 +134,18 @@ pub fn goals() -> Vec<Goal> {
         goal("two threads, exact caps", 80, rows(&Strategy::ALL, &["filtered-caps-lease-2t"])),
         executors("two executors on two threads, each beside one alone: 1.1 times", "2t"),
         executors("two executors side by side in memory, beside far apart: 1.1 times", "beside"),
+        tasks("spawn a task and await it", 60, &["spawn-await"]),
+        tasks("spawn many tasks and await them", 50, &["spawn-many"]),
+        tasks("yield, 200 tasks", 8, &["yield"]),
+        tasks("ping-pong of two tasks, there and back", 25, &["ping-pong"]),
+        tasks("arm a timer and drop it", 25, &["timer"]),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtimes;
 
     #[test]
     fn every_row_comes_once_and_every_goal_is_about_rows() {
@@ -148,6 +158,7 @@ mod tests {
             }
         }
         rows.extend(["2t", "beside"].iter().flat_map(|end| executors::names(end)).map(|row| (row, 2)));
+        rows.extend(runtimes::names().into_iter().map(|row| (row, 1)));
         for row in goals().into_iter().flat_map(|goal| goal.rows) {
             assert!(rows.iter().any(|(name, _)| *name == row), "there is no row {row}");
         }

@@ -10,6 +10,7 @@ use crate::contenders;
 use crate::executors;
 use crate::measure::{self, Op, Sample, median};
 use crate::rows::{self, Limit, Stage};
+use crate::runtimes;
 use crate::side::Side;
 use crate::world::World;
 
@@ -30,6 +31,7 @@ const CALLGRIND: f64 = 50.0;
 pub struct Plan {
     quick: bool,
     executors: bool,
+    runtimes: bool,
     callgrind: bool,
     op: Option<String>,
     iterations: Option<u64>,
@@ -44,6 +46,7 @@ impl Plan {
             match arg.as_str() {
                 "--quick" => plan.quick = true,
                 "--executors" => plan.executors = true,
+                "--runtimes" => plan.runtimes = true,
                 "--callgrind" => plan.callgrind = true,
                 "--op" => plan.op = Some(value()?),
                 "--iterations" => {
@@ -98,13 +101,14 @@ impl Figures {
 
 /// Runs all rows and prints them.
 pub fn run(plan: &Plan) -> ExitCode {
-    let stages = if plan.executors { Vec::new() } else { rows::stages() };
-    if !plan.executors {
+    let only = plan.executors || plan.runtimes;
+    let stages = if only { Vec::new() } else { rows::stages() };
+    if !only {
         about();
     }
     let wanted = |stage: &Stage| stage.ops.iter().any(|&op| plan.wants(&stage.row(op)));
     let count = stages.iter().filter(|stage| wanted(stage)).count();
-    if count == 0 && !executors::is_wanted(plan) {
+    if count == 0 && !executors::is_wanted(plan) && !runtimes::is_wanted(plan) {
         eprintln!("there is no such row");
         return ExitCode::from(2);
     }
@@ -138,12 +142,18 @@ pub fn run(plan: &Plan) -> ExitCode {
     }
     // What threads do at a time is no matter of instructions.
     if !plan.callgrind {
-        executors::run(plan, |row, who, figures, notes| {
-            print_row(row, 2, who, figures, notes);
+        let mut print = |row: &str, n: usize, who: &str, figures: &Figures, notes: &[&str]| {
+            print_row(row, n, who, figures, notes);
             if who == OWN && figures.allocations > 0.0 {
                 allocating.push(row.to_owned());
             }
-        });
+        };
+        if plan.executors || !only {
+            executors::run(plan, |row, who, figures, notes| print(row, 2, who, figures, notes));
+        }
+        if plan.runtimes || !only {
+            runtimes::run(plan, |row, workers, who, figures| print(row, workers, who, figures, &[]));
+        }
         print_goals(plan);
     }
     if allocating.is_empty() {

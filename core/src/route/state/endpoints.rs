@@ -17,7 +17,7 @@ use crate::time::Instant;
 /// Members, those that drain, the generations, numbers, places, tags and caps change inside the critical
 /// section only, by whoever holds it. The membership version is odd while one of them changes, and advances
 /// by two in all; so a reader outside who sees the same even version before and after has read one state.
-/// In this order in memory, so that a [`View`] finds its way.
+/// In this order in memory, so that code for all sizes finds its way.
 #[repr(C)]
 pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> {
     shared: Shared,
