@@ -1,8 +1,8 @@
 //! Runtimes: what it takes to spawn, to yield, to hand a turn on and to arm a timer, with one worker and with
 //! two.
 //!
-//! All sides do the same in a task of their own, and are measured in turn. tokio's runtime of the current thread
-//! stands in the rows of one worker.
+//! All sides do the same in a task of their own, and are measured in turn. tokio's runtime of the current
+//! thread stands in the rows of one worker.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
