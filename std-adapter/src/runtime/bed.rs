@@ -1,7 +1,12 @@
 //! Where one worker sleeps until others nudge it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+#[cfg(not(trilane_loom))]
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+#[cfg(trilane_loom)]
+use loom::sync::{Condvar, Mutex, MutexGuard};
 
 /// A nudge is kept until it is forgotten. Whoever nudges knows that the worker sleeps, or is about to, so the
 /// lock is not on a hot path.

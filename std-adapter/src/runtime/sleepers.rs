@@ -14,8 +14,12 @@
 //! fires what is due anywhere, and takes what waits. It is asked for by a worker that, in a poll, leaves
 //! something to itself although others sleep. When all sleep, nobody ticks.
 
+#[cfg(not(trilane_loom))]
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
+
+#[cfg(trilane_loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::bed::Bed;
 
