@@ -115,7 +115,8 @@ impl Watch {
         }
         let passes = self.passes.fetch_add(1, Relaxed).saturating_add(1);
         if passes > limit {
-            let tasks = std::mem::take(&mut self.tasks().polled);
+            let mut tasks = std::mem::take(&mut self.tasks().polled);
+            tasks.sort_unstable_by_key(|&(slot, _)| slot);
             self.moves();
             return Some(Livelock {
                 at: now,

@@ -28,7 +28,7 @@ use crate::time::Instant;
 /// All that an executor offers, it offers here; only [`LocalSpawner`](crate::exec::LocalSpawner) there is
 /// none, since no task stays with a thread. A worker [serves](Self::serve) what is due, [works](Self::work)
 /// for as long as there is something to do, and sleeps; who sleeps when, and who is told of a wake, is up to
-/// the program (`trilane-std` has a runtime of shards). The platform's alarm and sleep are not used:
+/// the program (`trilane-std` has a runtime of shards).
 /// [`next_due`](Self::next_due) says how long a worker may sleep.
 ///
 /// # What order holds
@@ -41,8 +41,9 @@ use crate::time::Instant;
 ///
 /// # Platform
 ///
-/// [`Platform::pend`] is called after each wake, by whoever wakes, and when a sleep is armed that is due
-/// before all others of the shard. It is to see to it that a worker looks.
+/// [`Platform::pend`] is called after each wake, by whoever wakes: some worker is to look.
+/// [`Platform::set_alarm`] is called when a sleep is armed that is due before all others of the shard, by
+/// whoever arms it: some worker is to look by then. The platform's own sleep is not used.
 pub struct Shard<P: Platform, const BANKS: usize, const PER_BANK: usize> {
     executor: &'static Executor<P, BANKS, PER_BANK>,
     memory: SlotMemory,

@@ -1,7 +1,7 @@
 //! Waiting for a future on a thread that is no worker.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -36,7 +36,7 @@ thread_local! {
 /// assert_eq!(trilane_std::runtime::block_on(async { 7 }), 7);
 /// ```
 #[track_caller]
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     assert!(
         Crew::here().is_none(),
         "block_on inside a task of a runtime would keep the worker from its other tasks: await the future"
@@ -46,7 +46,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         (bed.clone(), bed.into())
     });
     let (bed, waker) = &mine;
-    let mut future = pin!(future);
+    let mut future = pin!(future.into_future());
     let output = loop {
         bed.forget_nudge();
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {

@@ -24,7 +24,10 @@ pub(super) const SHARD: usize = BANKS * 32;
 /// The regions of a shard.
 const REGIONS: usize = 64;
 /// The most polls between two looks at the clock.
-const POLLS: u32 = 128;
+const MOST_POLLS: u32 = 128;
+/// How long they should take: by so much sleeps are late when all workers have something to do, and by the
+/// polls under way. When polls become longer, the first looks come later.
+const GRAIN: trilane::time::Duration = trilane::time::Duration::from_micros(100);
 
 pub(super) type Home = Shard<Worker, BANKS, 32>;
 
@@ -78,12 +81,18 @@ impl Platform for Worker {
         self.crew.clock.now()
     }
 
-    fn set_alarm(&self, _at: Option<Instant>) {}
+    fn set_alarm(&self, _at: Option<Instant>) {
+        if self.is_here() {
+            // It looks after this poll.
+            self.crew.sleepers.ask_for_ticks();
+        } else {
+            self.crew.sleepers.set_alarm(self.number);
+        }
+    }
 
     #[inline]
     fn pend(&self) {
-        let (crew, number) = AT.get();
-        if ptr::eq(crew, self.crew) && number == self.number {
+        if self.is_here() {
             // It looks after this poll.
             self.crew.sleepers.ask_for_ticks();
         } else {
@@ -92,6 +101,15 @@ impl Platform for Worker {
     }
 
     fn idle(&self, _quiet: &dyn Fn() -> bool) {}
+}
+
+impl Worker {
+    /// Whether this is its thread.
+    #[inline]
+    fn is_here(&self) -> bool {
+        let (crew, number) = AT.get();
+        ptr::eq(crew, self.crew) && number == self.number
+    }
 }
 
 impl Crew {
@@ -188,11 +206,18 @@ impl Crew {
         self.sleepers.wake_all();
     }
 
-    /// Takes tasks again, if none is left. Returns whether it does.
-    pub fn reopen(&self) -> bool {
-        self.stops.store(false, SeqCst);
+    /// The runtime has ended: its handles are of no use from now on.
+    pub fn end_life(&self) {
         self.life.fetch_add(1, SeqCst);
-        self.shards().iter().all(Shard::reopen)
+    }
+
+    /// Takes tasks again, if none is left, nor a result that somebody still holds. Returns whether it does.
+    pub fn reopen(&self) -> bool {
+        let is_free = self.shards().iter().all(Shard::reopen);
+        if is_free {
+            self.stops.store(false, SeqCst);
+        }
+        is_free
     }
 
     /// What the thread of a worker does.
@@ -200,12 +225,14 @@ impl Crew {
         AT.set((self, number));
         let sleeper = Sleeper::new(number);
         let mut cursors = vec![Cursor::default(); self.shards().len()];
+        let mut pace = Pace { polls: 8, began: self.clock.now(), goes_on: false };
         while !self.stops.load(Relaxed) {
             // A panic is its task's, and told by its handle; what else there is to do is done the next time.
-            let round = AssertUnwindSafe(|| self.round(number, &sleeper, &mut cursors));
+            let round = AssertUnwindSafe(|| self.round(number, &sleeper, &mut cursors, &mut pace));
             if catch_unwind(round).unwrap_or_else(forget) {
                 continue;
             }
+            pace.goes_on = false;
             self.sleepers.sleep(
                 &sleeper,
                 || !self.stops.load(SeqCst) && !self.is_runnable(),
@@ -217,7 +244,7 @@ impl Crew {
     }
 
     /// Serves and polls at home, or else elsewhere. Returns whether there was something to do.
-    fn round(&self, number: usize, sleeper: &Sleeper, cursors: &mut [Cursor]) -> bool {
+    fn round(&self, number: usize, sleeper: &Sleeper, cursors: &mut [Cursor], pace: &mut Pace) -> bool {
         let before = |more: bool| {
             if sleeper.has_slept() {
                 self.sleepers.at_work(sleeper);
@@ -227,10 +254,11 @@ impl Crew {
             }
         };
         let now = self.now();
+        pace.begins(now);
         let mut polls = 0;
         for (shard, cursor) in self.home(number).iter().zip(&mut cursors[number * self.size.shards..]) {
             shard.serve(now);
-            polls += shard.work(cursor, POLLS, false, &before);
+            polls += shard.work(cursor, pace.polls, false, &before);
         }
         if polls != 0 || self.size.workers == 1 {
             return polls != 0;
@@ -240,7 +268,7 @@ impl Crew {
                 if sleeper.watches() {
                     shard.serve(now);
                 }
-                if shard.is_runnable() && shard.work(cursor, POLLS, true, &before) != 0 {
+                if shard.is_runnable() && shard.work(cursor, pace.polls, true, &before) != 0 {
                     return true;
                 }
             }
@@ -256,6 +284,28 @@ impl Crew {
     fn until_due(&self, number: usize) -> Option<Duration> {
         let due = self.home(number).iter().filter_map(Shard::next_due).min()?;
         Some(self.clock.until(due))
+    }
+}
+
+/// How many polls a worker makes between two looks at the clock.
+struct Pace {
+    polls: u32,
+    /// When the last round began.
+    began: Instant,
+    /// Whether the worker has not slept since.
+    goes_on: bool,
+}
+
+impl Pace {
+    /// A round begins: the one before took this long.
+    fn begins(&mut self, now: Instant) {
+        let took = now - self.began;
+        if self.goes_on && took > GRAIN {
+            self.polls = (self.polls / 2).max(1);
+        } else if self.goes_on && took + took < GRAIN {
+            self.polls = (self.polls * 2).min(MOST_POLLS);
+        }
+        (self.began, self.goes_on) = (now, true);
     }
 }
 

@@ -1,6 +1,6 @@
 //! By which a program, and its tasks, spawn on a runtime.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 
 use trilane::exec::{
     Counters, Cx, JoinHandle, OpenError, Region, RegionOptions, SpawnError, SpawnErrorKind, TaskInfo,
@@ -31,9 +31,9 @@ impl Handle {
         Crew::here().map(Self::new)
     }
 
-    /// Spawns a task: `build` is called with the task's [`Cx`] once there is room, and makes the future in
-    /// the caller's context; an `async fn(Cx)` is such a function. Any thread. O(1); O(shards) when some are
-    /// full.
+    /// Spawns a task that is in no region, whoever spawns: `build` is called with the task's [`Cx`] once
+    /// there is room, and makes the future in the caller's context; an `async fn(Cx)` is such a function. Any
+    /// thread. O(1); O(shards) when some are full.
     ///
     /// No allocation for a future and an output that fit a [slot](super::Builder::slot_bytes).
     ///
@@ -55,7 +55,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`spawn`](Self::spawn); and when the deadline has passed.
+    /// As for [`spawn`](Self::spawn); and when the deadline has passed, or the options name a region: ids are
+    /// of a shard, so spawn by the [`Region`] itself.
     pub fn spawn_with<B, F>(
         &self,
         options: TaskOptions,
@@ -66,6 +67,9 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        if options.names_region() {
+            return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
+        }
         self.spawn_by(build, |shard, build| {
             if shard.fits::<F>() {
                 shard.spawn_with(options, build)
@@ -120,7 +124,7 @@ impl Handle {
     ///
     /// In a worker of a runtime. Await the future instead.
     #[track_caller]
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+    pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
         block_on(future)
     }
 
@@ -139,14 +143,20 @@ impl Handle {
         heap::boxed()
     }
 
-    /// Every task there is: a dump. Each line is true at some instant during the call. O(capacity).
+    /// Every task there is, also those whose results are still to be taken: a dump. Each line is true at some
+    /// instant during the call. O(capacity). Ids are of a shard: two tasks may have equal ones.
     pub fn tasks(&self) -> impl Iterator<Item = TaskInfo> {
-        self.crew.shards().iter().flat_map(|shard| shard.executor().tasks())
+        self.shards().iter().flat_map(|shard| shard.executor().tasks())
     }
 
-    /// What has been counted so far, over all shards, also of runtimes before that had their memory.
+    /// What each shard has counted so far, also for runtimes before that had its memory.
     pub fn counters(&self) -> Vec<Counters> {
-        self.crew.shards().iter().map(|shard| shard.executor().counters()).collect()
+        self.shards().iter().map(|shard| shard.executor().counters()).collect()
+    }
+
+    /// None if the runtime has ended.
+    fn shards(&self) -> &'static [Home] {
+        if self.is_over() { &[] } else { self.crew.shards() }
     }
 
     fn is_over(&self) -> bool {

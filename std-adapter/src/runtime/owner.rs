@@ -19,7 +19,8 @@ static FREE: Mutex<Vec<&'static Crew>> = Mutex::new(Vec::new());
 /// Threads that poll tasks; see the [module](super).
 ///
 /// It spawns by its [`Handle`], which tasks and other threads may have copies of. Dropping it [shuts it
-/// down](Self::shut_down) and waits for as long as that takes.
+/// down](Self::shut_down) and waits for as long as that takes; in a task
+/// of its own it doesn't wait.
 #[derive(Debug)]
 pub struct Runtime {
     crew: &'static Crew,
@@ -36,7 +37,11 @@ pub struct Unfinished {
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tasks have not ended in time: each is in a poll that doesn't return", self.tasks)
+        write!(
+            f,
+            "tasks that have not ended in time: {}; each is in a poll, or has time to clean up still",
+            self.tasks
+        )
     }
 }
 
@@ -56,7 +61,8 @@ impl Runtime {
     pub(super) fn start(size: Size, name: &str) -> io::Result<Self> {
         let free = {
             let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-            free.iter().position(|crew| crew.size == size).map(|index| free.swap_remove(index))
+            let is_free = |crew: &&'static Crew| crew.size == size && crew.reopen();
+            free.iter().position(is_free).map(|index| free.swap_remove(index))
         };
         let crew = free.unwrap_or_else(|| Crew::new(size));
         let mut runtime = Self { crew, handle: Handle::new(crew), threads: Vec::with_capacity(size.workers) };
@@ -79,17 +85,23 @@ impl Runtime {
     /// # Panics
     ///
     /// In a worker of this runtime.
+    #[track_caller]
     pub fn shut_down(mut self, limit: Duration) -> Result<(), Unfinished> {
+        // Then it is dropped, which asks all tasks to stop.
+        assert!(
+            self.crew.worker_here().is_none(),
+            "a task can't wait for the end of its own runtime: shut it down from another thread"
+        );
         self.end(Some(limit))
     }
 
     fn end(&mut self, limit: Option<Duration>) -> Result<(), Unfinished> {
-        assert!(self.crew.worker_here().is_none(), "a task can't wait for the end of its own runtime");
         let began = Instant::now();
         for shard in self.crew.shards() {
             shard.executor().shut_down();
         }
-        let left = || self.tasks().filter(|task| task.state != TaskState::Done).count();
+        let _over = EndLife(self.crew);
+        let left = || self.handle.tasks().filter(|task| task.state != TaskState::Done).count();
         let mut nap = Duration::from_micros(20);
         while left() != 0 {
             if limit.is_some_and(|limit| began.elapsed() >= limit) {
@@ -107,19 +119,32 @@ impl Runtime {
             // A worker catches its tasks' panics.
             let _ = thread.join();
         }
-        // A result that somebody still holds keeps the memory from being used again.
-        if self.crew.reopen() {
-            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.crew);
-        }
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.crew);
         Ok(())
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
-            let _ = self.end(None);
+        if self.threads.is_empty() {
+            return;
         }
+        if self.crew.worker_here().is_none() {
+            let _ = self.end(None);
+            return;
+        }
+        // This task would wait for itself.
+        let (crew, handle, threads) = (self.crew, self.handle, std::mem::take(&mut self.threads));
+        thread::spawn(move || drop(Self { crew, handle, threads }));
+    }
+}
+
+/// Ends the handles when the runtime has shut down.
+struct EndLife(&'static Crew);
+
+impl Drop for EndLife {
+    fn drop(&mut self) {
+        self.0.end_life();
     }
 }
 

@@ -87,6 +87,17 @@ impl Sleepers {
         }
     }
 
+    /// A sleep was armed at the home of `home`, by somebody else: if it sleeps, it asks anew for how long,
+    /// and if it is at work, it may be in a long poll. A searcher is no help here, since it looks for what is
+    /// runnable now.
+    pub fn set_alarm(&self, home: usize) {
+        if self.idle.load(SeqCst) >> home & 1 == 1 {
+            self.beds[home].nudge();
+        } else {
+            self.ask_for_ticks();
+        }
+    }
+
     /// A worker leaves something to itself in a poll.
     #[inline]
     pub fn ask_for_ticks(&self) {

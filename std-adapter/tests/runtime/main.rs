@@ -468,3 +468,109 @@ fn a_million_tasks_go_through_two_thousand_slots() {
         thread::yield_now();
     }
 }
+
+// === what new users met ===
+
+#[test]
+fn a_sleep_is_on_time_when_all_workers_are_busy() {
+    let runtime = runtime(2, "grain");
+    let done = Arc::new(AtomicBool::new(false));
+    for _ in 0..4 {
+        let done = done.clone();
+        drop(runtime.spawn(move |_| async move {
+            while !done.load(SeqCst) {
+                compute(Duration::from_millis(1));
+                yield_now().await;
+            }
+        }));
+    }
+    let late = runtime.spawn(|cx| async move {
+        let mut late = Vec::new();
+        for _ in 0..40 {
+            let due = cx.now() + Span::from_millis(5);
+            cx.sleep_until(due).await.unwrap();
+            late.push(cx.now() - due);
+        }
+        late.sort_unstable();
+        late[late.len() / 2]
+    });
+    let late = block_on(late.unwrap()).unwrap();
+    done.store(true, SeqCst);
+    // Some polls, and the noise of a busy computer; it was the time of 250 polls.
+    assert!(late < Span::from_millis(60), "{late}");
+}
+
+#[test]
+fn a_runtime_that_ends_in_a_task_of_its_own_doesnt_wait_for_it() {
+    for shuts_down in [false, true] {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let handle = runtime.handle();
+        let (told, tell) = mpsc::channel();
+        let task = handle.spawn(move |cx| async move {
+            if shuts_down {
+                let end = std::panic::AssertUnwindSafe(|| runtime.shut_down(Duration::from_secs(1)));
+                assert!(std::panic::catch_unwind(end).is_err());
+            } else {
+                drop(runtime);
+            }
+            told.send(cx.cancelled().await.0).unwrap();
+        });
+        drop(task);
+        assert_eq!(tell.recv_timeout(Duration::from_secs(20)), Ok(Reason::Shutdown));
+    }
+}
+
+#[test]
+fn a_handle_shows_nothing_of_the_next_runtime() {
+    let runtime = Runtime::builder().workers(1).capacity(7_000).build().unwrap();
+    let old = runtime.handle();
+    drop(runtime);
+    let next = Runtime::builder().workers(1).capacity(7_000).build().unwrap();
+    drop(next.spawn(|cx| async move { cx.cancelled().await }));
+    assert_eq!(next.tasks().count(), 1);
+    assert_eq!((old.tasks().count(), old.counters().len()), (0, 0));
+}
+
+#[test]
+fn the_memory_of_a_runtime_whose_results_are_still_held_is_used_again_later() {
+    let build = || Runtime::builder().workers(1).capacity(9_000).build().unwrap();
+    let runtime = build();
+    let held = runtime.spawn(|_| async { 7 }).unwrap();
+    block_on(runtime.spawn(|_| async {}).unwrap()).unwrap();
+    while !held.is_finished() {
+        thread::yield_now();
+    }
+    drop(runtime);
+    let other = build();
+    assert_eq!(block_on(held), Ok(7));
+    drop(other);
+    let (one, two) = (build(), build());
+    // Both have memory from before: they have counted.
+    assert!(one.counters()[0].spawns > 0 || two.counters()[0].spawns > 0);
+}
+
+#[test]
+fn a_region_in_options_is_refused() {
+    let runtime = runtime(2, "options");
+    let region = runtime.open_region(RegionOptions::new()).unwrap();
+    let error = runtime.spawn_with(TaskOptions::new().region(region.id()), |_| async {}).unwrap_err();
+    assert_eq!(error.kind, SpawnErrorKind::RegionClosed);
+}
+
+#[test]
+fn a_clean_up_ends_whoever_has_polled_the_task() {
+    static SHORT: Attributes = Attributes::named("short").cleanup_time(Span::from_micros(300));
+    let runtime = runtime(3, "clean-ups");
+    for round in 0..2_000 {
+        let stubborn = runtime
+            .spawn_with(TaskOptions::new().attributes(&SHORT), |_| std::future::pending::<()>())
+            .unwrap();
+        if round % 2 == 0 {
+            thread::sleep(Duration::from_micros(100));
+        }
+        stubborn.cancel().unwrap();
+        let began = Instant::now();
+        assert_eq!(block_on(stubborn), Err(JoinError::Cancelled(Reason::User)));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+}

@@ -6,7 +6,7 @@ mod workers;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-use trilane::exec::{Executor, JoinError, Manual, OpenError, RegionOptions, TaskOptions, TaskState};
+use trilane::exec::{Executor, JoinError, Manual, OpenError, RegionOptions, Regions, TaskOptions, TaskState};
 use trilane::sched::Priority;
 use trilane_tests::{leak, us};
 use workers::{Host, alone, memory, shard, with_workers};
@@ -43,6 +43,35 @@ fn a_full_shard_gives_the_build_function_back() {
     alone(shard, 100);
     drop(tasks);
     shard.spawn(error.rejected).unwrap();
+}
+
+#[test]
+fn each_slot_has_memory_of_its_own() {
+    // Banks that are part filled: their slots' numbers have gaps.
+    const LINES: usize = 4;
+    let regions: &Regions<4> = leak(Regions::new());
+    let executor: &Executor<workers::Still, 3, 5> = leak(Executor::new(workers::Still).with_regions(regions));
+    let memory = memory(15, LINES);
+    let inside = memory.as_ptr_range();
+    let inside = inside.start.addr()..inside.end.addr();
+    let shard = executor.share(memory).unwrap();
+    let places: &std::sync::Mutex<Vec<usize>> = leak(std::sync::Mutex::new(Vec::new()));
+    for number in 0..15u8 {
+        let task = move |_| {
+            let bytes = [number; LINES * 64 - 16];
+            std::future::poll_fn(move |_| {
+                places.lock().unwrap().push(bytes.as_ptr().addr());
+                assert!(bytes.iter().all(|&byte| byte == number));
+                std::task::Poll::<()>::Pending
+            })
+        };
+        drop(shard.spawn(task).unwrap());
+    }
+    assert_eq!(alone(shard, 100), 15);
+    let mut places = places.lock().unwrap();
+    places.sort_unstable();
+    assert!(places.iter().all(|place| inside.contains(place)), "{places:x?} {inside:x?}");
+    assert!(places.windows(2).all(|two| two[1] - two[0] >= LINES * 64));
 }
 
 #[test]

@@ -31,9 +31,7 @@ impl Platform for Host {
         now()
     }
 
-    fn set_alarm(&self, _: Option<Instant>) {
-        unreachable!("workers look when something is due");
-    }
+    fn set_alarm(&self, _: Option<Instant>) {}
 
     fn pend(&self) {}
 

@@ -121,8 +121,10 @@ where
         let (address, vtable) = match storage {
             Some((storage, vtable)) => (storage.as_ptr(), vtable),
             None => {
+                // Slot numbers leave out those that a bank of less than 32 hasn't.
+                let before = bank.number.get() as usize * usize::from(exec.ops().per_bank);
                 // SAFETY: the memory has room for each slot of the executor.
-                let lines = unsafe { memory.first.add(usize::from(slot.slot()) * memory.lines) };
+                let lines = unsafe { memory.first.add((before + slot.index() as usize) * memory.lines) };
                 (lines.cast(), Task::<F, 0, 0>::IN_SLOT)
             }
         };

@@ -134,8 +134,8 @@ fn renew_alarm(exec: ExecRef, due: Instant, first: bool) {
         pend_for_alarm(exec, due);
     } else if first {
         if cfg!(not(target_os = "none")) && running == Core::SHARED {
-            // Whoever of the workers sleeps may have to wake earlier.
-            exec.pend();
+            // The worker whose home it is may sleep, and is to wake earlier.
+            (exec.ops().set_alarm)(exec, due);
         } else {
             exec.look.set(AlarmDue::SOONER);
         }

@@ -59,6 +59,11 @@ impl TaskOptions {
         self
     }
 
+    /// Whether they name a region.
+    pub const fn names_region(&self) -> bool {
+        self.region.is_some()
+    }
+
     /// The priority, 0 to 31: `Priority::of::<7>()` is checked when the program is built,
     /// [`Priority::new`] at run time. Higher ones go first; a new task has the lowest, 0.
     pub const fn priority(mut self, priority: Priority) -> Self {

@@ -167,6 +167,11 @@ impl<B: Fn(bool)> Worker<'_, B> {
         let done = unsafe { poll_owned::<OBSERVED>(exec, bank, index, || task) };
         if looks && !done {
             after_counted_poll(task);
+            if task.state.load().is_requested() {
+                // The worker whose home it is may sleep, and is to wake for the end of the clean-up.
+                let end = exec.locked(|cs| exec.with_clock(cs, |clock| clock.clean_up));
+                (exec.ops().set_alarm)(exec, end);
+            }
         }
         true
     }
