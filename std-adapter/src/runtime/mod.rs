@@ -26,7 +26,17 @@
 //!
 //! A task that is runnable waits for no longer than a millisecond while a worker sleeps, also if the worker
 //! that has woken it goes on computing. Within a shard special tasks go first, as on a chip; across shards
-//! there is no order. When nothing is to be done, nothing wakes up.
+//! there is no order. When nothing is to be done, nothing wakes up. When all workers are busy, each looks
+//! every tenth of a millisecond, between two polls, whether a sleep is over; while polls become longer, it
+//! may look some polls later.
+//!
+//! # Ids and regions
+//!
+//! Ids of tasks and regions are unique in a shard, not in a runtime: ask a task to stop by its handle or its
+//! [`AbortHandle`](trilane::exec::AbortHandle), and spawn into a region by the
+//! [`Region`](trilane::exec::Region) itself. What is spawned by a [`Handle`] is in no region; what is spawned
+//! by a [`Cx`](trilane::exec::Cx) is in that of its task. A region's tasks are in one shard; all workers poll
+//! them.
 
 mod bed;
 mod block_on;
