@@ -12,7 +12,7 @@
 //! A worker in a long poll doesn't see what its own poll has woken, nor its timers. So one of those that
 //! sleep has the watch: while somebody has asked for it, and some worker is at work, it wakes every [`TICK`],
 //! fires what is due anywhere, and takes what waits. It is asked for by a worker that, in a poll, leaves
-//! something to itself although others sleep. When all sleep, nobody ticks.
+//! something to itself. When all sleep, nobody ticks.
 
 #[cfg(not(trilane_loom))]
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -98,10 +98,11 @@ impl Sleepers {
         }
     }
 
-    /// A worker leaves something to itself in a poll.
+    /// A worker leaves something to itself in a poll. Also if nobody sleeps now: who goes to sleep during
+    /// that poll is to tick.
     #[inline]
     pub fn ask_for_ticks(&self) {
-        if self.has_idle() && !self.ticks.load(SeqCst) {
+        if !self.ticks.load(SeqCst) {
             self.begin_ticks();
         }
     }
@@ -150,8 +151,11 @@ impl Sleepers {
     }
 
     /// Before a poll: what a worker has that slept before, and is at work now.
-    pub fn at_work(&self, worker: &Sleeper) {
-        self.stop_search(worker);
+    ///
+    /// Returns whether it was searching: it has found something, and doesn't have its last look. So somebody
+    /// may have left a task to it that another one is to find.
+    pub fn at_work(&self, worker: &Sleeper) -> bool {
+        let searched = self.stop_search(worker);
         let watched = worker.watches.replace(false);
         if watched {
             self.watch.store(NOBODY, SeqCst);
@@ -164,12 +168,16 @@ impl Sleepers {
             // Another one has the watch.
             self.wake_searcher(worker.number);
         }
+        searched
     }
 
-    fn stop_search(&self, worker: &Sleeper) {
-        if worker.searches.replace(false) {
+    /// Returns whether it was searching.
+    fn stop_search(&self, worker: &Sleeper) -> bool {
+        let searched = worker.searches.replace(false);
+        if searched {
             self.searching.fetch_sub(1, SeqCst);
         }
+        searched
     }
 
     /// Whether the worker has the watch now.

@@ -44,8 +44,8 @@ impl Crew {
                 self.sleepers.sleep(&sleeper, is_quiet, || None);
                 continue;
             }
-            if sleeper.has_slept() {
-                self.sleepers.at_work(&sleeper);
+            if sleeper.has_slept() && self.sleepers.at_work(&sleeper) && self.to_do.fetch_or(0, SeqCst) != 0 {
+                self.sleepers.wake_one(number);
             }
             if self.done.fetch_add(1, SeqCst) + 1 == self.all {
                 self.sleepers.wake_all();
