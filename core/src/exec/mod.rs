@@ -208,7 +208,7 @@ pub use handler::Handler;
 pub use interval::{Interval, MissedTick, ZeroPeriod};
 pub use life::future::{AsyncTask, YieldNow, future_size, yield_now};
 #[cfg(not(target_os = "none"))]
-pub use life::in_slot::{Line, Storage};
+pub use life::in_slot::{Allocator, Line};
 pub use life::join::{Join, JoinError, JoinHandle};
 pub use life::spawn::{SpawnError, SpawnErrorKind};
 pub use manual::Manual;

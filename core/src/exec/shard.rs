@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::cancel::dispatch::SPECIAL;
 use super::executor::Executor;
-use super::life::in_slot::{Line, SlotMemory, Storage, start_in_slot, start_in_storage};
+use super::life::in_slot::{Allocator, Line, SlotMemory, start_in_slot};
 use super::life::join::JoinHandle;
 use super::life::on_drop::OnDrop;
 use super::life::spawn::{SpawnError, Wishes};
@@ -16,7 +16,6 @@ use super::run::pass;
 use super::run::platform::Platform;
 use super::run::timers::expire;
 use super::runner::AlreadyStarted;
-use super::task::id::TaskId;
 use super::task::options::TaskOptions;
 use super::workers::force::force_due;
 use super::workers::work::{Worker, is_region_next, is_special_next};
@@ -27,9 +26,8 @@ use crate::time::Instant;
 ///
 /// All that an executor offers, it offers here; only [`LocalSpawner`](crate::exec::LocalSpawner) there is
 /// none, since no task stays with a thread. A worker [serves](Self::serve) what is due, [works](Self::work)
-/// for as long as there is something to do, and sleeps; who sleeps when, and who is told of a wake, is up to
-/// the program (`trilane-std` has a runtime of shards).
-/// [`next_due`](Self::next_due) says how long a worker may sleep.
+/// for as long as there is something to do, and sleeps until what is [due next](Self::next_due); who sleeps when,
+/// and who is told of a wake, is up to the program (`trilane-std` has a runtime of shards).
 ///
 /// # What order holds
 ///
@@ -106,86 +104,31 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         self.memory.fits::<F>()
     }
 
-    /// Spawns a task into the memory of its slot. As [`Executor::spawn`] otherwise.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Executor::spawn`].
-    ///
-    /// # Panics
-    ///
-    /// When the future or its output doesn't [fit](Self::fits).
-    pub fn spawn<B, F>(&self, build: B) -> Result<JoinHandle<F::Output>, SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.start(None, build, true).map(Self::handle::<F>)
-    }
-
-    /// Spawns a task without a handle. As [`Executor::spawn_detached`] and [`spawn`](Self::spawn).
-    ///
-    /// # Errors
-    ///
-    /// As for [`Executor::spawn`].
-    ///
-    /// # Panics
-    ///
-    /// As for [`spawn`](Self::spawn).
-    pub fn spawn_detached<B, F>(&self, build: B) -> Result<TaskId, SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.start(None, build, false).map(|cx| cx.id())
-    }
-
-    /// Spawns a task with options. As [`Executor::spawn_with`] and [`spawn`](Self::spawn).
-    ///
-    /// # Errors
-    ///
-    /// As for [`Executor::spawn_with`].
-    ///
-    /// # Panics
-    ///
-    /// As for [`spawn`](Self::spawn).
-    pub fn spawn_with<B, F>(
-        &self,
-        options: TaskOptions,
-        build: B,
-    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.start(Some(Wishes { options, special: &SPECIAL }), build, true).map(Self::handle::<F>)
-    }
-
-    /// Spawns a task, with options if there are any, into memory of `S`: for what doesn't [fit](Self::fits).
-    /// As [`Executor::spawn_with`] otherwise.
+    /// Spawns a task, with options if there are any, into the memory of its slot; or into memory of `S`, if
+    /// the future or its output doesn't [fit](Self::fits). As [`Executor::spawn_with`] otherwise.
     ///
     /// # Errors
     ///
     /// As for [`Executor::spawn_with`]; [`PoolFull`](crate::exec::SpawnErrorKind::PoolFull) if `S` has no
     /// memory.
-    pub fn spawn_in<S, B, F>(
+    pub fn spawn<S, B, F>(
         &self,
         options: Option<TaskOptions>,
         build: B,
     ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
     where
-        S: Storage,
+        S: Allocator,
         B: FnOnce(Cx) -> F,
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let wishes = options.map(|options| Wishes { options, special: &SPECIAL });
-        // SAFETY: the future is `Send`.
-        let started = unsafe { start_in_storage::<S, B, F>(self.exec(), self.memory, wishes, build, true) };
-        started.map(Self::handle::<F>)
+        // SAFETY: the future is `Send`, the memory this executor's; and it was spawned with a handle, which is
+        // this one, and with this output.
+        unsafe {
+            let cx = start_in_slot::<S, B, F>(self.exec(), self.memory, wishes, build, true)?;
+            Ok(JoinHandle::new(cx.task, cx.generation))
+        }
     }
 
     /// Takes tasks again after [`Executor::shut_down`]. Returns false, and does nothing, if there still are
@@ -199,22 +142,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
             }
             is_empty
         })
-    }
-
-    fn start<B, F>(&self, wishes: Option<Wishes>, build: B, handle: bool) -> Result<Cx, SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        assert!(self.fits::<F>(), "the future or its output is larger than the runtime's slots");
-        // SAFETY: the future is `Send` and fits; the memory is this executor's.
-        unsafe { start_in_slot(self.exec(), self.memory, None, wishes, build, handle) }
-    }
-
-    fn handle<F: Future>(cx: Cx) -> JoinHandle<F::Output> {
-        // SAFETY: it was spawned with a handle, which is this one, and with this future's output.
-        unsafe { JoinHandle::new(cx.task, cx.generation) }
     }
 
     /// Whether a worker would find something to do now: a task to claim, a region to serve. Plain loads.

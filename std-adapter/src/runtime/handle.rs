@@ -46,9 +46,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_by(build, |shard, build| {
-            if shard.fits::<F>() { shard.spawn(build) } else { shard.spawn_in::<Heap, B, F>(None, build) }
-        })
+        self.start(None, build)
     }
 
     /// Spawns a task with options; see [`spawn`](Self::spawn).
@@ -70,26 +68,25 @@ impl Handle {
         if options.names_region() {
             return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
         }
-        self.spawn_by(build, |shard, build| {
-            if shard.fits::<F>() {
-                shard.spawn_with(options, build)
-            } else {
-                shard.spawn_in::<Heap, B, F>(Some(options), build)
-            }
-        })
+        self.start(Some(options), build)
     }
 
-    fn spawn_by<B, T>(
+    fn start<B, F>(
         &self,
+        options: Option<TaskOptions>,
         build: B,
-        spawn: impl Fn(&Home, B) -> Result<T, SpawnError<B>>,
-    ) -> Result<T, SpawnError<B>> {
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         if self.is_over() {
             return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
         }
         let mut kind = SpawnErrorKind::ExecutorFull;
         let spawned = self.crew.spawn(build, |shard, build| {
-            spawn(shard, build).map_err(|error| {
+            shard.spawn::<Heap, B, F>(options, build).map_err(|error| {
                 kind = error.kind;
                 (kind == SpawnErrorKind::ExecutorFull, error.rejected)
             })

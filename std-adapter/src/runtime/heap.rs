@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use trilane::exec::Storage;
+use trilane::exec::Allocator;
 
 /// How many futures were ever too large for their slot.
 static BOXED: AtomicU64 = AtomicU64::new(0);
@@ -17,7 +17,7 @@ pub(super) fn boxed() -> u64 {
 pub(super) struct Heap;
 
 // SAFETY: memory of the global allocator is free and of the layout until it is given back.
-unsafe impl Storage for Heap {
+unsafe impl Allocator for Heap {
     fn allocate(layout: Layout) -> Option<NonNull<()>> {
         BOXED.fetch_add(1, Relaxed);
         // SAFETY: the layout isn't empty.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use trilane::exec::{Attributes, Cx, JoinError, OnMiss, RegionOptions, TaskOptions, yield_now};
 use trilane::time::Duration as Span;
 
-use crate::workers::{Home, POOL, with_workers};
+use crate::workers::{Home, POOL, spawn, spawn_with, with_workers};
 
 static BORN: AtomicU64 = AtomicU64::new(0);
 static GONE: AtomicU64 = AtomicU64::new(0);
@@ -90,7 +90,7 @@ async fn task(shards: &'static [Home], cx: Cx, kind: u32, seed: u32) -> u32 {
         4 => {
             // In whichever shard, and joined from here.
             let other = &shards[seed as usize % shards.len()];
-            if let Ok(handle) = other.spawn(move |cx| touching(leaf(cx, seed))) {
+            if let Ok(handle) = spawn(*other, move |cx| touching(leaf(cx, seed))) {
                 handle.await.ok();
             }
         }
@@ -147,7 +147,7 @@ async fn wave(shards: &'static [Home], cx: Cx, random: &mut impl FnMut() -> u32)
             _ => {}
         }
         let shard = &shards[(seed >> 9) as usize % shards.len()];
-        let Ok(handle) = shard.spawn_with(options, |cx| touching(task(shards, cx, kind, seed))) else {
+        let Ok(handle) = spawn_with(*shard, options, |cx| touching(task(shards, cx, kind, seed))) else {
             continue;
         };
         let never_ends = kind == YIELDS_FOR_EVER || kind == WAITS_FOR_EVER || kind == 1;
@@ -185,7 +185,7 @@ fn the_books_balance() {
                 state ^= state << 5;
                 state
             };
-            let cx = shards[0].spawn(|cx| async move { cx }).unwrap().await.unwrap();
+            let cx = spawn(shards[0], |cx| async move { cx }).unwrap().await.unwrap();
             for _ in 0..waves {
                 wave(shards, cx, &mut random).await;
             }

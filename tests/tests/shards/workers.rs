@@ -1,13 +1,18 @@
 //! Threads that poll shards; they never sleep.
 
+use std::alloc::Layout;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use trilane::exec::{Cursor, Executor, Line, Platform, Regions, Shard, TaskPool};
+use trilane::exec::{
+    Allocator, Cursor, Cx, Executor, JoinHandle, Line, Platform, Regions, Shard, SpawnError, TaskOptions,
+    TaskPool,
+};
 use trilane::time::Instant;
 use trilane_tests::leak;
 
@@ -75,6 +80,47 @@ pub fn alone<P: Platform, const BANKS: usize, const PER_BANK: usize>(
     shard.work(&mut Cursor::default(), most, false, &|_| {})
 }
 
+/// No memory but that of the slots.
+struct Nowhere;
+
+// SAFETY: it gives none.
+unsafe impl Allocator for Nowhere {
+    fn allocate(_: Layout) -> Option<NonNull<()>> {
+        None
+    }
+
+    unsafe fn release(_: *mut (), _: Layout) {
+        unreachable!("nothing was allocated");
+    }
+}
+
+/// Spawns a task that fits a slot.
+pub fn spawn<P: Platform, const BANKS: usize, const PER_BANK: usize, B, F>(
+    shard: Shard<P, BANKS, PER_BANK>,
+    build: B,
+) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+where
+    B: FnOnce(Cx) -> F,
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    shard.spawn::<Nowhere, B, F>(None, build)
+}
+
+/// The same with options.
+pub fn spawn_with<P: Platform, const BANKS: usize, const PER_BANK: usize, B, F>(
+    shard: Shard<P, BANKS, PER_BANK>,
+    options: TaskOptions,
+    build: B,
+) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+where
+    B: FnOnce(Cx) -> F,
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    shard.spawn::<Nowhere, B, F>(Some(options), build)
+}
+
 /// For members of regions.
 pub static POOL: OnceLock<&'static TaskPool<256, 64>> = OnceLock::new();
 
@@ -96,7 +142,7 @@ pub fn with_workers<F: Future<Output = ()> + Send + 'static>(
             })
             .collect::<Vec<_>>(),
     );
-    let task = shards[0].spawn(|_| main(shards)).unwrap();
+    let task = spawn(shards[0], |_| main(shards)).unwrap();
     let (done, began) = (AtomicBool::new(false), std::time::Instant::now());
     thread::scope(|scope| {
         for home in 0..number {

@@ -60,17 +60,7 @@ pub(in crate::exec) fn after_counted_poll(task: TaskRef) {
 #[inline(never)]
 pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
     loop {
-        let is_due = exec.locked(|cs| {
-            exec.with_clock(cs, |clock| {
-                let is_due = clock.clean_up <= now;
-                if is_due {
-                    // What comes while this looks is noted from here on.
-                    clock.clean_up = Instant::MAX;
-                }
-                is_due
-            })
-        });
-        if !is_due {
+        if !take_due_clean_up(exec, now) {
             return;
         }
         let first = exec.banks().filter_map(|bank| first_of(exec, bank)).min_by_key(|&(end, _)| end);
@@ -83,6 +73,21 @@ pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
         exec.locked(|cs| exec.with_lanes(cs, |lanes| lanes.remove(&exec, task.place(exec))));
         force(task);
     }
+}
+
+/// Whether a clean-up's time may be over at `now`. If so, what comes while the caller looks is noted from here
+/// on.
+#[inline(always)]
+pub(in crate::exec) fn take_due_clean_up(exec: ExecRef, now: Instant) -> bool {
+    exec.locked(|cs| {
+        exec.with_clock(cs, |clock| {
+            let is_due = clock.clean_up <= now;
+            if is_due {
+                clock.clean_up = Instant::MAX;
+            }
+            is_due
+        })
+    })
 }
 
 /// The draining task of the bank whose clean-up time ends first.

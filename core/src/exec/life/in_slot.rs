@@ -6,14 +6,10 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use super::future::Task;
-use super::on_drop::OnDrop;
-use super::spawn::{
-    SpawnError, SpawnErrorKind, Wishes, free_bank, publish, publish_with, take_slot, unclaim,
-};
-use crate::exec::memory::core::{ExecRef, Membership};
+use super::spawn::{SpawnError, SpawnErrorKind, Wishes, build_in, free_bank, free_bank_with, take_slot};
+use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::exec::memory::cx::Cx;
 use crate::exec::task::pool::{self, Cells};
-use crate::exec::task::state::State;
 use crate::exec::task::vtable::Vtable;
 
 /// 64 bytes of memory for futures, aligned to that.
@@ -50,6 +46,14 @@ impl SlotMemory {
         self.lines * size_of::<Line>()
     }
 
+    /// That of a slot.
+    fn of(self, exec: ExecRef, slot: TaskRef) -> *mut () {
+        // Slot numbers leave out those that a bank of less than 32 hasn't.
+        let before = slot.bank().number.get() as usize * usize::from(exec.ops().per_bank);
+        // SAFETY: the memory has room for each slot of the executor.
+        unsafe { self.first.add((before + slot.index() as usize) * self.lines).cast() }
+    }
+
     /// Whether the future and its output have room in a slot.
     pub fn fits<F: Future>(self) -> bool {
         let fits = |bytes, align| bytes <= self.bytes() && align <= align_of::<Line>();
@@ -63,7 +67,7 @@ impl SlotMemory {
 ///
 /// What [`allocate`](Self::allocate) returns is free memory of that layout, until it is
 /// [released](Self::release).
-pub unsafe trait Storage: 'static {
+pub unsafe trait Allocator: 'static {
     /// Memory of this layout, whose size isn't 0; `None` if there is none.
     fn allocate(layout: Layout) -> Option<NonNull<()>>;
 
@@ -86,17 +90,15 @@ const fn layout<F: Future>() -> Layout {
     }
 }
 
-/// As [`start`](super::spawn::start), in the slot's own memory, or in `storage` with the table that releases
-/// it.
+/// As [`start`](super::spawn::start) for a task of no spawner: in the slot's own memory if the future
+/// [fits](SlotMemory::fits), else in memory of `S`.
 ///
 /// # Safety
 ///
-/// As for [`start`](super::spawn::start); the memory is this executor's and `F` [fits](SlotMemory::fits), or
-/// `storage` has room for it.
-pub(in crate::exec) unsafe fn start_in_slot<B, F>(
+/// As for [`start`](super::spawn::start); the memory is this executor's.
+pub(in crate::exec) unsafe fn start_in_slot<S: Allocator, B, F>(
     exec: ExecRef,
     memory: SlotMemory,
-    storage: Option<(NonNull<()>, &'static Vtable)>,
     wishes: Option<Wishes>,
     build: B,
     handle: bool,
@@ -106,91 +108,53 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    let outside = if memory.fits::<F>() {
+        None
+    } else {
+        let Some(storage) = S::allocate(layout::<F>()) else {
+            return Err(SpawnError { kind: SpawnErrorKind::PoolFull, rejected: build });
+        };
+        Some(storage)
+    };
     let claimed = exec.locked(|cs| {
-        let options = wishes.as_ref().map(|wishes| &wishes.options);
-        let deadline = options.and_then(|options| options.deadline);
-        if deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
-            return Err(SpawnErrorKind::DeadlinePassed);
-        }
-        let bank = free_bank(exec)?;
-        let slot = bank.free_task();
-        if let Some(region) = options.and_then(|options| options.region) {
-            let scope = exec.scope.ok_or(SpawnErrorKind::RegionClosed)?;
-            (scope.admit)(slot, cs, Membership::In(region))?;
-        }
-        let (address, vtable) = match storage {
-            Some((storage, vtable)) => (storage.as_ptr(), vtable),
-            None => {
-                // Slot numbers leave out those that a bank of less than 32 hasn't.
-                let before = bank.number.get() as usize * usize::from(exec.ops().per_bank);
-                // SAFETY: the memory has room for each slot of the executor.
-                let lines = unsafe { memory.first.add((before + slot.index() as usize) * memory.lines) };
-                (lines.cast(), Task::<F, 0, 0>::IN_SLOT)
-            }
+        let bank = match &wishes {
+            None => free_bank(exec)?,
+            Some(wishes) => free_bank_with(exec, cs, None, &wishes.options)?,
+        };
+        let (address, vtable) = match outside {
+            Some(storage) => (storage.as_ptr(), Outside::<F, S>::VTABLE),
+            None => (memory.of(exec, bank.free_task()), Task::<F, 0, 0>::IN_SLOT),
         };
         Ok((take_slot(exec, bank, pool::Storage { address, number: 0 }, vtable), address))
     });
     let (task, storage) = match claimed {
         Ok(claimed) => claimed,
-        Err(kind) => return Err(SpawnError { kind, rejected: build }),
+        Err(kind) => {
+            if let Some(storage) = outside {
+                // SAFETY: allocated above, and nobody uses it.
+                unsafe { S::release(storage.as_ptr(), layout::<F>()) };
+            }
+            return Err(SpawnError { kind, rejected: build });
+        }
     };
     if let Some(trace_spawn) = exec.ops().trace_spawn {
         let attributes = wishes.as_ref().and_then(|wishes| wishes.options.attributes);
         trace_spawn(task, attributes.and_then(|attributes| attributes.name));
     }
-    let cx = Cx::new(task);
-    let unwound = OnDrop::new(|| unclaim(task));
-    let future = build(cx);
-    unwound.defuse();
-    // SAFETY: the slot is claimed, hence its storage ours (Slot Memory Invariant), and the future fits; the
-    // caller answers for `Send`.
-    unsafe {
-        storage.cast::<F>().write(future);
-        match &wishes {
-            None => publish(task, State::live(handle)),
-            Some(wishes) => publish_with(task, wishes, State::live(handle)),
-        }
-    }
-    Ok(cx)
-}
-
-/// As [`start_in_slot`], in memory of `S`. `None` if it has none.
-///
-/// # Safety
-///
-/// As for [`start`](super::spawn::start).
-pub(in crate::exec) unsafe fn start_in_storage<S: Storage, B, F>(
-    exec: ExecRef,
-    memory: SlotMemory,
-    wishes: Option<Wishes>,
-    build: B,
-    handle: bool,
-) -> Result<Cx, SpawnError<B>>
-where
-    B: FnOnce(Cx) -> F,
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    let Some(storage) = S::allocate(layout::<F>()) else {
-        return Err(SpawnError { kind: SpawnErrorKind::PoolFull, rejected: build });
-    };
-    // SAFETY: the caller's promise; the storage has room. It is released here only if no task has it.
-    unsafe {
-        let vtable = Outside::<F, S>::VTABLE;
-        start_in_slot(exec, memory, Some((storage, vtable)), wishes, build, handle)
-            .inspect_err(|_| S::release(storage.as_ptr(), layout::<F>()))
-    }
+    // SAFETY: it was claimed just now, and the future fits in the slot's memory, or in what was allocated for
+    // it; the caller answers for `Send`.
+    Ok(unsafe { build_in(task, storage, wishes.as_ref(), build, handle) })
 }
 
 /// The functions for a future whose memory is `S`'s.
 struct Outside<F, S>(PhantomData<(F, S)>);
 
-impl<F: Future, S: Storage> Outside<F, S> {
+impl<F: Future, S: Allocator> Outside<F, S> {
     const VTABLE: &'static Vtable =
         &Vtable { cells: Cells::outside(Self::release), ..*Task::<F, 0, 0>::IN_SLOT };
 
     unsafe fn release(storage: *mut ()) {
-        // SAFETY: it was allocated by `start_in_storage`, and is empty.
+        // SAFETY: it was allocated by `start_in_slot`, and is empty.
         unsafe { S::release(storage, layout::<F>()) }
     }
 }

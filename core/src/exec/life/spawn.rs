@@ -151,20 +151,40 @@ where
     let Some(task) = task else {
         return Err(SpawnError { kind: kind_of(storage), rejected: build });
     };
+    // SAFETY: it was claimed just now, for a future that fits (FITS); the caller answers for `Send`.
+    Ok(unsafe { build_in(task, storage, wishes.as_ref(), build, handle) })
+}
+
+/// Builds the future in the storage of a claimed slot, publishes the task, and wakes it.
+///
+/// # Safety
+///
+/// The slot is claimed by the caller, `storage` is its storage and has room for the future and its output. `F`
+/// is `Send`, or the caller is in the runner's context.
+#[inline(always)]
+pub(super) unsafe fn build_in<B, F>(
+    task: TaskRef,
+    storage: *mut (),
+    wishes: Option<&Wishes>,
+    build: B,
+    handle: bool,
+) -> Cx
+where
+    B: FnOnce(Cx) -> F,
+    F: Future + 'static,
+    F::Output: 'static,
+{
     let cx = Cx::new(task);
     let unwound = OnDrop::new(|| unclaim(task));
     let future = build(cx);
     unwound.defuse();
-    // SAFETY: the slot is claimed, hence its storage ours (Executor Invariant 2); the caller answers for
-    // `Send`.
-    unsafe {
-        storage.cast::<F>().write(future);
-        match &wishes {
-            None => publish(task, State::live(handle)),
-            Some(wishes) => publish_with(task, wishes, State::live(handle)),
-        }
+    // SAFETY: the slot is claimed, hence its storage the caller's (Executor Invariant 2).
+    unsafe { storage.cast::<F>().write(future) };
+    match wishes {
+        None => publish(task, State::live(handle)),
+        Some(wishes) => publish_with(task, wishes, State::live(handle)),
     }
-    Ok(cx)
+    cx
 }
 
 /// A claimed slot and its storage; without a slot, the [kind](kind_of) of the error. Two words, which are
@@ -216,26 +236,35 @@ fn claim_with(
     options: &TaskOptions,
 ) -> Claimed {
     let name = options.attributes.and_then(|attributes| attributes.name);
-    claim_both(exec, pool, vtable, name, |cs| {
-        if options.deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
-            return Err(SpawnErrorKind::DeadlinePassed);
-        }
-        if spawner.is_some_and(|spawner| !is_there(spawner)) {
-            return Err(SpawnErrorKind::Stale);
-        }
-        let bank = free_bank(exec)?;
-        let owner = match (options.region, spawner) {
-            (Some(region), _) => Membership::In(region),
-            (None, Some(spawner)) => Membership::Of(spawner.task, spawner.generation),
-            (None, None) => Membership::Root,
-        };
-        match (exec.scope, owner) {
-            (Some(scope), _) => (scope.admit)(bank.free_task(), cs, owner)?,
-            (None, Membership::In(_)) => return Err(SpawnErrorKind::RegionClosed),
-            (None, _) => {}
-        }
-        Ok(bank)
-    })
+    claim_both(exec, pool, vtable, name, |cs| free_bank_with(exec, cs, spawner, options))
+}
+
+/// [`free_bank`], as the options have it: its lowest free slot is made a member of the region.
+#[inline(always)]
+pub(super) fn free_bank_with(
+    exec: ExecRef,
+    cs: CriticalSection<'_>,
+    spawner: Option<&Cx>,
+    options: &TaskOptions,
+) -> Result<BankRef, SpawnErrorKind> {
+    if options.deadline.is_some_and(|deadline| deadline < exec.with_clock(cs, |clock| clock.now)) {
+        return Err(SpawnErrorKind::DeadlinePassed);
+    }
+    if spawner.is_some_and(|spawner| !is_there(spawner)) {
+        return Err(SpawnErrorKind::Stale);
+    }
+    let bank = free_bank(exec)?;
+    let owner = match (options.region, spawner) {
+        (Some(region), _) => Membership::In(region),
+        (None, Some(spawner)) => Membership::Of(spawner.task, spawner.generation),
+        (None, None) => Membership::Root,
+    };
+    match (exec.scope, owner) {
+        (Some(scope), _) => (scope.admit)(bank.free_task(), cs, owner)?,
+        (None, Membership::In(_)) => return Err(SpawnErrorKind::RegionClosed),
+        (None, _) => {}
+    }
+    Ok(bank)
 }
 
 /// Claims storage, then the lowest free slot of the bank that `bank` gives, under the executor's lock.
@@ -315,7 +344,7 @@ fn is_there(Cx { task, generation }: &Cx) -> bool {
 /// Gives a claimed slot back when the build of its future unwinds.
 #[cold]
 #[inline(never)]
-pub(super) fn unclaim(task: TaskRef) {
+fn unclaim(task: TaskRef) {
     let exec = task.exec();
     exec.locked(|_| add_alone(&exec.tally.spawns, u32::MAX));
     // SAFETY: the slot is claimed by `spawn`, its storage empty.
@@ -327,7 +356,7 @@ pub(super) fn unclaim(task: TaskRef) {
 /// Makes a claimed slot live, as a plain task, and wakes it: transition 2. Its keys are those of a plain
 /// task, as in all free slots.
 #[inline(never)]
-pub(super) fn publish(task: TaskRef, live: State) {
+fn publish(task: TaskRef, live: State) {
     // Under the lock, because a region may be asking its members to stop right now, and a dump reading.
     let (exec, bank) = (task.exec(), task.bank());
     let asked = exec.locked(|_| {
@@ -343,7 +372,7 @@ pub(super) fn publish(task: TaskRef, live: State) {
 
 /// [`publish`], as the options have it.
 #[inline(never)]
-pub(super) fn publish_with(task: TaskRef, wishes: &Wishes, live: State) {
+fn publish_with(task: TaskRef, wishes: &Wishes, live: State) {
     let (exec, options) = (task.exec(), &wishes.options);
     let asked = exec.locked(|_| {
         task.attributes.set(options.attributes);

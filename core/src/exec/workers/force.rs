@@ -1,7 +1,7 @@
 //! Ending the tasks of a shard that have not ended by themselves in time.
 
 use super::work::release;
-use crate::exec::cancel::force::force;
+use crate::exec::cancel::force::{force, take_due_clean_up};
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::sync::CriticalSection;
@@ -12,17 +12,7 @@ use crate::time::Instant;
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
-    let is_due = exec.locked(|cs| {
-        exec.with_clock(cs, |clock| {
-            let is_due = clock.clean_up <= now;
-            if is_due {
-                // What comes while this looks is noted from here on.
-                clock.clean_up = Instant::MAX;
-            }
-            is_due
-        })
-    });
-    if !is_due {
+    if !take_due_clean_up(exec, now) {
         return;
     }
     // A drop that unwinds leaves the rest to the next call.
