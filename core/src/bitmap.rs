@@ -134,8 +134,8 @@ impl Bank {
         if self.is_empty() { 0 } else { self.0.swap(0, Ordering::Acquire) }
     }
 
-    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it acquire,
-    /// too.
+    /// [`take`](Self::take) when the one owner who clears bits has just seen one. Loads from before it
+    /// acquire, too.
     #[cfg(target_os = "none")]
     #[inline(always)]
     pub(crate) fn take_seen(&self) -> u32 {

@@ -26,8 +26,8 @@ use crate::time::Instant;
 ///
 /// All that an executor offers, it offers here; only [`LocalSpawner`](crate::exec::LocalSpawner) there is
 /// none, since no task stays with a thread. A worker [serves](Self::serve) what is due, [works](Self::work)
-/// for as long as there is something to do, and sleeps until what is [due next](Self::next_due); who sleeps when,
-/// and who is told of a wake, is up to the program (`trilane-std` has a runtime of shards).
+/// for as long as there is something to do, and sleeps until what is [due next](Self::next_due); who sleeps
+/// when, and who is told of a wake, is up to the program (`trilane-std` has a runtime of shards).
 ///
 /// # What order holds
 ///
@@ -123,8 +123,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         F::Output: Send + 'static,
     {
         let wishes = options.map(|options| Wishes { options, special: &SPECIAL });
-        // SAFETY: the future is `Send`, the memory this executor's; and it was spawned with a handle, which is
-        // this one, and with this output.
+        // SAFETY: the future is `Send`, the memory this executor's; and it was spawned with a handle, which
+        // is this one, and with this output.
         unsafe {
             let cx = start_in_slot::<S, B, F>(self.exec(), self.memory, wishes, build, true)?;
             Ok(JoinHandle::new(cx.task, cx.generation))

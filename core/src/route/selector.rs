@@ -9,7 +9,8 @@ use super::select::class::{Ask, ClassCache, OfStrategy};
 use super::select::refresh::refresh;
 use super::select::search::{Attempt, Search};
 use super::select::spill::draw;
-use super::state::view::{Sets, View};
+use super::state::bank::Sets;
+use super::state::view::View;
 use super::strategies::Barred;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,

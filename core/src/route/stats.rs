@@ -1,7 +1,8 @@
 //! How endpoints do, and how all of it does.
 
 use super::health::breaker;
-use super::state::view::{Sets, View};
+use super::state::bank::Sets;
+use super::state::view::View;
 use super::{EndpointId, ErrorCounts, Health, SelectError};
 use crate::id::Stale;
 use crate::sync::Ordering;

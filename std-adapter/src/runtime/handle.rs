@@ -151,6 +151,10 @@ impl Handle {
         self.shards().iter().map(|shard| shard.executor().counters()).collect()
     }
 
+    pub(super) fn crew(&self) -> &'static Crew {
+        self.crew
+    }
+
     /// None if the runtime has ended.
     fn shards(&self) -> &'static [Home] {
         if self.is_over() { &[] } else { self.crew.shards() }

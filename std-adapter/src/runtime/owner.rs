@@ -19,11 +19,9 @@ static FREE: Mutex<Vec<&'static Crew>> = Mutex::new(Vec::new());
 /// Threads that poll tasks; see the [module](super).
 ///
 /// It spawns by its [`Handle`], which tasks and other threads may have copies of. Dropping it [shuts it
-/// down](Self::shut_down) and waits for as long as that takes; in a task
-/// of its own it doesn't wait.
+/// down](Self::shut_down) and waits for as long as that takes; in a task of its own it doesn't wait.
 #[derive(Debug)]
 pub struct Runtime {
-    crew: &'static Crew,
     handle: Handle,
     threads: Vec<Thread<()>>,
 }
@@ -65,7 +63,7 @@ impl Runtime {
             free.iter().position(is_free).map(|index| free.swap_remove(index))
         };
         let crew = free.unwrap_or_else(|| Crew::new(size));
-        let mut runtime = Self { crew, handle: Handle::new(crew), threads: Vec::with_capacity(size.workers) };
+        let mut runtime = Self { handle: Handle::new(crew), threads: Vec::with_capacity(size.workers) };
         for number in 0..size.workers {
             let builder = thread::Builder::new().name(format!("{name}-{number}"));
             // One that fails drops the runtime, which ends the threads before it.
@@ -89,38 +87,46 @@ impl Runtime {
     pub fn shut_down(mut self, limit: Duration) -> Result<(), Unfinished> {
         // Then it is dropped, which asks all tasks to stop.
         assert!(
-            self.crew.worker_here().is_none(),
+            self.handle.crew().worker_here().is_none(),
             "a task can't wait for the end of its own runtime: shut it down from another thread"
         );
         self.end(Some(limit))
     }
 
     fn end(&mut self, limit: Option<Duration>) -> Result<(), Unfinished> {
-        let began = Instant::now();
-        for shard in self.crew.shards() {
+        let crew = self.handle.crew();
+        for shard in crew.shards() {
             shard.executor().shut_down();
         }
-        let _over = EndLife(self.crew);
-        let left = || self.handle.tasks().filter(|task| task.state != TaskState::Done).count();
+        let tasks = self.wait_for_tasks(limit);
+        crew.stop();
+        let threads = std::mem::take(&mut self.threads);
+        if tasks != 0 {
+            // Some threads can't be waited for, nor the memory be used again.
+            crew.end_life();
+            return Err(Unfinished { tasks });
+        }
+        for thread in threads {
+            // A worker catches its tasks' panics.
+            let _ = thread.join();
+        }
+        crew.end_life();
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(crew);
+        Ok(())
+    }
+
+    /// Waits for `limit` at most until all tasks have ended. Returns how many are left.
+    fn wait_for_tasks(&self, limit: Option<Duration>) -> usize {
+        let began = Instant::now();
         let mut nap = Duration::from_micros(20);
-        while left() != 0 {
-            if limit.is_some_and(|limit| began.elapsed() >= limit) {
-                let tasks = left();
-                self.crew.stop();
-                // Their threads can't be waited for, nor their memory be used again.
-                self.threads.clear();
-                return Err(Unfinished { tasks });
+        loop {
+            let left = self.handle.tasks().filter(|task| task.state != TaskState::Done).count();
+            if left == 0 || limit.is_some_and(|limit| began.elapsed() >= limit) {
+                return left;
             }
             thread::sleep(nap);
             nap = (nap * 2).min(Duration::from_millis(5));
         }
-        self.crew.stop();
-        for thread in self.threads.drain(..) {
-            // A worker catches its tasks' panics.
-            let _ = thread.join();
-        }
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.crew);
-        Ok(())
     }
 }
 
@@ -129,22 +135,13 @@ impl Drop for Runtime {
         if self.threads.is_empty() {
             return;
         }
-        if self.crew.worker_here().is_none() {
+        if self.handle.crew().worker_here().is_none() {
             let _ = self.end(None);
             return;
         }
         // This task would wait for itself.
-        let (crew, handle, threads) = (self.crew, self.handle, std::mem::take(&mut self.threads));
-        thread::spawn(move || drop(Self { crew, handle, threads }));
-    }
-}
-
-/// Ends the handles when the runtime has shut down.
-struct EndLife(&'static Crew);
-
-impl Drop for EndLife {
-    fn drop(&mut self) {
-        self.0.end_life();
+        let rest = Self { handle: self.handle, threads: std::mem::take(&mut self.threads) };
+        thread::spawn(move || drop(rest));
     }
 }
 

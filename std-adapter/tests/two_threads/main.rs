@@ -12,10 +12,10 @@
 //! * **Pools and tables of regions** may be shared by executors of different threads.
 //! * **The header's states.** All that a runner touches alone lies in its executor, in plain cells and in
 //!   counters that are loaded and stored; nothing is kept by thread. So a runner may move between passes,
-//!   under the two conditions of
-//!   [`moving`]: all tasks are `Send`, and the move synchronises. `Executor::start_in_handler` meets the first by its type:
-//!   whoever has a `Handler` gets no `LocalSpawner`. A std runtime should start its executors so. Executor
-//!   Invariant 5 then has to say less: passes follow one another, in whatever thread.
+//!   under the two conditions of [`moving`]: all tasks are `Send`, and the move synchronises.
+//!   `Executor::start_in_handler` meets the first by its type: whoever has a `Handler` gets no
+//!   `LocalSpawner`. Executor Invariant 5 then has to say less: passes follow one another, in whatever
+//!   thread.
 //! * **Panics.** A poll that unwinds leaves the executor whole: the thread catches it and goes on, and
 //!   joiners learn of it.
 //!

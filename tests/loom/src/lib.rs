@@ -25,4 +25,4 @@ pub use plain::{Plain, Told};
 #[cfg(trilane_loom)]
 pub use platform::Sleeper;
 #[cfg(trilane_loom)]
-pub use stage::{Stage, check, check_with};
+pub use stage::{Stage, check, check_with, showing};

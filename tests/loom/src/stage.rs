@@ -41,6 +41,24 @@ pub fn check_with(preemptions: usize, model: impl Fn() + Send + Sync + 'static) 
     println!("{} runs in {:.1?}", runs.load(Ordering::Relaxed), began.elapsed());
 }
 
+/// A poll function that first shows its waker, and later calls `poll`; and what gives the waker then.
+pub fn showing<T>(
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
+) -> (impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static, impl FnOnce() -> Waker) {
+    let shown: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let show = shown.clone();
+    let mut is_first = true;
+    let poll = move |cx: &mut Context<'_>| {
+        if is_first {
+            is_first = false;
+            *show.lock().unwrap() = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        poll(cx)
+    };
+    (poll, move || shown.lock().unwrap().take().unwrap())
+}
+
 /// An executor, with room for two regions, and a pool, for one run of a model; they are leaked, to be reached
 /// as statics are.
 #[derive(Clone, Copy)]
@@ -74,23 +92,12 @@ impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {
         self,
         runner: &mut Runner<Sleeper, BANKS, PER_BANK>,
         options: TaskOptions,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
     ) -> (JoinHandle<T>, Waker) {
-        let shown: Arc<Mutex<Option<Waker>>> = Arc::default();
-        let show = shown.clone();
-        let mut is_first = true;
-        let poll = move |cx: &mut Context<'_>| {
-            if is_first {
-                is_first = false;
-                *show.lock().unwrap() = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            poll(cx)
-        };
+        let (poll, shown) = showing(poll);
         let handle = self.executor.spawn_with(options, self.pool, |_cx| poll_fn(poll)).unwrap();
         runner.poll_pending(Instant::ZERO);
-        let waker = shown.lock().unwrap().take().unwrap();
-        (handle, waker)
+        (handle, shown())
     }
 
     /// The context of a task that is over: by it, whoever is no task sleeps.

@@ -2,7 +2,7 @@
 #![cfg(trilane_loom)]
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use trilane::exec::{
 };
 use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
-use trilane_loom::{Plain, Sleeper, Told, check, check_with};
+use trilane_loom::{Plain, Sleeper, Told, check, check_with, showing};
 
 type Home = Shard<Sleeper, 2, 1>;
 
@@ -53,23 +53,12 @@ fn work_until(shard: Home, done: impl Fn() -> bool) {
 fn spawn_asleep<T: Send + 'static>(
     shard: Home,
     options: TaskOptions,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<T> + Send + 'static,
 ) -> (JoinHandle<T>, Waker) {
-    let shown: Arc<Mutex<Option<Waker>>> = Arc::default();
-    let show = shown.clone();
-    let mut is_first = true;
-    let poll = move |cx: &mut Context<'_>| {
-        if is_first {
-            is_first = false;
-            *show.lock().unwrap() = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        poll(cx)
-    };
+    let (poll, shown) = showing(poll);
     let handle = shard.executor().spawn_with(options, pool(), |_cx| poll_fn(poll)).unwrap();
     visit(shard, 1);
-    let waker = shown.lock().unwrap().take().unwrap();
-    (handle, waker)
+    (handle, shown())
 }
 
 /// A task that is woken `wakes` times from elsewhere, and is done when it has seen the last.

@@ -75,8 +75,8 @@ pub(in crate::exec) fn force_due(exec: ExecRef, now: Instant) {
     }
 }
 
-/// Whether a clean-up's time may be over at `now`. If so, what comes while the caller looks is noted from here
-/// on.
+/// Whether a clean-up's time may be over at `now`. If so, what comes while the caller looks is noted from
+/// here on.
 #[inline(always)]
 pub(in crate::exec) fn take_due_clean_up(exec: ExecRef, now: Instant) -> bool {
     exec.locked(|cs| {

@@ -159,8 +159,8 @@ where
 ///
 /// # Safety
 ///
-/// The slot is claimed by the caller, `storage` is its storage and has room for the future and its output. `F`
-/// is `Send`, or the caller is in the runner's context.
+/// The slot is claimed by the caller, `storage` is its storage and has room for the future and its output.
+/// `F` is `Send`, or the caller is in the runner's context.
 #[inline(always)]
 pub(super) unsafe fn build_in<B, F>(
     task: TaskRef,

@@ -25,7 +25,8 @@
 use crate::route::config::options::{PERMILLE, ticks};
 use crate::route::config::random::product;
 use crate::route::rehash;
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 

@@ -17,7 +17,9 @@
 
 use crate::id::Stale;
 use crate::route::health::breaker;
-use crate::route::state::view::{FULL, Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::record::FULL;
+use crate::route::state::view::View;
 use crate::route::{EndpointId, Health, Source};
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;

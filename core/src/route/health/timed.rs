@@ -23,7 +23,8 @@
 
 use crate::bitmap::{Bits, slot};
 use crate::route::config::options::{MAX_TICKS, era, tick};
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
 

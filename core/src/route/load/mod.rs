@@ -3,7 +3,9 @@
 pub(in crate::route) mod report;
 
 use crate::bitmap::{Bank, split};
-use crate::route::state::view::{Record, Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::record::Record;
+use crate::route::state::view::View;
 use crate::route::{Gauges, PeakEwma};
 
 /// How loaded an endpoint is, apart from the leases that it has out: what

@@ -3,7 +3,8 @@
 use crate::bitmap::{Bits, slot};
 use crate::id::Stale;
 use crate::route::config::options::tick;
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::route::{EndpointId, Metrics};
 use crate::sync::with_lock;
 use crate::time::Instant;

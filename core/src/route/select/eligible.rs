@@ -1,7 +1,8 @@
 //! Whether one endpoint may serve a class, and why none may.
 
 use crate::route::select::class::ClassState;
-use crate::route::state::view::{BankRecord, Sets, View};
+use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::view::View;
 use crate::route::{EndpointId, SelectError};
 use crate::sync::{Ordering, fence, with_lock};
 use crate::time::{Duration, Instant};

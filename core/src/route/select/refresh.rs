@@ -5,7 +5,8 @@ use crate::route::Random;
 use crate::route::config::options::PERMILLE;
 use crate::route::select::class::{Cached, ClassState, GroupMut};
 use crate::route::select::steps::{Place, Step, Survey};
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::sync::{Ordering, fence};
 
 /// Makes the primary group anew; the other is, when a select goes there. O(banks), and O(candidates) if some

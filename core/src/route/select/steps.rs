@@ -2,7 +2,8 @@
 
 use crate::bitmap::Bits;
 use crate::route::select::class::ClassState;
-use crate::route::state::view::{BankRecord, Sets, View};
+use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::view::View;
 use crate::route::{TIERS, Tier, Zone};
 
 /// One step: a tier, and a zone or the rest of the zones; and whether health is ignored there.

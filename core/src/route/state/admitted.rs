@@ -1,7 +1,8 @@
 //! Whom a filter admits, and who is the last one that a filter in use can have.
 
 use crate::route::Filter;
-use crate::route::state::view::{BankRecord, Sets, View};
+use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::view::View;
 
 impl View<'_> {
     /// Whether each filter in use that admits the endpoint admits another one that is routable.

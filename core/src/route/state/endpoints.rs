@@ -4,9 +4,11 @@ use core::mem::offset_of;
 
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::route::config::options::Options;
+use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::record::Record;
 use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
-use crate::route::state::view::{BANKS_AT, BankRecord, Layout, Record, Sets, View};
+use crate::route::state::view::{BANKS_AT, Layout, View};
 use crate::sync::{Ordering, array_of, const_fn};
 use crate::time::Instant;
 

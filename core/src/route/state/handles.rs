@@ -1,7 +1,8 @@
 //! What is known of an endpoint, and whether it is still the one that a handle means.
 
 use crate::id::Stale;
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::route::{Endpoint, EndpointId, Tags, Tier, Zone};
 use crate::sync::{Ordering, fence, with_lock};
 

@@ -2,8 +2,10 @@
 
 use crate::bitmap::{Bits, low_bits, slot};
 use crate::id::Stale;
+use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::record::FULL;
 use crate::route::state::stripe::Counts;
-use crate::route::state::view::{BankRecord, FULL, Sets, View};
+use crate::route::state::view::View;
 use crate::route::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateError, ZONES};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;

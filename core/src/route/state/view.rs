@@ -1,4 +1,4 @@
-//! What a balancer knows, whatever its size: records of slots and of banks, and a view of them.
+//! What a balancer knows, whatever its size: a view of its records.
 //!
 //! [`Endpoints`](crate::route::Endpoints) has the memory, of a size that is in its type. All code that is not
 //! on the path of every select works on a [`View`] of it, two words: so it is compiled once, for balancers of
@@ -6,99 +6,12 @@
 
 use core::marker::PhantomData;
 
-use crate::bitmap::{Bank, Bits, slot, split};
-use crate::id::Key;
-use crate::route::state::shared::Shared;
-use crate::route::state::stripe::{Counts, Stripe};
-use crate::route::{EndpointId, Gauges, Health, PeakEwma, TAGS, TIERS, Tags, Tier, ZONES, Zone};
-use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
-
-/// All of the weight, in 64ths.
-pub(in crate::route) const FULL: u32 = 64;
-
-/// What there is of each slot. On hosts on cache lines of its own, so that two endpoints' counts don't slow
-/// each other.
-#[cfg_attr(target_has_atomic = "64", repr(align(64)))]
-pub(in crate::route) struct Record {
-    words: [Word; Words::count as usize],
-    pub gauges: Gauges,
-    pub latency: PeakEwma,
-}
-
-impl Record {
-    const_fn! {
-    pub const fn new() -> Self {
-        Self {
-            words: array_of![Word(AtomicU32::new(0)); Words::count as usize],
-            gauges: Gauges::new(),
-            latency: PeakEwma::new(),
-        }
-    }
-    }
-}
-
-impl Record {
-    /// The handle of the endpoint that has it, at `slot`.
-    #[inline(always)]
-    pub fn handle(&self, slot: u16) -> EndpointId {
-        EndpointId(Key::new(slot, self.generations().load(Ordering::Acquire)))
-    }
-
-    /// The number that the caller gave it.
-    #[inline(always)]
-    pub fn number(&self) -> u64 {
-        (self.ids_high().get() as u64) << 32 | self.ids_low().get() as u64
-    }
-
-    /// The worst that any source says of it.
-    pub fn health(&self) -> Health {
-        Health::worst(self.healths().get())
-    }
-
-    /// The weight as it was given.
-    #[inline(always)]
-    pub fn weight(&self) -> u32 {
-        self.places().get() & 0xffff
-    }
-
-    /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
-    /// that would get nothing, but is taken for want of others, all of the weight.
-    #[inline(always)]
-    pub fn weight_left(&self) -> u32 {
-        let factor = self.factors().get();
-        (self.weight() * if factor == 0 { FULL } else { factor }).max(1)
-    }
-
-    /// The exact count of leases, and the [inverse](Self::inverses) of the weight.
-    #[inline(always)]
-    pub fn leases_and_inverse(&self) -> (u32, u32) {
-        (self.exact().get(), self.inverses().get())
-    }
-}
-
-/// A word that any context reads, and that the holder of the critical section writes, or several at once.
-pub(in crate::route) struct Word(AtomicU32);
-
-impl Word {
-    #[inline(always)]
-    pub fn get(&self) -> u32 {
-        self.load(Ordering::Relaxed)
-    }
-
-    #[inline(always)]
-    pub fn set(&self, value: u32) {
-        self.store(value, Ordering::Relaxed);
-    }
-}
-
-impl core::ops::Deref for Word {
-    type Target = AtomicU32;
-
-    #[inline(always)]
-    fn deref(&self) -> &AtomicU32 {
-        &self.0
-    }
-}
+use super::bank::{BankRecord, Sets};
+use super::record::Record;
+use super::shared::Shared;
+use super::stripe::{Counts, Stripe};
+use crate::bitmap::{slot, split};
+use crate::sync::{Ordering, fence};
 
 /// A slot that exists: its record, and its place in its bank's sets. Whoever does several things with a slot
 /// finds it once.
@@ -122,7 +35,7 @@ impl Slot<'_> {
     /// looks at what the bit stands for sees what the contexts before it had seen to.
     #[inline(always)]
     pub fn insert(&self, set: Sets) -> bool {
-        let was = self.bank.sets[set as usize].insert(self.index);
+        let was = self.bank.set(set).insert(self.index);
         fence(Ordering::Acquire);
         was
     }
@@ -130,7 +43,7 @@ impl Slot<'_> {
     /// Takes it out of the set; returns whether it was there.
     #[inline(always)]
     pub fn remove(&self, set: Sets) -> bool {
-        self.bank.sets[set as usize].remove(self.index)
+        self.bank.set(set).remove(self.index)
     }
 
     /// Puts it into the set or takes it out.
@@ -146,12 +59,12 @@ impl Slot<'_> {
     /// atomic operation, which on the host takes 3 ns.
     #[inline(always)]
     pub fn write(&self, set: Sets, member: bool) {
-        self.bank.sets[set as usize].write(self.index, member);
+        self.bank.set(set).write(self.index, member);
     }
 
     /// The same for the sets of those with a tag, then those in a zone, then those in a tier, by number.
     pub fn write_kind(&self, number: usize, member: bool) {
-        self.bank.sets[WITH_TAG + number % KINDS].write(self.index, member);
+        self.bank.kind(number).write(self.index, member);
     }
 }
 
@@ -162,143 +75,6 @@ impl core::ops::Deref for Slot<'_> {
     fn deref(&self) -> &Record {
         self.record
     }
-}
-
-/// What there is of each bank of 32 slots.
-pub(in crate::route) struct BankRecord {
-    sets: [Bank; SETS],
-    /// Advances when a weight or a factor in the bank has changed.
-    pub weight_version: AtomicU32,
-    /// The tick of the first time-driven change in the bank, where there is one.
-    pub due: AtomicU32,
-    /// The slots that the present build is about. The builder's.
-    pub building: AtomicU32,
-}
-
-impl BankRecord {
-    const_fn! {
-    pub const fn new() -> Self {
-        Self {
-            sets: array_of![Bank::new(0); SETS],
-            weight_version: AtomicU32::new(0),
-            due: AtomicU32::new(0),
-            building: AtomicU32::new(0),
-        }
-    }
-    }
-}
-
-/// The sets that a bank has, beside those of tags, zones and tiers.
-#[derive(Clone, Copy)]
-#[allow(non_camel_case_types, reason = "they are named as the words are")]
-pub(in crate::route) enum Sets {
-    members,
-    /// Removed, with leases out.
-    draining,
-    /// Not switched off, and of a weight above 0.
-    enabled,
-    routable,
-    /// A probe may be sent: the bit is the token.
-    half_open,
-    /// Its breaker isn't closed.
-    broken,
-    /// Enabled, and healthy enough to get something.
-    fit,
-    /// Enabled, and gets something in panic mode.
-    tolerable,
-    /// Has less than its full weight, by its health or its slow start.
-    partial,
-    /// What is left of its weight isn't 1.
-    uneven,
-    /// Has a cap.
-    capped,
-    /// Has a cap and as many leases.
-    full,
-    /// Has a time-driven change ahead.
-    timed,
-    /// Has a report that is too old.
-    stale,
-    /// Its table doesn't fit: it has another member, or one of another weight.
-    noted,
-    /// Removed, but on the table still: its keys pass it by.
-    gone,
-}
-
-/// The sets of those with a tag come after the named ones, then those of a zone, then those of a tier.
-const WITH_TAG: usize = Sets::gone as usize + 1;
-const IN_ZONE: usize = WITH_TAG + TAGS;
-const IN_TIER: usize = IN_ZONE + ZONES;
-const SETS: usize = IN_TIER + TIERS;
-const KINDS: usize = SETS - WITH_TAG;
-
-impl BankRecord {
-    /// The members of the set, a bit each.
-    #[inline(always)]
-    pub fn bits(&self, set: Sets) -> u32 {
-        self.sets[set as usize].bits()
-    }
-
-    #[inline(always)]
-    pub fn set(&self, set: Sets) -> &Bank {
-        &self.sets[set as usize]
-    }
-
-    pub fn zone(&self, zone: Zone) -> u32 {
-        self.sets[IN_ZONE + zone.index() % ZONES].bits()
-    }
-
-    pub fn tier(&self, tier: Tier) -> u32 {
-        self.sets[IN_TIER + tier.index() % TIERS].bits()
-    }
-
-    /// Those that have all the tags.
-    pub fn tagged(&self, tags: Tags) -> u32 {
-        Bits(tags.bits()).fold(u32::MAX, |bits, tag| bits & self.sets[WITH_TAG + tag as usize % TAGS].bits())
-    }
-}
-
-/// Names the words that a slot has.
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        #[allow(non_camel_case_types, reason = "the names are the functions' below")]
-        enum Words { $($name,)* count }
-
-        impl Record {
-            $(
-                $(#[$doc])*
-                #[inline(always)]
-                pub fn $name(&self) -> &Word {
-                    &self.words[Words::$name as usize]
-                }
-            )*
-        }
-    };
-}
-
-words! {
-    generations,
-    breakers,
-    /// Leases, counted exactly where a cap or the strategy asks for that.
-    exact,
-    /// What is left of the weight, in 64ths; 0: nothing.
-    factors,
-    /// 2^32 or so over what is left of the weight in 64ths of the unit: costs are multiples of it. The number
-    /// that is divided has all divisors up to 16, so that endpoints of such weights may have equal costs.
-    inverses,
-    /// Weight in the low half, zone, tier, and whether it is switched off.
-    places,
-    ids_low,
-    ids_high,
-    tag_bits,
-    caps,
-    healths,
-    failures,
-    rates,
-    /// The tick at which the present half-window of `rates` began.
-    rate_from,
-    breaker_at,
-    ramp_from,
-    stale_at,
 }
 
 /// Where things are in an [`Endpoints`](crate::route::Endpoints) of some size.

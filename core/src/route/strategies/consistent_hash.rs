@@ -6,7 +6,7 @@ use super::unbarred::Unbarred;
 use super::{Barred, Needs, Pool, Strategy, Turn};
 use crate::bitmap::split;
 use crate::route::config::options::PERMILLE;
-use crate::route::state::view::Sets;
+use crate::route::state::bank::Sets;
 use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
 use crate::sync::{Ordering, const_fn};
 

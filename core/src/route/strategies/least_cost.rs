@@ -5,7 +5,8 @@ use core::array;
 use super::unbarred::Unbarred;
 use super::{Needs, Pool, Strategy, Turn};
 use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::route::{Candidates, Random};
 
 /// The most candidates that are compared in one select.

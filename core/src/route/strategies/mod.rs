@@ -29,7 +29,7 @@ pub use round_robin::RoundRobin;
 pub use uniform_random::UniformRandom;
 pub use weighted::{WeightedRandom, WeightedRoundRobin};
 
-use super::state::view::Sets;
+use super::state::bank::Sets;
 use super::{Candidates, Endpoints, Random, RoutingKey};
 use crate::bitmap::split;
 

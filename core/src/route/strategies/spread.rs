@@ -24,7 +24,7 @@
 use super::Pool;
 use crate::bitmap::{Bits, slot, split};
 use crate::route::rehash;
-use crate::route::state::view::Sets;
+use crate::route::state::bank::Sets;
 
 /// How many banks a key tries.
 const TRIES: u32 = 64;

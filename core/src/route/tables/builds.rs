@@ -37,7 +37,8 @@
 //! comes back is either told that it is on the table, or noted after it.
 
 use crate::route::config::options::MAX_TICKS;
-use crate::route::state::view::{Sets, View};
+use crate::route::state::bank::Sets;
+use crate::route::state::view::View;
 use crate::sync::{Ordering, with_lock};
 
 /// Of the members, so many have gone at most before they are taken off the table: one in this many.

@@ -1,0 +1,147 @@
+//! Which workers sleep, and who wakes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use trilane::exec::{Attributes, JoinError, Reason, TaskOptions, yield_now};
+use trilane::time::Duration as Span;
+use trilane_std::runtime::block_on;
+
+#[cfg(target_os = "linux")]
+use crate::kernel::threads_named;
+use crate::{compute, leak, runtime};
+
+#[test]
+fn r1_no_runnable_task_waits_while_a_worker_sleeps() {
+    let runtime = runtime(2, "rescue");
+    // One worker is in a poll of 50 ms, in which it wakes others of its home.
+    let mut waited: Vec<u64> = (0..15)
+        .map(|_| {
+            let waited: &'static AtomicU64 = leak(AtomicU64::new(u64::MAX));
+            let long = runtime.spawn(move |_| async move {
+                let woken = Instant::now();
+                for _ in 0..8 {
+                    let other = runtime.spawn(move |_| async move {
+                        waited.fetch_min(woken.elapsed().as_micros() as u64, SeqCst);
+                    });
+                    drop(other.unwrap());
+                }
+                compute(Duration::from_millis(50));
+            });
+            block_on(long.unwrap()).unwrap();
+            waited.load(SeqCst)
+        })
+        .collect();
+    waited.sort_unstable();
+    println!("a task waited {waited:?} us");
+    // A millisecond until somebody looks; beside it stands what a busy computer takes.
+    assert!(waited[waited.len() / 2] < 10_000, "{waited:?} us");
+}
+
+#[test]
+fn r6_a_timer_of_a_busy_worker_is_fired_by_another() {
+    let runtime = runtime(2, "timers");
+    let fired: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+    let long = runtime
+        .spawn(move |cx| async move {
+            let armed = Instant::now();
+            let sleeper = runtime
+                .spawn(move |cx| async move {
+                    cx.sleep(Span::from_millis(5)).await.unwrap();
+                    fired.store(armed.elapsed().as_micros() as u64, SeqCst);
+                })
+                .unwrap();
+            // The sleeper has armed its timer when this goes on.
+            yield_now().await;
+            cx.sleep(Span::from_millis(1)).await.unwrap();
+            compute(Duration::from_millis(200));
+            sleeper.await.unwrap();
+        })
+        .unwrap();
+    block_on(long.into_future()).unwrap();
+    let fired = fired.load(SeqCst);
+    assert!((5_000..100_000).contains(&fired), "{fired} us");
+}
+
+#[test]
+fn r13_nothing_wakes_up_when_all_sleep() {
+    let runtime = runtime(2, "idle13");
+    let task = runtime.spawn(|cx| async move { cx.cancelled().await }).unwrap();
+    block_on(runtime.spawn(|cx| async move { cx.sleep(Span::from_millis(20)).await }).unwrap().into_future())
+        .unwrap()
+        .unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let before = threads_named("idle13");
+    assert_eq!(before.len(), 2);
+    thread::sleep(Duration::from_millis(1_000));
+    assert_eq!(threads_named("idle13"), before);
+    task.cancel().unwrap();
+    block_on(task.into_future()).unwrap();
+}
+
+#[test]
+fn e11_r10_no_wake_is_lost_however_workers_go_to_sleep() {
+    let runtime = runtime(3, "wakes");
+    let rounds = if cfg!(debug_assertions) { 5_000 } else { 50_000 };
+    for number in 0..rounds {
+        let task = runtime.spawn(move |cx| async move {
+            if number % 3 == 0 {
+                cx.sleep(Span::from_micros(number % 60)).await.unwrap();
+            }
+            number
+        });
+        assert_eq!(block_on(task.unwrap().into_future()), Ok(number));
+        if number % 64 == 0 {
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+}
+
+#[test]
+fn a_sleep_is_on_time_when_all_workers_are_busy() {
+    let runtime = runtime(2, "grain");
+    let done = Arc::new(AtomicBool::new(false));
+    for _ in 0..4 {
+        let done = done.clone();
+        drop(runtime.spawn(move |_| async move {
+            while !done.load(SeqCst) {
+                compute(Duration::from_millis(1));
+                yield_now().await;
+            }
+        }));
+    }
+    let late = runtime.spawn(|cx| async move {
+        let mut late = Vec::new();
+        for _ in 0..40 {
+            let due = cx.now() + Span::from_millis(5);
+            cx.sleep_until(due).await.unwrap();
+            late.push(cx.now() - due);
+        }
+        late.sort_unstable();
+        late[late.len() / 2]
+    });
+    let late = block_on(late.unwrap()).unwrap();
+    done.store(true, SeqCst);
+    // Some polls, and the noise of a busy computer; it was the time of 250 polls.
+    assert!(late < Span::from_millis(60), "{late}");
+}
+
+#[test]
+fn a_clean_up_ends_whoever_has_polled_the_task() {
+    static SHORT: Attributes = Attributes::named("short").cleanup_time(Span::from_micros(300));
+    let runtime = runtime(3, "clean-ups");
+    for round in 0..2_000 {
+        let stubborn = runtime
+            .spawn_with(TaskOptions::new().attributes(&SHORT), |_| std::future::pending::<()>())
+            .unwrap();
+        if round % 2 == 0 {
+            thread::sleep(Duration::from_micros(100));
+        }
+        stubborn.cancel().unwrap();
+        let began = Instant::now();
+        assert_eq!(block_on(stubborn), Err(JoinError::Cancelled(Reason::User)));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+}
