@@ -2,8 +2,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Barrier;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration as Real, Instant as Now};
 
@@ -147,4 +149,178 @@ fn many_threads_share_few_selectors() {
     assert_eq!(sum(|stats| stats.selected), (THREADS * EACH) as usize);
     assert_eq!(sum(|stats| stats.succeeded), (THREADS * EACH) as usize);
     assert_eq!(sum(|stats| stats.in_flight as usize), 0);
+}
+
+/// Polls once.
+fn poll<F: Future>(future: &mut Pin<Box<F>>, waker: &Waker) -> Option<F::Output> {
+    match future.as_mut().poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// How often it was woken.
+struct Woken(AtomicU32);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn woken() -> (Arc<Woken>, Waker) {
+    let woken = Arc::new(Woken(AtomicU32::new(0)));
+    (woken.clone(), woken.into())
+}
+
+#[test]
+fn tasks_get_selectors_in_the_order_in_which_they_came() {
+    let fleet = fleet();
+    let pool = Pool::new(&fleet, 1, 1).unwrap();
+    let mut first = Some(pool.get());
+    let wakers: Vec<_> = (0..4).map(|_| woken()).collect();
+    let mut waits: Vec<_> = (0..4).map(|_| Box::pin(pool.wait())).collect();
+    for (wait, (_, waker)) in waits.iter_mut().zip(&wakers) {
+        assert!(poll(wait, waker).is_none());
+    }
+    for turn in 0..4 {
+        drop(first.take());
+        let counts = || wakers.iter().map(|(woken, _)| woken.0.load(Ordering::Relaxed));
+        assert!(counts().enumerate().all(|(at, count)| count == (at <= turn) as u32));
+        // It is promised: nobody else gets it, neither who comes later nor who waits too.
+        assert!(matches!(pool.try_get(), Err(AllInUse)));
+        for (later, (_, waker)) in waits.iter_mut().zip(&wakers).skip(turn + 1) {
+            assert!(poll(later, waker).is_none());
+        }
+        first = poll(&mut waits[turn], &wakers[turn].1);
+        assert!(first.is_some());
+    }
+    drop(first);
+    assert!(pool.try_get().is_ok());
+}
+
+#[test]
+fn a_wait_that_is_dropped_passes_its_turn_on() {
+    let fleet = fleet();
+    let pool = Pool::new(&fleet, 1, 1).unwrap();
+    let held = pool.get();
+    let (count, waker) = woken();
+    let mut waits: Vec<_> = (0..3).map(|_| Box::pin(pool.wait())).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_none()));
+    // One that leaves before its turn.
+    drop(waits.remove(1));
+    drop(held);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    // One whose turn it is.
+    drop(waits.remove(0));
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    drop(poll(&mut waits[0], &waker).expect("its turn"));
+    // The last one has its turn and is dropped: the selector is free.
+    let held = pool.get();
+    let mut last = Box::pin(pool.wait());
+    assert!(poll(&mut last, &waker).is_none());
+    drop(held);
+    drop(last);
+    assert!(pool.try_get().is_ok());
+    // One that was never polled has no place.
+    let (held, never) = (pool.get(), Box::pin(pool.wait()));
+    drop((held, never));
+    assert!(pool.try_get().is_ok());
+}
+
+#[test]
+fn a_wait_wakes_whoever_polled_it_last_and_a_future_can_change_threads() {
+    fn assert_send<T: Send>(value: T) -> T {
+        value
+    }
+    let fleet = fleet();
+    let pool = Pool::new(&fleet, 1, 1).unwrap();
+    let held = pool.get();
+    let [(old, old_waker), (new, new_waker)] = [woken(), woken()];
+    let mut wait = assert_send(Box::pin(pool.wait()));
+    assert!(poll(&mut wait, &old_waker).is_none() && poll(&mut wait, &new_waker).is_none());
+    drop(held);
+    assert_eq!((old.0.load(Ordering::Relaxed), new.0.load(Ordering::Relaxed)), (0, 1));
+    thread::scope(|scope| {
+        scope.spawn(|| drop(poll(&mut wait, &new_waker).expect("its turn")));
+    });
+}
+
+#[test]
+fn no_waker_is_cloned_called_or_dropped_inside_a_lock() {
+    static FLEET: Fleet = Balancer::new(RoundRobin, Options::new());
+    FLEET.sync((1..4).map(Endpoint::new), NOW).unwrap();
+    let pool: &'static Pool<'static> = Box::leak(Box::new(Pool::new(&FLEET, 1, 1).unwrap()));
+    /// Asks the pool, and so for the queue's lock, when it is called and when it is dropped.
+    struct Meddler(&'static Pool<'static>);
+    impl Meddler {
+        fn meddle(&self) {
+            let mut wait = Box::pin(self.0.wait());
+            drop(poll(&mut wait, Waker::noop()));
+        }
+    }
+    impl Wake for Meddler {
+        fn wake(self: Arc<Self>) {
+            self.meddle();
+        }
+    }
+    impl Drop for Meddler {
+        fn drop(&mut self) {
+            self.meddle();
+        }
+    }
+    let waker = || Waker::from(Arc::new(Meddler(pool)));
+    let held = pool.get();
+    let mut waits: Vec<_> = (0..3).map(|_| Box::pin(pool.wait())).collect();
+    for _ in 0..2 {
+        assert!(waits.iter_mut().all(|wait| poll(wait, &waker()).is_none()));
+    }
+    drop(waits.remove(1));
+    drop(held);
+    drop(waits.remove(0));
+    drop(poll(&mut waits[0], &waker()).expect("its turn"));
+    assert!(pool.try_get().is_ok());
+}
+
+/// Threads that block and tasks that wait, some of which give up, share one queue: nobody waits for ever.
+#[test]
+fn threads_and_tasks_wait_together() {
+    const EACH: u32 = 5_000;
+    let fleet = fleet();
+    let pool = Pool::new(&fleet, 2, 1).unwrap();
+    thread::scope(|scope| {
+        for number in 0..6u32 {
+            let pool = &pool;
+            scope.spawn(move || {
+                let unpark = Waker::from(Arc::new(Unpark(thread::current())));
+                for turn in 0..EACH {
+                    if number % 2 == 0 {
+                        drop(pool.get().select(&Request::ANY, NOW).unwrap());
+                        continue;
+                    }
+                    let mut wait = Box::pin(pool.wait());
+                    let gives_up = turn % 7 == 0;
+                    let selector = loop {
+                        match poll(&mut wait, &unpark) {
+                            Some(selector) => break Some(selector),
+                            None if gives_up => break None,
+                            None => thread::park(),
+                        }
+                    };
+                    if let Some(mut selector) = selector {
+                        drop(selector.select(&Request::ANY, NOW).unwrap());
+                    }
+                }
+            });
+        }
+    });
+    assert!(pool.try_get().is_ok());
+}
+
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }

@@ -87,6 +87,57 @@ fn keys_of_a_maglev_s_departed_go_to_all_others_at_once_and_come_back() {
     departures(Maglev::<16_381, 128>::new());
 }
 
+fn switches<T: SizedTable>(table: T, anew: T) {
+    // Nearly full: a switch takes no slot.
+    let world = world(table, 126);
+    let mut chooser: Chooser<'_, T> = Selector::new(&*world, 1).unwrap();
+    let before = places(&world, &mut chooser);
+    let switch = |id, on| {
+        world.update(world.find(id).unwrap(), &Endpoint::new(id).enabled(on), NOW).unwrap();
+    };
+    let off = [3, 17, 18, 40, 59];
+    for (count, id) in off.iter().enumerate() {
+        let last = places(&world, &mut chooser);
+        switch(*id, false);
+        only_theirs_moved(&last, &places(&world, &mut chooser), &off[..=count], 125 - count as u64);
+    }
+    // Nothing is left to build, so nothing moves a second time.
+    let during = places(&world, &mut chooser);
+    assert!(world.finish_build());
+    assert_eq!(during, places(&world, &mut chooser));
+    // One is removed meanwhile, and comes back.
+    world.remove(world.find(17).unwrap(), NOW).unwrap();
+    assert_eq!(during, places(&world, &mut chooser));
+    world.add(&Endpoint::new(17), NOW).unwrap();
+    for id in [40, 3, 59, 18] {
+        switch(id, true);
+    }
+    assert_eq!(before, places(&world, &mut chooser));
+    assert!(world.finish_build());
+    assert_eq!(before, places(&world, &mut chooser));
+    // Off, and of another weight; off, and on in the middle of a build; and more than a quarter off.
+    switch(3, false);
+    world.update(world.find(3).unwrap(), &Endpoint::new(3).weight(5).enabled(false), NOW).unwrap();
+    switch(40, false);
+    world.update(world.find(59).unwrap(), &Endpoint::new(59).weight(2), NOW).unwrap();
+    (0..20).for_each(|_| world.tick(NOW));
+    switch(40, true);
+    world.update(world.find(3).unwrap(), &Endpoint::new(3).weight(5), NOW).unwrap();
+    as_anew(&world, anew);
+    (80..120).for_each(|id| switch(id, false));
+    assert!(world.finish_build());
+    let moved = places(&world, &mut chooser);
+    (80..120).for_each(|id| switch(id, true));
+    assert!(world.finish_build());
+    assert!(moved.iter().all(|id| !(80..120).contains(id)));
+}
+
+#[test]
+fn keys_of_those_that_are_switched_off_go_to_all_others_and_come_back() {
+    switches(Ring::<20_480, 4_096>::new(), Ring::new());
+    switches(Maglev::<16_381, 128>::new(), Maglev::new());
+}
+
 /// What the members are, a table says that was built for them alone.
 fn as_anew<T: SizedTable>(world: &World<T>, table: T) {
     let anew = Box::new(World::new(ConsistentHash::new(table), Options::new()));

@@ -114,7 +114,7 @@ impl Known {
 type Loaded = fn(&Known, u64) -> Option<u32>;
 
 /// The costs of those that may serve. One of which nothing is known counts as the mean of the others and 1;
-/// or as idle, in a select that `explores`.
+/// or as idle, in a select that `explores`, as does one whose latency is old.
 fn costs(
     known: &[Known],
     load: Loaded,
@@ -122,6 +122,7 @@ fn costs(
     tagged: bool,
     tried: &[EndpointId],
     explores: bool,
+    latencies: bool,
 ) -> Vec<(EndpointId, f64)> {
     let compared = known.iter().filter(|known| known.may_serve(tagged, tried));
     let loads: Vec<_> = compared.filter_map(|known| load(known, tick)).map(u64::from).collect();
@@ -130,8 +131,10 @@ fn costs(
     let may = known.iter().filter(|known| known.may_serve(tagged, tried));
     let cost = |known: &Known| {
         let left = if known.health == Health::Degraded { 0.5 } else { 1.0 };
+        let is_tried = explores && latencies && known.out == 0 && known.latency.is_old(tick as u32);
+        let load = load(known, tick).filter(|_| !is_tried);
         // What a lease more would make of it; more counts as the most.
-        let busy = load(known, tick).unwrap_or(instead).saturating_mul(known.out + 1);
+        let busy = load.unwrap_or(instead).saturating_mul(known.out + 1);
         busy as f64 / (known.weight as f64 * left)
     };
     may.map(|known| (known.id, cost(known))).collect()
@@ -203,8 +206,8 @@ fn run<L: Load + 'static>(strategy: LeastCost<L>, load: Loaded, steps: Vec<Step>
                 for _ in 0..times {
                     let (selector, class) = &mut selectors[selector];
                     let class = if tagged { *class } else { Class::ANY };
-                    let costs =
-                        [false, true].map(|explores| costs(&known, load, tick, tagged, &tried, explores));
+                    let costs = [false, true]
+                        .map(|explores| costs(&known, load, tick, tagged, &tried, explores, L::LATENCIES));
                     let got = selector.select(&Request::new(class).excluding(&tried), now);
                     let Ok(lease) = got else {
                         assert!(costs[0].is_empty(), "{got:?} with {costs:?}");
@@ -372,6 +375,27 @@ fn an_endpoint_that_was_slow_once_is_asked_again() {
     run([20, 25, 1], 24_000);
     let fast = run([20, 25, 1], 1_000);
     assert!(fast[2] > 900, "{fast:?}");
+}
+
+#[test]
+fn an_endpoint_that_has_recovered_has_its_share_within_seconds() {
+    let mut routes = Routes::equal(LeastLatency::new(), Options::new(), 4);
+    let mut now = Instant::ZERO;
+    // A request each 5 ms, one at a time; how many each got in the last second.
+    let mut run = |latencies: [u64; 4], seconds: u64| {
+        let mut counts = [0; 4];
+        for request in 0..seconds * 200 {
+            let (at, lease) = routes.select(&Request::ANY, now).unwrap();
+            now += Duration::from_millis(5);
+            lease.succeed(Duration::from_millis(latencies[at]), now);
+            counts[at] += (request / 200 == seconds - 1) as u32;
+        }
+        counts
+    };
+    let slow = run([5, 5, 5, 100], 60);
+    assert!(slow[3] <= 2, "{slow:?}");
+    let fast = run([5, 5, 5, 4], 4);
+    assert!(fast[3] >= 40, "{fast:?}");
 }
 
 #[test]

@@ -231,9 +231,8 @@ where
     ///
     /// [`UpdateError`]; nothing has changed then.
     pub fn update(&self, id: EndpointId, endpoint: &Endpoint, now: Instant) -> Result<(), UpdateError> {
-        if self.endpoints.view().update(id, endpoint, now)? {
-            self.want_table(now);
-        }
+        self.endpoints.view().update(id, endpoint, self.strategy.needs().builds, now)?;
+        self.want_table(now);
         Ok(())
     }
 

@@ -49,11 +49,9 @@
 //! | tell what an endpoint reports of itself | [`Metrics`], [`Balancer::report`] |
 //! | make the members what a list says | [`Balancer::sync`] |
 //! | read how it does | [`Balancer::stats`], [`Balancer::totals`] |
-//! | make the members what a list says | [`Balancer::sync`] |
 //! | change the options | [`Balancer::configure`] |
 //! | have more than 1,024 endpoints | [`Fleet`], [`Aperture`] |
 //! | go where there is room, by a load of your own | [`LeastCost`], [`Load`] |
-//! | have a part of a fleet that is too large for one balancer | [`Fleet`], [`Aperture`] |
 //! | write a strategy | [`Strategy`], and `strategies/uniform_random.rs` as the shortest example |
 //!
 //! # Reading the code

@@ -37,7 +37,7 @@ pub struct EndpointStats {
     pub breaker: breaker::State,
     /// Whether it may be selected: enabled, healthy, its breaker closed.
     pub routable: bool,
-    /// What is left of its weight, in 64ths: health and slow start take from it.
+    /// What is left of its weight, in 64ths: health, slow start and failures take from it.
     pub weight_left: u8,
 }
 

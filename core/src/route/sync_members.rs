@@ -142,13 +142,14 @@ where
             self.want_table(now);
             return Err(error);
         }
+        let stays = self.strategy.needs().builds;
         for endpoint in list {
-            if let Some((id, updated)) = view.revise(endpoint.borrow(), now) {
+            if let Some((id, updated)) = view.revise(endpoint.borrow(), stays, now) {
                 kept.insert(id);
                 synced.updated += updated as u32;
             }
         }
-        synced.removed = view.remove_others(&kept, self.strategy.needs().builds);
+        synced.removed = view.remove_others(&kept, stays);
         if synced != Synced::default() {
             self.want_table(now);
         }
@@ -200,15 +201,15 @@ impl View<'_> {
 
     /// Makes the member what the endpoint says; returns its handle, and whether that is something else than
     /// was said last. `None` if it isn't a member: somebody else has removed it.
-    fn revise(self, endpoint: &Endpoint, now: Instant) -> Option<(EndpointId, bool)> {
+    fn revise(self, endpoint: &Endpoint, stays: bool, now: Instant) -> Option<(EndpointId, bool)> {
         loop {
             let member = || self.search(endpoint.id).map(|slot| (self.handle(slot), self.describe(slot)));
             let (id, described) = self.consistently(member)?;
             if (Endpoint { health: described.health, ..*endpoint }) == described {
                 return Some((id, false));
             }
-            match self.update(id, endpoint, now) {
-                Ok(_) => return Some((id, true)),
+            match self.update(id, endpoint, stays, now) {
+                Ok(()) => return Some((id, true)),
                 // There is no such cap: see `check_list`.
                 Err(UpdateError::ZeroCap) => return Some((id, false)),
                 // Somebody else has removed it right now, and may have added it again.

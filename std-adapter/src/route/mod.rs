@@ -4,7 +4,7 @@
 //! | to | see |
 //! | --- | --- |
 //! | share a balancer of any size in an `Arc` | [`arc`] |
-//! | select from many threads | [`SelectorPool`] |
+//! | select from many threads or tasks | [`SelectorPool`] |
 //! | keep a client, an address or a connection for each endpoint | [`Directory`] |
 //! | read strategy, options, endpoints and filters from a file | `Config`, with the feature `serde` |
 //!
@@ -14,6 +14,7 @@ mod arc;
 #[cfg(feature = "serde")]
 mod config;
 mod directory;
+mod loans;
 #[cfg(feature = "serde")]
 mod names;
 mod pool;

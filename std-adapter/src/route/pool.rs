@@ -1,22 +1,23 @@
-//! Selectors that threads borrow.
+//! Selectors that threads and tasks borrow.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::loans::Loans;
 use trilane::route::{Balancer, Selector, Strategy, TooManySelectors};
 
-/// A balancer's selectors, for more threads than there are of them.
+/// A balancer's selectors, for more threads or tasks than there are of them.
 ///
 /// A thread borrows one for a single select or for a while, and gives it back by dropping it. Its leases
 /// don't depend on that: they may outlive the loan and go to any thread. Neither a loan nor a select
-/// allocates.
+/// allocates, but for a thread's first loan, and when more than 64 wait at a time.
 ///
 /// A loan tries the selectors from one that differs from thread to thread, so that threads seldom meet: with
 /// as many selectors as threads that run at once, it costs an uncontended lock. O(selectors) when many are
-/// out.
+/// out. When all are, [`get`](Self::get) blocks the thread and [`wait`](Self::wait) the task; what comes back
+/// goes to whoever has waited longest.
 ///
 /// A [`Class`](trilane::route::Class) is one selector's: ask for it after each loan, by
 /// [`Selector::class`], which finds the class that there is for an equal filter.
@@ -60,22 +61,7 @@ pub struct SelectorPool<
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
     selectors: Box<[Mutex<Selector<R, S, BANKS, PER_BANK, STRIPES, CLASSES>>]>,
-    returns: Returns,
-}
-
-/// How threads that wait hear of a selector that is back.
-///
-/// # Waiting Invariant
-///
-/// Who waits first says so, then tries the selectors, then sleeps; who gives one back first does so, then
-/// looks whether anybody waits. A fence on each side, between the two, makes one of them see the other. The
-/// notice is given inside the lock that who waits holds from its try to its sleep, so it doesn't come in
-/// between.
-#[derive(Default)]
-struct Returns {
-    waiting: AtomicUsize,
-    gate: Mutex<()>,
-    returned: Condvar,
+    loans: Loans,
 }
 
 /// All selectors of the pool are in use: wait for one, or give the pool more.
@@ -103,31 +89,21 @@ pub struct Borrowed<
     R: Deref<Target = Balancer<S, BANKS, PER_BANK, STRIPES>>,
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
-    // Dropped in this order: it is back before anybody is told.
+    // Dropped in this order: the lock is open before the selector is anybody else's.
     selector: MutexGuard<'a, Selector<R, S, BANKS, PER_BANK, STRIPES, CLASSES>>,
-    _notice: Notice<'a>,
+    _loan: Loan<'a>,
 }
 
-struct Notice<'a>(&'a Returns);
+/// That the selector is on loan. Who has this has its lock to itself.
+struct Loan<'a> {
+    loans: &'a Loans,
+    number: usize,
+}
 
-impl Drop for Notice<'_> {
+impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        // Waiting Invariant.
-        fence(Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::Relaxed) > 0 {
-            let _gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-            self.0.returned.notify_one();
-        }
+        self.loans.give_back(self.number);
     }
-}
-
-/// Where this thread begins to try.
-fn own_start() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static START: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-    }
-    START.with(|start| *start)
 }
 
 impl<R, S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize, const CLASSES: usize>
@@ -144,7 +120,8 @@ where
     pub fn new(balancer: R, selectors: usize, seed: u64) -> Result<Self, TooManySelectors> {
         let all = (0..selectors.max(1) as u64)
             .map(|number| Selector::new(balancer.clone(), seed.wrapping_add(number)).map(Mutex::new));
-        Ok(Self { selectors: all.collect::<Result<_, _>>()?, returns: Returns::default() })
+        let selectors: Box<[_]> = all.collect::<Result<_, _>>()?;
+        Ok(Self { loans: Loans::new(selectors.len()), selectors })
     }
 
     /// How many selectors the pool has, on loan or not.
@@ -152,33 +129,26 @@ where
         self.selectors.len()
     }
 
-    /// Borrows a selector, if one is there now.
+    /// Borrows a selector, if one is there now and nobody waits for it.
     ///
     /// # Errors
     ///
     /// [`AllInUse`].
     pub fn try_get(&self) -> Result<Borrowed<'_, R, S, BANKS, PER_BANK, STRIPES, CLASSES>, AllInUse> {
-        let (before, after) = self.selectors.split_at(own_start() % self.selectors.len());
-        let selector = after.iter().chain(before).find_map(|selector| match selector.try_lock() {
-            Ok(selector) => Some(selector),
-            // A strategy has panicked: the selector is as good as before.
-            Err(TryLockError::Poisoned(selector)) => Some(selector.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        });
-        selector.map(|selector| Borrowed { selector, _notice: Notice(&self.returns) }).ok_or(AllInUse)
+        self.loans.try_take().map(|number| self.borrow(number)).ok_or(AllInUse)
     }
 
-    /// Borrows a selector; waits until there is one. A thread that holds one and asks for another may wait
-    /// for ever.
+    /// Borrows a selector; blocks the thread until it is its turn. A thread that holds one and asks for
+    /// another may wait for ever.
     pub fn get(&self) -> Borrowed<'_, R, S, BANKS, PER_BANK, STRIPES, CLASSES> {
         loop {
-            if let Ok(selector) = self.get_until(None) {
-                return selector;
+            if let Some(number) = self.loans.take_until(None) {
+                return self.borrow(number);
             }
         }
     }
 
-    /// Borrows a selector; waits for one for at most `span`.
+    /// Borrows a selector; blocks the thread until it is its turn, for at most `span`.
     ///
     /// # Errors
     ///
@@ -187,38 +157,31 @@ where
         &self,
         span: Duration,
     ) -> Result<Borrowed<'_, R, S, BANKS, PER_BANK, STRIPES, CLASSES>, AllInUse> {
-        self.get_until(Instant::now().checked_add(span))
+        let number = self.loans.take_until(Instant::now().checked_add(span));
+        number.map(|number| self.borrow(number)).ok_or(AllInUse)
     }
 
-    fn get_until(
-        &self,
-        end: Option<Instant>,
-    ) -> Result<Borrowed<'_, R, S, BANKS, PER_BANK, STRIPES, CLASSES>, AllInUse> {
-        if let Ok(selector) = self.try_get() {
-            return Ok(selector);
-        }
-        let returns = &self.returns;
-        // Waiting Invariant: first this, then the tries.
-        returns.waiting.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        let mut gate = returns.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = loop {
-            if let Ok(selector) = self.try_get() {
-                break Ok(selector);
-            }
-            gate = match end {
-                None => returns.returned.wait(gate).unwrap_or_else(PoisonError::into_inner),
-                Some(end) => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break Err(AllInUse);
-                    }
-                    returns.returned.wait_timeout(gate, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+    /// Borrows a selector; the task waits until it is its turn. Works with any executor. A task keeps its
+    /// place in the queue from the first poll on. It should give the selector back before it waits for
+    /// anything else: others wait meanwhile.
+    ///
+    /// # Cancellation
+    ///
+    /// A future that is dropped leaves the queue; if it was its turn, that goes to the next one. Nothing is
+    /// lost.
+    pub async fn wait(&self) -> Borrowed<'_, R, S, BANKS, PER_BANK, STRIPES, CLASSES> {
+        let number = match self.loans.try_take() {
+            Some(number) => number,
+            None => self.loans.turn().await,
         };
-        returns.waiting.fetch_sub(1, Ordering::Relaxed);
-        outcome
+        self.borrow(number)
+    }
+
+    fn borrow(&self, number: usize) -> Borrowed<'_, R, S, BANKS, PER_BANK, STRIPES, CLASSES> {
+        let loan = Loan { loans: &self.loans, number };
+        // Nobody else has it. Where a strategy has panicked, the selector is as good as before.
+        let selector = self.selectors[number].lock().unwrap_or_else(PoisonError::into_inner);
+        Borrowed { selector, _loan: loan }
     }
 }
 

@@ -166,3 +166,30 @@ fn what_was_taken_before_an_opening_decides_nothing_after_it() {
     }
     row!(check);
 }
+
+#[test]
+fn one_that_may_not_be_ejected_gets_little_while_it_fails() {
+    fn check<S: Strategy<1, 16, 4> + 'static>(name: &str, strategy: S) {
+        let options = Options::new().max_ejected(0);
+        let mut world = World::new(strategy, options, (0..4).map(Endpoint::new));
+        let keyed = |key| Request::ANY.key(RoutingKey::from_id(key));
+        let homes: Vec<_> = (0..400).map(|key| world.routes.pick(&keyed(key), world.now)).collect();
+        for by_key in [false, true] {
+            world.keyed = by_key;
+            traffic(&mut world, 40, |at| at == 2);
+            // Half an hour: it is tried now and then, and far less often than before.
+            let got = traffic(&mut world, 18_000, |at| at == 2).0;
+            cell(name, (10..900).contains(&got[2]), || format!("{got:?}, of which the third fails"));
+            cell(name, state(&world, 2) == BreakerState::Closed, || "it is out".into());
+            let mut stays = |key: usize| {
+                homes[key] == 2 || world.routes.pick(&keyed(key as u64), world.now) == homes[key]
+            };
+            cell(name, !super::places_keys(name) || (0..400).all(&mut stays), || "a key has moved".into());
+            // A success ends that.
+            world.routes.lease_of(2, world.now).succeed(Duration::from_millis(1), world.now);
+            let left = world.routes.balancer.stats(world.routes.ids[2]).unwrap().weight_left;
+            cell(name, left == 64, || format!("{left} of 64 are left"));
+        }
+    }
+    row!(check);
+}

@@ -41,7 +41,14 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         {
             (special.drained)(task, cs);
         }
-        if !state.has_handle() && !task.family.is_member() && drop_output.is_none() {
+        if !state.has_handle() && drop_output.is_none() {
+            if task.family.is_member()
+                && let Some(scope) = exec.scope
+            {
+                // Which looks how the task has ended.
+                task.state.finish(state, ending);
+                (scope.unlink)(task, cs, true);
+            }
             // SAFETY: without a handle the slot is the runner's, and the storage is empty.
             return Over::Freed(unsafe { free(task) });
         }

@@ -215,11 +215,11 @@ fn claim(exec: ExecRef, pool: PoolRef, vtable: &'static Vtable, spawner: Option<
     claim_both(exec, pool, vtable, None, |cs| {
         let bank = free_bank(exec)?;
         if let Some(spawner) = spawner {
-            let owner = Membership::Of(spawner.task, spawner.generation);
-            match exec.scope {
-                Some(scope) => (scope.admit)(bank.free_task(), cs, owner)?,
-                None if is_there(spawner) => {}
-                None => return Err(SpawnErrorKind::Stale),
+            if let Some(scope) = exec.scope {
+                let owner = Membership::Of(spawner.task, spawner.generation);
+                (scope.admit)(bank.free_task(), cs, owner)?;
+            } else if !is_there(spawner) {
+                return Err(SpawnErrorKind::Stale);
             }
         }
         Ok(bank)

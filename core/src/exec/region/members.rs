@@ -2,7 +2,7 @@
 
 use super::table::{CLOSING, EACH, FAIL_FAST};
 use super::work::{list_region, request_region_close};
-use crate::exec::memory::core::{ExecRef, Membership, Refusal, TaskRef};
+use crate::exec::memory::core::{ExecRef, Links, Membership, Refusal, TaskRef};
 use crate::exec::task::reason::Reason;
 use crate::sync::{CriticalSection, Ordering};
 
@@ -60,26 +60,37 @@ pub(in crate::exec) fn member(exec: ExecRef, slot: Option<u16>) -> Option<TaskRe
 /// O(1).
 pub(in crate::exec) fn leave(task: TaskRef, cs: CriticalSection<'_>, failed: bool) {
     let (exec, region) = (task.exec(), task.family.region());
-    if failed && exec.with_region(cs, region, |links| links.has(FAIL_FAST)) {
+    if failed {
+        fail(exec, cs, region);
+    }
+    if exec.with_region(cs, region, lose) {
+        list_region(exec, cs, region);
+    }
+}
+
+/// One member less. Returns whether the region is to be listed.
+fn lose(links: &mut Links) -> bool {
+    links.live -= 1;
+    links.has(EACH) || links.is_empty() && links.is_awaited()
+}
+
+/// A member of the region has failed.
+#[cold]
+#[inline(never)]
+fn fail(exec: ExecRef, cs: CriticalSection<'_>, region: u16) {
+    if exec.with_region(cs, region, |links| links.has(FAIL_FAST)) {
         let now = exec.with_clock(cs, |clock| clock.now);
         request_region_close(exec, cs, region, Reason::SiblingFailed, now);
-    }
-    let list = exec.with_region(cs, region, |links| {
-        links.live -= 1;
-        links.has(EACH) || links.is_empty() && links.is_awaited()
-    });
-    if list {
-        list_region(exec, cs, region);
     }
 }
 
 /// Takes a slot out of its region's list; `leaves`: its task hasn't [left](leave) before. O(1).
 pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>, leaves: bool) {
-    if leaves {
-        leave(task, cs, task.state.load().has_failed());
-    }
     let (exec, family) = (task.exec(), &task.family);
     let (region, previous, next) = (family.region(), family.previous(), family.next());
+    if leaves && task.state.load().has_failed() {
+        fail(exec, cs, region);
+    }
     family.clear();
     if let Some(next) = member(exec, next) {
         next.family.set(region, previous, next.family.next());
@@ -88,11 +99,15 @@ pub(in crate::exec) fn unlink(task: TaskRef, cs: CriticalSection<'_>, leaves: bo
         previous.family.set(region, previous.family.previous(), next);
     }
     let slot = Some(task.slot());
-    exec.with_region(cs, region, |links| {
+    let list = exec.with_region(cs, region, |links| {
         for link in [&mut links.first, &mut links.cursor] {
             if *link == slot {
                 *link = next;
             }
         }
+        leaves && lose(links)
     });
+    if list {
+        list_region(exec, cs, region);
+    }
 }

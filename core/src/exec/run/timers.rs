@@ -156,36 +156,31 @@ fn pend_for_alarm(exec: ExecRef, due: Instant) {
 /// Wakes whoever sleeps until `now` or before. O(log n) each, one in a critical section. The runner only.
 #[inline(never)]
 pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
-    loop {
-        let (more, foreign) = exec.locked(|cs| {
-            exec.with_timers(cs, |timers| {
-                let Some(node) = timers.pop_due(now.as_micros()) else { return (false, None) };
-                // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the
-                // lock.
-                let (entry, waker) = unsafe {
-                    let entry = node.cast::<Entry>();
-                    (&*entry, &mut *(*entry).waker.get())
-                };
-                let foreign = match waker.as_ref().and_then(task_of) {
-                    // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed
-                    // again.
-                    Some(task) if task.exec() == exec => {
-                        if task.mark_own() {
-                            coalesced(exec, 1);
-                        }
-                        None
+    while let Some(foreign) = exec.locked(|cs| {
+        exec.with_timers(cs, |timers| {
+            let node = timers.pop_due(now.as_micros())?;
+            // SAFETY: nodes in the heap are entries (only `arm` and `rearm` insert), alive under the lock.
+            let (entry, waker) = unsafe {
+                let entry = node.cast::<Entry>();
+                (&*entry, &mut *(*entry).waker.get())
+            };
+            let foreign = match waker.as_ref().and_then(task_of) {
+                // This is its runner: the bit is all it takes. The waker stays, for a timer that is armed
+                // again.
+                Some(task) if task.exec() == exec => {
+                    if task.mark_own() {
+                        coalesced(exec, 1);
                     }
-                    _ => waker.take(),
-                };
-                entry.fired.store(true, Ordering::Release);
-                (timers.next_due().is_some_and(|due| due <= now.as_micros()), foreign)
-            })
-        });
+                    None
+                }
+                _ => waker.take(),
+            };
+            entry.fired.store(true, Ordering::Release);
+            Some(foreign)
+        })
+    }) {
         if let Some(waker) = foreign {
             waker.wake();
-        }
-        if !more {
-            return;
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::sync::{AtomicU32, Ordering, const_fn};
 /// 4. The runner. Which task is running is one field of the core, not a state to store here.
 /// 5. The poll returns that it is not done. A wake during the poll has left its bit.
 /// 6. [`StateCell::finish`], by the runner: the poll was done or has unwound, or the task is ended by force.
-///    With nobody to join it, nothing to drop and no region, 8 follows at once.
+///    With nobody to join it and nothing to drop, 8 follows at once.
 /// 7. [`StateCell::take`], by whoever joins or drops the handle, in any context, or by the runner once the
 ///    task's region has closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns
 ///    what is there.
@@ -254,17 +254,17 @@ impl StateCell {
         self.0.store(DONE | state.0 & HANDLE | ending.0, Ordering::Release);
     }
 
-    /// Transition 7, if the phase is *done*.
+    /// Transition 7, if the phase is *done*. Under the lock, by which the output is seen.
     pub fn take(&self) -> Taken {
-        let state = self.load_acquire();
-        match state.phase() {
-            Phase::Done => {
-                self.0.store(state.0 & !PHASE | CLAIMED, Ordering::Relaxed);
-                Taken::Done(state.ending())
-            }
+        let state = self.load();
+        if state.0 & PHASE == DONE {
+            self.0.store(state.0 & !PHASE | CLAIMED, Ordering::Relaxed);
+            Taken::Done(state.ending())
+        } else if state.0 & PHASE == CLAIMED {
             // The runner is taking it back at this moment: its region has closed.
-            Phase::Claimed => Taken::Stale,
-            Phase::Free | Phase::Live => Taken::Nothing,
+            Taken::Stale
+        } else {
+            Taken::Nothing
         }
     }
 

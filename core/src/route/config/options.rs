@@ -119,8 +119,11 @@ impl Options {
 
     /// The greatest share of members that breakers may keep out at a time, in permille; those that wait for a
     /// probe, and those that would get nothing anyhow, don't count. One is always allowed, unless the share
-    /// is
-    /// 0. The last endpoint that a filter in use has is never kept out.
+    /// is 0. The last endpoint that a filter in use has is never kept out.
+    ///
+    /// A failing endpoint that may not be kept out has a sixteenth of its weight left, which rises with time
+    /// as in a [slow start](Self::slow_start), or over [`open_for`](Self::open_for) where there is none, and
+    /// falls back with each failure. Unless there is slow start, its first success brings all of it back.
     pub const fn max_ejected(self, permille: u16) -> Self {
         Self { max_ejected: permille, ..self }
     }

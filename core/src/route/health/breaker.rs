@@ -267,7 +267,8 @@ impl View<'_> {
         }
     }
 
-    /// Opens the breaker, unless as many keep traffic out as may, or nobody would be left.
+    /// Opens the breaker. If as many keep traffic out as may, or nobody would be left, it stays closed, and
+    /// little of the weight is left for a while.
     #[cold]
     fn trip(self, slot: u16, now: Instant) {
         let at = self.at(slot);
@@ -277,7 +278,11 @@ impl View<'_> {
                 self.advance_locked(now);
             }
             let word = at.breakers().get();
-            if State::of(word) != State::Closed || !at.has(Sets::members) || !self.may_eject(slot) {
+            if State::of(word) != State::Closed || !at.has(Sets::members) {
+                return;
+            }
+            if !self.may_eject(slot) {
+                self.restrain(slot, now);
                 return;
             }
             self.opened.fetch_add(1, Ordering::Relaxed);

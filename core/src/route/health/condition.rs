@@ -93,20 +93,58 @@ impl View<'_> {
     /// Slow start begins, if there is one; the caller is in the critical section, and settles the slot after
     /// this.
     pub(in crate::route) fn begin_ramp(self, slot: u16, now: Instant) {
-        let at = self.at(slot);
         if self.settings.slow_start_ticks() != 0 {
-            self.schedule(slot, now, self.ramp_step());
-            // 0 stands for "no ramp".
-            at.ramp_from().set(self.tick(now).max(1));
-            self.put_factor(slot, 1);
+            self.ramp(slot, now);
         } else {
             self.weigh(slot);
         }
     }
 
-    /// Ticks between two steps of slow start.
-    pub(in crate::route) fn ramp_step(self) -> u32 {
-        (self.settings.slow_start_ticks() / RAMP_STEPS).max(1)
+    /// Only a sixteenth of the weight is left, which then rises.
+    fn ramp(self, slot: u16, now: Instant) {
+        self.schedule(slot, now, self.ramp_step());
+        // 0 stands for "no ramp".
+        self.at(slot).ramp_from().set(self.tick(now).max(1));
+        self.put_factor(slot, 1);
+    }
+
+    /// A breaker should have opened and may not: a ramp begins, and again with each failure. The caller is in
+    /// the critical section.
+    pub(in crate::route) fn restrain(self, slot: u16, now: Instant) {
+        let at = self.at(slot);
+        let from = at.ramp_from();
+        if from.get() != 0 && self.ramp_steps(slot, self.tick(now)) == Some(1) {
+            // What is due for the ramp of before comes too early for this one, and then looks again.
+            from.set(self.tick(now).max(1));
+        } else {
+            self.ramp(slot, now);
+            self.settle(slot);
+        }
+    }
+
+    /// A success after failures in a row: unless there is slow start, all of the weight is back.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::route) fn forgive(self, slot: u16) {
+        let at = self.at(slot);
+        at.failures().set(0);
+        if at.ramp_from().get() != 0 && self.settings.slow_start_ticks() == 0 {
+            with_lock(|_| {
+                at.ramp_from().set(0);
+                self.weigh(slot);
+                self.settle(slot);
+            });
+        }
+    }
+
+    /// Ticks between two steps of a ramp: of slow start, or, if there is none, of the time that breakers are
+    /// open.
+    fn ramp_step(self) -> u32 {
+        let span = match self.settings.slow_start_ticks() {
+            0 => self.settings.open_ticks(),
+            span => span,
+        };
+        (span / RAMP_STEPS).max(1)
     }
 
     /// How many of the steps are done at `tick`, at least one; `None`: all.

@@ -23,7 +23,7 @@ use crate::sync::{AtomicU32, Ordering, array_of, const_fn, with_lock};
 use crate::time::Instant;
 
 /// The endpoints that one request has been sent to: at most `N`.
-/// [`Request::excluding`](crate::route::Request::excluding) takes its [`as_slice`](Self::as_slice).
+/// [`Request::excluding`](crate::route::Request::excluding) takes a reference to it: it is a slice.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ use crate::time::Instant;
 /// tried.add(b)?;
 /// assert!(tried.contains(a) && !tried.contains(c));
 /// assert_eq!(tried.add(c), Err(TooManyTries));
-/// let again = Request::ANY.excluding(tried.as_slice());
+/// let again = Request::ANY.excluding(&tried);
 /// # Ok::<(), TooManyTries>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,14 @@ impl<const N: usize> Tried<N> {
     /// Forgets all, for the next request.
     pub const fn clear(&mut self) {
         self.len = 0;
+    }
+}
+
+impl<const N: usize> core::ops::Deref for Tried<N> {
+    type Target = [EndpointId];
+
+    fn deref(&self) -> &[EndpointId] {
+        self.as_slice()
     }
 }
 

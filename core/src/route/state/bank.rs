@@ -60,7 +60,7 @@ pub(in crate::route) enum Sets {
     stale,
     /// Its table doesn't fit: it has another member, or one of another weight.
     noted,
-    /// Removed, but on the table still: its keys pass it by.
+    /// Removed or switched off, but on the table still: its keys pass it by.
     gone,
 }
 

@@ -101,9 +101,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[inline(always)]
     pub(in crate::route) fn count_success(&self, slot: u16, now: Instant) {
         let view = self.view();
-        let failures = view.slot(slot).failures();
-        if failures.load(Ordering::Relaxed) != 0 {
-            failures.store(0, Ordering::Relaxed);
+        if view.slot(slot).failures().get() != 0 {
+            view.forgive(slot);
         }
         if view.settings.failure_rate().is_some() {
             view.count_rate(slot, false, now);
@@ -116,7 +115,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         self.view().slot(slot).weight()
     }
 
-    /// What is left of the weight, in 64ths: health and slow start take from it.
+    /// What is left of the weight, in 64ths: health, slow start and failures take from it.
     #[inline(always)]
     pub fn factor(&self, slot: u16) -> u32 {
         self.view().slot(slot).factors().get()

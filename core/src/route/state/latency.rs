@@ -16,6 +16,13 @@
 //! * The average has four bits after the point, and moves down at most 256 times a half-life: lower samples
 //!   that come sooner after the last move are passed over, peaks never. Without that, one tick's share of a
 //!   long half-life rounds to nothing, and an endpoint that answers often would never be forgiven.
+//!
+//! # Old averages
+//!
+//! An endpoint that was slow gets few requests, so nothing corrects its average. If nothing was recorded for
+//! an eighth of a half-life, and for 16 times the average, that is *old*: choices try the endpoint now and
+//! then, and the sample that comes takes the average's place. If that was luck, the next peak counts as ever.
+//! To one that is still slow, a request is out for at most a 17th of the time.
 
 use crate::sync::{AtomicU32, Ordering, const_fn};
 
@@ -23,6 +30,9 @@ use crate::sync::{AtomicU32, Ordering, const_fn};
 const POINT: u32 = 4;
 /// log2 of how often the average may move down in a half-life.
 const LOG2_MOVES: u32 = 8;
+
+/// log2 of how many times in a half-life an average gets old.
+const LOG2_OLD: u32 = 3;
 
 /// The peak-sensitive moving average of one endpoint's latency; half-life 2^`LOG2_HALF_LIFE` ticks of 1.024
 /// ms.
@@ -45,8 +55,9 @@ const LOG2_MOVES: u32 = 8;
 /// let latency: PeakEwma<10> = PeakEwma::new(); // a half-life of about a second
 /// latency.record(1_000, 0);
 /// assert_eq!(latency.record(9_000, 1), 9_000); // a peak counts at once
-/// assert_eq!(latency.record(1_000, 1_025), 5_000); // after a half-life, half of it is forgiven
-/// assert_eq!(latency.record_failure(10, 2_049), 5_000); // failing fast is not being fast
+/// assert_eq!(latency.get_faded(1_025), 4_500); // after a half-life, half of it is forgiven
+/// assert_eq!(latency.record(1_000, 1_025), 1_000); // and it is old, so that the sample takes its place
+/// assert_eq!(latency.record_failure(10, 2_049), 1_000); // failing fast is not being fast
 /// ```
 pub struct PeakEwma<const LOG2_HALF_LIFE: u32 = 13> {
     // Sixteenths of a microsecond; 0: never measured.
@@ -65,6 +76,9 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         if LOG2_HALF_LIFE > LOG2_MOVES { 1 << (LOG2_HALF_LIFE - LOG2_MOVES) } else { 1 }
     };
 
+    /// After so many ticks without a record, a low average is old.
+    const OLD: u32 = 1 << LOG2_HALF_LIFE.saturating_sub(LOG2_OLD);
+
     const_fn! {
         /// Never measured.
         pub const fn new() -> Self {
@@ -75,7 +89,8 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
     /// Takes in that a request took `sample_us` (0 counts as 1) and ended at `now_tick`; the new average in
     /// microseconds, rounded up. O(1).
     ///
-    /// Ticks wrap. A clock that went backwards fades nothing, and time counts from there.
+    /// A sample takes the place of an [old](Self::is_old) average. Ticks wrap. A clock that went backwards
+    /// fades nothing, and time counts from there.
     pub fn record(&self, sample_us: u32, now_tick: u32) -> u32 {
         self.change(sample_us, now_tick).1
     }
@@ -94,7 +109,8 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         }
         let gap = average - sample;
         // To the nearest, but a gap always shrinks: an average doesn't stay above what it is an average of.
-        let step = (u64::from(gap) * u64::from(forgiven::<LOG2_HALF_LIFE>(passed)) + (ONE as u64 / 2)) >> 16;
+        let share = if Self::is_over(average, passed) { ONE } else { forgiven::<LOG2_HALF_LIFE>(passed) };
+        let step = (u64::from(gap) * u64::from(share) + (ONE as u64 / 2)) >> 16;
         let less = if passed > 0 { (step as u32).max(1).min(gap) } else { 0 };
         (before, self.put(average, average - less, now_tick))
     }
@@ -141,6 +157,20 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
         let halvings = (passed.max(0) >> LOG2_HALF_LIFE).min(31);
         micros((average >> halvings).max((average != 0) as u32))
+    }
+
+    /// Whether nothing was recorded for so long that the average may no longer be right: for an eighth of a
+    /// half-life, and for 16 times the average. Two loads.
+    #[inline(always)]
+    pub fn is_old(&self, now_tick: u32) -> bool {
+        let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
+        Self::is_over(self.average.load(Ordering::Relaxed), passed)
+    }
+
+    #[inline(always)]
+    fn is_over(average: u32, passed: i32) -> bool {
+        // 16 times the average in ticks, each of 2^14 of its units.
+        passed >= (average >> 10).max(Self::OLD) as i32
     }
 
     /// Forgets everything: for a slot that gets a new endpoint.

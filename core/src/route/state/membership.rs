@@ -5,13 +5,10 @@ use crate::id::Stale;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::record::FULL;
 use crate::route::state::stripe::Counts;
-use crate::route::state::view::View;
+use crate::route::state::view::{Slot, View};
 use crate::route::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateError, ZONES};
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
-
-/// The bits of `places` that hold the weight, and whether the endpoint is switched off.
-const WEIGHT_AND_SWITCH: u32 = 1 << 31 | 0xffff;
 
 impl View<'_> {
     #[inline(never)]
@@ -72,14 +69,15 @@ impl View<'_> {
         }
     }
 
-    /// Returns whether it weighs otherwise now: what the strategy's table shows.
+    /// If the strategy looks at a table, an endpoint that is switched off `stays` there for a while.
     #[inline(never)]
     pub(in crate::route) fn update(
         self,
         id: EndpointId,
         endpoint: &Endpoint,
+        stays: bool,
         now: Instant,
-    ) -> Result<bool, UpdateError> {
+    ) -> Result<(), UpdateError> {
         if endpoint.cap == Some(0) {
             return Err(UpdateError::ZeroCap);
         }
@@ -90,7 +88,7 @@ impl View<'_> {
                 return Err(UpdateError::OtherId);
             }
             let was_enabled = at.has(Sets::enabled);
-            let weighed = at.places().get() & WEIGHT_AND_SWITCH;
+            let (weight, was_shown) = (at.weight(), self.is_shown(at));
             self.change(|| {
                 self.write(slot, endpoint);
                 if at.has(Sets::enabled) && !was_enabled {
@@ -100,12 +98,22 @@ impl View<'_> {
                 }
                 self.settle(slot);
             });
-            let weighs_otherwise = at.places().get() & WEIGHT_AND_SWITCH != weighed;
-            if weighs_otherwise {
+            let is_enabled = at.has(Sets::enabled);
+            if was_shown && stays && at.weight() == weight {
+                at.write(Sets::gone, !is_enabled);
+                self.clear_gone();
+            } else if is_enabled != was_enabled || was_enabled && at.weight() != weight {
+                at.write(Sets::gone, false);
                 self.note(slot);
             }
-            Ok(weighs_otherwise)
+            Ok(())
         })
+    }
+
+    /// Whether the table, or the one that is being built, shows the member as it is; a table that is begun
+    /// anew may show it no more.
+    fn is_shown(self, at: Slot<'_>) -> bool {
+        (at.has(Sets::enabled) || at.has(Sets::gone)) && !at.has(Sets::noted)
     }
 
     /// Returns how many leases are still out: the slot comes back with the last. If the strategy looks at a
@@ -115,7 +123,7 @@ impl View<'_> {
         with_lock(|_| {
             let slot = self.find(id)?;
             let at = self.at(slot);
-            let stays = stays && at.has(Sets::enabled) && !at.has(Sets::noted);
+            let stays = stays && self.is_shown(at);
             self.change(|| {
                 at.write(Sets::members, false);
                 at.write(Sets::enabled, false);

@@ -8,7 +8,7 @@ use crate::bitmap::split;
 use crate::route::config::options::PERMILLE;
 use crate::route::state::bank::Sets;
 use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
-use crate::sync::{Ordering, const_fn};
+use crate::sync::const_fn;
 
 /// Consistent hashing: requests with equal keys go to the same endpoint, whichever selector they come
 /// through, and few keys move when an endpoint comes or goes. O(1).
@@ -17,12 +17,13 @@ use crate::sync::{Ordering, const_fn};
 /// all members by weight, whatever their health. It is built in slices beside the selects; until then the
 /// table of before serves.
 ///
-/// A member that is removed needs no build: keys pass it by, as they do when it is unhealthy, and if it comes
-/// back with the same number and weight, so do they. The next build takes it off the table: one that begins
-/// because somebody joins or weighs otherwise, or because such places are more than a quarter of the members.
+/// A member that is removed or switched off needs no build: keys pass it by, as they do when it is unhealthy,
+/// and if it comes back with the same number and weight, so do they. The next build takes it off the table:
+/// one that begins because somebody joins or weighs otherwise, or because such places are more than a quarter
+/// of the members.
 ///
-/// A member with less than its full weight, by health or slow start, keeps that part
-/// of its keys, always the same ones; keys of others stay where they are.
+/// A member with less than its full weight, by health, slow start or failures, keeps that part of its keys,
+/// always the same ones; keys of others stay where they are.
 ///
 /// # Where the table's answer can't serve
 ///
@@ -277,8 +278,7 @@ where
         let candidates = pool.candidates.len();
         let view = pool.endpoints.view();
         // All that the table shows.
-        let members: u32 = view.tier_members.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        let members = members + view.len(Sets::gone);
+        let members = view.count(&|bank| bank.bits(Sets::members) | bank.bits(Sets::gone));
         // At most 1,024 × 12 × 2^16.
         let share = (candidates * (LOOK_UPS << ONE)).checked_div(members.max(candidates)).unwrap_or(0);
         cache.look_ups = share.saturating_sub(1 << ONE);

@@ -13,7 +13,7 @@ use crate::route::{Candidates, Random};
 const MOST: usize = 16;
 /// More counts as this much.
 const MOST_LOAD: u32 = u32::MAX >> 6;
-/// In one select of so many of a class, endpoints whose load isn't known are taken for idle.
+/// In one select of so many of a class, endpoints whose load isn't known, or is old, are taken for idle.
 const EXPLORES: u8 = 40;
 
 /// The candidate of the least cost, of up to 16 candidates of all, of more of `D` different random ones; any
@@ -22,10 +22,11 @@ const EXPLORES: u8 = 40;
 /// The cost is *load* × (*outstanding* + 1) / *weight*, where
 ///
 /// * the load is what `L` says of the endpoint: 1 ([`Outstanding`]), its latency ([`Latency`]), the score
-///   that
-///   it reports ([`Score`]), or what a [`Load`] of your own says. One that says nothing (never measured, no
-///   fresh report) counts as a little more than the mean of those that it is compared with, and in one select
-///   of 40 as idle: so a new endpoint gets traffic, but one that only ever fails no more than that;
+///   that it reports ([`Score`]), or what a [`Load`] of your own says. One that says nothing (never measured,
+///   no fresh report) counts as a little more than the mean of those that it is compared with, and in one
+///   select of 40 as idle: so a new endpoint gets traffic, but one that only ever fails no more than that. In
+///   such a select an endpoint without leases counts as idle too if its latency is
+///   [old](crate::route::PeakEwma::is_old): so one that was slow and has recovered is found out;
 /// * outstanding are the leases out, those of all selectors;
 /// * the weight is what slow start and health leave of it.
 ///
@@ -115,19 +116,37 @@ pub struct Comparing {
 }
 
 impl Comparing {
-    /// What an unknown load counts as, beside those that are known.
+    /// Puts in what loads count as that aren't known, beside those that are. Once in a while these count as
+    /// idle, and so do those of latencies that are old, where no lease is out that may tell soon.
     #[cold]
-    fn instead(&mut self, loads: &[u32], turn: &Turn<'_>) -> u32 {
+    #[inline(never)]
+    fn instead(
+        &mut self,
+        view: View<'_>,
+        those: &[u16],
+        loads: &mut [u32],
+        latencies: bool,
+        turn: &Turn<'_>,
+    ) {
         self.explores_in -= (turn.attempt == 0) as u8;
         if self.explores_in == 0 {
             self.explores_in = EXPLORES;
-            return 1;
+            for (load, &slot) in loads.iter_mut().zip(those) {
+                let record = view.slot(slot);
+                let is_old =
+                    || latencies && record.latency.is_old(turn.tick) && record.leases_and_inverse().0 == 0;
+                if *load == 0 || is_old() {
+                    *load = 1;
+                }
+            }
+            return;
         }
         let (sum, known) = loads
             .iter()
             .filter(|&&load| load != 0)
             .fold((0u64, 0), |(sum, known), &load| (sum + load as u64, known + 1));
-        sum.checked_div(known).map_or(1, |mean| mean as u32 + 1)
+        let mean = sum.checked_div(known).map_or(1, |mean| mean as u32 + 1);
+        loads.iter_mut().filter(|load| **load == 0).for_each(|load| *load = mean);
     }
 }
 
@@ -190,15 +209,14 @@ impl<L: Load, const D: usize> LeastCost<L, D> {
             return least::<false>(view, those, &[], turn.random);
         }
         let mut loads = [0; MOST];
-        let mut unknown = false;
+        let mut doubtful = false;
         for (load, &slot) in loads.iter_mut().zip(those) {
             *load = self.load.of(&Observed::new(view, slot, turn.tick)).min(MOST_LOAD);
-            unknown |= *load == 0;
+            doubtful |= *load == 0 || L::LATENCIES && view.slot(slot).latency.is_old(turn.tick);
         }
         let loads = &mut loads[..those.len().min(MOST)];
-        if unknown {
-            let instead = cache.instead(loads, turn);
-            loads.iter_mut().filter(|load| **load == 0).for_each(|load| *load = instead);
+        if doubtful {
+            cache.instead(view, those, loads, L::LATENCIES, turn);
         }
         least::<true>(view, those, loads, turn.random)
     }

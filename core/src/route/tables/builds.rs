@@ -29,8 +29,9 @@
 //!
 //! # Who has gone
 //!
-//! A member that is removed stays on the table, in the set `gone`: keys pass it by as if it were unhealthy,
-//! and nobody needs a build. If it comes back before its slot has another member, the table fits as it is.
+//! A member that is removed or switched off stays on the table, in the set `gone`: keys pass it by as if it
+//! were unhealthy, and nobody needs a build. If it comes back before its slot has another member, the table
+//! fits as it is.
 //! Each build that begins takes all who have gone off the table, so it needs no room for more than the
 //! members there are; when they are too many, a build is to begin for their sake. Until then they answer as
 //! before, so that no build under way is contradicted. A build takes them inside the critical section: who
@@ -62,7 +63,8 @@ impl View<'_> {
     /// slots for others; the caller is in the critical section.
     pub(in crate::route) fn clear_gone(self) {
         let free = self.count(&|bank| self.free_bits(bank));
-        if self.len(Sets::gone) > (self.len(Sets::members) / GONE).min(free / 2) {
+        let in_free = self.count(&|bank| self.free_bits(bank) & bank.bits(Sets::gone));
+        if in_free > free / 2 || self.len(Sets::gone) > self.len(Sets::members) / GONE {
             self.builds.awaited.swap(true, Ordering::AcqRel);
         }
     }
