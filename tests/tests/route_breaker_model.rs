@@ -95,15 +95,15 @@ struct Held<L> {
     lease: L,
     place: usize,
     member: u64,
-    number: u64,
     term: u64,
-    probe: bool,
+    /// Its number, if it is a probe.
+    claim: Option<u64>,
 }
 
 impl<L> Held<L> {
     fn with<M>(self, lease: M) -> (L, Held<M>) {
-        let Self { place, member, number, term, probe, .. } = self;
-        (self.lease, Held { lease, place, member, number, term, probe })
+        let Self { place, member, term, claim, .. } = self;
+        (self.lease, Held { lease, place, member, term, claim })
     }
 }
 
@@ -118,7 +118,6 @@ struct Model<'a> {
     now: u64,
     latest: u64,
     members: u64,
-    leases: u64,
     retry_at: Option<Instant>,
 }
 
@@ -128,7 +127,6 @@ impl<'a> Model<'a> {
     }
 
     fn select(&mut self, by: usize) {
-        self.leases += 1;
         let expected = self.naive.select(self.now);
         let now = self.now();
         let got = self.selectors[by].select(&Request::ANY, now);
@@ -145,16 +143,17 @@ impl<'a> Model<'a> {
         };
         let place = self.handles.iter().position(|&id| id == lease.endpoint()).expect("a member");
         let probe = lease.is_probe();
-        if expected == Expected::Probe {
+        let claim = if expected == Expected::Probe {
             let waiting = (0..self.handles.len()).filter(|&place| self.naive.awaits_probe(place));
             let lowest = waiting.min_by_key(|&place| self.handles[place].slot());
             assert!(probe && Some(place) == lowest, "the probe of {lowest:?} has gone to {place}");
-            self.naive.send_probe(place, self.now, self.leases);
+            Some(self.naive.send_probe(place, self.now))
         } else {
             assert!(!probe && self.naive.is_routable(place));
-        }
+            None
+        };
         let (member, term) = (self.naive.member(place), self.naive.term(place));
-        self.held.push(Held { lease, place, member, number: self.leases, term, probe });
+        self.held.push(Held { lease, place, member, term, claim });
     }
 
     fn take(&mut self, at: usize) -> Option<Held<Lease<&'a Router>>> {
@@ -173,10 +172,10 @@ impl<'a> Model<'a> {
 
     /// With a verdict, or released.
     fn ended<L>(&mut self, held: &Held<L>, how: Option<bool>) {
-        let Held { place, member, number, term, probe, .. } = *held;
+        let Held { place, member, term, claim, .. } = *held;
         match how {
-            Some(succeeded) => self.naive.end(place, member, number, term, probe, succeeded, self.now),
-            None => self.naive.release(place, member, number),
+            Some(succeeded) => self.naive.end(place, member, term, claim, succeeded, self.now),
+            None => self.naive.release(place, member, term, claim),
         }
     }
 
@@ -321,7 +320,6 @@ proptest! {
             now: start,
             latest: start,
             members: count as u64,
-            leases: 0,
             retry_at: None,
         };
         for op in &ops {

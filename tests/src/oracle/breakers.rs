@@ -1,4 +1,4 @@
-//! Breakers with a full-width clock, each probe known by the number of its lease.
+//! Breakers with a full-width clock, each probe known by its number.
 
 use trilane::route::{BreakerState, FailureRate};
 
@@ -26,7 +26,7 @@ enum State {
     Closed,
     Open { until: i64 },
     HalfOpen,
-    Probing { until: i64, lease: u64 },
+    Probing { until: i64, claim: u64 },
 }
 
 /// One endpoint's breaker.
@@ -40,6 +40,8 @@ struct Breaker {
     /// How often it has opened without being forgiven, and until when it isn't.
     level: u32,
     forgiven: i64,
+    /// How many probes have been sent.
+    claims: u64,
     successes: u8,
     failures: u32,
     outcomes: u32,
@@ -88,6 +90,7 @@ impl Breaker {
             term: 0,
             level: 0,
             forgiven: 0,
+            claims: 0,
             successes: 0,
             failures: 0,
             outcomes: 0,
@@ -96,12 +99,18 @@ impl Breaker {
         }
     }
 
+    /// Whether this probe is the one that is out; sixteen after it, one can't be told from it.
+    fn is_out(&self, term: u64, claim: u64) -> bool {
+        matches!(self.state, State::Probing { claim: own, .. } if self.term == term && own % 16 == claim % 16)
+    }
+
     fn count(&mut self, rate: &FailureRate, failed: bool, now: i64) -> bool {
         if self.outcomes == 0 {
             self.half_began = now;
         }
         let half = (ticks(rate.window.as_micros()) / 2).max(1);
-        let gone = now - self.half_began;
+        // Of an endpoint without outcomes for 50 days nobody remembers how often: ticks wrap.
+        let gone = (now - self.half_began) as i32 as i64;
         let passed = if gone >= 0 { (gone / half).min(16) } else { 16 * (gone < -half) as i64 };
         if passed == 16 {
             self.half_began = now;
@@ -151,12 +160,10 @@ impl NaiveBreakers {
         self.places[place].term
     }
 
-    /// A lease has ended without a verdict.
-    pub fn release(&mut self, place: usize, member: u64, lease: u64) {
+    /// A lease has ended without a verdict; `claim` is its number if it is a probe.
+    pub fn release(&mut self, place: usize, member: u64, term: u64, claim: Option<u64>) {
         let breaker = &mut self.places[place];
-        if breaker.member == member
-            && matches!(breaker.state, State::Probing { lease: own, .. } if own == lease)
-        {
+        if breaker.member == member && claim.is_some_and(|claim| breaker.is_out(term, claim)) {
             breaker.state = State::HalfOpen;
         }
     }
@@ -184,10 +191,13 @@ impl NaiveBreakers {
     /// Time has come to `now`, and somebody looks at this place.
     pub fn look(&mut self, place: usize, now: u64) {
         let breaker = &mut self.places[place];
-        if let State::Open { until } | State::Probing { until, .. } = breaker.state
-            && tick(now) >= until
-        {
-            breaker.state = State::HalfOpen;
+        match breaker.state {
+            State::Open { until } | State::Probing { until, .. } if tick(now) >= until => {
+                breaker.state = State::HalfOpen;
+            }
+            // What is forgiven stays so when the clock goes back.
+            State::Closed if tick(now) >= breaker.forgiven => breaker.level = 0,
+            _ => {}
         }
     }
 
@@ -196,10 +206,13 @@ impl NaiveBreakers {
         self.places[place].healthy && self.places[place].state == State::HalfOpen
     }
 
-    /// Its probe is the lease with this number.
-    pub fn send_probe(&mut self, place: usize, now: u64, lease: u64) {
+    /// Its probe is sent; returns its number.
+    pub fn send_probe(&mut self, place: usize, now: u64) -> u64 {
         let until = tick(now) + ticks(self.rules.window);
-        self.places[place].state = State::Probing { until, lease };
+        let breaker = &mut self.places[place];
+        breaker.claims += 1;
+        breaker.state = State::Probing { until, claim: breaker.claims };
+        breaker.claims
     }
 
     /// What a select gives.
@@ -218,15 +231,13 @@ impl NaiveBreakers {
         open.min().map_or(Expected::Unhealthy, Expected::Open)
     }
 
-    /// A lease has ended with a verdict; `term` is what it remembers.
-    #[expect(clippy::too_many_arguments, reason = "what a lease is, and how it ended")]
+    /// A lease has ended with a verdict; `term` is what it remembers, and `claim` its number if it is a probe.
     pub fn end(
         &mut self,
         place: usize,
         member: u64,
-        lease: u64,
         term: u64,
-        probe: bool,
+        claim: Option<u64>,
         succeeded: bool,
         now: u64,
     ) {
@@ -245,8 +256,8 @@ impl NaiveBreakers {
             breaker.successes = 0;
             breaker.term += 1;
         };
-        if probe {
-            let out = matches!(breaker.state, State::Probing { lease: own, .. } if own == lease);
+        if let Some(claim) = claim {
+            let out = breaker.is_out(term, claim);
             match succeeded {
                 false if out => open(breaker, breaker.level + 1),
                 true if out || matches!(breaker.state, State::Probing { .. } | State::HalfOpen) => {

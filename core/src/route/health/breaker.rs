@@ -19,8 +19,8 @@
 //!
 //! A breaker's word changes inside the critical section only. Its *term* advances when it opens and when it
 //! closes, and each lease carries the term in which it was taken: what was taken in another term decides
-//! nothing. Within a term each claim has a number; a probe that fails or is dropped counts if its number is
-//! the present one, and one that succeeds counts however slow it was.
+//! nothing. Within a term each claim has a number, of sixteen; a probe that fails or is dropped counts if its
+//! number is the present one, and one that succeeds counts however slow it was.
 
 use crate::route::config::options::{PERMILLE, ticks};
 use crate::route::config::random::product;
