@@ -52,16 +52,22 @@ impl fmt::Display for Livelock {
             "livelock in virtual time at {at}: the clock hasn't moved for {passes} passes, because tasks are polled "
         )?;
         write!(f, "again and again without a wait for time")?;
-        let (named, others) = tasks.split_at(tasks.len().min(NAMED_TASKS));
-        for (number, name) in named.iter().enumerate() {
-            f.write_str(if number == 0 { ": " } else { ", " })?;
-            f.write_str(name)?;
-        }
-        if !others.is_empty() {
-            write!(f, " and {} more", others.len())?;
-        }
+        write_names(f, tasks)?;
         f.write_str(". Let them sleep, or wait for each other; if so many passes at one instant are meant, raise the limit")
     }
+}
+
+/// A colon and the names of tasks, or of the first of them.
+pub(crate) fn write_names(f: &mut fmt::Formatter<'_>, tasks: &[&str]) -> fmt::Result {
+    let (named, others) = tasks.split_at(tasks.len().min(NAMED_TASKS));
+    for (number, name) in named.iter().enumerate() {
+        f.write_str(if number == 0 { ": " } else { ", " })?;
+        f.write_str(name)?;
+    }
+    if !others.is_empty() {
+        write!(f, " and {} more", others.len())?;
+    }
+    Ok(())
 }
 
 impl std::error::Error for Livelock {}

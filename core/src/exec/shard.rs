@@ -19,6 +19,7 @@ use super::runner::AlreadyStarted;
 use super::task::options::TaskOptions;
 use super::workers::force::force_due;
 use super::workers::work::{Worker, is_region_next, is_special_next};
+use crate::bitmap::{self, Bits};
 use crate::sync::Ordering;
 use crate::time::Instant;
 
@@ -65,6 +66,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Copy for Shard<P, B
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
     slot: u16,
+}
+
+impl Cursor {
+    /// At this slot: a task there that is woken goes before the other plain ones.
+    pub const fn at(slot: u16) -> Self {
+        Self { slot }
+    }
 }
 
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
@@ -131,14 +139,16 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         }
     }
 
-    /// Takes tasks again after [`Executor::shut_down`]. Returns false, and does nothing, if there still are
-    /// tasks.
+    /// Takes tasks again after [`Executor::shut_down`]; the platform's clock may begin anew. Returns false,
+    /// and does nothing, if there still are tasks.
     pub fn reopen(&self) -> bool {
         let exec = self.exec();
-        exec.locked(|_| {
+        exec.locked(|cs| {
             let is_empty = exec.banks().all(|bank| bank.used.is_empty());
             if is_empty {
                 exec.closing.store(false, Ordering::Relaxed);
+                exec.with_clock(cs, |clock| clock.now = Instant::ZERO);
+                exec.with_lanes(cs, |lanes| lanes.end_streaks());
             }
             is_empty
         })
@@ -148,6 +158,17 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
     pub fn is_runnable(&self) -> bool {
         let exec = self.exec();
         is_special_next(exec) || is_region_next(exec) || !exec.summary.is_empty()
+    }
+
+    /// The slots whose tasks are woken, and in no poll: those at which a [`Cursor`] may be set. Each was so
+    /// at some instant during the call. O(banks + tasks).
+    pub fn woken(&self) -> impl Iterator<Item = u16> + use<P, BANKS, PER_BANK> {
+        let exec = self.exec();
+        let banks = Bits(exec.summary.bits()).map(|number| number as usize);
+        banks.flat_map(move |number| {
+            let woken = exec.bank(number).map_or(0, |bank| bank.woken.claimable());
+            Bits(woken).map(move |index| bitmap::slot(number, index))
+        })
     }
 
     /// As [`is_runnable`](Self::is_runnable), for a worker that is about to sleep, and has said so before by

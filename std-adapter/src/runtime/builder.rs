@@ -8,6 +8,7 @@ use trilane::sched::Fairness;
 
 use super::crew::{SHARD, Size};
 use super::owner::Runtime;
+use super::simulation::Simulation;
 use super::sleepers;
 
 /// What a runtime is to be; made by [`Runtime::builder`].
@@ -64,6 +65,8 @@ impl Builder {
     pub const MOST_WORKERS: usize = sleepers::MOST;
     /// The most tasks at a time.
     pub const MOST_TASKS: usize = 1 << 20;
+    /// The workers of a simulation that is told no other number: the same on each computer.
+    pub const SIMULATED_WORKERS: usize = 2;
     /// The most bytes of a slot.
     pub const MOST_BYTES: usize = 1 << 16;
 
@@ -116,8 +119,22 @@ impl Builder {
     ///
     /// [`BuildError`] when a number is out of range, or the system gives no thread.
     pub fn build(self) -> Result<Runtime, BuildError> {
-        let workers = self.workers.unwrap_or_else(|| {
-            thread::available_parallelism().map_or(1, |number| number.get().min(Self::MOST_WORKERS))
+        Runtime::start(self.size(false)?, &self.name).map_err(BuildError::Thread)
+    }
+
+    /// Makes a [`Simulation`] of the runtime instead: no threads, virtual time, an order drawn from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when a number is out of range.
+    pub fn simulate(self, seed: u64) -> Result<Simulation, BuildError> {
+        Ok(Simulation::new(self.size(true)?, seed))
+    }
+
+    fn size(&self, is_simulated: bool) -> Result<Size, BuildError> {
+        let workers = self.workers.unwrap_or_else(|| match is_simulated {
+            true => Self::SIMULATED_WORKERS,
+            false => thread::available_parallelism().map_or(1, |all| all.get().min(Self::MOST_WORKERS)),
         });
         if !(1..=Self::MOST_WORKERS).contains(&workers) {
             return Err(BuildError::Workers(workers));
@@ -128,12 +145,12 @@ impl Builder {
         if self.slot_bytes > Self::MOST_BYTES {
             return Err(BuildError::SlotBytes(self.slot_bytes));
         }
-        let size = Size {
+        Ok(Size {
             workers,
             shards: self.capacity.div_ceil(workers * SHARD),
             lines: self.slot_bytes.div_ceil(64),
             fairness: self.fairness,
-        };
-        Runtime::start(size, &self.name).map_err(BuildError::Thread)
+            is_simulated,
+        })
     }
 }

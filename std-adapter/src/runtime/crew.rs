@@ -15,7 +15,7 @@ use trilane::sched::Fairness;
 use trilane::time::Instant;
 
 use super::sleepers::{Sleeper, Sleepers};
-use crate::clock::Clock;
+use super::time::Time;
 
 /// Banks of an executor, each of 32 tasks.
 const BANKS: usize = 32;
@@ -40,13 +40,15 @@ pub(super) struct Size {
     /// Lines of memory of each slot.
     pub lines: usize,
     pub fairness: Fairness,
+    /// Whether one thread does all the work, in virtual time.
+    pub is_simulated: bool,
 }
 
 /// Workers and their shards. Static, as executors are.
 pub(super) struct Crew {
     pub size: Size,
     pub sleepers: Sleepers,
-    clock: Clock,
+    clock: Time,
     /// Those of the first worker, then those of the second.
     shards: OnceLock<Box<[Home]>>,
     /// The shards of each worker that have ever had a task.
@@ -118,7 +120,7 @@ impl Crew {
         let crew: &'static Self = Box::leak(Box::new(Self {
             size,
             sleepers: Sleepers::new(size.workers),
-            clock: Clock::new(),
+            clock: Time::new(size.is_simulated),
             shards: OnceLock::new(),
             used: (0..size.workers).map(|_| AtomicUsize::new(1)).collect(),
             next: AtomicUsize::new(0),
@@ -148,6 +150,11 @@ impl Crew {
     fn home(&self, worker: usize) -> &[Home] {
         let first = worker * self.size.shards;
         &self.shards()[first..first + self.used[worker].load(SeqCst)]
+    }
+
+    /// The shards that may have tasks, with their numbers.
+    pub fn shards_in_use(&self) -> impl Iterator<Item = (usize, &Home)> {
+        (0..self.size.workers).flat_map(|worker| (worker * self.size.shards..).zip(self.home(worker)))
     }
 
     /// The worker whose thread this is, if it is one of this crew's.
@@ -200,6 +207,16 @@ impl Crew {
         self.clock.now()
     }
 
+    /// Virtual time goes on to `at`, or begins anew at zero.
+    pub fn set_time(&self, at: Instant) {
+        self.clock.set(at);
+    }
+
+    /// This thread is a worker, or none.
+    pub fn enter(&self, worker: Option<usize>) {
+        AT.set(worker.map_or((ptr::null(), 0), |number| (ptr::from_ref(self), number)));
+    }
+
     /// Has the workers return when they have ended their polls.
     pub fn stop(&self) {
         self.stops.store(true, SeqCst);
@@ -216,13 +233,14 @@ impl Crew {
         let is_free = self.shards().iter().all(Shard::reopen);
         if is_free {
             self.stops.store(false, SeqCst);
+            self.next.store(0, Relaxed);
         }
         is_free
     }
 
     /// What the thread of a worker does.
     pub fn run(&'static self, number: usize) {
-        AT.set((self, number));
+        self.enter(Some(number));
         let sleeper = Sleeper::new(number);
         let mut cursors = vec![Cursor::default(); self.shards().len()];
         let mut pace = Pace { polls: 8, began: self.clock.now(), goes_on: false };
@@ -240,7 +258,7 @@ impl Crew {
             );
         }
         self.sleepers.at_work(&sleeper);
-        AT.set((ptr::null(), 0));
+        self.enter(None);
     }
 
     /// Serves and polls at home, or else elsewhere. Returns whether there was something to do.
@@ -308,7 +326,7 @@ impl Pace {
 }
 
 /// Drops what a task panicked with. If that panics, too, it is leaked.
-fn forget(payload: Box<dyn Any + Send>) -> bool {
+pub(super) fn forget(payload: Box<dyn Any + Send>) -> bool {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(another);
     }

@@ -119,9 +119,11 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// In a worker of a runtime. Await the future instead.
+    /// In a worker of a runtime. Await the future instead. In a [`Simulation`](super::Simulation), which runs
+    /// by its own `block_on` only.
     #[track_caller]
     pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
+        assert!(!self.crew.size.is_simulated, "a simulation runs by its own `block_on`");
         block_on(future)
     }
 

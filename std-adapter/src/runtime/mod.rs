@@ -30,6 +30,11 @@
 //! every tenth of a millisecond, between two polls, whether a sleep is over; while polls become longer, it
 //! may look some polls later.
 //!
+//! # Tests
+//!
+//! [`Builder::simulate`] makes a [`Simulation`] of a runtime: no threads, virtual time, and an order that is
+//! drawn from a seed.
+//!
 //! # Ids and regions
 //!
 //! Ids of tasks and regions are unique in a shard, not in a runtime: ask a task to stop by its handle or its
@@ -45,9 +50,12 @@ mod crew;
 mod handle;
 mod heap;
 mod owner;
+mod simulation;
 mod sleepers;
+mod time;
 
 pub use block_on::block_on;
 pub use builder::{BuildError, Builder};
 pub use handle::Handle;
 pub use owner::{Runtime, Unfinished};
+pub use simulation::{Decision, Next, Simulation, Standstill};

@@ -45,6 +45,22 @@ impl fmt::Display for Unfinished {
 
 impl std::error::Error for Unfinished {}
 
+/// A crew without tasks.
+pub(super) fn take_crew(size: Size) -> &'static Crew {
+    let free = {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free = |crew: &&'static Crew| crew.size == size && crew.reopen();
+        free.iter().position(is_free).map(|index| free.swap_remove(index))
+    };
+    free.unwrap_or_else(|| Crew::new(size))
+}
+
+/// Its tasks have ended; its handles are of no use from now on.
+pub(super) fn give_crew_back(crew: &'static Crew) {
+    crew.end_life();
+    FREE.lock().unwrap_or_else(PoisonError::into_inner).push(crew);
+}
+
 impl Runtime {
     /// A runtime of usual size is `Runtime::builder().build()`.
     pub fn builder() -> Builder {
@@ -57,12 +73,7 @@ impl Runtime {
     }
 
     pub(super) fn start(size: Size, name: &str) -> io::Result<Self> {
-        let free = {
-            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_free = |crew: &&'static Crew| crew.size == size && crew.reopen();
-            free.iter().position(is_free).map(|index| free.swap_remove(index))
-        };
-        let crew = free.unwrap_or_else(|| Crew::new(size));
+        let crew = take_crew(size);
         let mut runtime = Self { handle: Handle::new(crew), threads: Vec::with_capacity(size.workers) };
         for number in 0..size.workers {
             let builder = thread::Builder::new().name(format!("{name}-{number}"));
@@ -110,8 +121,7 @@ impl Runtime {
             // A worker catches its tasks' panics.
             let _ = thread.join();
         }
-        crew.end_life();
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(crew);
+        give_crew_back(crew);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod ends;
 #[cfg(target_os = "linux")]
 mod kernel;
 mod refused;
+mod simulated;
 mod sleeping;
 mod turns;
 

@@ -231,7 +231,7 @@ impl NaiveBreakers {
         open.min().map_or(Expected::Unhealthy, Expected::Open)
     }
 
-    /// A lease has ended with a verdict; `term` is what it remembers, and `claim` its number if it is a probe.
+    /// A lease has ended with a verdict; `term` is what it remembers, `claim` its number if it is a probe.
     pub fn end(
         &mut self,
         place: usize,

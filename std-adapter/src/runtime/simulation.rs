@@ -1,0 +1,391 @@
+//! A runtime without threads, in virtual time, in an order that is drawn from a seed.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+
+use trilane::exec::{Cursor, TaskState};
+use trilane::time::{Duration, Instant};
+
+use super::crew::{Crew, Size, forget};
+use super::handle::Handle;
+use super::owner::{give_crew_back, take_crew};
+use crate::standstill::write_names;
+
+/// The polls at one instant that are a livelock, unless it is told another number.
+const LIVELOCK_AFTER: u64 = 1_000_000;
+/// So many of the last decisions tell which tasks a livelock is of.
+const NOTED: usize = 1_000;
+
+/// A [`Runtime`](super::Runtime) for tests: all that its workers might do at the same time is done one after
+/// the other by the thread that calls [`block_on`](Self::block_on), in an order that is drawn from a seed.
+/// Made by [`Builder::simulate`](super::Builder::simulate).
+///
+/// Tasks are spawned, joined and stopped as on a runtime, by its [`Handle`]. Which of those that are woken is
+/// polled next is drawn, and which worker polls it; special tasks go before plain ones of their shard, in the
+/// order of the lanes. Time stands still while tasks run, and jumps to the next thing that is due when all
+/// wait: a week passes in milliseconds. So a program that decides by its tasks alone does the same each time
+/// for the same seed and the same builder, and [`log`](Self::log) shows that it has. Try many seeds: an order
+/// that breaks the program may be rare.
+///
+/// What comes from outside (other threads, sockets, the real time) is not simulated. A wake by another thread
+/// is heard, but nobody waits for it.
+///
+/// Dropping it asks all tasks to stop, and runs until they have.
+///
+/// # Examples
+///
+/// ```
+/// use trilane::time::Duration;
+/// use trilane_std::runtime::Runtime;
+///
+/// let order = |seed| {
+///     let mut simulation = Runtime::builder().simulate(seed).unwrap();
+///     let handle = simulation.handle();
+///     let ended = simulation.block_on(async move {
+///         let first = handle.spawn(|cx| async move { cx.sleep(Duration::from_secs(3_600)).await }).unwrap();
+///         let second = handle.spawn(|_| async {}).unwrap();
+///         second.await.unwrap();
+///         first.await.unwrap()
+///     });
+///     assert!(ended.is_ok());
+///     simulation.log().to_vec()
+/// };
+/// assert_eq!(order(7), order(7));
+/// ```
+#[derive(Debug)]
+pub struct Simulation {
+    handle: Handle,
+    random: SplitMix,
+    poll_time: Duration,
+    livelock_after: u64,
+    /// At this instant.
+    polls: u64,
+    log: Vec<Decision>,
+    /// What may be next; kept for its memory.
+    choice: Vec<Next>,
+}
+
+/// What a [`Simulation`] did next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decision {
+    /// When, in virtual time.
+    pub at: Instant,
+    /// By which worker.
+    pub worker: usize,
+    /// What.
+    pub next: Next,
+}
+
+/// What may be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Next {
+    /// The future that was given to `block_on` is polled.
+    Main,
+    /// A task of this shard is polled: the one in this slot, unless a special one goes first.
+    Task {
+        /// The shard's number.
+        shard: usize,
+        /// The task's slot, as in its [id](trilane::exec::TaskId).
+        slot: u16,
+    },
+    /// A special task of this shard is polled, or a region's work is done.
+    Special {
+        /// The shard's number.
+        shard: usize,
+    },
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, worker, next } = self;
+        write!(f, "{at} worker {worker}: ")?;
+        match next {
+            Next::Main => f.write_str("main"),
+            Next::Task { shard, slot } => write!(f, "shard {shard} slot {slot}"),
+            Next::Special { shard } => write!(f, "shard {shard} special"),
+        }
+    }
+}
+
+/// Why a [`Simulation`] can't go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standstill {
+    /// All tasks wait, and none for time.
+    Deadlock {
+        /// The virtual time.
+        at: Instant,
+        /// The names of the tasks that wait.
+        tasks: Vec<&'static str>,
+    },
+    /// Tasks are polled again and again, and none waits for time.
+    Livelock {
+        /// The virtual time.
+        at: Instant,
+        /// The polls since it was this time.
+        polls: u64,
+        /// The names of the tasks that were polled last, one for each task.
+        tasks: Vec<&'static str>,
+    },
+}
+
+impl fmt::Display for Standstill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadlock { at, tasks } => {
+                write!(f, "deadlock in virtual time at {at}: all wait, none of them for time")?;
+                write_names(f, tasks)
+            }
+            Self::Livelock { at, polls, tasks } => {
+                write!(f, "livelock in virtual time at {at}: {polls} polls, and nobody waits for time")?;
+                write_names(f, tasks)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Standstill {}
+
+/// The future of `block_on` is woken.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+impl Simulation {
+    pub(super) fn new(size: Size, seed: u64) -> Self {
+        let crew = take_crew(size);
+        crew.set_time(Instant::ZERO);
+        for (number, shard) in crew.shards_in_use() {
+            // Wakes that came too late for the tasks of the runtime before.
+            at_work(crew, number / crew.size.shards, || {
+                shard.work(&mut Cursor::default(), u32::MAX, false, &|_| {});
+            });
+        }
+        Self {
+            handle: Handle::new(crew),
+            random: SplitMix(seed),
+            poll_time: Duration::ZERO,
+            livelock_after: LIVELOCK_AFTER,
+            polls: 0,
+            log: Vec::new(),
+            choice: Vec::new(),
+        }
+    }
+
+    /// The same simulation, in which each poll takes so long; no time if this isn't called.
+    pub fn poll_time(mut self, span: Duration) -> Self {
+        self.poll_time = span;
+        self
+    }
+
+    /// The same simulation, which takes it for a livelock when so many polls come at one instant; 1,000,000
+    /// if this isn't called.
+    pub fn livelock_after(mut self, polls: u64) -> Self {
+        self.livelock_after = polls;
+        self
+    }
+
+    /// What spawns on it, in tasks too.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// What it has done so far.
+    pub fn log(&self) -> &[Decision] {
+        &self.log
+    }
+
+    /// Runs until `future` is ready. Tasks that have not ended stay as they are, for the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`Standstill`] when nothing can happen any more, or time can't go on; `future` is dropped then.
+    ///
+    /// # Panics
+    ///
+    /// When `future` does; and inside a task, which is to await its future instead.
+    #[track_caller]
+    pub fn block_on<F: IntoFuture>(&mut self, future: F) -> Result<F::Output, Standstill> {
+        assert!(Crew::here().is_none(), "a simulation can't be run inside a task: await the future");
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = Waker::from(woken.clone());
+        let mut future = pin!(future.into_future());
+        let mut output = None;
+        loop {
+            let main = |crew: &Crew, worker| {
+                woken.0.store(false, SeqCst);
+                let _inside = Inside::enter(crew, worker);
+                if let Poll::Ready(ready) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    output = Some(ready);
+                }
+            };
+            self.step(woken.0.load(SeqCst), main)?;
+            if let Some(output) = output {
+                return Ok(output);
+            }
+        }
+    }
+
+    /// Does what is next, or has time pass.
+    fn step(&mut self, is_main_woken: bool, main: impl FnOnce(&Crew, usize)) -> Result<(), Standstill> {
+        let crew = self.handle.crew();
+        let now = crew.now();
+        self.choice.clear();
+        self.choice.extend(is_main_woken.then_some(Next::Main));
+        for (number, shard) in crew.shards_in_use() {
+            let home = number / crew.size.shards;
+            at_work(crew, home, || shard.serve(now));
+            let before = self.choice.len();
+            self.choice.extend(shard.woken().map(|slot| Next::Task { shard: number, slot }));
+            if self.choice.len() == before && shard.is_runnable() {
+                self.choice.push(Next::Special { shard: number });
+            }
+        }
+        if self.choice.is_empty() {
+            return self.pass_time();
+        }
+        self.count()?;
+        let next = self.choice[self.random.below(self.choice.len())];
+        let worker = self.random.below(crew.size.workers);
+        self.log.push(Decision { at: now, worker, next });
+        match next {
+            Next::Main => main(crew, worker),
+            Next::Task { shard, slot } => work(crew, worker, shard, slot),
+            Next::Special { shard } => work(crew, worker, shard, 0),
+        }
+        if self.poll_time != Duration::ZERO {
+            self.go_on(now.saturating_add(self.poll_time));
+        }
+        Ok(())
+    }
+
+    /// Nobody is runnable: time goes on to what is due next.
+    fn pass_time(&mut self) -> Result<(), Standstill> {
+        match self.handle.crew().shards_in_use().filter_map(|(_, shard)| shard.next_due()).min() {
+            Some(due) => self.go_on(due),
+            None => {
+                let waits = self.handle.tasks().filter(|task| task.state != TaskState::Done);
+                let tasks = waits.map(|task| task.name).collect();
+                return Err(Standstill::Deadlock { at: self.handle.now(), tasks });
+            }
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, at: Instant) {
+        self.handle.crew().set_time(at);
+        self.polls = 0;
+    }
+
+    /// Counts a poll at this instant.
+    fn count(&mut self) -> Result<(), Standstill> {
+        self.polls += 1;
+        if self.polls <= self.livelock_after {
+            return Ok(());
+        }
+        let polls = std::mem::take(&mut self.polls);
+        let last = &self.log[self.log.len().saturating_sub(NOTED)..];
+        let mut tasks = Vec::new();
+        for (number, shard) in self.handle.crew().shards_in_use() {
+            for task in shard.executor().tasks() {
+                let next = Next::Task { shard: number, slot: task.id.slot() };
+                let is_special = task.state != TaskState::Waiting
+                    && last.iter().any(|done| done.next == Next::Special { shard: number });
+                if is_special || last.iter().any(|done| done.next == next) {
+                    tasks.push(task.name);
+                }
+            }
+        }
+        Err(Standstill::Livelock { at: self.handle.now(), polls, tasks })
+    }
+}
+
+impl Deref for Simulation {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        let crew = self.handle.crew();
+        for shard in crew.shards() {
+            shard.executor().shut_down();
+        }
+        while self.handle.tasks().any(|task| task.state != TaskState::Done) {
+            if self.step(false, |_, _| {}).is_err() {
+                crew.end_life(); // Its memory can't be used again.
+                return;
+            }
+        }
+        give_crew_back(crew);
+    }
+}
+
+/// Has a worker poll one task of a shard, from this slot on.
+fn work(crew: &Crew, worker: usize, shard: usize, slot: u16) {
+    at_work(crew, worker, || {
+        crew.shards()[shard].work(&mut Cursor::at(slot), 1, false, &|_| {});
+    });
+}
+
+/// Does something as a worker. A panic is its task's, and told by its handle.
+fn at_work(crew: &Crew, worker: usize, does: impl FnOnce()) {
+    let _inside = Inside::enter(crew, worker);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(does)) {
+        forget(payload);
+    }
+}
+
+/// This thread is a worker, until this is dropped.
+struct Inside<'a>(&'a Crew);
+
+impl<'a> Inside<'a> {
+    fn enter(crew: &'a Crew, worker: usize) -> Self {
+        crew.enter(Some(worker));
+        Self(crew)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.enter(None);
+    }
+}
+
+/// SplitMix64: a mixed counter (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA
+/// 2014).
+#[derive(Debug)]
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ word >> 31
+    }
+
+    /// A number below `end`, which isn't 0.
+    fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+}
