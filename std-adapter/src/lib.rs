@@ -11,7 +11,7 @@
 //! Both are `const`-constructible, so an executor on either can be a `static`, as on a chip.
 //!
 //! For several threads there is [`runtime`]: executors whose tasks are polled by workers that steal from each
-//! other.
+//! other. On Unix they also wait for sockets: [`net`].
 //!
 //! For the router there is [`route`]: a balancer of any size in an `Arc`, selectors for many threads, values
 //! kept for endpoints, and with the feature `serde` a configuration file.
@@ -24,6 +24,8 @@
 //! don't combine this crate with another that supplies one; the linker reports a duplicate symbol if you do.
 
 pub mod clock;
+#[cfg(unix)]
+pub mod net;
 mod parker;
 pub mod route;
 pub mod runtime;

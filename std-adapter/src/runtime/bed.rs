@@ -12,44 +12,68 @@ use loom::sync::{Condvar, Mutex, MutexGuard};
 /// lock is not on a hot path.
 #[derive(Debug, Default)]
 pub(super) struct Bed {
-    nudged: Mutex<bool>,
+    state: Mutex<State>,
     rises: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    nudged: bool,
+    /// The worker waits for something else than its nudge, and is woken by that.
+    is_away: bool,
+}
+
 impl Bed {
-    /// Ends the sleep, or prevents the next.
-    pub fn nudge(&self) {
-        *self.lock() = true;
-        self.rises.notify_one();
+    /// Ends the sleep, or prevents the next. Returns whether the worker waits elsewhere: the caller ends
+    /// that.
+    pub fn nudge(&self) -> bool {
+        let mut state = self.lock();
+        state.nudged = true;
+        if !state.is_away {
+            self.rises.notify_one();
+        }
+        state.is_away
     }
 
     pub fn forget_nudge(&self) {
-        *self.lock() = false;
+        self.lock().nudged = false;
+    }
+
+    /// Waits by `wait` instead of a sleep, unless there was a nudge. A nudge during it doesn't end it.
+    pub fn wait_elsewhere(&self, wait: impl FnOnce()) {
+        let mut state = self.lock();
+        if state.nudged {
+            return;
+        }
+        state.is_away = true;
+        drop(state);
+        wait();
+        self.lock().is_away = false;
     }
 
     /// Sleeps until a nudge, for `limit` at most.
     pub fn sleep(&self, limit: Option<Duration>) {
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let mut nudged = self.lock();
-        while !*nudged {
+        let mut state = self.lock();
+        while !state.nudged {
             let wait = match end {
-                None => self.rises.wait(nudged),
+                None => self.rises.wait(state),
                 Some(end) => {
                     let left = end.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return;
                     }
                     self.rises
-                        .wait_timeout(nudged, left)
-                        .map(|(nudged, _)| nudged)
+                        .wait_timeout(state, left)
+                        .map(|(state, _)| state)
                         .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0))
                 }
             };
-            nudged = wait.unwrap_or_else(PoisonError::into_inner);
+            state = wait.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.nudged.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

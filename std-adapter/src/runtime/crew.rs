@@ -14,6 +14,7 @@ use trilane::exec::{Cursor, Executor, Line, Platform, Regions, Shard};
 use trilane::sched::Fairness;
 use trilane::time::Instant;
 
+use super::reactor::Reactor;
 use super::sleepers::{Sleeper, Sleepers};
 use super::time::Time;
 
@@ -47,7 +48,7 @@ pub(super) struct Size {
 /// Workers and their shards. Static, as executors are.
 pub(super) struct Crew {
     pub size: Size,
-    pub sleepers: Sleepers,
+    pub sleepers: Sleepers<Reactor>,
     clock: Time,
     /// Those of the first worker, then those of the second.
     shards: OnceLock<Box<[Home]>>,
@@ -119,7 +120,7 @@ impl Crew {
     pub fn new(size: Size) -> &'static Self {
         let crew: &'static Self = Box::leak(Box::new(Self {
             size,
-            sleepers: Sleepers::new(size.workers),
+            sleepers: Sleepers::new(size.workers, Reactor::default()),
             clock: Time::new(size.is_simulated),
             shards: OnceLock::new(),
             used: (0..size.workers).map(|_| AtomicUsize::new(1)).collect(),
@@ -223,9 +224,10 @@ impl Crew {
         self.sleepers.wake_all();
     }
 
-    /// The runtime has ended: its handles are of no use from now on.
+    /// The runtime has ended: its handles and sockets are of no use from now on.
     pub fn end_life(&self) {
         self.life.fetch_add(1, SeqCst);
+        self.sleepers.driver.end_life();
     }
 
     /// Takes tasks again, if none is left, nor a result that somebody still holds. Returns whether it does.
@@ -243,7 +245,8 @@ impl Crew {
         self.enter(Some(number));
         let sleeper = Sleeper::new(number);
         let mut cursors = vec![Cursor::default(); self.shards().len()];
-        let mut pace = Pace { polls: 8, began: self.clock.now(), goes_on: false };
+        let now = self.clock.now();
+        let mut pace = Pace { polls: 8, began: now, goes_on: false, looked: now };
         while !self.stops.load(Relaxed) {
             // A panic is its task's, and told by its handle; what else there is to do is done the next time.
             let round = AssertUnwindSafe(|| self.round(number, &sleeper, &mut cursors, &mut pace));
@@ -270,7 +273,9 @@ impl Crew {
             }
         };
         let now = self.now();
-        pace.begins(now);
+        if pace.begins(now) {
+            self.sleepers.look_at_driver(sleeper);
+        }
         let mut polls = 0;
         for (shard, cursor) in self.home(number).iter().zip(&mut cursors[number * self.size.shards..]) {
             shard.serve(now);
@@ -310,18 +315,25 @@ struct Pace {
     began: Instant,
     /// Whether the worker has not slept since.
     goes_on: bool,
+    /// When it last looked for events, or slept.
+    looked: Instant,
 }
 
 impl Pace {
-    /// A round begins: the one before took this long.
-    fn begins(&mut self, now: Instant) {
+    /// A round begins. Returns whether it is time to look for events.
+    fn begins(&mut self, now: Instant) -> bool {
         let took = now - self.began;
         if self.goes_on && took > GRAIN {
             self.polls = (self.polls / 2).max(1);
         } else if self.goes_on && took + took < GRAIN {
             self.polls = (self.polls * 2).min(MOST_POLLS);
         }
+        let looks = self.goes_on && now - self.looked >= GRAIN;
+        if looks || !self.goes_on {
+            self.looked = now;
+        }
         (self.began, self.goes_on) = (now, true);
+        looks
     }
 }
 

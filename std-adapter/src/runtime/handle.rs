@@ -1,7 +1,10 @@
 //! By which a program, and its tasks, spawn on a runtime.
 
+use std::cell::Cell;
 use std::future::{Future, IntoFuture};
+use std::io;
 
+use polling::AsRawSource;
 use trilane::exec::{
     Counters, Cx, JoinHandle, OpenError, Region, RegionOptions, SpawnError, SpawnErrorKind, TaskInfo,
     TaskOptions,
@@ -10,6 +13,12 @@ use trilane::exec::{
 use super::block_on::block_on;
 use super::crew::{Crew, Home, SHARD};
 use super::heap::{self, Heap};
+use super::reactor::{NoReactor, Source};
+
+thread_local! {
+    /// That by which this thread blocks.
+    static BLOCKS: Cell<Option<Handle>> = const { Cell::new(None) };
+}
 
 /// Spawns on a runtime; free to copy, also into tasks.
 ///
@@ -26,9 +35,10 @@ impl Handle {
         Self { crew, life: crew.life() }
     }
 
-    /// That of the runtime whose worker this thread is: of the task that is polled. `None` on other threads.
+    /// That of the runtime whose worker this thread is: of the task that is polled; or that by which this
+    /// thread [blocks](Self::block_on). Else `None`.
     pub fn current() -> Option<Self> {
-        Crew::here().map(Self::new)
+        Crew::here().map(Self::new).or(BLOCKS.get())
     }
 
     /// Spawns a task that is in no region, whoever spawns: `build` is called with the task's [`Cx`] once
@@ -115,7 +125,8 @@ impl Handle {
             .map_err(|(_, error)| error)
     }
 
-    /// Polls `future` on this thread until it is ready; see [`block_on`](super::block_on()).
+    /// Polls `future` on this thread until it is ready; see [`block_on`](super::block_on()). What it makes of
+    /// [`net`](crate::net) belongs to this runtime.
     ///
     /// # Panics
     ///
@@ -124,7 +135,33 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
         assert!(!self.crew.size.is_simulated, "a simulation runs by its own `block_on`");
+        /// On unwinding, too.
+        struct Back(Option<Handle>);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                BLOCKS.set(self.0);
+            }
+        }
+        let _back = Back(BLOCKS.replace(Some(*self)));
         block_on(future)
+    }
+
+    /// Registers a source, so that its events are waited for by the workers.
+    ///
+    /// # Safety
+    ///
+    /// It is [deregistered](Source::deregister) before it is closed.
+    pub(crate) unsafe fn register(&self, io: impl AsRawSource) -> io::Result<Source> {
+        if self.crew.size.is_simulated {
+            return Err(NoReactor::Simulated.into());
+        }
+        let sleepers = &self.crew.sleepers;
+        // SAFETY: the caller's promise.
+        let (source, is_first) = unsafe { sleepers.driver.register(io, || self.is_over()) }?;
+        if is_first {
+            sleepers.driver_is_used();
+        }
+        Ok(source)
     }
 
     /// The time of the runtime's clock, as [`Cx::now`].

@@ -50,6 +50,7 @@ mod crew;
 mod handle;
 mod heap;
 mod owner;
+pub(crate) mod reactor;
 mod simulation;
 mod sleepers;
 mod time;

@@ -13,9 +13,19 @@
 //! sleep has the watch: while somebody has asked for it, and some worker is at work, it wakes every [`TICK`],
 //! fires what is due anywhere, and takes what waits. It is asked for by a worker that, in a poll, leaves
 //! something to itself. When all sleep, nobody ticks.
+//!
+//! # The driver
+//!
+//! Events of sockets are waited for in the [`Driver`], by one worker at a time: it is where the first that
+//! goes to sleep does so, and whoever wakes that one does it through the driver. Before it polls what the
+//! events have woken it gives the driver up and asks for the watch, so the next one waits there. While all
+//! are at work, each looks at it now and then. A driver without sources is not touched.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(not(trilane_loom))]
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::task::Waker;
 use std::time::Duration;
 
 #[cfg(trilane_loom)]
@@ -23,17 +33,29 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::bed::Bed;
 
-/// How long a runnable task may wait while a worker sleeps.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+/// How long a runnable task, or an event, may wait while a worker sleeps. A model has no time.
+pub(super) const TICK: Duration = if cfg!(trilane_loom) { Duration::MAX } else { Duration::from_millis(1) };
 
 /// The most workers.
 pub(super) const MOST: usize = 64;
 
-/// No worker has the watch.
+/// No worker has the watch, or the driver.
 const NOBODY: u32 = u32::MAX;
 
+/// Where one worker waits for the events of all.
+pub(super) trait Driver {
+    /// Whether there is anything whose events can be waited for.
+    fn is_used(&self) -> bool;
+    /// Waits for events, for `limit` at most; hands out the wakers of those who wait for them. Only one at a
+    /// time.
+    fn wait(&self, limit: Option<Duration>, woken: &mut Vec<Waker>);
+    /// Ends a wait, or prevents the next.
+    fn notify(&self);
+}
+
 #[derive(Debug)]
-pub(super) struct Sleepers {
+pub(super) struct Sleepers<D> {
+    pub driver: D,
     beds: Box<[Bed]>,
     /// Who sleeps, or is about to.
     idle: AtomicU64,
@@ -43,16 +65,20 @@ pub(super) struct Sleepers {
     watch: AtomicU32,
     /// Whether whoever has it is to tick.
     ticks: AtomicBool,
+    /// Who has the driver.
+    drives: AtomicU32,
 }
 
-impl Sleepers {
-    pub fn new(workers: usize) -> Self {
+impl<D: Driver> Sleepers<D> {
+    pub fn new(workers: usize, driver: D) -> Self {
         Self {
+            driver,
             beds: (0..workers).map(|_| Bed::default()).collect(),
             idle: AtomicU64::new(0),
             searching: AtomicU32::new(0),
             watch: AtomicU32::new(NOBODY),
             ticks: AtomicBool::new(false),
+            drives: AtomicU32::new(NOBODY),
         }
     }
 
@@ -81,9 +107,22 @@ impl Sleepers {
             let before = self.idle.fetch_and(!(1 << worker), SeqCst);
             if before >> worker & 1 == 1 {
                 self.searching.fetch_add(1, SeqCst);
-                return self.beds[worker as usize].nudge();
+                return self.nudge(&self.beds[worker as usize]);
             }
             idle = before;
+        }
+    }
+
+    fn nudge(&self, bed: &Bed) {
+        if bed.nudge() {
+            self.driver.notify();
+        }
+    }
+
+    /// The driver has its first source: one of those that sleep is to wait in it.
+    pub fn driver_is_used(&self) {
+        if self.drives.load(SeqCst) == NOBODY {
+            self.wake_one(0);
         }
     }
 
@@ -92,7 +131,7 @@ impl Sleepers {
     /// runnable now.
     pub fn set_alarm(&self, home: usize) {
         if self.idle.load(SeqCst) >> home & 1 == 1 {
-            self.beds[home].nudge();
+            self.nudge(&self.beds[home]);
         } else {
             self.ask_for_ticks();
         }
@@ -113,14 +152,14 @@ impl Sleepers {
             return;
         }
         match self.beds.get(self.watch.load(SeqCst) as usize) {
-            Some(bed) => bed.nudge(),
+            Some(bed) => self.nudge(bed),
             None => self.wake_searcher(0),
         }
     }
 
     /// All look.
     pub fn wake_all(&self) {
-        self.beds.iter().for_each(Bed::nudge);
+        self.beds.iter().for_each(|bed| self.nudge(bed));
     }
 
     /// Puts `worker` to sleep for `limit` at most, unless `is_quiet` says that there is something to do.
@@ -134,19 +173,43 @@ impl Sleepers {
         bed.forget_nudge();
         self.stop_search(worker);
         let bit = 1 << worker.number;
+        let mut woken = worker.woken.take();
         self.idle.fetch_or(bit, SeqCst);
         if is_quiet() {
             let limit = limit();
             worker.is_timed.set(limit.is_some());
-            if self.take_watch(worker) && self.must_tick(bit) {
-                bed.sleep(Some(limit.map_or(TICK, |limit| limit.min(TICK))));
+            let ticks = self.take_watch(worker) && self.must_tick(bit);
+            let limit = if ticks { Some(limit.map_or(TICK, |limit| limit.min(TICK))) } else { limit };
+            worker.drove.set(self.take_driver(worker));
+            if worker.drove.get() {
+                bed.wait_elsewhere(|| self.driver.wait(limit, &mut woken));
+                self.drives.store(NOBODY, SeqCst);
             } else {
                 bed.sleep(limit);
             }
         }
-        if self.idle.fetch_and(!bit, SeqCst) & bit == 0 {
-            // It was woken, and counted.
-            worker.searches.set(true);
+        let was_woken = self.idle.fetch_and(!bit, SeqCst) & bit == 0;
+        if !was_woken && !woken.is_empty() {
+            // What they wake is what it looks for.
+            self.searching.fetch_add(1, SeqCst);
+        }
+        worker.searches.set(was_woken || !woken.is_empty());
+        wake_all(&mut woken);
+        worker.woken.set(woken);
+    }
+
+    /// A worker that is at work looks at the driver, unless somebody is there.
+    pub fn look_at_driver(&self, worker: &Sleeper) {
+        if self.take_driver(worker) {
+            let mut woken = worker.woken.take();
+            self.driver.wait(Some(Duration::ZERO), &mut woken);
+            self.drives.store(NOBODY, SeqCst);
+            if self.has_idle() {
+                // Who went to sleep meanwhile found it taken.
+                self.ask_for_ticks();
+            }
+            wake_all(&mut woken);
+            worker.woken.set(woken);
         }
     }
 
@@ -156,15 +219,19 @@ impl Sleepers {
     /// may have left a task to it that another one is to find.
     pub fn at_work(&self, worker: &Sleeper) -> bool {
         let searched = self.stop_search(worker);
-        let watched = worker.watches.replace(false);
-        if watched {
-            self.watch.store(NOBODY, SeqCst);
+        // Its own timers may become due during the poll, and events come.
+        let asks = worker.is_timed.replace(false) | worker.drove.replace(false);
+        if !worker.watches.replace(false) {
+            if asks {
+                self.ask_for_ticks();
+            }
+            return searched;
         }
-        // Its own timers may become due during the poll.
-        if worker.is_timed.replace(false) {
-            self.ask_for_ticks();
+        self.watch.store(NOBODY, SeqCst);
+        if asks {
+            self.ticks.store(true, SeqCst);
         }
-        if watched && self.ticks.load(SeqCst) && self.has_idle() {
+        if self.ticks.load(SeqCst) && self.has_idle() {
             // Another one has the watch.
             self.wake_searcher(worker.number);
         }
@@ -189,6 +256,12 @@ impl Sleepers {
         worker.watches.get()
     }
 
+    /// Whether the worker has the driver now.
+    fn take_driver(&self, worker: &Sleeper) -> bool {
+        let number = worker.number as u32;
+        self.driver.is_used() && self.drives.compare_exchange(NOBODY, number, SeqCst, SeqCst).is_ok()
+    }
+
     /// Whether there is somebody to watch. If not, nobody ticks until it is asked for again.
     fn must_tick(&self, bit: u64) -> bool {
         if !self.ticks.load(SeqCst) {
@@ -204,25 +277,38 @@ impl Sleepers {
     }
 }
 
+/// Wakes them, outside of all locks. Each may be foreign, and panic; the others are woken nevertheless.
+pub(super) fn wake_all(woken: &mut Vec<Waker>) {
+    for waker in woken.drain(..) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            std::mem::forget(payload);
+        }
+    }
+}
+
 /// What a worker knows of its own sleep.
-#[derive(Debug)]
+#[derive(Default)]
 pub(super) struct Sleeper {
     number: usize,
-    searches: std::cell::Cell<bool>,
-    watches: std::cell::Cell<bool>,
+    searches: Cell<bool>,
+    watches: Cell<bool>,
     /// Something is due at its home, some time.
-    is_timed: std::cell::Cell<bool>,
+    is_timed: Cell<bool>,
+    /// It has waited in the driver.
+    drove: Cell<bool>,
+    /// Those whom events wake; empty, kept for its memory.
+    woken: Cell<Vec<Waker>>,
 }
 
 impl Sleeper {
     pub fn new(number: usize) -> Self {
-        Self { number, searches: false.into(), watches: false.into(), is_timed: false.into() }
+        Self { number, ..Self::default() }
     }
 
     /// Whether [`at_work`](Sleepers::at_work) has something to do.
     #[inline]
     pub fn has_slept(&self) -> bool {
-        self.searches.get() | self.watches.get() | self.is_timed.get()
+        self.searches.get() | self.watches.get() | self.is_timed.get() | self.drove.get()
     }
 
     /// Whether it is the one that looks after all shards.
