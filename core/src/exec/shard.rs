@@ -12,6 +12,7 @@ use super::life::spawn::{SpawnError, Wishes};
 use super::memory::core::{Core, ExecRef};
 use super::memory::cx::Cx;
 use super::memory::tally::add;
+use super::region::handle::Region;
 use super::run::pass;
 use super::run::platform::Platform;
 use super::run::timers::expire;
@@ -137,6 +138,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
             let cx = start_in_slot::<S, B, F>(self.exec(), self.memory, wishes, build, true)?;
             Ok(JoinHandle::new(cx.task, cx.generation))
         }
+    }
+
+    /// Whether it is a region of this executor.
+    pub fn has_region(&self, region: &Region) -> bool {
+        region.is_of(self.exec())
     }
 
     /// Takes tasks again after [`Executor::shut_down`]; the platform's clock may begin anew. Returns false,

@@ -64,7 +64,7 @@ impl Handle {
     /// # Errors
     ///
     /// As for [`spawn`](Self::spawn); and when the deadline has passed, or the options name a region: ids are
-    /// of a shard, so spawn by the [`Region`] itself.
+    /// of a shard, so [spawn in](Self::spawn_in) the [`Region`] itself.
     pub fn spawn_with<B, F>(
         &self,
         options: TaskOptions,
@@ -104,8 +104,33 @@ impl Handle {
         spawned.map_err(|rejected| SpawnError { kind, rejected })
     }
 
-    /// Opens a region that is inside no other, in one of the shards; its tasks are spawned into
-    /// [pools](trilane::exec::TaskPool).
+    /// Spawns a task in a region of this runtime, whatever region the options name: one that was opened by a
+    /// handle, or by a task's [`Cx`]. Its tasks are in the region's shard. See [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn_with`](Self::spawn_with); also when the region's shard is full, when the region is
+    /// closing or closed or its quota is used up, and when it is not of this runtime
+    /// ([`RegionClosed`](SpawnErrorKind::RegionClosed)).
+    pub fn spawn_in<B, F>(
+        &self,
+        region: &Region,
+        options: TaskOptions,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match self.shards().iter().find(|shard| shard.has_region(region)) {
+            Some(shard) => shard.spawn::<Heap, B, F>(Some(options.region(region.id())), build),
+            None => Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build }),
+        }
+    }
+
+    /// Opens a region that is inside no other, in one of the shards. Its tasks are spawned by
+    /// [`spawn_in`](Self::spawn_in), or into [pools](trilane::exec::TaskPool).
     ///
     /// # Errors
     ///

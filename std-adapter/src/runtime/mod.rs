@@ -38,13 +38,15 @@
 //! # Ids and regions
 //!
 //! Ids of tasks and regions are unique in a shard, not in a runtime: ask a task to stop by its handle or its
-//! [`AbortHandle`](trilane::exec::AbortHandle), and spawn into a region by the
+//! [`AbortHandle`](trilane::exec::AbortHandle), and spawn [in](Handle::spawn_in) a
 //! [`Region`](trilane::exec::Region) itself. What is spawned by a [`Handle`] is in no region; what is spawned
 //! by a [`Cx`](trilane::exec::Cx) is in that of its task. A region's tasks are in one shard; all workers poll
 //! them.
 
 mod bed;
 mod block_on;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod builder;
 mod crew;
 mod handle;
@@ -56,6 +58,8 @@ mod sleepers;
 mod time;
 
 pub use block_on::block_on;
+#[cfg(feature = "blocking")]
+pub use blocking::Blocking;
 pub use builder::{BuildError, Builder};
 pub use handle::Handle;
 pub use owner::{Runtime, Unfinished};

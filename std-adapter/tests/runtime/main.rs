@@ -3,6 +3,7 @@
 mod ends;
 #[cfg(target_os = "linux")]
 mod kernel;
+mod off_workers;
 mod refused;
 mod simulated;
 mod sleeping;
@@ -12,7 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trilane::exec::{Attributes, Cx, JoinError, Reason, RegionOptions, TaskOptions, TaskPool, yield_now};
+use trilane::exec::{
+    Attributes, Cx, JoinError, Reason, RegionOptions, SpawnErrorKind, TaskOptions, TaskPool, yield_now,
+};
 use trilane::sched::Priority;
 use trilane::time::Duration as Span;
 use trilane_std::runtime::{Handle, Runtime, block_on};
@@ -81,10 +84,52 @@ fn a_region_ends_its_tasks() {
     static POOL: TaskPool<64, 8> = TaskPool::new();
     let runtime = runtime(2, "region");
     let mut region = runtime.open_region(RegionOptions::new()).unwrap();
-    let tasks: Vec<_> =
-        (0..8).map(|_| region.spawn(&POOL, |cx| async move { cx.cancelled().await.0 }).unwrap()).collect();
+    let wait = |cx: Cx| async move { cx.cancelled().await.0 };
+    let in_pool = (0..8).map(|_| region.spawn(&POOL, wait).unwrap());
+    let in_slots = (0..8).map(|_| runtime.spawn_in(&region, TaskOptions::new(), wait).unwrap());
+    let tasks: Vec<_> = in_pool.chain(in_slots).collect();
     block_on(region.close()).unwrap();
     assert!(tasks.iter().all(|task| task.is_finished()));
+    let late = runtime.spawn_in(&region, TaskOptions::new(), |_| async {}).unwrap_err();
+    assert_eq!(late.kind, SpawnErrorKind::RegionClosed);
+}
+
+#[test]
+fn a_task_owns_what_it_spawns_in_its_region() {
+    let runtime = runtime(2, "own-region");
+    let handle = runtime.handle();
+    let task = runtime.spawn(move |cx| async move {
+        let mut region = cx.open_region(RegionOptions::new().quota(3)).unwrap();
+        let seven = 7u8;
+        let spawn = |number: u8| {
+            handle.spawn_in(&region, TaskOptions::new(), move |cx| async move {
+                assert_eq!(cx.region(), handle.tasks().find(|info| info.id == cx.id()).unwrap().region);
+                cx.sleep(Span::from_millis(number.into())).await.map(|()| seven * number)
+            })
+        };
+        let tasks = [1, 2, 3].map(|number| spawn(number).unwrap());
+        assert_eq!(spawn(4).unwrap_err().kind, SpawnErrorKind::QuotaExceeded);
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap().unwrap();
+        }
+        let stays = handle.spawn_in(&region, TaskOptions::new(), |cx| async move { cx.cancelled().await.0 });
+        region.close().await.unwrap();
+        assert!(stays.unwrap().is_finished());
+        sum
+    });
+    assert_eq!(block_on(task.unwrap().into_future()), Ok(42));
+}
+
+#[test]
+fn a_region_of_another_runtime_is_refused_and_what_was_to_run_comes_back() {
+    let [here, elsewhere] = ["here", "elsewhere"].map(|name| runtime(1, name));
+    let region = elsewhere.open_region(RegionOptions::new()).unwrap();
+    let said = String::from("still mine");
+    let error = here.spawn_in(&region, TaskOptions::new(), move |_| async move { said }).unwrap_err();
+    assert_eq!(error.kind, SpawnErrorKind::RegionClosed);
+    let task = elsewhere.spawn(error.rejected).unwrap();
+    assert_eq!(block_on(task.into_future()).unwrap(), "still mine");
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use trilane::exec::{JoinError, TaskOptions, yield_now};
+use trilane::exec::{Cx, JoinError, RegionOptions, TaskOptions, yield_now};
 use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
-use trilane_std::runtime::{Decision, Next, Runtime, Simulation, Standstill, block_on};
+use trilane_std::runtime::{Decision, Handle, Next, Runtime, Simulation, Standstill, block_on};
 
 use super::leak;
 
@@ -191,7 +192,7 @@ fn a_simulation_that_is_dropped_stops_its_tasks_and_its_memory_serves_the_next()
         let mut simulation = simulation(seed);
         for _ in 0..100 {
             let ended = ended.clone();
-            let task = move |cx: trilane::exec::Cx| async move {
+            let task = move |cx: Cx| async move {
                 assert!(cx.sleep(Duration::from_secs(60)).await.is_err());
                 assert!(cx.is_cancelled());
                 ended.fetch_add(1, Relaxed);
@@ -205,6 +206,54 @@ fn a_simulation_that_is_dropped_stops_its_tasks_and_its_memory_serves_the_next()
         assert!(handle.spawn(|_| async {}).is_err());
     }
     assert_eq!(ended.load(Relaxed), 50 * 100);
+}
+
+#[test]
+fn nothing_outlives_its_region_in_whatever_order() {
+    type Member = Pin<Box<dyn Future<Output = u32> + Send>>;
+    fn member(cx: Cx, handle: Handle, depth: u32, alive: Arc<AtomicU32>) -> Member {
+        Box::pin(async move {
+            alive.fetch_add(1, Relaxed);
+            let below = Arc::new(AtomicU32::new(0));
+            if depth > 0
+                && let Ok(mut region) = cx.open_region(RegionOptions::new())
+            {
+                for _ in 0..3 {
+                    let below = below.clone();
+                    let build = move |cx| member(cx, handle, depth - 1, below);
+                    // The region closes while it spawns, some time.
+                    if handle.spawn_in(&region, TaskOptions::new(), build).is_err() {
+                        break;
+                    }
+                    let _ = cx.sleep(Duration::from_micros(10)).await;
+                }
+                if cx.shield(region.close()).await.is_ok() {
+                    assert_eq!(below.load(Relaxed), 0);
+                }
+            }
+            let _ = cx.sleep(Duration::from_micros(u64::from(depth) * 7)).await;
+            alive.fetch_sub(1, Relaxed);
+            depth
+        })
+    }
+    for seed in 0..100 {
+        let mut simulation = Runtime::builder().workers(3).simulate(seed).unwrap();
+        let handle = simulation.handle();
+        let alive = Arc::new(AtomicU32::new(0));
+        let mut region = simulation.open_region(RegionOptions::new()).unwrap();
+        for depth in 0..4 {
+            let alive = alive.clone();
+            let build = move |cx| member(cx, handle, depth, alive);
+            let _ = simulation.spawn_in(&region, TaskOptions::new(), build).unwrap();
+        }
+        let pause = simulation.spawn(move |cx| async move {
+            cx.sleep(Duration::from_micros(seed % 40)).await.unwrap();
+        });
+        simulation.block_on(pause.unwrap()).unwrap().unwrap();
+        simulation.block_on(region.close()).unwrap().unwrap();
+        assert_eq!(alive.load(Relaxed), 0, "seed {seed}");
+        assert_eq!(handle.tasks().count(), 0, "seed {seed}");
+    }
 }
 
 #[test]

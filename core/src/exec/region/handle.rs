@@ -176,6 +176,11 @@ impl Region {
         JoinAll::new(self.wait())
     }
 
+    /// Whether it is one of this executor's.
+    pub(in crate::exec) fn is_of(&self, exec: ExecRef) -> bool {
+        self.exec == exec
+    }
+
     pub(in crate::exec) fn wait(&mut self) -> Wait<'_> {
         Wait::new(self.exec, self.id)
     }
