@@ -177,12 +177,19 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         })
     }
 
-    /// As [`is_runnable`](Self::is_runnable), for a worker that is about to sleep, and has said so before by
+    /// Whether a worker would find something to do, for one that is about to sleep, and has said so before by
     /// a sequentially consistent read-modify-write of what [`pend`](Platform::pend) looks at by a
-    /// sequentially consistent load: one of the two sees the other.
+    /// sequentially consistent load: one of the two sees the other. O(banks).
     pub fn is_runnable_before_sleep(&self) -> bool {
         let exec = self.exec();
-        exec.summary.bits_before_sleep() | exec.urgent.bits_before_sleep() != 0 || self.is_runnable()
+        // The summary may cover a bank whose tasks are all claimed since. The look at the bank is ordered
+        // with the wakes there as in Look Again.
+        let is_woken =
+            |number| exec.bank(number as usize).is_some_and(|bank| bank.woken.claimable_again() != 0);
+        is_special_next(exec)
+            || is_region_next(exec)
+            || exec.urgent.bits_before_sleep() != 0
+            || Bits(exec.summary.bits_before_sleep()).any(is_woken)
     }
 
     /// When [`serve`](Self::serve) has something to do: at the earliest end of a sleep or of a clean-up.

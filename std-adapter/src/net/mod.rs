@@ -58,7 +58,7 @@
 //! lets others run after each 128th time.
 //!
 //! When all workers are busy, one of them looks for events each tenth of a millisecond, or after the poll
-//! under way. While a worker sleeps, events wait for about a millisecond at most, whatever others compute.
+//! under way. While a worker sleeps, events wait for about two milliseconds at most, whatever others compute.
 
 mod source;
 mod stream;

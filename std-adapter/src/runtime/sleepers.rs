@@ -18,8 +18,9 @@
 //!
 //! Events of sockets are waited for in the [`Driver`], by one worker at a time: it is where the first that
 //! goes to sleep does so, and whoever wakes that one does it through the driver. Before it polls what the
-//! events have woken it gives the driver up and asks for the watch, so the next one waits there. While all
-//! are at work, each looks at it now and then. A driver without sources is not touched.
+//! events have woken it leaves the driver and asks for the watch. If it isn't back there a tick later,
+//! whoever has the watch goes in. (To send somebody in at once costs a wake of a thread for each event.)
+//! While all are at work, each looks at the driver now and then. A driver without sources is not touched.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,8 +34,8 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::bed::Bed;
 
-/// How long a runnable task, or an event, may wait while a worker sleeps. A model has no time.
-pub(super) const TICK: Duration = if cfg!(trilane_loom) { Duration::MAX } else { Duration::from_millis(1) };
+/// How long a runnable task may wait while a worker sleeps; an event, twice as long.
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// The most workers.
 pub(super) const MOST: usize = 64;
@@ -67,6 +68,8 @@ pub(super) struct Sleepers<D> {
     ticks: AtomicBool,
     /// Who has the driver.
     drives: AtomicU32,
+    /// How often somebody has taken it.
+    turns: AtomicU32,
 }
 
 impl<D: Driver> Sleepers<D> {
@@ -79,6 +82,7 @@ impl<D: Driver> Sleepers<D> {
             watch: AtomicU32::new(NOBODY),
             ticks: AtomicBool::new(false),
             drives: AtomicU32::new(NOBODY),
+            turns: AtomicU32::new(0),
         }
     }
 
@@ -178,9 +182,12 @@ impl<D: Driver> Sleepers<D> {
         if is_quiet() {
             let limit = limit();
             worker.is_timed.set(limit.is_some());
-            let ticks = self.take_watch(worker) && self.must_tick(bit);
+            let turns = self.turns.load(SeqCst);
+            let is_visited = worker.turns.replace(turns) != turns;
+            let ticks = self.take_watch(worker) && self.must_tick(bit, is_visited);
             let limit = if ticks { Some(limit.map_or(TICK, |limit| limit.min(TICK))) } else { limit };
-            worker.drove.set(self.take_driver(worker));
+            // Whoever has just been in the driver is back there soon, most likely.
+            worker.drove.set(!(ticks && is_visited) && self.take_driver(worker));
             if worker.drove.get() {
                 bed.wait_elsewhere(|| self.driver.wait(limit, &mut woken));
                 self.drives.store(NOBODY, SeqCst);
@@ -259,13 +266,19 @@ impl<D: Driver> Sleepers<D> {
     /// Whether the worker has the driver now.
     fn take_driver(&self, worker: &Sleeper) -> bool {
         let number = worker.number as u32;
-        self.driver.is_used() && self.drives.compare_exchange(NOBODY, number, SeqCst, SeqCst).is_ok()
+        let takes =
+            self.driver.is_used() && self.drives.compare_exchange(NOBODY, number, SeqCst, SeqCst).is_ok();
+        if takes {
+            worker.turns.set(self.turns.fetch_add(1, SeqCst).wrapping_add(1));
+        }
+        takes
     }
 
-    /// Whether there is somebody to watch. If not, nobody ticks until it is asked for again.
-    fn must_tick(&self, bit: u64) -> bool {
-        if !self.ticks.load(SeqCst) {
-            return false;
+    /// Whether there is somebody to watch. If not, nobody ticks until it is asked for again. While others
+    /// come and go in the driver, it goes on: otherwise it would be asked for in each of many short polls.
+    fn must_tick(&self, bit: u64, is_visited: bool) -> bool {
+        if !self.ticks.load(SeqCst) || is_visited {
+            return self.ticks.load(SeqCst);
         }
         self.ticks.store(false, SeqCst);
         let all = u64::MAX >> (64 - self.beds.len());
@@ -296,6 +309,8 @@ pub(super) struct Sleeper {
     is_timed: Cell<bool>,
     /// It has waited in the driver.
     drove: Cell<bool>,
+    /// How often anybody had been in the driver when it last went to sleep.
+    turns: Cell<u32>,
     /// Those whom events wake; empty, kept for its memory.
     woken: Cell<Vec<Waker>>,
 }

@@ -41,7 +41,7 @@ fn r7_a_worker_in_a_long_poll_keeps_no_events_from_the_other() {
         })
         .collect();
     took.sort_unstable();
-    // A millisecond until somebody looks; beside it stands what a busy computer takes.
+    // Two milliseconds until somebody looks; beside it stands what a busy computer takes.
     assert!(took[took.len() / 2] < Duration::from_millis(50), "{took:?}");
 }
 
