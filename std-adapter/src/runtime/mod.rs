@@ -43,6 +43,8 @@
 //! by a [`Cx`](trilane::exec::Cx) is in that of its task. A region's tasks are in one shard; all workers poll
 //! them.
 
+#![cfg_attr(not(unix), allow(dead_code, reason = "without `net` there are no sockets to wait for"))]
+
 mod bed;
 mod block_on;
 #[cfg(feature = "blocking")]

@@ -2,9 +2,9 @@
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use trilane::exec::{Attributes, TaskOptions};
 use trilane::time::Duration as Span;
 use trilane_std::net::unix::UnixStream;
 use trilane_std::net::{Async, NoReactor, TcpListener, TcpStream};
-use trilane_std::runtime::block_on;
+use trilane_std::runtime::{Handle, block_on};
 
 use crate::{client, local, runtime, serve};
 
@@ -84,7 +84,7 @@ fn a_socket_that_is_dropped_wakes_whoever_waits() {
     let (told, tell) = mpsc::channel();
     let (mut a, _b) = runtime.block_on(async { UnixStream::pair().unwrap() });
     let waker = Waker::from(Arc::new(Told(told)));
-    let read = std::pin::Pin::new(&mut a).poll_read(&mut Context::from_waker(&waker), &mut [0; 8]);
+    let read = Pin::new(&mut a).poll_read(&mut Context::from_waker(&waker), &mut [0; 8]);
     assert!(matches!(read, Poll::Pending));
     drop(a);
     assert_eq!(tell.recv_timeout(Duration::from_secs(10)), Ok(()));
@@ -103,11 +103,69 @@ fn an_event_wakes_nobody_who_has_the_slot_next() {
             // Most likely in the slot of the one before.
             let other = Async::new(other).unwrap();
             other.writable().await.unwrap();
-            let mut read = std::pin::pin!(other.readable());
+            let mut read = pin!(other.readable());
             let mut cx = Context::from_waker(Waker::noop());
             assert!(read.as_mut().poll(&mut cx).is_pending());
         }
     });
+}
+
+/// What a meddling waker waits for.
+static MEDDLED: Mutex<Option<Arc<Async<StdStream>>>> = Mutex::new(None);
+
+/// A waker that uses the reactor, and the very source that it waits for, in all that it does.
+fn meddling() -> Waker {
+    fn meddle(_: *const ()) {
+        let source = MEDDLED.lock().unwrap().clone();
+        if let Some(source) = source {
+            let _ = pin!(source.readable()).poll(&mut Context::from_waker(Waker::noop()));
+        }
+        if Handle::current().is_some() {
+            drop(UnixStream::pair().unwrap());
+        }
+    }
+    fn clone(data: *const ()) -> RawWaker {
+        meddle(data);
+        RawWaker::new(data, &TABLE)
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, meddle, meddle, meddle);
+    // SAFETY: there is no data.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
+}
+
+#[test]
+fn r8_a_waker_may_use_the_reactor_in_all_that_it_does() {
+    let (done, ends) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = runtime(2, "meddles");
+        let waker = meddling();
+        let mut cx = Context::from_waker(&waker);
+        runtime.block_on(async {
+            for _ in 0..50 {
+                let (a, mut b) = StdStream::pair().unwrap();
+                let a = Arc::new(Async::new(a).unwrap());
+                *MEDDLED.lock().unwrap() = Some(a.clone());
+                // Replaced, and taken back; then woken by an event.
+                {
+                    let mut taken_back = pin!(a.readable());
+                    assert!(taken_back.as_mut().poll(&mut cx).is_pending());
+                    assert!(taken_back.as_mut().poll(&mut cx).is_pending());
+                }
+                let mut woken = pin!(a.readable());
+                assert!(woken.as_mut().poll(&mut cx).is_pending());
+                b.write_all(b"x").unwrap();
+                a.readable().await.unwrap();
+            }
+        });
+        // Woken by the end.
+        let (a, _b) = runtime.block_on(async { UnixStream::pair().unwrap() });
+        assert!(pin!(a.read(&mut [0; 8])).poll(&mut cx).is_pending());
+        let (mut a, mut bytes) = (a, [0; 8]);
+        assert!(Pin::new(&mut a).poll_read(&mut cx, &mut bytes).is_pending());
+        drop(runtime);
+        done.send(()).unwrap();
+    });
+    assert_eq!(ends.recv_timeout(Duration::from_secs(20)), Ok(()), "it stands still");
 }
 
 #[test]
@@ -124,7 +182,7 @@ fn tasks_that_were_woken_find_their_bytes_after_a_panicking_waker() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let waker = Waker::from(Arc::new(Bomb));
         let mut bytes = [0; 8];
-        let read = std::pin::Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut bytes);
+        let read = Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut bytes);
         assert!(read.is_pending());
         stream.write_all(b"x").await.unwrap();
         assert_eq!(stream.read(&mut bytes).await.unwrap(), 1);
