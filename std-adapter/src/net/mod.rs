@@ -30,6 +30,7 @@
 //! | --- | --- |
 //! | [`TcpListener`], [`TcpStream`], [`UdpSocket`] | those of [`std::net`] |
 //! | [`unix::UnixListener`], [`unix::UnixStream`] | those of [`std::os::unix::net`] |
+//! | [`Stdin`] | that of [`std::io`] |
 //! | [`Async`] | any of these, a pipe, or whatever else the system can wait for |
 //!
 //! Names of hosts are not resolved here, since the system's function for that blocks its thread: addresses
@@ -61,6 +62,7 @@
 //! under way. While a worker sleeps, events wait for about two milliseconds at most, whatever others compute.
 
 mod source;
+mod stdin;
 mod stream;
 mod tcp;
 mod udp;
@@ -68,5 +70,6 @@ pub mod unix;
 
 pub use crate::runtime::reactor::NoReactor;
 pub use source::Async;
+pub use stdin::Stdin;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -201,7 +201,7 @@ fn deregister<T: AsFd>((source, io): (Source, T)) -> T {
 }
 
 /// As of now.
-fn is_ready(io: &impl AsFd, flags: PollFlags) -> io::Result<()> {
+pub(super) fn is_ready(io: &impl AsFd, flags: PollFlags) -> io::Result<()> {
     let mut one = [PollFd::new(io, flags)];
     match rustix::event::poll(&mut one, Some(&Timespec::default()))? {
         0 => Err(ErrorKind::WouldBlock.into()),
