@@ -27,8 +27,8 @@ impl Stdin {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when there is one; [`NoReactor`](super::NoReactor); the
-    /// system's.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when there is one; [`NoReactor`](super::NoReactor);
+    /// the system's.
     pub fn new() -> io::Result<Self> {
         match Async::new_nonblocking(rustix::stdio::stdin()) {
             Ok(input) => Ok(Self { input: Some(input) }),
