@@ -343,11 +343,15 @@ where
         let (view, slot) = (self.endpoints.view(), ticket.slot());
         if view.is_current(ticket.endpoint()) {
             if self.strategy.needs().latencies {
-                view.slot(slot).latency.record(micros(latency), tick(now));
+                self.endpoints.record(slot).latency.record(micros(latency), tick(now));
             }
             match ticket.probe() {
                 Some(probe) => view.judge(slot, probe, true, now),
-                None if breaker::is_of_term(view.slot(slot).breakers().get(), ticket.breaker()) => {
+                None if breaker::is_of_term(
+                    self.endpoints.record(slot).breakers().get(),
+                    ticket.breaker(),
+                ) =>
+                {
                     self.endpoints.count_success(slot, now);
                 }
                 None => {}
@@ -374,10 +378,7 @@ where
     /// is in flight, its slot has no other endpoint.
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
-        let view = self.endpoints.view();
-        if let Some(counts) = view.counts_of(ticket.stripe(), ticket.slot()) {
-            counts.end(verdict);
-        }
+        self.endpoints.counts_of(ticket.stripe(), ticket.slot()).end(verdict);
         if ticket.is_exact() {
             self.endpoints.unreserve(ticket.slot());
         }

@@ -5,7 +5,7 @@ use core::ops::Deref;
 use super::config::options::tick;
 use super::health::breaker;
 use super::lease::{Lease, Ticket};
-use super::select::class::{Ask, ClassCache, OfStrategy};
+use super::select::class::{Ask, ClassCache, OfStrategy, Traffic};
 use super::select::refresh::refresh;
 use super::select::search::{Attempt, Search};
 use super::select::spill::draw;
@@ -163,13 +163,16 @@ where
         self.index_of(class).map(|index| self.classes[index].state.filter).ok_or(SelectError::ForeignClass)
     }
 
-    /// Where the class is, if it is one of this selector.
+    /// Where the class is if it is one of this selector: one instruction for the usual numbers of classes.
     #[inline(always)]
+    fn place_of(class: Class) -> usize {
+        let index = class.index as usize;
+        if CLASSES.is_power_of_two() { index % CLASSES } else { index.min(CLASSES - 1) }
+    }
+
     fn index_of(&self, class: Class) -> Option<usize> {
-        // One instruction for the usual numbers of classes, and no branch.
-        let index =
-            if CLASSES.is_power_of_two() { class.index as usize % CLASSES } else { class.index as usize };
-        self.classes.get(index).filter(|own| own.state.key == class.key).map(|_| index)
+        let index = Self::place_of(class);
+        (self.classes[index].state.key == class.key).then_some(index)
     }
 
     /// The balancer.
@@ -188,25 +191,19 @@ where
     /// [`SelectError`], each kind counted.
     #[inline]
     pub fn select(&mut self, request: &Request<'_>, now: Instant) -> Result<Lease<R>, SelectError> {
-        if self.balancer.endpoints.view().is_due(now) {
-            self.balancer.advance(now);
-        }
-        let Some(index) = self.index_of(request.class) else { return self.refuse() };
-        if self.classes[index].state.epoch != self.balancer.endpoints.view().epoch() {
-            self.refresh(index);
-        }
-        let class = &mut self.classes[index];
-        if class.state.special || !request.tried.is_empty() {
-            if class.state.probes || !request.tried.is_empty() {
-                return self.search(index, request, now, Attempt::Nothing);
-            }
-            if class.may_spill(&self.balancer.endpoints) && self.draw(index) {
-                return self.search(index, request, now, Attempt::Spilled);
-            }
+        let (index, stripe) = (Self::place_of(request.class), self.stripe);
+        let Balancer { endpoints, .. } = &*self.balancer;
+        let (view, class) = (endpoints.view(), &self.classes[index]);
+        let usual = class.state.key == request.class.key
+            && class.state.epoch == view.epoch()
+            && class.is_usual(view)
+            && request.tried.is_empty()
+            && !view.is_due(now);
+        if !usual && let Some(done) = self.prepare(request, now) {
+            return done;
         }
         let Balancer { strategy, endpoints } = &*self.balancer;
-        let view = endpoints.view();
-        let class = &mut self.classes[index];
+        let (view, class) = (endpoints.view(), &mut self.classes[index]);
         let (random, key, tick, barred) = (&mut self.random, request.key, tick(now), &Barred::NONE);
         let ask = Ask { random, key, tick, attempt: 0, barred };
         let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
@@ -216,18 +213,45 @@ where
         if !exact || endpoints.reserve(slot).is_some() {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.
-            let record = view.slot(slot);
+            let record = endpoints.record(slot);
             let (endpoint, term) = (record.handle(slot), breaker::term(record.breakers().get()));
             if view.signals.epoch.load(Ordering::Relaxed) == class.state.epoch {
-                view.take(self.stripe, slot);
-                let ticket = Ticket::new(endpoint, term, self.stripe, exact);
-                return Ok(Lease::new(self.balancer.clone(), ticket));
+                endpoints.take(stripe, slot);
+                return Ok(Lease::new(self.balancer.clone(), Ticket::new(endpoint, term, stripe, exact)));
             }
             if exact {
                 endpoints.unreserve(slot);
             }
         }
         self.search(index, request, now, Attempt::Picked(slot))
+    }
+
+    /// What comes before a select's usual step where something is due or has changed, or the class is no
+    /// plain one; the select may be done with that.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self, request: &Request<'_>, now: Instant) -> Option<Result<Lease<R>, SelectError>> {
+        if self.balancer.endpoints.view().is_due(now) {
+            self.balancer.advance(now);
+        }
+        let Some(index) = self.index_of(request.class) else {
+            let error = self.balancer.endpoints.view().refuse(self.stripe, SelectError::ForeignClass);
+            return Some(Err(error));
+        };
+        let stripe = self.stripe;
+        let (mut cached, view, random) = self.parts(index);
+        if cached.class.state.epoch != view.epoch() {
+            refresh(&mut cached, view, stripe, random);
+        }
+        let tried = !request.tried.is_empty();
+        if tried || cached.class.state.probes {
+            return Some(self.search(index, request, now, Attempt::Nothing));
+        }
+        let usual = cached.class.state.traffic == Traffic::Usual || cached.class.has_room(view);
+        if !usual && draw(&mut cached, view, random) {
+            return Some(self.search(index, request, now, Attempt::Spilled));
+        }
+        None
     }
 
     /// The class as code sees it that isn't on the path of every select.
@@ -242,26 +266,6 @@ where
             endpoints.view(),
             &mut self.random,
         )
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refuse(&self) -> Result<Lease<R>, SelectError> {
-        Err(self.balancer.endpoints.view().refuse(self.stripe, SelectError::ForeignClass))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refresh(&mut self, index: usize) {
-        let stripe = self.stripe;
-        let (mut cached, view, random) = self.parts(index);
-        refresh(&mut cached, view, stripe, random);
-    }
-
-    #[inline(never)]
-    fn draw(&mut self, index: usize) -> bool {
-        let (mut cached, view, random) = self.parts(index);
-        draw(&mut cached, view, random)
     }
 
     /// Everything that isn't the common case.

@@ -1,13 +1,13 @@
 //! What changes by itself when time passes: breakers that become half-open, weights that rise, reports that
 //! go stale.
 //!
-//! Each slot with such a change ahead has a bit in `timed`. One word, `next_change`, holds the tick of the
-//! first; a select compares it with its own tick, and only when that has passed does it look further.
+//! Each slot with such a change ahead has a bit in `timed`. One word, `last_quiet`, holds the tick before
+//! the first; a select compares it with its own tick, and only when that has passed does it look further.
 //!
 //! # Due Invariant
 //!
 //! `next_timed` is never later than any change ahead, and no change ahead is more than `MAX_TICKS` after the
-//! latest time seen. `next_change` is not later than that, nor more than [`WINDOW`] after the latest look,
+//! latest time seen. `last_quiet` is not later than that, nor more than [`WINDOW`] after the latest look,
 //! and earlier while a table is to be built; it is what clocks read, without what follows. All of it changes
 //! inside the critical section only.
 //!
@@ -18,7 +18,7 @@
 //! everything ahead is due at once. One that goes back by more than [`WINDOW`] counts as one that stood still
 //! meanwhile: by how much it has gone back is added to what it reads from then on, so what lies ahead comes
 //! as late as it would have. A clock that goes back by less delays what lies ahead until it has come there
-//! again: two contexts may read two clocks. A select sees any jump: `next_change` is out of the window then,
+//! again: two contexts may read two clocks. A select sees any jump: `last_quiet` is out of the window then,
 //! or the number of the span of 12 days that it is, the era, is another.
 
 use crate::bitmap::{Bits, slot};
@@ -35,9 +35,9 @@ impl View<'_> {
     /// Whether a time-driven change may be due: two loads.
     #[inline(always)]
     pub(in crate::route) fn is_due(self, now: Instant) -> bool {
-        let next = self.signals.next_change.load(Ordering::Relaxed);
+        let last = self.signals.last_quiet.load(Ordering::Relaxed);
         // It is neither past, nor so far ahead that the clock must have gone back.
-        next.wrapping_sub(tick(now)).wrapping_sub(1) >= WINDOW || self.is_new_era(now)
+        last.wrapping_sub(tick(now)) >= WINDOW || self.is_new_era(now)
     }
 
     /// Whether a time-driven change may be due, apart from a build.
@@ -107,7 +107,7 @@ impl View<'_> {
     fn look_again(self, at: u32, now_tick: u32) {
         let at = earlier(at, now_tick.wrapping_add(WINDOW));
         let read = at.wrapping_sub(self.gone_back.load(Ordering::Relaxed));
-        self.signals.next_change.store(read, Ordering::Relaxed);
+        self.signals.last_quiet.store(read.wrapping_sub(1), Ordering::Relaxed);
     }
 
     /// A build is done: unless another is wanted, selects look again when something is due.
@@ -186,8 +186,8 @@ impl View<'_> {
     /// Selects look further from tick `at` on; the caller is in the critical section.
     pub(in crate::route) fn hasten(self, at: u32) {
         let at = at.wrapping_sub(self.gone_back.load(Ordering::Relaxed));
-        let next = self.signals.next_change.load(Ordering::Relaxed);
-        self.signals.next_change.store(earlier(at, next), Ordering::Relaxed);
+        let last = self.signals.last_quiet.load(Ordering::Relaxed);
+        self.signals.last_quiet.store(earlier(at.wrapping_sub(1), last), Ordering::Relaxed);
     }
 }
 

@@ -34,6 +34,12 @@ impl BankLoad {
 impl MeanLoad {
     pub const NONE: Self = Self { sum: 0, count: 0, changed: 0, seen: 0 };
 
+    /// Whether it is of all reports there are.
+    #[inline(always)]
+    pub fn is_of(&self, view: View<'_>) -> bool {
+        self.changed == 0 && self.seen == view.reports.peek()
+    }
+
     /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
     /// for each bank that has one.
     #[inline(always)]
@@ -43,7 +49,7 @@ impl MeanLoad {
         candidates: &[u32],
         view: impl Fn() -> View<'a>,
     ) -> Option<u32> {
-        if self.changed != 0 || self.seen != view().reports.peek() {
+        if !self.is_of(view()) {
             self.refresh(banks, candidates, view());
         }
         self.sum.checked_div(self.count)

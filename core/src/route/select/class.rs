@@ -28,8 +28,7 @@ pub(in crate::route) struct ClassState {
     /// What a request of the class has to name: 0 for [`Filter::ANY`], else a number of its own.
     pub key: u32,
     pub epoch: u32,
-    /// Not all traffic goes to the primary group, or somebody waits for a probe.
-    pub special: bool,
+    pub traffic: Traffic,
     /// Some endpoints have a cap.
     pub capped: bool,
     /// Whether probes wait to be sent.
@@ -43,6 +42,17 @@ pub(in crate::route) struct ClassState {
     /// The primary group is a preferred zone, which may spill by load.
     pub zoned: bool,
     pub spill: Spill,
+}
+
+/// Whether a select goes by the primary group, and needn't look for more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::route) enum Traffic {
+    /// A share goes elsewhere, or somebody waits for a probe.
+    Special,
+    /// It does.
+    Usual,
+    /// It does until a report comes.
+    UsualByLoad,
 }
 
 /// The candidates of one group, and what the strategy keeps of them.
@@ -126,17 +136,24 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         (self.primary.cache, self.other.cache) = (strategy.cache(), strategy.cache());
     }
 
-    /// Whether some of the traffic may go to the other group now.
+    /// Whether a select goes by the primary group, as long as the epoch stands.
     #[inline(always)]
-    pub fn may_spill<const STRIPES: usize>(
-        &mut self,
-        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
-    ) -> bool {
-        let Group { candidates, load, loads, .. } = &mut self.primary;
-        self.state.spill.share != 0
-            || self.state.zoned
-                && load.get(loads, candidates.words(), || endpoints.view())
-                    > Some(endpoints.view().settings.spill_from())
+    pub fn is_usual(&self, view: View<'_>) -> bool {
+        match self.state.traffic {
+            Traffic::Special => false,
+            Traffic::Usual => true,
+            Traffic::UsualByLoad => self.primary.load.is_of(view),
+        }
+    }
+
+    /// Whether nothing but a zone's load would send a select elsewhere, and doesn't.
+    pub fn has_room(&mut self, view: View<'_>) -> bool {
+        let state = &mut self.state;
+        let usual = !state.probes
+            && state.spill.share == 0
+            && self.primary.as_mut().mean_load(view) <= Some(view.settings.spill_from());
+        state.traffic = if usual { Traffic::UsualByLoad } else { Traffic::Special };
+        usual
     }
 
     /// The strategy's first step of a select, in the primary group.
@@ -225,7 +242,7 @@ impl ClassState {
             filter,
             key,
             epoch,
-            special: false,
+            traffic: Traffic::Special,
             capped: false,
             probes: false,
             panics: 0,

@@ -3,7 +3,7 @@
 
 use crate::route::Random;
 use crate::route::config::options::PERMILLE;
-use crate::route::select::class::{Cached, ClassState, GroupMut};
+use crate::route::select::class::{Cached, ClassState, GroupMut, Traffic};
 use crate::route::select::steps::{Place, Step, Survey};
 use crate::route::state::bank::Sets;
 use crate::route::state::view::View;
@@ -24,7 +24,8 @@ pub(in crate::route) fn refresh(cached: &mut dyn Cached, view: View<'_>, stripe:
     class.epoch = epoch;
     class.refill(view, &mut primary, listed);
     class.doubt(view);
-    class.special = class.probes || class.spill.share != 0 || class.zoned;
+    let special = class.probes || class.spill.share != 0 || class.zoned;
+    class.traffic = if special { Traffic::Special } else { Traffic::Usual };
     class.capped = view.len(Sets::capped) != 0;
     (primary.load.changed, other.load.changed) = (u32::MAX, u32::MAX);
     cached.renew(false, false, random);

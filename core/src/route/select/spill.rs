@@ -17,7 +17,7 @@
 
 use crate::route::Random;
 use crate::route::config::options::PERMILLE;
-use crate::route::select::class::{Cached, ClassState};
+use crate::route::select::class::{Cached, ClassState, Traffic};
 use crate::route::select::refresh::capacity;
 use crate::route::state::view::View;
 
@@ -95,7 +95,9 @@ pub(in crate::route) fn fill_other(cached: &mut dyn Cached, share: u32, view: Vi
     }
     // Whoever gets traffic gets its probes too.
     class.probes |= waiting != 0;
-    class.special |= waiting != 0;
+    if waiting != 0 {
+        class.traffic = Traffic::Special;
+    }
     class.spill.position = ((class.spill.position as u32 + AHEAD) % PERMILLE) as u16;
     class.spill.run = if able > 1 { RUN } else { u8::MAX };
 

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
+use crate::bitmap::{MAX_BANKS, MAX_PER_BANK, split};
 use crate::route::config::options::Options;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::record::Record;
@@ -69,11 +69,41 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
 
     // === What is on the path of every select ===
     //
+    /// Where a slot's record is. To wrap around is one instruction, where the size admits it.
+    #[inline(always)]
+    fn place_of(slot: u16) -> (usize, usize) {
+        let (bank, index) = split(slot);
+        if BANKS.is_power_of_two() && PER_BANK.is_power_of_two() {
+            (bank % BANKS, index as usize % PER_BANK)
+        } else {
+            (bank.min(BANKS - 1), (index as usize).min(PER_BANK - 1))
+        }
+    }
+
+    /// The slot's record.
+    #[inline(always)]
+    pub(in crate::route) fn record(&self, slot: u16) -> &Record {
+        let (bank, index) = Self::place_of(slot);
+        &self.records[bank][index]
+    }
+
+    #[inline(always)]
+    pub(in crate::route) fn counts_of(&self, stripe: u8, slot: u16) -> &Counts {
+        let (bank, index) = Self::place_of(slot);
+        &self.counts[(stripe as usize).min(STRIPES - 1)][bank][index]
+    }
+
+    /// A selector has taken a lease.
+    #[inline(always)]
+    pub(in crate::route) fn take(&self, stripe: u8, slot: u16) {
+        self.counts_of(stripe, slot).take();
+    }
+
     /// Counts a lease exactly: [`View::reserve`].
     #[inline(always)]
     pub(in crate::route) fn reserve(&self, slot: u16) -> Option<u32> {
         let view = self.view();
-        let record = view.slot(slot);
+        let record = self.record(slot);
         let cap = record.caps();
         if cap.load(Ordering::Relaxed) != 0 {
             return view.reserve(slot);
@@ -90,7 +120,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[inline(always)]
     pub(in crate::route) fn unreserve(&self, slot: u16) {
         let view = self.view();
-        let record = view.slot(slot);
+        let record = self.record(slot);
         let before = record.exact().fetch_sub(1, Ordering::AcqRel);
         if before == record.caps().get() {
             view.settle_full(slot);
@@ -101,7 +131,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     #[inline(always)]
     pub(in crate::route) fn count_success(&self, slot: u16, now: Instant) {
         let view = self.view();
-        if view.slot(slot).failures().get() != 0 {
+        if self.record(slot).failures().get() != 0 {
             view.forgive(slot);
         }
         if view.settings.failure_rate().is_some() {
@@ -112,20 +142,20 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// The weight as it was given.
     #[inline(always)]
     pub fn weight(&self, slot: u16) -> u32 {
-        self.view().slot(slot).weight()
+        self.record(slot).weight()
     }
 
     /// What is left of the weight, in 64ths: health, slow start and failures take from it.
     #[inline(always)]
     pub fn factor(&self, slot: u16) -> u32 {
-        self.view().slot(slot).factors().get()
+        self.record(slot).factors().get()
     }
 
     /// What is left of the weight, in 64ths of the unit, 1 to 2^22: what a choice goes by. Of an endpoint
     /// that would get nothing, but is taken for want of others, all of the weight.
     #[inline(always)]
     pub fn weight_left(&self, slot: u16) -> u32 {
-        self.view().slot(slot).weight_left()
+        self.record(slot).weight_left()
     }
 
     /// Those in the bank of which less than the full weight is left.
@@ -145,7 +175,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// that.
     #[inline(always)]
     pub fn exact_count(&self, slot: u16) -> u32 {
-        self.view().slot(slot).exact().get()
+        self.record(slot).exact().get()
     }
 
     /// Whether the endpoint has as many leases as its cap admits. One load.
@@ -169,13 +199,13 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
     /// first.
     #[inline(always)]
     pub fn latency(&self, slot: u16) -> u32 {
-        self.view().slot(slot).latency.get()
+        self.record(slot).latency.get()
     }
 
     /// The score of the endpoint's last report in permille, or `None` before the first.
     #[inline(always)]
     pub fn score(&self, slot: u16) -> Option<u16> {
-        self.view().slot(slot).gauges.score()
+        self.record(slot).gauges.score()
     }
 
     /// Whether its report is too old.

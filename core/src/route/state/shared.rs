@@ -13,9 +13,9 @@ pub(in crate::route) struct Signals {
     /// Advances whenever anything changes that a class of requests keeps, after the change, inside the
     /// critical section: whoever has seen an epoch has seen all changes before it.
     pub epoch: AtomicU32,
-    /// The tick at which the first time-driven change is due; already past at first, and while a table is
+    /// The tick before the one at which the first time-driven change is due; already past while a table is
     /// being built.
-    pub next_change: AtomicU32,
+    pub last_quiet: AtomicU32,
     /// The era of the time that was seen last.
     pub era: AtomicU32,
 }
@@ -84,8 +84,8 @@ pub(in crate::route) struct Shared {
     pub seen_high: AtomicU32,
     /// By how many ticks the clock has gone back in all.
     pub gone_back: AtomicU32,
-    /// The tick of the first time-driven change of all: `next_change`, unless that is earlier for the sake of
-    /// a build.
+    /// The tick of the first time-driven change of all: the one after `last_quiet`, unless that is earlier
+    /// for the sake of a build.
     pub next_timed: AtomicU32,
     pub builds: Builds,
 }
@@ -96,7 +96,7 @@ impl Shared {
         Self {
             signals: Signals {
                 epoch: AtomicU32::new(0),
-                next_change: AtomicU32::new(0),
+                last_quiet: AtomicU32::new(0),
                 era: AtomicU32::new(0),
             },
             reports: Reports::new(),

@@ -35,7 +35,16 @@ impl<const BANKS: usize, const PER_BANK: usize> Candidates<BANKS, PER_BANK> {
     /// The `index`-th, counted from the lowest slot; `None` beyond the last.
     #[inline(always)]
     pub fn nth(&self, index: u32) -> Option<u16> {
-        self.as_slice().get(index as usize).copied()
+        if index >= self.len() {
+            return None;
+        }
+        let all = self.list.as_flattened();
+        // The count is never above the capacity. To wrap around is one instruction.
+        if (BANKS * PER_BANK).is_power_of_two() {
+            Some(all[index as usize % (BANKS * PER_BANK)])
+        } else {
+            all.get(index as usize).copied()
+        }
     }
 
     /// All of them, lowest first.

@@ -54,12 +54,14 @@ impl Cursor {
         pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
-        let candidates = pool.candidates.as_slice();
+        let candidates = pool.candidates;
         if turn.attempt == 0 && turn.barred.is_empty() && self.thinning.is_even() {
-            let slot = step(&mut self.index, candidates)?;
-            self.last = slot;
+            let turn = if self.index < candidates.len() { self.index } else { 0 };
+            let slot = candidates.nth(turn)?;
+            (self.index, self.last) = (turn + 1, slot);
             return Some(slot);
         }
+        let candidates = candidates.as_slice();
         let Turn { random, barred, attempt, .. } = turn;
         self.pick_thinned(pool.endpoints.view(), candidates, random, barred, *attempt)
     }
