@@ -62,14 +62,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for Interrupted
 {
     type Cache = <RoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::Cache;
+    const EMPTY: Self::Cache = <RoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::EMPTY;
 
     fn needs(&self) -> Needs {
         self.interrupt(Place::Asked);
         Needs { lists: true, exact_counts: true, builds: true, ..Needs::default() }
-    }
-
-    fn cache(&self) -> Self::Cache {
-        Strategy::<BANKS, PER_BANK, STRIPES>::cache(&self.inner)
     }
 
     fn refill(

@@ -26,6 +26,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for Lowest
 {
     type Cache = ();
+    const EMPTY: () = ();
 
     fn needs(&self) -> Needs {
         let interrupt = self.interrupts.lock().unwrap().pop();
@@ -34,8 +35,6 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
         }
         Needs { lists: true, exact_counts: true, ..Needs::default() }
     }
-
-    fn cache(&self) {}
 
     fn pick(
         &self,

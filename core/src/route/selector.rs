@@ -102,11 +102,9 @@ where
     pub fn new(balancer: R, seed: u64) -> Result<Self, TooManySelectors> {
         const { assert!(CLASSES >= 1 && CLASSES <= 255, "a selector has 1 to 255 classes") }
         let free = balancer.endpoints.view().stripes().position(|stripe| stripe.claim());
-        let epoch = balancer.endpoints.view().epoch().wrapping_sub(1);
-        // The classes are made where they stay, so that they take their room on the stack once.
         Ok(Self {
             stripe: free.ok_or(TooManySelectors)? as u8,
-            classes: core::array::from_fn(|_| ClassCache::new(&balancer.strategy, Filter::ANY, 0, epoch)),
+            classes: [const { ClassCache::new(S::EMPTY, S::EMPTY) }; CLASSES],
             random: Random::new(seed),
             _whole: Whole::Zero,
             balancer,
@@ -131,8 +129,7 @@ where
             if !with_lock(|_| self.balancer.endpoints.view().filters.enter(&filter)) {
                 return Err(TooManyClasses);
             }
-            let epoch = self.balancer.endpoints.view().epoch().wrapping_sub(1);
-            self.classes[index].renew(&self.balancer.strategy, filter, next_key(), epoch);
+            self.classes[index].renew(filter, next_key(), [S::EMPTY; 2]);
         }
         Ok(Class { key: self.classes[index].state.key, index: index as u8 })
     }
@@ -240,7 +237,7 @@ where
         };
         let stripe = self.stripe;
         let (mut cached, view, random) = self.parts(index);
-        if cached.class.state.epoch != view.epoch() {
+        if cached.class.state.traffic == Traffic::Unknown || cached.class.state.epoch != view.epoch() {
             refresh(&mut cached, view, stripe, random);
         }
         let tried = !request.tried.is_empty();

@@ -60,12 +60,11 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for Lowest
 {
     type Cache = ();
+    const EMPTY: () = ();
 
     fn needs(&self) -> Needs {
         self.needs
     }
-
-    fn cache(&self) {}
 
     fn pick(
         &self,

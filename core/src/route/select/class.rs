@@ -34,7 +34,7 @@ pub(in crate::route) struct ClassState {
     /// Whether probes wait to be sent.
     pub probes: bool,
     /// The steps in which health is ignored, a bit each: too few are healthy there.
-    pub panics: u64,
+    pub panics: [u32; 2],
     /// The step that the primary group is, and how many endpoints match in it, as of a membership version.
     pub step: u8,
     pub matching: u32,
@@ -47,6 +47,8 @@ pub(in crate::route) struct ClassState {
 /// Whether a select goes by the primary group, and needn't look for more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::route) enum Traffic {
+    /// Nobody has looked yet.
+    Unknown,
     /// A share goes elsewhere, or somebody waits for a probe.
     Special,
     /// It does.
@@ -87,7 +89,7 @@ pub(in crate::route) struct Ask<'a> {
 }
 
 impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
-    fn new(cache: C) -> Self {
+    const fn new(cache: C) -> Self {
         let loads = [BankLoad::NONE; BANKS];
         Self { candidates: Candidates::new(), cache, load: MeanLoad::NONE, loads }
     }
@@ -118,29 +120,23 @@ impl<C, const BANKS: usize, const PER_BANK: usize> Group<C, BANKS, PER_BANK> {
 }
 
 impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK> {
-    /// The class of a filter; what a request of it has to name; and an epoch that isn't the balancer's.
-    pub fn new<S, const STRIPES: usize>(strategy: &S, filter: Filter, key: u32, epoch: u32) -> Self
-    where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        let group = || Group::new(strategy.cache());
-        Self { state: ClassState::new(filter, key, epoch), primary: group(), other: group() }
+    /// No class yet, with empty caches.
+    pub const fn new(primary: C, other: C) -> Self {
+        Self { state: ClassState::NEW, primary: Group::new(primary), other: Group::new(other) }
     }
 
-    /// The same in place: candidates are made anew from what they were.
-    pub fn renew<S, const STRIPES: usize>(&mut self, strategy: &S, filter: Filter, key: u32, epoch: u32)
-    where
-        S: Strategy<BANKS, PER_BANK, STRIPES, Cache = C>,
-    {
-        self.state = ClassState::new(filter, key, epoch);
-        (self.primary.cache, self.other.cache) = (strategy.cache(), strategy.cache());
+    /// Makes it the class of a filter; `key`: what a request of it has to name. Candidates are made anew from
+    /// what they were.
+    pub fn renew(&mut self, filter: Filter, key: u32, empty: [C; 2]) {
+        self.state = ClassState { filter, key, ..ClassState::NEW };
+        [self.primary.cache, self.other.cache] = empty;
     }
 
     /// Whether a select goes by the primary group, as long as the epoch stands.
     #[inline(always)]
     pub fn is_usual(&self, view: View<'_>) -> bool {
         match self.state.traffic {
-            Traffic::Special => false,
+            Traffic::Unknown | Traffic::Special => false,
             Traffic::Usual => true,
             Traffic::UsualByLoad => self.primary.load.is_of(view),
         }
@@ -223,7 +219,7 @@ where
     fn renew(&mut self, spilled: bool, anew: bool, random: &mut Random) {
         let group = if spilled { &mut self.class.other } else { &mut self.class.primary };
         if anew {
-            group.cache = self.strategy.cache();
+            group.cache = S::EMPTY;
         }
         let pool = Pool { candidates: &group.candidates, endpoints: self.endpoints };
         self.strategy.refill(&pool, &mut group.cache, random);
@@ -236,21 +232,19 @@ where
 }
 
 impl ClassState {
-    /// All zeros but the epoch, which is one that the balancer doesn't have.
-    fn new(filter: Filter, key: u32, epoch: u32) -> Self {
-        Self {
-            filter,
-            key,
-            epoch,
-            traffic: Traffic::Special,
-            capped: false,
-            probes: false,
-            panics: 0,
-            step: 0,
-            matching: 0,
-            matching_of: (0, 0),
-            zoned: false,
-            spill: Spill::default(),
-        }
-    }
+    /// All zeros: of no epoch yet.
+    const NEW: Self = Self {
+        filter: Filter::ANY,
+        key: 0,
+        epoch: 0,
+        traffic: Traffic::Unknown,
+        capped: false,
+        probes: false,
+        panics: [0; 2],
+        step: 0,
+        matching: 0,
+        matching_of: (0, 0),
+        zoned: false,
+        spill: Spill::NEW,
+    };
 }

@@ -35,8 +35,10 @@ impl ClassState {
     /// Those of a bank that get something in one of the steps, if the filter admits them.
     fn serving(&self, view: View<'_>, bank: &BankRecord) -> u32 {
         let mut bits = bank.bits(Sets::routable);
-        for number in 0..u64::BITS - self.panics.leading_zeros() {
-            if let Some(step) = self.step(view, number as u8) {
+        for number in 0..if self.panics == [0; 2] { 0 } else { self.steps(view) } {
+            if self.panics(number)
+                && let Some(step) = self.step(view, number)
+            {
                 bits |= self.serving_in(step, bank);
             }
         }

@@ -79,7 +79,7 @@ impl ClassState {
         }
         self.zoned = matches!(step.zone, Place::In(_));
         let mut living = primary.candidates.len();
-        if self.panics != 0 {
+        if self.panics != [0; 2] {
             living = self.survey(view, step).living_or_all();
         }
         self.spill.begin(capacity(view, living, self.matching));
@@ -87,9 +87,9 @@ impl ClassState {
 
     /// The steps in which so few are routable that health is to be ignored, a bit each. None that is dead, as
     /// long as another lives. O(steps * banks), without panic mode O(1).
-    fn panicking(&self, view: View<'_>) -> u64 {
+    fn panicking(&self, view: View<'_>) -> [u32; 2] {
         let (below, hosts) = (view.settings.panic_below(), (view.settings.panic_hosts()).max(1));
-        let (mut few, mut dead, mut lives) = (0, 0, false);
+        let (mut few, mut dead, mut lives) = ([0; 2], [0; 2], false);
         let mut number = 0;
         while below != 0
             && let Some(step) = self.step(view, number)
@@ -97,7 +97,8 @@ impl ClassState {
             let Survey { matching, living, .. } = self.survey(view, step);
             lives |= living != 0;
             if matching >= hosts && living * PERMILLE < below * matching {
-                *if living == 0 { &mut dead } else { &mut few } |= 1u64 << (number % 64);
+                let those = if living == 0 { &mut dead } else { &mut few };
+                those[number as usize / 32 % 2] |= 1 << (number % 32);
             }
             number += 1;
         }

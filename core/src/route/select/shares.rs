@@ -3,7 +3,6 @@
 use crate::route::config::options::PERMILLE;
 
 /// How a class's traffic is split; shares in permille.
-#[derive(Default)]
 pub(in crate::route) struct Spill {
     /// What goes to the other group.
     pub share: u16,
@@ -24,21 +23,14 @@ pub(in crate::route) struct Spill {
 }
 
 impl Spill {
-    /// Nothing does.
-    pub const NONE: Self = Self {
-        share: 0,
-        taken: PERMILLE as u16,
-        ready: false,
-        run: 0,
-        last: 0,
-        limit: 0,
-        step: 0,
-        position: 0,
-    };
+    /// As zeros, of a class that nobody has looked at.
+    pub const NEW: Self =
+        Self { share: 0, taken: 0, ready: false, run: 0, last: 0, limit: 0, step: 0, position: 0 };
 
     /// The primary group is made anew.
     pub fn reset(&mut self) {
-        *self = Self { position: self.position, step: self.step, ..Self::NONE };
+        let Self { position, step, .. } = *self;
+        *self = Self { position, step, taken: PERMILLE as u16, ..Self::NEW };
     }
 
     /// The primary group can take `taken`. The steps after it get the rest if they can take it: that is seen

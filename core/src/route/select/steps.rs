@@ -66,6 +66,11 @@ impl ClassState {
         if zones == 0 { 1 } else { zones + !self.filter.confined as u32 }
     }
 
+    /// Whether health is ignored in the step.
+    pub(in crate::route) fn panics(&self, number: u8) -> bool {
+        self.panics[number as usize / 32 % 2] >> (number % 32) & 1 == 1
+    }
+
     #[inline(never)]
     pub(in crate::route) fn step(&self, view: View<'_>, number: u8) -> Option<Step> {
         let tiers = self.tiers(view);
@@ -79,7 +84,7 @@ impl ClassState {
             None if self.filter.zones().is_empty() => Place::Anywhere,
             None => Place::Elsewhere,
         };
-        Some(Step { tier, zone, panics: self.panics >> (number % 64) & 1 == 1 })
+        Some(Step { tier, zone, panics: self.panics(number) })
     }
 
     /// Those in a bank that match in the step: members that aren't switched off, whatever their health.

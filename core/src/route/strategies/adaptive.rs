@@ -62,9 +62,9 @@ pub struct Parts<L, H, W> {
 
 #[derive(Clone, Copy)]
 enum Part {
-    Least,
-    Hash,
     Turns,
+    Hash,
+    Least,
 }
 
 impl<T> Adaptive<T> {
@@ -86,6 +86,12 @@ where
         <ConsistentHash<T> as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
         <WeightedRoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::Cache,
     >;
+    const EMPTY: Self::Cache = Parts {
+        least: <LeastConnections as Strategy<BANKS, PER_BANK, STRIPES>>::EMPTY,
+        hash: <ConsistentHash<T> as Strategy<BANKS, PER_BANK, STRIPES>>::EMPTY,
+        turns: <WeightedRoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::EMPTY,
+        part: Part::Turns,
+    };
 
     #[inline(always)]
     fn needs(&self) -> Needs {
@@ -94,15 +100,6 @@ where
         let needs =
             connections.and(hash).and(Strategy::<BANKS, PER_BANK, STRIPES>::needs(&WeightedRoundRobin));
         Needs { on_demand: true, mean_load: true, ..needs }
-    }
-
-    fn cache(&self) -> Self::Cache {
-        Parts {
-            least: Strategy::<BANKS, PER_BANK, STRIPES>::cache(&self.connections),
-            hash: Strategy::<BANKS, PER_BANK, STRIPES>::cache(&self.hash),
-            turns: Strategy::<BANKS, PER_BANK, STRIPES>::cache(&WeightedRoundRobin),
-            part: Part::Turns,
-        }
     }
 
     fn refill(

@@ -30,12 +30,13 @@ pub struct Ahead<O, const BANKS: usize, const PER_BANK: usize> {
     /// The order before the batch.
     before: O,
     batch: [u16; BATCH],
-    used: usize,
+    /// How many of them are still to come.
+    left: usize,
 }
 
 impl<O: Order, const BANKS: usize, const PER_BANK: usize> Ahead<O, BANKS, PER_BANK> {
-    pub(super) fn new(order: O) -> Self {
-        Self { weights: Weights::new(), before: order.clone(), order, batch: [0; BATCH], used: BATCH }
+    pub(super) const fn new(order: O, before: O) -> Self {
+        Self { weights: Weights::new(), order, before, batch: [0; BATCH], left: 0 }
     }
 
     pub(super) fn refill<const STRIPES: usize>(
@@ -46,11 +47,11 @@ impl<O: Order, const BANKS: usize, const PER_BANK: usize> Ahead<O, BANKS, PER_BA
         if !self.weights.refill(pool) {
             return;
         }
-        if self.used < BATCH {
+        if self.left != 0 {
             // Back to the last pick that was given.
             self.order = self.before.clone();
-            (0..self.used).for_each(|_| _ = self.order.next());
-            self.used = BATCH;
+            (self.left..BATCH).for_each(|_| _ = self.order.next());
+            self.left = 0;
         }
         if self.weights.total() != 0 {
             self.order.resize(self.weights.total(), random);
@@ -62,7 +63,7 @@ impl<O: Order, const BANKS: usize, const PER_BANK: usize> Ahead<O, BANKS, PER_BA
         if turn.attempt != 0 {
             return self.draw_unbarred(turn.random, turn.barred);
         }
-        if self.used >= BATCH {
+        if self.left == 0 {
             if self.weights.total() == 0 {
                 return None;
             }
@@ -70,10 +71,10 @@ impl<O: Order, const BANKS: usize, const PER_BANK: usize> Ahead<O, BANKS, PER_BA
             for slot in &mut self.batch {
                 *slot = self.weights.find(self.order.next());
             }
-            self.used = 0;
+            self.left = BATCH;
         }
-        self.used += 1;
-        Some(self.batch[self.used - 1])
+        self.left -= 1;
+        Some(self.batch[BATCH - 1 - self.left.min(BATCH - 1)])
     }
 
     /// One by weight, at random, that isn't barred. Where all draws meet barred ones, the next by slot.

@@ -95,11 +95,9 @@ macro_rules! strategies {
         impl<T: SizedTable, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
             AnyCache<T, BANKS, PER_BANK, STRIPES>
         {
-            fn new($any: &AnyStrategy<T>) -> Self {
-                match $any.kind() {
-                    $(Kind::$kind => {
-                        Self::$kind(<$strategy as Strategy<BANKS, PER_BANK, STRIPES>>::cache($place))
-                    })*
+            fn new(kind: Kind) -> Self {
+                match kind {
+                    $(Kind::$kind => Self::$kind(<$strategy as Strategy<BANKS, PER_BANK, STRIPES>>::EMPTY),)*
                 }
             }
 
@@ -166,16 +164,14 @@ where
     T: SizedTable,
 {
     type Cache = AnyCache<T, BANKS, PER_BANK, STRIPES>;
+    const EMPTY: Self::Cache =
+        AnyCache::RoundRobin(<RoundRobin as Strategy<BANKS, PER_BANK, STRIPES>>::EMPTY);
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         let on_demand = self.kind() == Kind::Adaptive;
         let builds = on_demand || self.kind() == Kind::ConsistentHash;
         Needs { lists: true, exact_counts: true, latencies: true, mean_load: on_demand, builds, on_demand }
-    }
-
-    fn cache(&self) -> Self::Cache {
-        AnyCache::new(self)
     }
 
     fn refill(
@@ -185,7 +181,7 @@ where
         random: &mut Random,
     ) {
         if cache.kind() != self.kind() {
-            *cache = AnyCache::new(self);
+            *cache = AnyCache::new(self.kind());
         }
         cache.refill(self, pool, random);
     }

@@ -251,20 +251,17 @@ where
     T: SizedTable,
 {
     type Cache = Placing<BANKS>;
+    const EMPTY: Self::Cache = {
+        assert!(
+            T::ENDPOINTS >= BANKS * PER_BANK,
+            "the table has no room for all of the balancer's endpoints"
+        );
+        Placing { cursor: Cursor::EMPTY, spread: Spread::EMPTY, look_ups: 0 }
+    };
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         Needs { lists: true, builds: true, exact_counts: self.bound != 0, ..Needs::default() }
-    }
-
-    fn cache(&self) -> Self::Cache {
-        const {
-            assert!(
-                T::ENDPOINTS >= BANKS * PER_BANK,
-                "the table has no room for all of the balancer's endpoints"
-            )
-        }
-        Placing { cursor: Cursor::new(), spread: Spread::new(), look_ups: 0 }
     }
 
     fn refill(

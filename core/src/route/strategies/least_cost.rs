@@ -111,8 +111,8 @@ impl<const D: usize> LeastCost<Score, D> {
 pub struct Comparing {
     /// Whether a candidate has a cap, so that some may be full.
     capped: bool,
-    /// In how many selects among which is one whose load isn't known these are taken for idle.
-    explores_in: u8,
+    /// So many selects have been among some whose load isn't known since these were last taken for idle.
+    unexplored: u8,
 }
 
 impl Comparing {
@@ -128,9 +128,9 @@ impl Comparing {
         latencies: bool,
         turn: &Turn<'_>,
     ) {
-        self.explores_in -= (turn.attempt == 0) as u8;
-        if self.explores_in == 0 {
-            self.explores_in = EXPLORES;
+        self.unexplored += (turn.attempt == 0) as u8;
+        if self.unexplored >= EXPLORES {
+            self.unexplored = 0;
             for (load, &slot) in loads.iter_mut().zip(those) {
                 let record = view.slot(slot);
                 let is_old =
@@ -154,15 +154,12 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
     Strategy<BANKS, PER_BANK, STRIPES> for LeastCost<L, D>
 {
     type Cache = Comparing;
+    const EMPTY: Comparing = Comparing { capped: false, unexplored: 0 };
     const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         Needs { lists: true, exact_counts: true, latencies: L::LATENCIES, ..Needs::default() }
-    }
-
-    fn cache(&self) -> Comparing {
-        Comparing { capped: false, explores_in: EXPLORES }
     }
 
     fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Comparing, _: &mut Random) {

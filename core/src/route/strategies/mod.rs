@@ -69,15 +69,15 @@ pub trait Strategy<const BANKS: usize, const PER_BANK: usize, const STRIPES: usi
     /// What a selector keeps for each class of requests.
     type Cache;
 
+    /// The cache of a class without candidates. All zeros, it takes no flash.
+    const EMPTY: Self::Cache;
+
     /// Whether it ever [builds](Needs::builds). A firmware whose strategy doesn't has no code for that.
     const BUILDS: bool = true;
 
     /// What the balancer has to keep. The answer never changes, except for strategies that are exchanged at
     /// run time.
     fn needs(&self) -> Needs;
-
-    /// An empty cache: of a class without candidates.
-    fn cache(&self) -> Self::Cache;
 
     /// The candidates, a weight or a factor has changed. O(banks + candidates).
     fn refill(

@@ -23,17 +23,13 @@ pub struct RoundRobin;
 pub struct Cursor {
     /// Whose turn is next, as an index into the candidates.
     index: u32,
-    /// Who was picked last; [`NOBODY`] before the first.
-    last: u16,
+    /// The slot after the one that was picked last; 0 before the first.
+    after: u16,
     thinning: Thinning,
 }
 
-const NOBODY: u16 = u16::MAX;
-
 impl Cursor {
-    pub(super) const fn new() -> Self {
-        Self { index: 0, last: NOBODY, thinning: Thinning::new() }
-    }
+    pub(super) const EMPTY: Self = Self { index: 0, after: 0, thinning: Thinning::EMPTY };
 
     /// The candidates have changed: goes on after the one that was picked last.
     pub(super) fn refill<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
@@ -42,9 +38,9 @@ impl Cursor {
         random: &mut Random,
     ) {
         self.thinning.refill(pool);
-        self.index = match self.last {
-            NOBODY => random.below(pool.candidates.len()),
-            last => pool.candidates.rank(last + 1),
+        self.index = match self.after {
+            0 => random.below(pool.candidates.len()),
+            after => pool.candidates.rank(after),
         };
     }
 
@@ -58,7 +54,7 @@ impl Cursor {
         if turn.attempt == 0 && turn.barred.is_empty() && self.thinning.is_even() {
             let turn = if self.index < candidates.len() { self.index } else { 0 };
             let slot = candidates.nth(turn)?;
-            (self.index, self.last) = (turn + 1, slot);
+            (self.index, self.after) = (turn + 1, slot + 1);
             return Some(slot);
         }
         let candidates = candidates.as_slice();
@@ -94,7 +90,7 @@ impl Cursor {
             passed = 0;
         };
         if attempt == 0 {
-            (self.index, self.last) = (index, found.unwrap_or(self.last));
+            (self.index, self.after) = (index, found.map_or(self.after, |slot| slot + 1));
         }
         found
     }
@@ -115,15 +111,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for RoundRobin
 {
     type Cache = Cursor;
+    const EMPTY: Cursor = Cursor::EMPTY;
     const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         Needs { lists: true, ..Needs::default() }
-    }
-
-    fn cache(&self) -> Cursor {
-        Cursor::new()
     }
 
     fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Cursor, random: &mut Random) {

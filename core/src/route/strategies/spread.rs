@@ -39,14 +39,12 @@ pub(super) struct Spread<const BANKS: usize> {
     stay: [u32; BANKS],
     /// How many bits the number of a bank has: those which members are in, up to a power of two.
     bits: u32,
-    /// All candidates have their usual weight of 1.
-    even: bool,
+    /// Some candidate has another weight than 1.
+    uneven: bool,
 }
 
 impl<const BANKS: usize> Spread<BANKS> {
-    pub const fn new() -> Self {
-        Self { stay: [0; BANKS], bits: 0, even: true }
-    }
+    pub const EMPTY: Self = Self { stay: [0; BANKS], bits: 0, uneven: false };
 
     /// O(banks); where weights differ, O(banks + candidates).
     pub fn refill<const PER_BANK: usize, const STRIPES: usize>(
@@ -55,8 +53,8 @@ impl<const BANKS: usize> Spread<BANKS> {
     ) {
         let words = pool.candidates.words();
         let mut weights = words.map(u32::count_ones);
-        self.even = !pool.is_uneven();
-        if !self.even {
+        self.uneven = pool.is_uneven();
+        if self.uneven {
             for (bank, weight) in weights.iter_mut().enumerate() {
                 *weight = slots_of(words[bank], bank).map(|slot| pool.endpoints.weight_left(slot)).sum();
             }
@@ -83,7 +81,7 @@ impl<const BANKS: usize> Spread<BANKS> {
         also: Option<u16>,
         may: impl Fn(u16) -> bool,
     ) -> Option<u16> {
-        let even = self.even && also.is_none();
+        let even = !self.uneven && also.is_none();
         let count = pool.candidates.len();
         if count < FEW && count <= FEW / 2 + place % (FEW / 2) {
             let few = pool.candidates.as_slice().iter().copied().chain(also);

@@ -17,9 +17,7 @@ pub struct Thinning {
 }
 
 impl Thinning {
-    pub(super) const fn new() -> Self {
-        Self { bound: 0 }
-    }
+    pub(super) const EMPTY: Self = Self { bound: 0 };
 
     /// The candidates or their weights have changed. O(banks). A bound that is too high by now only costs
     /// time, and so is found out.

@@ -35,15 +35,12 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Strategy<B
     for UniformRandom
 {
     type Cache = Thinning;
+    const EMPTY: Thinning = Thinning::EMPTY;
     const BUILDS: bool = false;
 
     #[inline(always)]
     fn needs(&self) -> Needs {
         Needs { lists: true, ..Needs::default() }
-    }
-
-    fn cache(&self) -> Thinning {
-        Thinning::new()
     }
 
     fn refill(&self, pool: &Pool<'_, BANKS, PER_BANK, STRIPES>, cache: &mut Thinning, _: &mut Random) {

@@ -167,15 +167,12 @@ macro_rules! by_weight {
             Strategy<BANKS, PER_BANK, STRIPES> for $strategy
         {
             type Cache = Ahead<$order, BANKS, PER_BANK>;
+            const EMPTY: Self::Cache = Ahead::new($first, $first);
             const BUILDS: bool = false;
 
             #[inline(always)]
             fn needs(&self) -> Needs {
                 Needs::default()
-            }
-
-            fn cache(&self) -> Self::Cache {
-                Ahead::new($first)
             }
 
             fn refill(
@@ -200,5 +197,5 @@ macro_rules! by_weight {
     };
 }
 
-by_weight! { WeightedRoundRobin, Circle, Circle { point: None, step: 0, shift: 31, total: 0 } }
+by_weight! { WeightedRoundRobin, Circle, Circle { point: None, step: 0, shift: 0, total: 0 } }
 by_weight! { WeightedRandom, Chance, Chance { random: None, total: 0 } }
