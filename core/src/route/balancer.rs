@@ -4,6 +4,7 @@ use super::config::options::tick;
 use super::health::breaker;
 use super::lease::{Leasing, Ticket, sealed};
 use super::state::endpoints::Endpoints;
+use super::state::settings::{Packed, Rules, pack, unpack};
 use super::state::stripe::Verdict;
 use super::state::view::View;
 use super::{
@@ -66,7 +67,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     /// For options that [`Options::check`] refuses; in a static that is an error of the compiler.
     pub const fn new(strategy: S, options: Options) -> Self {
         match options.check() {
-            Ok(options) => Self { endpoints: Endpoints::new(&options), strategy },
+            Ok(options) => Self { endpoints: Endpoints::new(&options, Rules::of(&options)), strategy },
             Err(_) => panic!("`Options::check` refuses these options: see there"),
         }
     }
@@ -79,7 +80,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
 
     /// Its options.
     pub fn options(&self) -> Options {
-        self.endpoints.view().settings.get()
+        self.endpoints.view().settings.all()
     }
 
     /// Exchanges the options; returns the ones before. What begins from now on goes by the new ones: a
@@ -91,15 +92,12 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     /// # Errors
     ///
     /// [`OptionsError`] for options that [`Options::check`] refuses; nothing has changed then.
+    #[inline(always)]
     pub fn configure(&self, options: Options) -> Result<Options, OptionsError> {
         let options = options.check()?;
-        let view = self.endpoints.view();
-        with_lock(|_| {
-            let before = view.settings.get();
-            view.settings.set(&options);
-            view.touch();
-            Ok(before)
-        })
+        // Inlined: where options are constants, no other rules are linked than they ask for.
+        let before = self.endpoints.view().configure(&pack(&options), Rules::of(&options));
+        Ok(unpack(before))
     }
 
     /// The member with the caller's number `id`, if there is one. O(N).
@@ -386,6 +384,15 @@ where
 }
 
 impl View<'_> {
+    #[inline(never)]
+    fn configure(self, options: &Packed, rules: Option<&'static Rules>) -> Packed {
+        with_lock(|_| {
+            let before = self.settings.exchange(options, rules);
+            self.touch();
+            before
+        })
+    }
+
     #[inline(never)]
     fn fail(self, ticket: Ticket, latencies: bool, latency: Duration, now: Instant) {
         let Ok(slot) = self.find(ticket.endpoint()) else { return };

@@ -22,10 +22,11 @@
 //! nothing. Within a term each claim has a number, of sixteen; a probe that fails or is dropped counts if its
 //! number is the present one, and one that succeeds counts however slow it was.
 
-use crate::route::config::options::{PERMILLE, ticks};
+use crate::route::config::options::{Options, PERMILLE, ticks};
 use crate::route::config::random::product;
 use crate::route::rehash;
 use crate::route::state::bank::Sets;
+use crate::route::state::settings::Rules;
 use crate::route::state::view::View;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
@@ -114,6 +115,16 @@ const fn next_term(word: u32, state: State, level: u32) -> u32 {
     (word >> TERM).wrapping_add(1) << TERM | level << LEVEL | state as u32
 }
 
+impl Rules {
+    /// Those that the options ask for.
+    #[inline(always)]
+    pub const fn of(options: &Options) -> Option<&'static Self> {
+        const RATED: &Rules =
+            &Rules { count_rate: |view, slot, failed, now| view.count_rate(slot, failed, now) };
+        if options.failure_rate.is_some() { Some(RATED) } else { None }
+    }
+}
+
 impl View<'_> {
     /// Takes the probe's token; the word that the lease must carry, or `None` if somebody else has it.
     pub(in crate::route) fn claim(self, slot: u16, now: Instant) -> Option<u32> {
@@ -199,7 +210,7 @@ impl View<'_> {
         let at = self.at(slot);
         let limit = self.settings.failures();
         let in_a_row = limit != 0 && at.failures().fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
-        let too_many = self.settings.failure_rate().is_some() && self.count_rate(slot, true, now);
+        let too_many = self.settings.rules().is_some_and(|rules| (rules.count_rate)(self, slot, true, now));
         if in_a_row || too_many {
             self.trip(slot, now);
         }
@@ -209,11 +220,10 @@ impl View<'_> {
     ///
     /// One word: outcomes and failures, 16 bits each. When a half-window has passed both are halved, once for
     /// each.
-    #[inline(never)]
-    pub(in crate::route) fn count_rate(self, slot: u16, failed: bool, now: Instant) -> bool {
+    fn count_rate(self, slot: u16, failed: bool, now: Instant) -> bool {
         let at = self.at(slot);
         const COUNT: u32 = 0xffff;
-        let Some(rate) = self.settings.failure_rate() else { return false };
+        let rate = self.settings.failure_rate();
         if at.rates().get() == 0 {
             at.rate_from().set(self.tick(now)); // The first outcome begins the first half-window.
         }

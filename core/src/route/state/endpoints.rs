@@ -6,6 +6,7 @@ use crate::bitmap::{MAX_BANKS, MAX_PER_BANK, split};
 use crate::route::config::options::Options;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::record::Record;
+use crate::route::state::settings::Rules;
 use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
 use crate::route::state::view::{BANKS_AT, Layout, View};
@@ -31,14 +32,14 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
     const_fn! {
-    pub(in crate::route) const fn new(options: &Options) -> Self {
+    pub(in crate::route) const fn new(options: &Options, rules: Option<&'static Rules>) -> Self {
         const {
             assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a balancer has 1 to 32 banks");
             assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 entries");
             assert!(STRIPES >= 1 && STRIPES <= 255, "a balancer has 1 to 255 stripes")
         }
         Self {
-            shared: Shared::new(options),
+            shared: Shared::new(options, rules),
             banks: array_of![BankRecord::new(); BANKS],
             records: array_of![array_of![Record::new(); PER_BANK]; BANKS],
             stripes: array_of![Stripe::new(); STRIPES],
@@ -134,8 +135,8 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         if self.record(slot).failures().get() != 0 {
             view.forgive(slot);
         }
-        if view.settings.failure_rate().is_some() {
-            view.count_rate(slot, false, now);
+        if let Some(rules) = view.settings.rules() {
+            (rules.count_rate)(view, slot, false, now);
         }
     }
 

@@ -1,22 +1,39 @@
 //! The options of a balancer as it keeps them: in words that may be changed, each as what it differs in from
 //! the usual options. So a static balancer with those is all zeros, and takes no flash.
+//!
+//! What few ask for is reached by a pointer, which is null until an option asks for it: the code of what no
+//! option asks for isn't linked.
 
 use crate::route::config::options::{FailureRate, Options};
-use crate::sync::{FixedU32, Ordering};
-use crate::time::Duration;
+use crate::route::state::view::View;
+use crate::sync::{FixedPtr, FixedU32, Ordering};
+use crate::time::{Duration, Instant};
 
 const WORDS: usize = 13;
 
 /// Options, packed. Any context reads; changes inside the critical section.
-pub(in crate::route) struct Settings([FixedU32; WORDS]);
+pub(in crate::route) struct Settings {
+    words: [FixedU32; WORDS],
+    rules: FixedPtr<Rules>,
+}
 
-const USUAL: [u32; WORDS] = pack(&Options::new());
+/// What goes by options that few set.
+pub(in crate::route) struct Rules {
+    /// Counts an outcome by the failure rate; whether the share of failures is too great.
+    pub count_rate: fn(View<'_>, u16, bool, Instant) -> bool,
+}
+
+/// Options as they are kept.
+pub(in crate::route) type Packed = [u32; WORDS];
+
+const USUAL: Packed = pack(&Options::new());
 
 const fn pair(low: u16, high: u16) -> u32 {
     low as u32 | (high as u32) << 16
 }
 
-const fn pack(options: &Options) -> [u32; WORDS] {
+#[inline(always)]
+pub(in crate::route) const fn pack(options: &Options) -> Packed {
     let (rate, at_least, window) = match &options.failure_rate {
         None => (0, 0, 0),
         Some(rate) => (rate.permille, rate.at_least, rate.window.as_micros()),
@@ -39,8 +56,33 @@ const fn pack(options: &Options) -> [u32; WORDS] {
     ]
 }
 
+/// The options that were packed.
+#[inline(always)]
+pub(in crate::route) fn unpack(words: Packed) -> Options {
+    let [low, high] = [|word: u32| word as u16, |word: u32| (word >> 16) as u16];
+    let window = Duration::from_micros((words[10] as u64) << 32 | words[9] as u64);
+    let rate = FailureRate { permille: high(words[7]), window, at_least: low(words[8]) };
+    Options {
+        failures: low(words[0]),
+        failure_rate: (words[0] >> 24 & 1 == 1).then_some(rate),
+        open_ticks: words[1],
+        open_at_most: words[2],
+        seed: words[3],
+        probe_ticks: words[4],
+        probes: (words[0] >> 16) as u8,
+        max_ejected: low(words[5]),
+        panic_below: high(words[5]),
+        panic_hosts: low(words[6]),
+        overprovisioning: high(words[6]),
+        spill_from: low(words[7]),
+        slow_start_ticks: words[11],
+        stale_ticks: words[12],
+        route_unknown: words[0] >> 25 & 1 == 1,
+    }
+}
+
 impl Settings {
-    pub const fn new(options: &Options) -> Self {
+    pub const fn new(options: &Options, rules: Option<&'static Rules>) -> Self {
         let packed = pack(options);
         let mut words = [const { FixedU32::new(0) }; WORDS];
         let mut at = 0;
@@ -48,39 +90,33 @@ impl Settings {
             words[at] = FixedU32::new(packed[at] ^ USUAL[at]);
             at += 1;
         }
-        Self(words)
+        Self { words, rules: FixedPtr::new(pointer(rules)) }
     }
 
-    /// The caller is in the critical section.
-    pub fn set(&self, options: &Options) {
-        for ((word, packed), usual) in self.0.iter().zip(pack(options)).zip(USUAL) {
-            word.store(packed ^ usual, Ordering::Relaxed);
-        }
+    /// Exchanges them; the caller is in the critical section.
+    pub fn exchange(&self, options: &Packed, rules: Option<&'static Rules>) -> Packed {
+        self.rules.store(pointer(rules), Ordering::Relaxed);
+        core::array::from_fn(|at| {
+            let before = self.word(at);
+            self.words[at].store(options[at] ^ USUAL[at], Ordering::Relaxed);
+            before
+        })
     }
 
-    pub fn get(&self) -> Options {
-        Options {
-            failures: self.low(0),
-            failure_rate: self.failure_rate(),
-            open_ticks: self.open_ticks(),
-            open_at_most: self.word(2),
-            seed: self.seed(),
-            probe_ticks: self.probe_ticks(),
-            probes: self.probes() as u8,
-            max_ejected: self.low(5),
-            panic_below: self.high(5),
-            panic_hosts: self.low(6),
-            overprovisioning: self.high(6),
-            spill_from: self.low(7),
-            slow_start_ticks: self.slow_start_ticks(),
-            stale_ticks: self.stale_ticks(),
-            route_unknown: self.route_unknown(),
-        }
+    /// What they are.
+    pub fn all(&self) -> Options {
+        unpack(core::array::from_fn(|at| self.word(at)))
+    }
+
+    #[inline(always)]
+    pub fn rules(&self) -> Option<&'static Rules> {
+        // SAFETY: it is null, or made of such a reference.
+        unsafe { self.rules.load(Ordering::Relaxed).as_ref() }
     }
 
     #[inline(always)]
     fn word(&self, at: usize) -> u32 {
-        self.0[at].load(Ordering::Relaxed) ^ USUAL[at]
+        self.words[at].load(Ordering::Relaxed) ^ USUAL[at]
     }
 
     #[inline(always)]
@@ -101,13 +137,10 @@ impl Settings {
         self.word(0) >> 16 & 0xff
     }
 
-    #[inline(always)]
-    pub fn failure_rate(&self) -> Option<FailureRate> {
-        if self.word(0) >> 24 & 1 == 0 {
-            return None;
-        }
+    /// The failure rate; without one, of no meaning.
+    pub fn failure_rate(&self) -> FailureRate {
         let window = Duration::from_micros((self.word(10) as u64) << 32 | self.word(9) as u64);
-        Some(FailureRate { permille: self.high(7), window, at_least: self.low(8) })
+        FailureRate { permille: self.high(7), window, at_least: self.low(8) }
     }
 
     pub fn route_unknown(&self) -> bool {
@@ -160,6 +193,13 @@ impl Settings {
     }
 }
 
+const fn pointer(rules: Option<&'static Rules>) -> *mut Rules {
+    match rules {
+        Some(rules) => core::ptr::from_ref(rules).cast_mut(),
+        None => core::ptr::null_mut(),
+    }
+}
+
 #[cfg(all(test, not(trilane_loom)))]
 mod tests {
     use super::*;
@@ -182,13 +222,13 @@ mod tests {
             .spill_from(14)
             .slow_start(seconds(15))
             .stale_after(seconds(16));
-        let settings = Settings::new(&Options::new());
-        assert!(settings.0.iter().all(|word| word.load(Ordering::Relaxed) == 0), "no flash");
+        let settings = Settings::new(&Options::new(), None);
+        assert!(settings.words.iter().all(|word| word.load(Ordering::Relaxed) == 0), "no flash");
         for options in
             [Options::new(), all, all.failure_rate(rate), all.failure_rate(rate).route_unknown(true)]
         {
-            settings.set(&options);
-            assert_eq!((settings.get(), Settings::new(&options).get()), (options, options));
+            settings.exchange(&pack(&options), None);
+            assert_eq!((settings.all(), Settings::new(&options, None).all()), (options, options));
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::route::TIERS;
 use crate::route::config::options::Options;
 use crate::route::state::filters::Filters;
 use crate::route::state::reports::Reports;
-use crate::route::state::settings::Settings;
+use crate::route::state::settings::{Rules, Settings};
 use crate::sync::{AtomicBool, AtomicU32, Ordering, array_of, const_fn};
 
 /// What each select reads first: alone on its cache line, and written only when something changes.
@@ -92,7 +92,7 @@ pub(in crate::route) struct Shared {
 
 impl Shared {
     const_fn! {
-    pub const fn new(options: &Options) -> Self {
+    pub const fn new(options: &Options, rules: Option<&'static Rules>) -> Self {
         Self {
             signals: Signals {
                 epoch: AtomicU32::new(0),
@@ -101,7 +101,7 @@ impl Shared {
             },
             reports: Reports::new(),
             filters: Filters::new(),
-            settings: Settings::new(options),
+            settings: Settings::new(options, rules),
             membership: AtomicU32::new(0),
             tier_members: array_of![AtomicU32::new(0); TIERS],
             tiers_used: AtomicU32::new(0),
