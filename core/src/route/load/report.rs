@@ -4,60 +4,20 @@ use crate::bitmap::{Bits, slot};
 use crate::id::Stale;
 use crate::route::config::options::tick;
 use crate::route::state::bank::Sets;
+use crate::route::state::reports::{BankLoad, MeanLoad, Rules};
 use crate::route::state::view::View;
 use crate::route::{EndpointId, Metrics};
 use crate::sync::with_lock;
 use crate::time::Instant;
 
-/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has
-/// changed is seen when it is asked for.
-pub(in crate::route) struct MeanLoad {
-    sum: u32,
-    count: u32,
-    /// The banks whose candidates have changed.
-    pub changed: u32,
-    /// All reports before this epoch have been seen.
-    seen: u32,
-}
-
-/// A bank's part of that.
-#[derive(Clone, Copy)]
-pub(in crate::route) struct BankLoad {
-    sum: u16,
-    count: u8,
-}
-
-impl BankLoad {
-    pub const NONE: Self = Self { sum: 0, count: 0 };
-}
+/// What is linked where endpoints report.
+const RULES: Rules = Rules {
+    refresh: MeanLoad::look_again,
+    advance: |view, slot, now_tick, all_due| view.advance_report(slot, now_tick, all_due),
+};
 
 impl MeanLoad {
-    pub const NONE: Self = Self { sum: 0, count: 0, changed: 0, seen: 0 };
-
-    /// Whether it is of all reports there are.
-    #[inline(always)]
-    pub fn is_of(&self, view: View<'_>) -> bool {
-        self.changed == 0 && self.seen == view.reports.peek()
-    }
-
-    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
-    /// for each bank that has one.
-    #[inline(always)]
-    pub fn get<'a>(
-        &mut self,
-        banks: &mut [BankLoad],
-        candidates: &[u32],
-        view: impl Fn() -> View<'a>,
-    ) -> Option<u32> {
-        if !self.is_of(view()) {
-            self.refresh(banks, candidates, view());
-        }
-        self.sum.checked_div(self.count)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refresh(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: View<'_>) {
+    fn look_again(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: View<'_>) {
         let mut changed = core::mem::take(&mut self.changed);
         let now = view.reports.epoch();
         let from = core::mem::replace(&mut self.seen, now);
@@ -95,6 +55,7 @@ impl View<'_> {
                 return Err(Stale);
             }
             let slot = id.slot();
+            self.reports.link(&RULES);
             self.slot(slot).gauges.write(cs, metrics, tick(now));
             if self.settings.stale_ticks() != 0 {
                 let at = self.at(slot);
@@ -107,7 +68,7 @@ impl View<'_> {
     }
 
     /// A report grows old; returns when to look again. The caller is in the critical section.
-    pub(in crate::route) fn advance_report(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+    fn advance_report(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
         let at = self.at(slot);
         if self.settings.stale_ticks() == 0 || self.score(slot).is_none() || at.has(Sets::stale) {
             return None;

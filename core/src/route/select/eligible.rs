@@ -1,5 +1,6 @@
 //! Whether one endpoint may serve a class, and why none may.
 
+use crate::bitmap::split;
 use crate::route::select::class::ClassState;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::view::View;
@@ -75,34 +76,32 @@ impl ClassState {
     #[inline(never)]
     fn reason(&self, view: View<'_>, now: Instant, tried: &[EndpointId]) -> Option<SelectError> {
         let filter = &self.filter;
-        let none = |bits: &dyn Fn(&BankRecord) -> u32| view.count(bits) == 0;
-        if none(&|bank| bank.bits(Sets::members)) {
-            return Some(SelectError::Empty);
-        }
-        if none(&|bank| bank.tagged_and_tiered(filter)) {
-            return Some(SelectError::NoTagMatch);
-        }
-        if none(&|bank| bank.admitted(filter)) {
-            return Some(SelectError::NoZoneMatch);
-        }
-        // Those that are half-open could serve too, by a probe, which no retry is.
-        let may = |bank: &BankRecord| {
+        let (mut members, mut tagged, mut admitted, mut may, mut untried) = (0, 0, 0, 0, 0);
+        for (number, bank) in view.all_banks().iter().enumerate() {
+            let those = bank.admitted(filter);
+            // Those that are half-open could serve too, by a probe, which no retry is.
             let probed = if tried.is_empty() { bank.bits(Sets::half_open) } else { 0 };
-            bank.admitted(filter) & (self.serving(view, bank) | probed)
-        };
-        if !none(&may) {
-            let mut untried = false;
-            for slot in view.slots(&may).filter(|&slot| !tried.contains(&view.handle(slot))) {
-                if !view.at(slot).has(Sets::full) {
-                    return None;
-                }
-                untried = true;
+            let can = those & (self.serving(view, bank) | probed);
+            let left = tried.iter().filter(|&&id| split(id.slot()).0 == number && view.is_current(id));
+            let left = left.fold(can, |left, id| left & !(1 << split(id.slot()).1));
+            if left & !bank.bits(Sets::full) != 0 {
+                return None;
             }
-            return match untried {
-                true => Some(SelectError::AllAtCapacity),
-                false if tried.is_empty() => None, // They have gone since.
-                false => Some(SelectError::AllTried),
-            };
+            members |= bank.bits(Sets::members);
+            tagged |= bank.tagged_and_tiered(filter);
+            (admitted, may, untried) = (admitted | those, may | can, untried | left);
+        }
+        for (those, error) in [
+            (members, SelectError::Empty),
+            (tagged, SelectError::NoTagMatch),
+            (admitted, SelectError::NoZoneMatch),
+        ] {
+            if those == 0 {
+                return Some(error);
+            }
+        }
+        if may != 0 {
+            return Some(if untried == 0 { SelectError::AllTried } else { SelectError::AllAtCapacity });
         }
         let broken =
             |bank: &BankRecord| bank.admitted(filter) & bank.bits(Sets::fit) & bank.bits(Sets::broken);

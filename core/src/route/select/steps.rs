@@ -74,7 +74,9 @@ impl ClassState {
     #[inline(never)]
     pub(in crate::route) fn step(&self, view: View<'_>, number: u8) -> Option<Step> {
         let tiers = self.tiers(view);
-        let (tier, place) = (number as u32 / self.places(), number as u32 % self.places());
+        let places = self.places();
+        let tier = (number as u32).checked_div(places)?;
+        let place = number as u32 - tier * places;
         let tier = Bits(tiers).nth(tier as usize)?;
         // The only tier there is needs no mask, unless the filter names one.
         let masked = self.filter.tier.is_some() || tiers.count_ones() > 1;

@@ -60,6 +60,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         Layout {
             banks: BANKS as u16,
             slots: (BANKS * PER_BANK) as u16,
+            per_bank: PER_BANK as u16,
             stripes: STRIPES as u16,
             missing: if BANKS == 1 { 0 } else { (MAX_PER_BANK - PER_BANK) as u16 },
             records_at: offset_of!(Self, records) as u32,

@@ -79,9 +79,11 @@ impl core::ops::Deref for Slot<'_> {
 
 /// Where things are in an [`Endpoints`](crate::route::Endpoints) of some size.
 pub(in crate::route) struct Layout {
-    /// How many banks, slots and stripes there are, and how many slots each bank but the last lacks.
+    /// How many banks, slots, slots a bank and stripes there are, and how many slots each bank but the last
+    /// lacks.
     pub banks: u16,
     pub slots: u16,
+    pub per_bank: u16,
     pub stripes: u16,
     pub missing: u16,
     /// How many bytes behind the shared part they begin.
@@ -168,7 +170,7 @@ impl<'a> View<'a> {
 
     /// How many slots a bank has.
     pub fn per_bank(self) -> usize {
-        self.layout.slots as usize / self.banks()
+        self.layout.per_bank as usize
     }
 
     #[inline(always)]
@@ -256,15 +258,14 @@ impl<'a> View<'a> {
     /// The first slot from `from` on of those that `bits` says.
     #[inline(never)]
     pub fn next(self, from: u32, bits: &dyn Fn(&BankRecord) -> u32) -> Option<u16> {
-        let mut mask = u32::MAX << (from % 32);
-        for (at, bank) in self.all_banks().iter().enumerate().skip(from as usize / 32) {
-            let left = bits(bank) & mask;
+        let (mut at, mut mask) = (from as usize / 32, u32::MAX << (from % 32));
+        loop {
+            let left = bits(self.bank(at)?) & mask;
             if left != 0 {
                 return Some(slot(at, left.trailing_zeros()));
             }
-            mask = u32::MAX;
+            (at, mask) = (at + 1, u32::MAX);
         }
-        None
     }
 
     /// The slots that `bits` says, lowest first.

@@ -133,13 +133,11 @@ impl CandidatesMut<'_> {
     /// Makes the list anew from `bank` on.
     fn rebuild(&mut self, bank: usize, listed: bool) {
         let mut at = self.starts.get(bank).map_or(0, |&start| start as usize);
-        for (bank, (&word, start)) in self.words.iter().zip(self.starts.iter_mut()).enumerate().skip(bank) {
+        let mut bank = bank;
+        while let (Some(&word), Some(start)) = (self.words.get(bank), self.starts.get_mut(bank)) {
             *start = at as u16;
-            if listed {
-                at = write(self.list, at, bank, word);
-            } else {
-                at += word.count_ones() as usize;
-            }
+            at = if listed { write(self.list, at, bank, word) } else { at + word.count_ones() as usize };
+            bank += 1;
         }
         *self.count = at as u16;
     }
