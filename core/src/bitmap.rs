@@ -186,6 +186,7 @@ impl Iterator for Bits {
 
     #[inline(always)]
     fn next(&mut self) -> Option<u32> {
+        rolled();
         if self.0 == 0 {
             return None;
         }

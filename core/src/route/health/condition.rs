@@ -101,6 +101,7 @@ impl View<'_> {
     }
 
     /// Only a sixteenth of the weight is left, which then rises.
+    #[inline(never)]
     fn ramp(self, slot: u16, now: Instant) {
         self.schedule(slot, now, self.ramp_step());
         // 0 stands for "no ramp".
@@ -173,6 +174,7 @@ impl View<'_> {
 
     /// Recomputes what is left of the weight; the caller is in the critical section, and settles the slot
     /// after this.
+    #[inline(never)]
     pub(in crate::route) fn weigh(self, slot: u16) {
         let at = self.at(slot);
         let ramp = at.ramp_from().get() != 0;

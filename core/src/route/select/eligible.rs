@@ -1,6 +1,6 @@
 //! Whether one endpoint may serve a class, and why none may.
 
-use crate::bitmap::split;
+use crate::bitmap::{rolled, split};
 use crate::route::select::class::ClassState;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::view::View;
@@ -78,6 +78,7 @@ impl ClassState {
         let filter = &self.filter;
         let (mut members, mut tagged, mut admitted, mut may, mut untried) = (0, 0, 0, 0, 0);
         for (number, bank) in view.all_banks().iter().enumerate() {
+            rolled();
             let those = bank.admitted(filter);
             // Those that are half-open could serve too, by a probe, which no retry is.
             let probed = if tried.is_empty() { bank.bits(Sets::half_open) } else { 0 };
@@ -120,6 +121,7 @@ impl ClassState {
 #[inline(never)]
 fn together(view: View<'_>, read: &mut dyn FnMut()) {
     for _ in 0..3 {
+        rolled();
         let epoch = view.epoch();
         read();
         // What was read stood together if the epoch still does, and nothing is half changed.

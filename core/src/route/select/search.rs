@@ -1,7 +1,7 @@
 //! What a select does that isn't the common case: probes, endpoints at their cap or tried before, traffic
 //! that spills, changes that come in the middle, errors.
 
-use crate::bitmap::{Bits, slot};
+use crate::bitmap::{Bits, rolled, slot};
 use crate::route::config::options::tick;
 use crate::route::health::breaker;
 use crate::route::lease::Ticket;
@@ -66,6 +66,7 @@ impl Search<'_, '_> {
             }
         }
         while attempt < TRIES {
+            rolled();
             if self.cached.class().epoch != self.view.epoch() {
                 refresh(self.cached, self.view, self.stripe, self.random);
             }
@@ -86,6 +87,7 @@ impl Search<'_, '_> {
         // The strategy has had its tries.
         let mut looks = LOOKS;
         let error = loop {
+            rolled();
             if let Some(ticket) = self.look(spilled) {
                 return Ok(ticket);
             }

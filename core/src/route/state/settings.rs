@@ -4,6 +4,7 @@
 //! What few ask for is reached by a pointer, which is null until an option asks for it: the code of what no
 //! option asks for isn't linked.
 
+use crate::bitmap::rolled;
 use crate::route::config::options::{FailureRate, Options};
 use crate::route::state::view::View;
 use crate::sync::{FixedPtr, FixedU32, Ordering};
@@ -97,6 +98,7 @@ impl Settings {
     pub fn exchange(&self, options: &Packed, rules: Option<&'static Rules>) -> Packed {
         self.rules.store(pointer(rules), Ordering::Relaxed);
         core::array::from_fn(|at| {
+            rolled();
             let before = self.word(at);
             self.words[at].store(options[at] ^ USUAL[at], Ordering::Relaxed);
             before

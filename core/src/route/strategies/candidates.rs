@@ -1,6 +1,6 @@
 //! The endpoints that may serve a class of requests, kept until something changes.
 
-use crate::bitmap::{Bits, slot};
+use crate::bitmap::{Bits, rolled, slot};
 
 /// A set of slots in three forms: one bit each, where each bank's begin in the list, and the list, lowest
 /// first.
@@ -118,6 +118,7 @@ impl CandidatesMut<'_> {
     pub fn refill(&mut self, bits: &mut dyn FnMut(usize) -> u32, listed: bool) -> bool {
         let mut first = None;
         for (bank, entry) in self.words.iter_mut().enumerate() {
+            rolled();
             let word = bits(bank);
             if word != *entry {
                 first = first.or(Some(bank));

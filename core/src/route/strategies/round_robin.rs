@@ -2,6 +2,7 @@
 
 use super::thinning::Thinning;
 use super::{Needs, Pool, Strategy, Turn};
+use crate::bitmap::rolled;
 use crate::route::state::view::View;
 use crate::route::{Barred, Random};
 
@@ -75,6 +76,7 @@ impl Cursor {
     ) -> Option<u16> {
         let (mut index, mut skips, mut passed) = (self.index, 0, 0);
         let found = loop {
+            rolled();
             let slot = step(&mut index, candidates)?;
             if !barred.is_empty() && barred.contains(slot) {
                 passed += 1;

@@ -1,6 +1,7 @@
 //! Shares by weight where each candidate is picked as often as any other: some of the picks go to the next.
 
 use super::Pool;
+use crate::bitmap::rolled;
 use crate::route::Random;
 use crate::route::state::view::View;
 
@@ -71,6 +72,10 @@ impl Thinning {
     #[cold]
     #[inline(never)]
     fn look(&mut self, view: View<'_>, candidates: &[u16]) {
-        self.bound = candidates.iter().map(|&slot| view.slot(slot).weight_left()).max().unwrap_or(1);
+        let weights = candidates.iter().map(|&slot| {
+            rolled();
+            view.slot(slot).weight_left()
+        });
+        self.bound = weights.max().unwrap_or(1);
     }
 }
