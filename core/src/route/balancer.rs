@@ -1,10 +1,11 @@
 //! The balancer: what all selectors of a set of endpoints share.
 
 use super::config::options::tick;
-use super::health::breaker;
+use super::health::breaker::{self, Rules};
 use super::lease::{Leasing, Ticket, sealed};
 use super::state::endpoints::Endpoints;
-use super::state::settings::{Packed, Rules, pack, unpack};
+use super::state::link::Table;
+use super::state::settings::{Packed, pack, unpack};
 use super::state::stripe::Verdict;
 use super::state::view::View;
 use super::{
@@ -385,7 +386,7 @@ where
 
 impl View<'_> {
     #[inline(never)]
-    fn configure(self, options: &Packed, rules: Option<&'static Rules>) -> Packed {
+    fn configure(self, options: &Packed, rules: Table) -> Packed {
         with_lock(|_| {
             let before = self.settings.exchange(options, rules);
             self.touch();

@@ -26,7 +26,7 @@ use crate::route::config::options::{Options, PERMILLE, ticks};
 use crate::route::config::random::product;
 use crate::route::rehash;
 use crate::route::state::bank::Sets;
-use crate::route::state::settings::Rules;
+use crate::route::state::link::Table;
 use crate::route::state::view::View;
 use crate::sync::{Ordering, with_lock};
 use crate::time::Instant;
@@ -115,13 +115,18 @@ const fn next_term(word: u32, state: State, level: u32) -> u32 {
     (word >> TERM).wrapping_add(1) << TERM | level << LEVEL | state as u32
 }
 
+/// What goes by options that few set.
+pub(in crate::route) struct Rules {
+    count_rate: fn(View<'_>, u16, bool, Instant) -> bool,
+}
+
 impl Rules {
     /// Those that the options ask for.
     #[inline(always)]
-    pub const fn of(options: &Options) -> Option<&'static Self> {
+    pub const fn of(options: &Options) -> Table {
         const RATED: &Rules =
             &Rules { count_rate: |view, slot, failed, now| view.count_rate(slot, failed, now) };
-        if options.failure_rate.is_some() { Some(RATED) } else { None }
+        if options.failure_rate.is_some() { Table::of(RATED) } else { Table::NONE }
     }
 }
 
@@ -210,10 +215,18 @@ impl View<'_> {
         let at = self.at(slot);
         let limit = self.settings.failures();
         let in_a_row = limit != 0 && at.failures().fetch_add(1, Ordering::Relaxed).saturating_add(1) >= limit;
-        let too_many = self.settings.rules().is_some_and(|rules| (rules.count_rate)(self, slot, true, now));
+        let too_many = self.count_rated(slot, true, now);
         if in_a_row || too_many {
             self.trip(slot, now);
         }
+    }
+
+    /// Counts an outcome, if there is a failure rate; whether the share of failures is too great.
+    #[inline(always)]
+    pub(in crate::route) fn count_rated(self, slot: u16, failed: bool, now: Instant) -> bool {
+        // SAFETY: `Rules::of` makes all that is set there.
+        let rules = unsafe { self.settings.rules.get::<Rules>() };
+        rules.is_some_and(|rules| (rules.count_rate)(self, slot, failed, now))
     }
 
     /// Counts an outcome in the window; whether the share of failures is too great.

@@ -151,7 +151,7 @@ impl View<'_> {
             let changes = [
                 self.advance_breaker(slot, now_tick, all_due),
                 self.advance_ramp(slot, now_tick, all_due),
-                self.reports.rules().and_then(|rules| (rules.advance)(self, slot, now_tick, all_due)),
+                self.advance_report(slot, now_tick, all_due),
             ];
             for then in changes.into_iter().flatten() {
                 (next, ahead) = (earlier(next, then), true);

@@ -4,16 +4,80 @@ use crate::bitmap::{Bits, slot};
 use crate::id::Stale;
 use crate::route::config::options::tick;
 use crate::route::state::bank::Sets;
-use crate::route::state::reports::{BankLoad, MeanLoad, Rules};
+use crate::route::state::link::Table;
 use crate::route::state::view::View;
 use crate::route::{EndpointId, Metrics};
 use crate::sync::with_lock;
 use crate::time::Instant;
 
-/// What is linked where endpoints report.
-const RULES: Rules = Rules {
+/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has
+/// changed is seen when it is asked for.
+pub(in crate::route) struct MeanLoad {
+    sum: u32,
+    count: u32,
+    /// The banks whose candidates have changed.
+    pub changed: u32,
+    /// All reports before this epoch have been seen.
+    seen: u32,
+}
+
+/// A bank's part of that.
+#[derive(Clone, Copy)]
+pub(in crate::route) struct BankLoad {
+    sum: u16,
+    count: u8,
+}
+
+impl BankLoad {
+    pub const NONE: Self = Self { sum: 0, count: 0 };
+}
+
+impl MeanLoad {
+    pub const NONE: Self = Self { sum: 0, count: 0, changed: 0, seen: 0 };
+
+    /// Whether it is of all reports there are.
+    #[inline(always)]
+    pub fn is_of(&self, view: View<'_>) -> bool {
+        self.changed == 0 && self.seen == view.reports.peek()
+    }
+
+    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
+    /// for each bank that has one.
+    #[inline(always)]
+    pub fn get<'a>(
+        &mut self,
+        banks: &mut [BankLoad],
+        candidates: &[u32],
+        view: impl Fn() -> View<'a>,
+    ) -> Option<u32> {
+        if !self.is_of(view()) {
+            self.refresh(banks, candidates, view());
+        }
+        self.sum.checked_div(self.count)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refresh(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: View<'_>) {
+        // Before it is known whether there has been a report: one that comes then is of another epoch.
+        let epoch = view.reports.epoch();
+        match view.rules() {
+            Some(rules) => (rules.refresh)(self, banks, candidates, view),
+            None => (self.changed, self.seen) = (0, epoch),
+        }
+    }
+}
+
+/// What looks at reports: linked where endpoints report.
+struct Rules {
+    refresh: fn(&mut MeanLoad, &mut [BankLoad], &[u32], View<'_>),
+    /// Ages a slot's report; returns when to look again.
+    advance: fn(View<'_>, u16, u32, bool) -> Option<u32>,
+}
+
+const RULES: &Rules = &Rules {
     refresh: MeanLoad::look_again,
-    advance: |view, slot, now_tick, all_due| view.advance_report(slot, now_tick, all_due),
+    advance: |view, slot, now_tick, all_due| view.age(slot, now_tick, all_due),
 };
 
 impl MeanLoad {
@@ -55,7 +119,7 @@ impl View<'_> {
                 return Err(Stale);
             }
             let slot = id.slot();
-            self.reports.link(&RULES);
+            self.reports.rules.set(Table::of(RULES));
             self.slot(slot).gauges.write(cs, metrics, tick(now));
             if self.settings.stale_ticks() != 0 {
                 let at = self.at(slot);
@@ -67,8 +131,19 @@ impl View<'_> {
         })
     }
 
-    /// A report grows old; returns when to look again. The caller is in the critical section.
-    fn advance_report(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+    /// `None` before the first report.
+    fn rules(self) -> Option<&'static Rules> {
+        // SAFETY: nothing else is set there.
+        unsafe { self.reports.rules.get() }
+    }
+
+    /// A slot's report, if it has one, grows old; returns when to look again. The caller is in the critical
+    /// section.
+    pub(in crate::route) fn advance_report(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
+        self.rules().and_then(|rules| (rules.advance)(self, slot, now_tick, all_due))
+    }
+
+    fn age(self, slot: u16, now_tick: u32, all_due: bool) -> Option<u32> {
         let at = self.at(slot);
         if self.settings.stale_ticks() == 0 || self.score(slot).is_none() || at.has(Sets::stale) {
             return None;

@@ -7,9 +7,9 @@
 //! step after it: see [`spill`](crate::route::select::spill). When all of both groups is at capacity, the
 //! steps after the primary one serve, one by one.
 
+use crate::route::load::report::{BankLoad, MeanLoad};
 use crate::route::select::shares::Spill;
 use crate::route::state::endpoints::Endpoints;
-use crate::route::state::reports::{BankLoad, MeanLoad};
 use crate::route::state::view::View;
 use crate::route::strategies::candidates::{Candidates, CandidatesMut};
 use crate::route::strategies::{Barred, Needs, Pool, Turn};

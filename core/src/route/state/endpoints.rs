@@ -5,8 +5,8 @@ use core::mem::offset_of;
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK, split};
 use crate::route::config::options::Options;
 use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::link::Table;
 use crate::route::state::record::Record;
-use crate::route::state::settings::Rules;
 use crate::route::state::shared::Shared;
 use crate::route::state::stripe::{Counts, Stripe};
 use crate::route::state::view::{BANKS_AT, Layout, View};
@@ -32,7 +32,7 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
     const_fn! {
-    pub(in crate::route) const fn new(options: &Options, rules: Option<&'static Rules>) -> Self {
+    pub(in crate::route) const fn new(options: &Options, rules: Table) -> Self {
         const {
             assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a balancer has 1 to 32 banks");
             assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 entries");
@@ -136,9 +136,7 @@ impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<
         if self.record(slot).failures().get() != 0 {
             view.forgive(slot);
         }
-        if let Some(rules) = view.settings.rules() {
-            (rules.count_rate)(view, slot, false, now);
-        }
+        view.count_rated(slot, false, now);
     }
 
     /// The weight as it was given.

@@ -6,6 +6,7 @@ pub(in crate::route) mod endpoints;
 pub(in crate::route) mod filters;
 pub(in crate::route) mod handles;
 pub(in crate::route) mod latency;
+pub(in crate::route) mod link;
 pub(in crate::route) mod membership;
 pub(in crate::route) mod metrics;
 pub(in crate::route) mod record;

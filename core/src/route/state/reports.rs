@@ -10,8 +10,8 @@
 //! reports up to it: each section comes after those before. An entry tells who has reported if it is of the
 //! epoch asked for. If it isn't yet, or no longer, nothing is lost: the selector looks everywhere.
 
-use crate::route::state::view::View;
-use crate::sync::{AtomicU32, FixedPtr, Ordering, array_of, const_fn};
+use crate::route::state::link::{Link, Table};
+use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
 /// The bits of an entry that hold the slot; the others hold the low ones of the epoch after it.
 const SLOT_BITS: u32 = 11;
@@ -23,72 +23,8 @@ const KEPT: usize = 32;
 pub(in crate::route) struct Reports {
     epoch: AtomicU32,
     entries: [AtomicU32; KEPT],
-    rules: FixedPtr<Rules>,
-}
-
-/// What reports need: linked where they are made.
-pub(in crate::route) struct Rules {
-    pub refresh: fn(&mut MeanLoad, &mut [BankLoad], &[u32], View<'_>),
-    /// Ages a slot's report; returns when to look again.
-    pub advance: fn(View<'_>, u16, u32, bool) -> Option<u32>,
-}
-
-/// The mean score of a group's candidates: of those whose reports are fresh. A selector's own; what has
-/// changed is seen when it is asked for.
-pub(in crate::route) struct MeanLoad {
-    pub sum: u32,
-    pub count: u32,
-    /// The banks whose candidates have changed.
-    pub changed: u32,
-    /// All reports before this epoch have been seen.
-    pub seen: u32,
-}
-
-/// A bank's part of that.
-#[derive(Clone, Copy)]
-pub(in crate::route) struct BankLoad {
-    pub sum: u16,
-    pub count: u8,
-}
-
-impl BankLoad {
-    pub const NONE: Self = Self { sum: 0, count: 0 };
-}
-
-impl MeanLoad {
-    pub const NONE: Self = Self { sum: 0, count: 0, changed: 0, seen: 0 };
-
-    /// Whether it is of all reports there are.
-    #[inline(always)]
-    pub fn is_of(&self, view: View<'_>) -> bool {
-        self.changed == 0 && self.seen == view.reports.peek()
-    }
-
-    /// In permille; `None` if there are no fresh reports. Two loads while there are no new ones, else O(32)
-    /// for each bank that has one.
-    #[inline(always)]
-    pub fn get<'a>(
-        &mut self,
-        banks: &mut [BankLoad],
-        candidates: &[u32],
-        view: impl Fn() -> View<'a>,
-    ) -> Option<u32> {
-        if !self.is_of(view()) {
-            self.refresh(banks, candidates, view());
-        }
-        self.sum.checked_div(self.count)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refresh(&mut self, banks: &mut [BankLoad], candidates: &[u32], view: View<'_>) {
-        // Before it is known whether there has been a report: one that comes then is of another epoch.
-        let epoch = view.reports.epoch();
-        match view.reports.rules() {
-            Some(rules) => (rules.refresh)(self, banks, candidates, view),
-            None => (self.changed, self.seen) = (0, epoch),
-        }
-    }
+    /// What looks at them: set with the first.
+    pub rules: Link,
 }
 
 const fn entry(epoch: u32, slot: u16) -> u32 {
@@ -99,7 +35,7 @@ impl Reports {
     const_fn! {
     pub const fn new() -> Self {
         // Entries are of the epoch before the first, which nobody asks for before the log has gone round.
-        Self { epoch: AtomicU32::new(0), entries: array_of![AtomicU32::new(0); KEPT], rules: FixedPtr::new(core::ptr::null_mut()) }
+        Self { epoch: AtomicU32::new(0), entries: array_of![AtomicU32::new(0); KEPT], rules: Link::new(Table::NONE) }
     }
     }
 
@@ -110,17 +46,6 @@ impl Reports {
         self.epoch.store(epoch.wrapping_add(1), Ordering::Release);
         // Change Invariant: after the epoch.
         self.entries[epoch as usize % KEPT].store(entry(epoch, slot), Ordering::Relaxed);
-    }
-
-    /// There are reports from now on.
-    pub fn link(&self, rules: &'static Rules) {
-        self.rules.store(core::ptr::from_ref(rules).cast_mut(), Ordering::Relaxed);
-    }
-
-    /// `None` before the first report.
-    pub fn rules(&self) -> Option<&'static Rules> {
-        // SAFETY: it is null, or made of such a reference.
-        unsafe { self.rules.load(Ordering::Relaxed).as_ref() }
     }
 
     /// The epoch; the caller sees all changes before it.

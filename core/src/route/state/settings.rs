@@ -1,27 +1,19 @@
 //! The options of a balancer as it keeps them: in words that may be changed, each as what it differs in from
 //! the usual options. So a static balancer with those is all zeros, and takes no flash.
-//!
-//! What few ask for is reached by a pointer, which is null until an option asks for it: the code of what no
-//! option asks for isn't linked.
 
 use crate::bitmap::rolled;
 use crate::route::config::options::{FailureRate, Options};
-use crate::route::state::view::View;
-use crate::sync::{FixedPtr, FixedU32, Ordering};
-use crate::time::{Duration, Instant};
+use crate::route::state::link::{Link, Table};
+use crate::sync::{FixedU32, Ordering};
+use crate::time::Duration;
 
 const WORDS: usize = 13;
 
 /// Options, packed. Any context reads; changes inside the critical section.
 pub(in crate::route) struct Settings {
     words: [FixedU32; WORDS],
-    rules: FixedPtr<Rules>,
-}
-
-/// What goes by options that few set.
-pub(in crate::route) struct Rules {
-    /// Counts an outcome by the failure rate; whether the share of failures is too great.
-    pub count_rate: fn(View<'_>, u16, bool, Instant) -> bool,
+    /// What goes by options that few set.
+    pub rules: Link,
 }
 
 /// Options as they are kept.
@@ -83,7 +75,7 @@ pub(in crate::route) fn unpack(words: Packed) -> Options {
 }
 
 impl Settings {
-    pub const fn new(options: &Options, rules: Option<&'static Rules>) -> Self {
+    pub const fn new(options: &Options, rules: Table) -> Self {
         let packed = pack(options);
         let mut words = [const { FixedU32::new(0) }; WORDS];
         let mut at = 0;
@@ -91,12 +83,12 @@ impl Settings {
             words[at] = FixedU32::new(packed[at] ^ USUAL[at]);
             at += 1;
         }
-        Self { words, rules: FixedPtr::new(pointer(rules)) }
+        Self { words, rules: Link::new(rules) }
     }
 
     /// Exchanges them; the caller is in the critical section.
-    pub fn exchange(&self, options: &Packed, rules: Option<&'static Rules>) -> Packed {
-        self.rules.store(pointer(rules), Ordering::Relaxed);
+    pub fn exchange(&self, options: &Packed, rules: Table) -> Packed {
+        self.rules.set(rules);
         core::array::from_fn(|at| {
             rolled();
             let before = self.word(at);
@@ -108,12 +100,6 @@ impl Settings {
     /// What they are.
     pub fn all(&self) -> Options {
         unpack(core::array::from_fn(|at| self.word(at)))
-    }
-
-    #[inline(always)]
-    pub fn rules(&self) -> Option<&'static Rules> {
-        // SAFETY: it is null, or made of such a reference.
-        unsafe { self.rules.load(Ordering::Relaxed).as_ref() }
     }
 
     #[inline(always)]
@@ -195,13 +181,6 @@ impl Settings {
     }
 }
 
-const fn pointer(rules: Option<&'static Rules>) -> *mut Rules {
-    match rules {
-        Some(rules) => core::ptr::from_ref(rules).cast_mut(),
-        None => core::ptr::null_mut(),
-    }
-}
-
 #[cfg(all(test, not(trilane_loom)))]
 mod tests {
     use super::*;
@@ -224,13 +203,13 @@ mod tests {
             .spill_from(14)
             .slow_start(seconds(15))
             .stale_after(seconds(16));
-        let settings = Settings::new(&Options::new(), None);
+        let settings = Settings::new(&Options::new(), Table::NONE);
         assert!(settings.words.iter().all(|word| word.load(Ordering::Relaxed) == 0), "no flash");
         for options in
             [Options::new(), all, all.failure_rate(rate), all.failure_rate(rate).route_unknown(true)]
         {
-            settings.exchange(&pack(&options), None);
-            assert_eq!((settings.all(), Settings::new(&options, None).all()), (options, options));
+            settings.exchange(&pack(&options), Table::NONE);
+            assert_eq!((settings.all(), Settings::new(&options, Table::NONE).all()), (options, options));
         }
     }
 }

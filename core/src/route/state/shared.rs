@@ -3,8 +3,9 @@
 use crate::route::TIERS;
 use crate::route::config::options::Options;
 use crate::route::state::filters::Filters;
+use crate::route::state::link::Table;
 use crate::route::state::reports::Reports;
-use crate::route::state::settings::{Rules, Settings};
+use crate::route::state::settings::Settings;
 use crate::sync::{AtomicBool, AtomicU32, Ordering, array_of, const_fn};
 
 /// What each select reads first: alone on its cache line, and written only when something changes.
@@ -92,7 +93,7 @@ pub(in crate::route) struct Shared {
 
 impl Shared {
     const_fn! {
-    pub const fn new(options: &Options, rules: Option<&'static Rules>) -> Self {
+    pub const fn new(options: &Options, rules: Table) -> Self {
         Self {
             signals: Signals {
                 epoch: AtomicU32::new(0),
