@@ -196,8 +196,8 @@ where
             && class.is_usual(view)
             && request.tried.is_empty()
             && !view.is_due(now);
-        if !usual && let Some(done) = self.prepare(request, now) {
-            return done;
+        if !usual && let Some(attempt) = self.prepare(request, now) {
+            return self.search(index, request, now, attempt);
         }
         let Balancer { strategy, endpoints } = &*self.balancer;
         let (view, class) = (endpoints.view(), &mut self.classes[index]);
@@ -223,32 +223,25 @@ where
         self.search(index, request, now, Attempt::Picked(slot))
     }
 
-    /// What comes before a select's usual step where something is due or has changed, or the class is no
-    /// plain one; the select may be done with that.
+    /// What comes before a select's usual step where something is due or has changed, or the class isn't as
+    /// usual; returns how the search begins, if there has to be one.
     #[cold]
     #[inline(never)]
-    fn prepare(&mut self, request: &Request<'_>, now: Instant) -> Option<Result<Lease<R>, SelectError>> {
+    fn prepare(&mut self, request: &Request<'_>, now: Instant) -> Option<Attempt> {
         if self.balancer.endpoints.view().is_due(now) {
             self.balancer.advance(now);
         }
-        let Some(index) = self.index_of(request.class) else {
-            let error = self.balancer.endpoints.view().refuse(self.stripe, SelectError::ForeignClass);
-            return Some(Err(error));
-        };
+        let Some(index) = self.index_of(request.class) else { return Some(Attempt::Foreign) };
         let stripe = self.stripe;
         let (mut cached, view, random) = self.parts(index);
         if cached.class.state.traffic == Traffic::Unknown || cached.class.state.epoch != view.epoch() {
             refresh(&mut cached, view, stripe, random);
         }
-        let tried = !request.tried.is_empty();
-        if tried || cached.class.state.probes {
-            return Some(self.search(index, request, now, Attempt::Nothing));
+        if !request.tried.is_empty() || cached.class.state.probes {
+            return Some(Attempt::Nothing);
         }
         let usual = cached.class.state.traffic == Traffic::Usual || cached.class.has_room(view);
-        if !usual && draw(&mut cached, view, random) {
-            return Some(self.search(index, request, now, Attempt::Spilled));
-        }
-        None
+        (!usual && draw(&mut cached, view, random)).then_some(Attempt::Spilled)
     }
 
     /// The class as code sees it that isn't on the path of every select.

@@ -18,7 +18,7 @@ pub const MAX_FILTER_ZONES: usize = 4;
 ///
 /// let filter = Filter::ANY.tags(Tags::NONE.with(Tag::of::<3>())).prefer(Zone::of::<0>()).unwrap();
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Filter {
     pub(in crate::route) tags: Tags,
@@ -97,6 +97,18 @@ impl Filter {
 
     pub(in crate::route) fn zones(&self) -> &[Zone] {
         self.zones.get(..self.zone_count as usize).unwrap_or(&[])
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        // Zones beyond the count are 0. As one word, they aren't compared one by one.
+        let words = |filter: &Self| {
+            let tier = filter.tier.map_or(u8::MAX, Tier::number);
+            let rest = [tier, filter.zone_count, filter.confined as u8, 0];
+            (filter.tags, u32::from_le_bytes(filter.zones.map(Zone::number)), u32::from_le_bytes(rest))
+        };
+        words(self) == words(other)
     }
 }
 

@@ -22,6 +22,8 @@ const LOOKS: u8 = 3;
 
 /// How far a select has come that isn't the common case.
 pub(in crate::route) enum Attempt {
+    /// The class is none of the selector's.
+    Foreign,
     Nothing,
     /// It goes to the other group.
     Spilled,
@@ -43,6 +45,9 @@ impl Search<'_, '_> {
     /// The endpoint to go to; an error is counted.
     #[inline(never)]
     pub fn run(&mut self, from: Attempt) -> Result<Ticket, SelectError> {
+        if let Attempt::Foreign = from {
+            return Err(self.view.refuse(self.stripe, SelectError::ForeignClass));
+        }
         let mut barred = Barred::NONE;
         for id in self.request.tried.iter().rev() {
             barred.add(id.slot());
@@ -58,7 +63,7 @@ impl Search<'_, '_> {
                     barred.add(slot);
                 }
             },
-            Attempt::Nothing => {
+            Attempt::Nothing | Attempt::Foreign => {
                 if let Some(ticket) = self.probe(false) {
                     return Ok(ticket);
                 }
