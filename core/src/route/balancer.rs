@@ -2,7 +2,7 @@
 
 use super::config::options::tick;
 use super::health::breaker::{self, Rules};
-use super::lease::{Leasing, Ticket, sealed};
+use super::lease::{Leasing, Place, Ticket, sealed};
 use super::state::endpoints::Endpoints;
 use super::state::link::Table;
 use super::state::settings::{Packed, pack, unpack};
@@ -331,9 +331,6 @@ where
 
     #[inline(always)]
     fn release(&self, ticket: Ticket) {
-        if let Some(probe) = ticket.probe() {
-            self.endpoints.view().give_back(ticket.slot(), probe);
-        }
         self.end(ticket, Verdict::Released);
     }
 
@@ -377,8 +374,13 @@ where
     /// is in flight, its slot has no other endpoint.
     #[inline(always)]
     fn end(&self, ticket: Ticket, verdict: Verdict) {
-        self.endpoints.counts_of(ticket.stripe(), ticket.slot()).end(verdict);
-        if ticket.is_exact() {
+        let exact = self.strategy.needs().exact_counts;
+        let place = ticket.place();
+        if !place.is_usual(exact) {
+            return self.endpoints.view().end(place, ticket.breaker(), verdict);
+        }
+        self.endpoints.counts_of(place.stripe(), place.slot()).end(verdict);
+        if exact {
             self.endpoints.unreserve(ticket.slot());
         }
     }
@@ -392,6 +394,20 @@ impl View<'_> {
             self.touch();
             before
         })
+    }
+
+    /// A probe's lease, or one that has a cap, is no longer in flight.
+    #[inline(never)]
+    fn end(self, place: Place, breaker: u32, verdict: Verdict) {
+        if place.is_probe() && verdict == Verdict::Released {
+            self.give_back(place.slot(), breaker);
+        }
+        if let Some(counts) = self.counts_of(place.stripe(), place.slot()) {
+            counts.end(verdict);
+        }
+        if place.is_exact() {
+            self.unreserve(place.slot());
+        }
     }
 
     #[inline(never)]

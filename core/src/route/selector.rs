@@ -206,8 +206,12 @@ where
         let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
             return self.search(index, request, now, Attempt::Nothing);
         };
-        let exact = strategy.needs().exact_counts || class.state.capped && view.has(Sets::capped, slot);
-        if !exact || endpoints.reserve(slot).is_some() {
+        let exact = strategy.needs().exact_counts;
+        let capped = !exact && class.state.capped && view.has(Sets::capped, slot);
+        let had =
+            if exact { endpoints.reserve(slot).is_some() } else { !capped || view.reserve(slot).is_some() };
+        let exact = exact || capped;
+        if had {
             // The handle's generation is loaded before the epoch, which it acquires: were the slot another
             // endpoint's by now, the epoch would have advanced before.
             let record = endpoints.record(slot);
@@ -217,7 +221,7 @@ where
                 return Ok(Lease::new(self.balancer.clone(), Ticket::new(endpoint, term, stripe, exact)));
             }
             if exact {
-                endpoints.unreserve(slot);
+                view.unreserve(slot);
             }
         }
         self.search(index, request, now, Attempt::Picked(slot))

@@ -9,7 +9,6 @@ use core::ops::Deref;
 
 use crate::id::{Key, Stale};
 use crate::route::EndpointId;
-use crate::route::health::breaker;
 use crate::time::{Duration, Instant};
 
 /// What a lease needs of its balancer. Implemented by [`Balancer`](crate::route::Balancer) alone.
@@ -41,42 +40,77 @@ pub struct Ticket {
     generation: u32,
     /// The breaker's word if this is a probe; otherwise the term in which it was taken.
     breaker: u32,
-    slot: u16,
-    stripe: u8,
-    /// 1 if the exact count holds it.
-    exact: u8,
+    place: Place,
+}
+
+/// Whose a ticket is: slot, stripe, whether the exact count holds it, and whether it is a probe.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Place(u32);
+
+const STRIPE: u32 = 16;
+const EXACT: u32 = 1 << 24;
+const PROBE: u32 = 1 << 25;
+
+impl Place {
+    #[inline(always)]
+    pub(in crate::route) const fn slot(self) -> u16 {
+        self.0 as u16
+    }
+
+    #[inline(always)]
+    pub(in crate::route) const fn stripe(self) -> u8 {
+        (self.0 >> STRIPE) as u8
+    }
+
+    #[inline(always)]
+    pub(in crate::route) const fn is_exact(self) -> bool {
+        self.0 & EXACT != 0
+    }
+
+    /// Whether there is nothing to it but its exact count, if it is to have one.
+    #[inline(always)]
+    pub(in crate::route) const fn is_usual(self, exact: bool) -> bool {
+        self.0 >> 24 == exact as u32
+    }
+
+    #[inline(always)]
+    pub(in crate::route) const fn is_probe(self) -> bool {
+        self.0 & PROBE != 0
+    }
 }
 
 impl Ticket {
     #[inline(always)]
     pub(in crate::route) const fn new(endpoint: EndpointId, breaker: u32, stripe: u8, exact: bool) -> Self {
         let Key { slot, generation } = endpoint.key();
-        Self { generation, breaker, slot, stripe, exact: exact as u8 }
+        let exact = if exact { EXACT } else { 0 };
+        Self { generation, breaker, place: Place(slot as u32 | (stripe as u32) << STRIPE | exact) }
+    }
+
+    /// The same for the probe that has set the breaker's word to this.
+    pub(in crate::route) const fn probing(self, word: u32) -> Self {
+        Self { breaker: word, place: Place(self.place.0 | PROBE), ..self }
     }
 
     #[inline(always)]
     pub(in crate::route) const fn endpoint(self) -> EndpointId {
-        EndpointId::from_key(Key::new(self.slot, self.generation))
+        EndpointId::from_key(Key::new(self.slot(), self.generation))
+    }
+
+    #[inline(always)]
+    pub(in crate::route) const fn place(self) -> Place {
+        self.place
     }
 
     #[inline(always)]
     pub(in crate::route) const fn slot(self) -> u16 {
-        self.slot
-    }
-
-    #[inline(always)]
-    pub(in crate::route) const fn stripe(self) -> u8 {
-        self.stripe
-    }
-
-    #[inline(always)]
-    pub(in crate::route) const fn is_exact(self) -> bool {
-        self.exact != 0
+        self.place.slot()
     }
 
     #[inline(always)]
     pub(in crate::route) fn probe(self) -> Option<u32> {
-        (breaker::State::of(self.breaker) == breaker::State::Probing).then_some(self.breaker)
+        self.place.is_probe().then_some(self.breaker)
     }
 
     #[inline(always)]

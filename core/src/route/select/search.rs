@@ -160,7 +160,8 @@ impl Search<'_, '_> {
         match handle.filter(|id| !self.request.tried.contains(id)) {
             Some(endpoint) if counts() => {
                 view.take(self.stripe, slot);
-                Some(Ticket::new(endpoint, probe.unwrap_or(term), self.stripe, exact))
+                let ticket = Ticket::new(endpoint, term, self.stripe, exact);
+                Some(probe.map_or(ticket, |word| ticket.probing(word)))
             }
             _ => {
                 if exact {

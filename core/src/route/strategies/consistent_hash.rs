@@ -80,6 +80,8 @@ pub struct ConsistentHash<T> {
 const LOOK_UPS: u32 = 12;
 /// The unit of look-ups as a shift.
 const ONE: u32 = 16;
+/// The bits of a place that say whether a part of a look-up is one.
+const PART: u32 = (1 << ONE) - 1;
 /// Numbers of draws that say whether an endpoint keeps a key: one a slot.
 const KEEPS: u32 = 1 << 11;
 /// How many candidates the mean load is of, at most.
@@ -119,6 +121,8 @@ pub struct Placing<const BANKS: usize> {
     spread: Spread<BANKS>,
     /// How often a key is looked up, on average, in 2^16ths.
     look_ups: u32,
+    /// Some candidate has less than all of its weight.
+    partial: bool,
 }
 
 /// How many leases are too many, for each unit of weight.
@@ -144,12 +148,12 @@ impl Room {
 
 impl<T: HashTable> ConsistentHash<T> {
     /// The places that a key is looked up at.
-    #[inline(always)]
     fn places<const BANKS: usize>(cache: &Placing<BANKS>, place: u32) -> impl Iterator<Item = u32> {
-        let look_ups = (cache.look_ups + (place & ((1 << ONE) - 1))) >> ONE;
+        let look_ups = (cache.look_ups + (place & PART)) >> ONE;
         (0..look_ups).map(move |again| if again == 0 { place } else { rehash(place, again) })
     }
 
+    /// The one that the key's first look-up finds, mostly.
     #[inline(always)]
     fn place<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &self,
@@ -159,13 +163,33 @@ impl<T: HashTable> ConsistentHash<T> {
         barred: &Barred,
     ) -> Option<u16> {
         let place = key.place();
+        if self.bound == 0
+            && barred.is_empty()
+            && cache.look_ups + (place & PART) >= 1 << ONE
+            && let Some(found) = self.table.find(place)
+            && pool.candidates.contains(found)
+            && (!cache.partial || keeps(pool, place, found))
+        {
+            return Some(found);
+        }
+        self.place_anywhere(pool, cache, place, barred)
+    }
+
+    #[inline(never)]
+    fn place_anywhere<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+        &self,
+        pool: &Pool<'_, BANKS, PER_BANK, STRIPES>,
+        cache: &Placing<BANKS>,
+        place: u32,
+        barred: &Barred,
+    ) -> Option<u16> {
         let room = if self.bound == 0 { Room::ANY } else { self.room(pool) };
         for at in Self::places(cache, place) {
             if let Some(found) = self.table.find(at)
                 && pool.candidates.contains(found)
-                && (barred.is_empty() || !barred.contains(found))
+                && !barred.contains(found)
                 && keeps(pool, at, found)
-                && (self.bound == 0 || room.is_for(pool.endpoints, found))
+                && room.is_for(pool.endpoints, found)
             {
                 return Some(found);
             }
@@ -256,7 +280,7 @@ where
             T::ENDPOINTS >= BANKS * PER_BANK,
             "the table has no room for all of the balancer's endpoints"
         );
-        Placing { cursor: Cursor::EMPTY, spread: Spread::EMPTY, look_ups: 0 }
+        Placing { cursor: Cursor::EMPTY, spread: Spread::EMPTY, look_ups: 0, partial: false }
     };
 
     #[inline(always)]
@@ -272,8 +296,9 @@ where
     ) {
         cache.cursor.refill(pool, random);
         cache.spread.refill(pool);
-        let candidates = pool.candidates.len();
+        let (candidates, words) = (pool.candidates.len(), pool.candidates.words());
         let view = pool.endpoints.view();
+        cache.partial = (0..BANKS).any(|bank| words[bank] & view.bits(Sets::partial, bank) != 0);
         // All that the table shows.
         let members = view.count(&|bank| bank.bits(Sets::members) | bank.bits(Sets::gone));
         // At most 1,024 × 12 × 2^16.
