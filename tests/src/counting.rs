@@ -38,9 +38,14 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often `body` allocated or freed, on this thread. Always 0 if [`Counting`] isn't the allocator.
+/// How often this thread has allocated or freed. Always 0 if [`Counting`] isn't the allocator.
+pub fn allocations_so_far() -> u64 {
+    ALLOCATIONS.get()
+}
+
+/// How often `body` allocated or freed, on this thread.
 pub fn allocations(body: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
+    let before = allocations_so_far();
     body();
-    ALLOCATIONS.get() - before
+    allocations_so_far() - before
 }

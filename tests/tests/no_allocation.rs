@@ -7,7 +7,9 @@ use embedded_hal_async::delay::DelayNs;
 use trilane::exec::{Attributes, Executor, Manual, MissedTick, OnMiss, TaskOptions, TaskPool};
 use trilane::sched::Priority;
 use trilane::time::Duration;
-use trilane_tests::counting::{Counting, allocations};
+use trilane_std::net::unix::UnixStream;
+use trilane_std::runtime::{Runtime, block_on};
+use trilane_tests::counting::{Counting, allocations, allocations_so_far};
 use trilane_tests::{settle, us};
 
 #[global_allocator]
@@ -89,4 +91,35 @@ fn errors_and_foreign_wakers_do_not_allocate() {
         assert!(sleep.as_mut().poll(&mut context).is_ready());
     });
     assert_eq!(allocated, 0);
+}
+
+#[test]
+fn a_worker_waits_for_sockets_without_allocating() {
+    async fn echo(stream: &UnixStream, messages: u32, begins: bool) {
+        let mut bytes = [0; 8];
+        for _ in 0..messages {
+            if begins {
+                stream.write_all(b"message").await.unwrap();
+            }
+            assert_eq!(stream.read(&mut bytes).await.unwrap(), 7);
+            if !begins {
+                stream.write_all(&bytes[..7]).await.unwrap();
+            }
+        }
+    }
+    // So all of it is on one thread.
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let handle = runtime.handle();
+    let allocated = runtime.spawn(move |_| async move {
+        let (near, far) = UnixStream::pair().unwrap();
+        let other = handle.spawn(move |_| async move { echo(&far, 1_010, false).await }).unwrap();
+        // What a source and a worker need of memory they need once.
+        echo(&near, 10, true).await;
+        let before = allocations_so_far();
+        echo(&near, 1_000, true).await;
+        let allocated = allocations_so_far() - before;
+        other.await.unwrap();
+        allocated
+    });
+    assert_eq!(block_on(allocated.unwrap()), Ok(0));
 }
