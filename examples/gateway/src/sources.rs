@@ -1,0 +1,151 @@
+//! Where readings come from.
+
+use std::error::Error;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use async_channel::{Receiver, bounded};
+use trilane::exec::{Attributes, Cx, RegionOptions, TaskOptions};
+use trilane::time::Duration;
+use trilane_std::net::{TcpListener, TcpStream};
+
+use crate::World;
+use crate::counts::Count;
+use crate::lines::{BadLine, Lines, Reading};
+
+/// The bytes that are read at a time.
+const CHUNK: usize = 8 * 1024;
+
+/// The time to hand over what was read, once the task is asked to stop: those who handle it may be slow.
+const HAND_OVER: Duration = Duration::from_secs(60);
+
+/// A task that reads.
+pub static SOURCE: Attributes = Attributes::named("source").cleanup_polls(u16::MAX).cleanup_time(HAND_OVER);
+
+enum Input {
+    Connection(TcpStream),
+    /// By a thread, for not all that standard input may be can be waited for.
+    Stdin(Receiver<io::Result<Vec<u8>>>),
+}
+
+impl Input {
+    /// The next bytes; none at the end.
+    async fn next(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Connection(stream) => {
+                let mut bytes = vec![0; CHUNK];
+                let length = stream.read(&mut bytes).await?;
+                bytes.truncate(length);
+                Ok(bytes)
+            }
+            Self::Stdin(chunks) => chunks.recv().await.unwrap_or_else(|_| Ok(Vec::new())),
+        }
+    }
+}
+
+/// Takes readings from standard input, until that ends or the task is asked to stop.
+pub async fn read_stdin(cx: Cx, world: Arc<World>) {
+    let (sender, chunks) = bounded(2);
+    thread::spawn(move || {
+        loop {
+            let mut bytes = vec![0; CHUNK];
+            let chunk = io::stdin().read(&mut bytes).map(|length| {
+                bytes.truncate(length);
+                bytes
+            });
+            let is_last = chunk.as_ref().map_or(true, Vec::is_empty);
+            if sender.send_blocking(chunk).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    take(cx, world, "standard input".into(), Input::Stdin(chunks)).await;
+}
+
+/// A listener, and what it says of itself.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
+    let listener =
+        TcpListener::bind(address).map_err(|error| format!("can't listen at {address}: {error}"))?;
+    Ok(listener)
+}
+
+/// Takes readings from whoever connects, until the task is asked to stop.
+pub async fn accept(cx: Cx, world: Arc<World>, listener: TcpListener) {
+    let Ok(mut region) = cx.open_region(RegionOptions::new()) else { return };
+    while let Ok(accepted) = cx.run_until_cancelled(listener.accept()).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                world.complain(format_args!("can't accept a connection: {error}"));
+                // Of one connection, or of too many files: others may end meanwhile.
+                let _ = cx.sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+        };
+        let its_world = world.clone();
+        let connection = move |cx| async move {
+            its_world.counts.connections.add(1);
+            its_world.counts.open.add(1);
+            let _open = Open(&its_world.counts.open);
+            take(cx, its_world.clone(), peer.to_string(), Input::Connection(stream)).await;
+        };
+        let options = TaskOptions::new().attributes(&SOURCE);
+        if let Err(error) = world.handle.spawn_in(&region, options, connection) {
+            world.complain(format_args!("no room for the connection from {peer}: {}", error.kind));
+        }
+    }
+    drop(listener);
+    let _ = cx.shield(region.close()).await;
+}
+
+/// A connection that is open.
+struct Open<'a>(&'a Count);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.drop_one();
+    }
+}
+
+/// Takes what comes, line by line. What was read is accepted, also when the task is asked to stop meanwhile.
+async fn take(cx: Cx, world: Arc<World>, name: String, input: Input) {
+    let mut lines = Lines::default();
+    loop {
+        let bytes = match cx.run_until_cancelled(input.next()).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => return world.complain(format_args!("{name}: {error}")),
+            Err(_stopped) => return,
+        };
+        lines.push(&bytes);
+        let all = async {
+            while let Some((number, line)) = lines.next() {
+                world.take_line(cx, &name, number, line).await;
+            }
+            if bytes.is_empty()
+                && let Some((number, line)) = lines.finish()
+            {
+                world.take_line(cx, &name, number, line).await;
+            }
+        };
+        cx.shield(all).await;
+        if bytes.is_empty() {
+            return;
+        }
+    }
+}
+
+impl World {
+    async fn take_line(&self, cx: Cx, name: &str, number: u64, line: Result<Reading, BadLine>) {
+        match line {
+            Ok(reading) => self.pool.accept(cx, reading).await,
+            Err(bad) => {
+                let count =
+                    if bad == BadLine::Overlong { &self.counts.overlong } else { &self.counts.malformed };
+                count.add(1);
+                self.complain(format_args!("{name}, line {number}: {bad}; skipped"));
+            }
+        }
+    }
+}
