@@ -20,6 +20,9 @@ type Fleet = Balancer<Hash, 1, 32, 4>;
 /// Readings that wait for one analyst, at most: then whoever brings more waits.
 const QUEUE: usize = 64;
 
+/// What to wait for when they are to end.
+type Analysts = Vec<JoinHandle<()>>;
+
 struct Job {
     reading: Reading,
     lease: Lease<Arc<Fleet>>,
@@ -37,14 +40,14 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// So many analysts, who send what they find to `alerts`; and what to wait for when they are to end.
+    /// So many analysts, who send what they find to `alerts`.
     pub fn new(
         handle: Handle,
         analysts: usize,
         limit: f64,
         counts: Arc<Counts>,
         alerts: &Sender<String>,
-    ) -> Result<(Self, Vec<JoinHandle<()>>), Box<dyn Error>> {
+    ) -> Result<(Self, Analysts), Box<dyn Error>> {
         let fleet: Arc<Fleet> = arc(|| Balancer::new(Hash::new(Maglev::new()), Options::new()))?;
         let selectors = SelectorPool::new(fleet.clone(), 4, 0x5eed)?;
         let desks = Directory::new();

@@ -1,15 +1,13 @@
 //! Where readings come from.
 
 use std::error::Error;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 
-use async_channel::{Receiver, bounded};
 use trilane::exec::{Attributes, Cx, RegionOptions, TaskOptions};
 use trilane::time::Duration;
-use trilane_std::net::{TcpListener, TcpStream};
+use trilane_std::net::{Stdin, TcpListener, TcpStream};
 
 use crate::World;
 use crate::counts::Count;
@@ -26,42 +24,25 @@ pub static SOURCE: Attributes = Attributes::named("source").cleanup_polls(u16::M
 
 enum Input {
     Connection(TcpStream),
-    /// By a thread, for not all that standard input may be can be waited for.
-    Stdin(Receiver<io::Result<Vec<u8>>>),
+    Stdin(Stdin),
 }
 
 impl Input {
-    /// The next bytes; none at the end.
-    async fn next(&self) -> io::Result<Vec<u8>> {
+    /// Reads the next bytes; none at the end.
+    async fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Connection(stream) => {
-                let mut bytes = vec![0; CHUNK];
-                let length = stream.read(&mut bytes).await?;
-                bytes.truncate(length);
-                Ok(bytes)
-            }
-            Self::Stdin(chunks) => chunks.recv().await.unwrap_or_else(|_| Ok(Vec::new())),
+            Self::Connection(stream) => stream.read(bytes).await,
+            Self::Stdin(stdin) => stdin.read(bytes).await,
         }
     }
 }
 
 /// Takes readings from standard input, until that ends or the task is asked to stop.
 pub async fn read_stdin(cx: Cx, world: Arc<World>) {
-    let (sender, chunks) = bounded(2);
-    thread::spawn(move || {
-        loop {
-            let mut bytes = vec![0; CHUNK];
-            let chunk = io::stdin().read(&mut bytes).map(|length| {
-                bytes.truncate(length);
-                bytes
-            });
-            let is_last = chunk.as_ref().map_or(true, Vec::is_empty);
-            if sender.send_blocking(chunk).is_err() || is_last {
-                return;
-            }
-        }
-    });
-    take(cx, world, "standard input".into(), Input::Stdin(chunks)).await;
+    match Stdin::new() {
+        Ok(stdin) => take(cx, world, "standard input".into(), Input::Stdin(stdin)).await,
+        Err(error) => world.complain(format_args!("standard input: {error}")),
+    }
 }
 
 /// A listener, and what it says of itself.
@@ -112,25 +93,26 @@ impl Drop for Open<'_> {
 /// Takes what comes, line by line. What was read is accepted, also when the task is asked to stop meanwhile.
 async fn take(cx: Cx, world: Arc<World>, name: String, input: Input) {
     let mut lines = Lines::default();
+    let mut bytes = vec![0; CHUNK];
     loop {
-        let bytes = match cx.run_until_cancelled(input.next()).await {
-            Ok(Ok(bytes)) => bytes,
+        let length = match cx.run_until_cancelled(input.read(&mut bytes)).await {
+            Ok(Ok(length)) => length,
             Ok(Err(error)) => return world.complain(format_args!("{name}: {error}")),
             Err(_stopped) => return,
         };
-        lines.push(&bytes);
+        lines.push(&bytes[..length]);
         let all = async {
             while let Some((number, line)) = lines.next() {
                 world.take_line(cx, &name, number, line).await;
             }
-            if bytes.is_empty()
+            if length == 0
                 && let Some((number, line)) = lines.finish()
             {
                 world.take_line(cx, &name, number, line).await;
             }
         };
         cx.shield(all).await;
-        if bytes.is_empty() {
+        if length == 0 {
             return;
         }
     }
