@@ -133,6 +133,8 @@ impl Reactor {
             let os = self.os()?;
             let index = free.slots.pop().or_else(|| self.grow(&mut free)).ok_or(NoReactor::Full)?;
             let slot = self.slot(index).ok_or(NoReactor::Full)?;
+            // So that no wait allocates, but that of one task among many.
+            lock(&slot.waiting).iter_mut().for_each(|waiting| waiting.reserve(1));
             let source = Source { reactor: self, slot, index, generation: slot.generation.load(SeqCst) };
             (source, os, self.used.fetch_add(1, SeqCst) == 0)
         };

@@ -40,6 +40,9 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 /// The most workers.
 pub(super) const MOST: usize = 64;
 
+/// So many wakers of one look at the driver take no allocation.
+const AT_ONCE: usize = 16;
+
 /// No worker has the watch, or the driver.
 const NOBODY: u32 = u32::MAX;
 
@@ -317,7 +320,7 @@ pub(super) struct Sleeper {
 
 impl Sleeper {
     pub fn new(number: usize) -> Self {
-        Self { number, ..Self::default() }
+        Self { number, woken: Vec::with_capacity(AT_ONCE).into(), ..Self::default() }
     }
 
     /// Whether [`at_work`](Sleepers::at_work) has something to do.
