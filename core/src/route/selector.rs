@@ -275,7 +275,7 @@ where
         let stripe = self.stripe;
         let (mut cached, view, random) = self.parts(index);
         let cached = &mut cached;
-        let ticket = Search { view, cached, random, stripe, request, now }.run(attempt)?;
+        let ticket = Search { view, cached, random, stripe, request, now, spilled: false }.run(attempt)?;
         Ok(Lease::new(self.balancer.clone(), ticket))
     }
 }

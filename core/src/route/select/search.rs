@@ -39,6 +39,8 @@ pub(in crate::route) struct Search<'a, 'b> {
     pub stripe: u8,
     pub request: &'a Request<'a>,
     pub now: Instant,
+    /// Whether it goes to the other group.
+    pub spilled: bool,
 }
 
 impl Search<'_, '_> {
@@ -52,9 +54,9 @@ impl Search<'_, '_> {
         for id in self.request.tried.iter().rev() {
             barred.add(id.slot());
         }
-        let (mut attempt, mut spilled) = (0, false);
+        let mut attempt = 0;
         match from {
-            Attempt::Spilled => spilled = true,
+            Attempt::Spilled => self.spilled = true,
             // It was not had because it is full, or because something has changed: it may be had still.
             Attempt::Picked(slot) => match self.lease(slot, None) {
                 Some(ticket) => return Ok(ticket),
@@ -67,7 +69,7 @@ impl Search<'_, '_> {
                 if let Some(ticket) = self.probe(false) {
                     return Ok(ticket);
                 }
-                spilled = draw(self.cached, self.view, self.random);
+                self.spilled = draw(self.cached, self.view, self.random);
             }
         }
         while attempt < TRIES {
@@ -75,12 +77,12 @@ impl Search<'_, '_> {
             if self.cached.class().epoch != self.view.epoch() {
                 refresh(self.cached, self.view, self.stripe, self.random);
             }
-            if spilled && !self.cached.class().spill.ready {
+            if self.spilled && !self.cached.class().spill.ready {
                 fill_other(self.cached, 1, self.view, self.random);
             }
             let (random, key, tick) = (&mut *self.random, self.request.key, tick(self.now));
             let ask = Ask { random, key, tick, attempt, barred: &barred };
-            let Some(slot) = self.cached.pick(spilled, ask) else { break };
+            let Some(slot) = self.cached.pick(self.spilled, ask) else { break };
             attempt += 1;
             if !barred.contains(slot) {
                 if let Some(ticket) = self.lease(slot, None) {
@@ -93,7 +95,7 @@ impl Search<'_, '_> {
         let mut looks = LOOKS;
         let error = loop {
             rolled();
-            if let Some(ticket) = self.look(spilled) {
+            if let Some(ticket) = self.look() {
                 return Ok(ticket);
             }
             looks -= 1;
@@ -117,8 +119,10 @@ impl Search<'_, '_> {
     /// Whoever can be had: of the group drawn, of the primary one, of the steps after it, and last a probe,
     /// wherever one waits.
     #[inline(never)]
-    fn look(&mut self, spilled: bool) -> Option<Ticket> {
-        if spilled && let Some(ticket) = self.sweep(&|cached, bank| cached.parts().2.candidates.word(bank)) {
+    fn look(&mut self) -> Option<Ticket> {
+        if self.spilled
+            && let Some(ticket) = self.sweep(&|cached, bank| cached.parts().2.candidates.word(bank))
+        {
             return Some(ticket);
         }
         if let Some(ticket) = self.sweep(&|cached, bank| cached.parts().1.candidates.word(bank)) {
@@ -178,12 +182,12 @@ impl Search<'_, '_> {
         if !self.request.tried.is_empty() {
             return None;
         }
-        let (view, key) = (self.view, self.request.key);
+        let (view, key) = (self.view, if all { None } else { self.request.key });
         let mut after = None;
         while let Some(slot) = self.cached.class().next_probe(view, after, all) {
             after = Some(slot);
             let owns = |key| self.cached.owns(key, slot);
-            if view.at(slot).has(Sets::full) || !all && !key.is_none_or(owns) {
+            if view.at(slot).has(Sets::full) || !key.is_none_or(owns) {
                 continue;
             }
             let Some(word) = view.claim(slot, self.now) else { continue };

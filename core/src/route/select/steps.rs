@@ -1,6 +1,6 @@
 //! The steps that a filter makes: each tier, within it each preferred zone, then the other zones.
 
-use crate::bitmap::Bits;
+use crate::bitmap::{Bits, rolled};
 use crate::route::select::class::ClassState;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::view::View;
@@ -99,7 +99,10 @@ impl ClassState {
         match step.zone {
             Place::Anywhere => bits,
             Place::In(zone) => bits & bank.zone(zone),
-            Place::Elsewhere => self.filter.zones().iter().fold(bits, |bits, &zone| bits & !bank.zone(zone)),
+            Place::Elsewhere => self.filter.zones().iter().fold(bits, |bits, &zone| {
+                rolled();
+                bits & !bank.zone(zone)
+            }),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whom a filter admits, and who is the last one that a filter in use can have.
 
+use crate::bitmap::rolled;
 use crate::route::Filter;
 use crate::route::state::bank::{BankRecord, Sets};
 use crate::route::state::view::View;
@@ -40,6 +41,9 @@ impl BankRecord {
         if !filter.confined || filter.zones().is_empty() {
             return u32::MAX;
         }
-        filter.zones().iter().fold(0, |bits, &zone| bits | self.zone(zone))
+        filter.zones().iter().fold(0, |bits, &zone| {
+            rolled();
+            bits | self.zone(zone)
+        })
     }
 }

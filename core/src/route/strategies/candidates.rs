@@ -132,28 +132,22 @@ impl CandidatesMut<'_> {
     }
 
     /// Makes the list anew from `bank` on.
-    fn rebuild(&mut self, bank: usize, listed: bool) {
+    fn rebuild(&mut self, mut bank: usize, listed: bool) {
         let mut at = self.starts.get(bank).map_or(0, |&start| start as usize);
-        let mut bank = bank;
+        // Without a list there is no room on it.
+        let list = if listed { &mut *self.list } else { &mut [] };
         while let (Some(&word), Some(start)) = (self.words.get(bank), self.starts.get_mut(bank)) {
             *start = at as u16;
-            at = if listed { write(self.list, at, bank, word) } else { at + word.count_ones() as usize };
+            for index in Bits(word) {
+                if let Some(entry) = list.get_mut(at) {
+                    *entry = slot(bank, index);
+                }
+                at += 1;
+            }
             bank += 1;
         }
         *self.count = at as u16;
     }
-}
-
-/// Writes the slots of `word` to the list from `at` on; returns where they end.
-fn write(list: &mut [u16], at: usize, bank: usize, word: u32) -> usize {
-    let mut end = at;
-    for index in Bits(word) {
-        if let Some(entry) = list.get_mut(end) {
-            *entry = slot(bank, index);
-            end += 1;
-        }
-    }
-    end
 }
 
 #[cfg(test)]
