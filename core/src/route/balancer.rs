@@ -5,9 +5,11 @@ use super::health::breaker::{self, Rules};
 use super::lease::{Leasing, Place, Ticket, sealed};
 use super::state::endpoints::Endpoints;
 use super::state::link::Table;
+use super::state::membership::Tables;
 use super::state::settings::{Packed, pack, unpack};
 use super::state::stripe::Verdict;
 use super::state::view::View;
+use super::tables::builds::TABLES;
 use super::{
     AddError, Endpoint, EndpointId, EndpointStats, Health, Metrics, Options, OptionsError, Source, Strategy,
     Totals, UpdateError,
@@ -208,13 +210,15 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Balance
 where
     S: Strategy<BANKS, PER_BANK, STRIPES>,
 {
+    pub(super) const TABLES: Option<&'static Tables> = if S::BUILDS { Some(TABLES) } else { None };
+
     /// Adds an endpoint. O(N), of which O(banks) in the critical section.
     ///
     /// # Errors
     ///
     /// [`AddError`]; nothing has changed then. `Full` counts removed endpoints that still have leases out.
     pub fn add(&self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
-        let id = self.endpoints.view().add(endpoint, now)?;
+        let id = self.endpoints.view().add(endpoint, Self::TABLES, now)?;
         self.want_table(now);
         Ok(id)
     }
@@ -242,7 +246,7 @@ where
     ///
     /// [`Stale`] when it has been removed.
     pub fn remove(&self, id: EndpointId, now: Instant) -> Result<u32, Stale> {
-        let out = self.endpoints.view().remove(id, self.strategy.needs().builds)?;
+        let out = self.endpoints.view().remove(id, self.strategy.needs().builds, Self::TABLES)?;
         self.want_table(now);
         Ok(out)
     }

@@ -3,6 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 
+use super::state::membership::Tables;
 use super::state::view::View;
 use super::{AddError, Balancer, Endpoint, EndpointId, Strategy, UpdateError};
 use crate::bitmap::{Bits, MAX_BANKS, slot, split};
@@ -114,7 +115,7 @@ where
         // First those that are new: only here can something not fit, and nothing else has changed yet.
         for endpoint in list.clone() {
             let endpoint = endpoint.borrow();
-            let error = match view.add(endpoint, now) {
+            let error = match view.add(endpoint, Self::TABLES, now) {
                 Ok(id) => {
                     let (bank, index) = split(id.slot());
                     if let Some(generation) =
@@ -136,7 +137,8 @@ where
                     let generation = generations.get(bank).and_then(|bank| bank.get(index as usize));
                     let key = Key::new(slot(bank, index), generation.copied().unwrap_or(0));
                     // Somebody else may have removed it before: then another has the slot, or none.
-                    let _out: Result<u32, Stale> = view.remove(EndpointId::from_key(key), false);
+                    let _out: Result<u32, Stale> =
+                        view.remove(EndpointId::from_key(key), false, Self::TABLES);
                 }
             }
             self.want_table(now);
@@ -149,7 +151,7 @@ where
                 synced.updated += updated as u32;
             }
         }
-        synced.removed = view.remove_others(&kept, stays);
+        synced.removed = view.remove_others(&kept, stays, Self::TABLES);
         if synced != Synced::default() {
             self.want_table(now);
         }
@@ -219,8 +221,8 @@ impl View<'_> {
     }
 
     /// Removes the members whose slots aren't kept; returns how many. `stays`: see [`remove`](Self::remove).
-    fn remove_others(self, kept: &Slots, stays: bool) -> u32 {
+    fn remove_others(self, kept: &Slots, stays: bool, tables: Option<&'static Tables>) -> u32 {
         let others = self.member_ids().filter(|&id| !kept.contains(id));
-        others.map(|id| self.remove(id, stays).is_ok() as u32).sum()
+        others.map(|id| self.remove(id, stays, tables).is_ok() as u32).sum()
     }
 }

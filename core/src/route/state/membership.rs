@@ -10,9 +10,31 @@ use crate::route::{AddError, Endpoint, EndpointId, Health, TAGS, TIERS, UpdateEr
 use crate::sync::{CriticalSection, Ordering, fence, with_lock};
 use crate::time::Instant;
 
+/// What changes of members are to a strategy's table: linked with strategies that have one.
+pub(in crate::route) struct Tables {
+    /// The slot of a member with this number that has gone, but is on the table still.
+    pub gone: fn(View<'_>, u64) -> Option<u16>,
+    /// A member comes into the slot; what is to be told to `came`, when it is there.
+    pub comes: fn(View<'_>, u16, &Endpoint, Option<u16>) -> Shown,
+    pub came: fn(View<'_>, u16, Shown, Option<u16>),
+    /// A member has gone from the slot, and stays on the table or not.
+    pub went: fn(View<'_>, u16, bool),
+}
+
+/// How the table shows a slot into which a member comes: as the member, as another.
+pub(in crate::route) struct Shown {
+    pub fits: bool,
+    pub other: bool,
+}
+
 impl View<'_> {
     #[inline(never)]
-    pub(in crate::route) fn add(self, endpoint: &Endpoint, now: Instant) -> Result<EndpointId, AddError> {
+    pub(in crate::route) fn add(
+        self,
+        endpoint: &Endpoint,
+        tables: Option<&'static Tables>,
+        now: Instant,
+    ) -> Result<EndpointId, AddError> {
         if endpoint.cap == Some(0) {
             return Err(AddError::ZeroCap);
         }
@@ -26,7 +48,7 @@ impl View<'_> {
                     return Err(AddError::Exists(id));
                 }
             }
-            let before = self.search_in(Sets::gone, endpoint.id);
+            let before = tables.and_then(|tables| (tables.gone)(self, endpoint.id));
             self.sweep();
             let added = with_lock(|cs| {
                 if version & 1 == 1 || self.membership.load(Ordering::Relaxed) != version {
@@ -36,12 +58,7 @@ impl View<'_> {
                     before.filter(|&slot| self.free_bits(self.at(slot).bank) >> self.at(slot).index & 1 == 1);
                 let Some(slot) = same.or_else(|| self.free_slot()) else { return Some(Err(AddError::Full)) };
                 let at = self.at(slot);
-                let fits = at.has(Sets::gone)
-                    && same == Some(slot)
-                    && endpoint.enabled
-                    && at.weight() == u32::from(endpoint.weight)
-                    && !at.has(Sets::noted);
-                let was_shown = at.has(Sets::gone) || at.has(Sets::noted);
+                let shown = tables.map(|tables| (tables.comes)(self, slot, endpoint, same));
                 self.change(|| {
                     at.write(Sets::gone, false);
                     self.forget(slot, cs);
@@ -52,14 +69,8 @@ impl View<'_> {
                     self.begin_ramp(slot, now);
                     self.settle(slot);
                 });
-                if !fits {
-                    if was_shown { self.note(slot) } else { self.note_for_next(slot) }
-                }
-                // Its place of before isn't free, and an id is on the table once.
-                let elsewhere = before.filter(|&other| other != slot && self.has(Sets::gone, other));
-                if let Some(other) = elsewhere {
-                    self.at(other).write(Sets::gone, false);
-                    self.note(other);
+                if let (Some(tables), Some(shown)) = (tables, shown) {
+                    (tables.came)(self, slot, shown, before);
                 }
                 Some(Ok(self.handle(slot)))
             });
@@ -112,14 +123,19 @@ impl View<'_> {
 
     /// Whether the table, or the one that is being built, shows the member as it is; a table that is begun
     /// anew may show it no more.
-    fn is_shown(self, at: Slot<'_>) -> bool {
+    pub(in crate::route) fn is_shown(self, at: Slot<'_>) -> bool {
         (at.has(Sets::enabled) || at.has(Sets::gone)) && !at.has(Sets::noted)
     }
 
     /// Returns how many leases are still out: the slot comes back with the last. If the strategy looks at a
     /// table, it `stays` there for a while.
     #[inline(never)]
-    pub(in crate::route) fn remove(self, id: EndpointId, stays: bool) -> Result<u32, Stale> {
+    pub(in crate::route) fn remove(
+        self,
+        id: EndpointId,
+        stays: bool,
+        tables: Option<&'static Tables>,
+    ) -> Result<u32, Stale> {
         with_lock(|_| {
             let slot = self.find(id)?;
             let at = self.at(slot);
@@ -140,10 +156,8 @@ impl View<'_> {
                 // In a new term: a probe that ends right now decides nothing.
                 self.forget_breaker(slot);
             });
-            if stays {
-                self.clear_gone();
-            } else {
-                self.note(slot);
+            if let Some(tables) = tables {
+                (tables.went)(self, slot, stays);
             }
             self.settle(slot);
             let out = self.in_flight(slot);
@@ -195,7 +209,7 @@ impl View<'_> {
     }
 
     #[inline(never)]
-    fn search_in(self, set: Sets, id: u64) -> Option<u16> {
+    pub(in crate::route) fn search_in(self, set: Sets, id: u64) -> Option<u16> {
         for (number, bank) in self.all_banks().iter().enumerate() {
             for index in Bits(bank.bits(set)) {
                 let slot = slot(number, index);

@@ -37,15 +37,48 @@
 //! before, so that no build under way is contradicted. A build takes them inside the critical section: who
 //! comes back is either told that it is on the table, or noted after it.
 
+use crate::route::Endpoint;
 use crate::route::config::options::MAX_TICKS;
 use crate::route::state::bank::Sets;
+use crate::route::state::membership::{Shown, Tables};
 use crate::route::state::view::View;
 use crate::sync::{Ordering, with_lock};
 
 /// Of the members, so many have gone at most before they are taken off the table: one in this many.
 const GONE: u32 = 4;
 
+/// For strategies that have a table.
+pub(in crate::route) const TABLES: &Tables = &Tables {
+    gone: |view, id| view.search_in(Sets::gone, id),
+    comes: |view, slot, endpoint, same| view.shown(slot, endpoint, same),
+    came: |view, slot, shown, before| view.note_newcomer(slot, shown, before),
+    went: |view, slot, stays| if stays { view.clear_gone() } else { view.note(slot) },
+};
+
 impl View<'_> {
+    /// How the slot is shown into which a member comes; it is the `same` that it had before, if any.
+    fn shown(self, slot: u16, endpoint: &Endpoint, same: Option<u16>) -> Shown {
+        let at = self.at(slot);
+        let fits = at.has(Sets::gone)
+            && same == Some(slot)
+            && endpoint.enabled
+            && at.weight() == u32::from(endpoint.weight)
+            && !at.has(Sets::noted);
+        Shown { fits, other: at.has(Sets::gone) || at.has(Sets::noted) }
+    }
+
+    fn note_newcomer(self, slot: u16, shown: Shown, before: Option<u16>) {
+        if !shown.fits {
+            if shown.other { self.note(slot) } else { self.note_for_next(slot) }
+        }
+        // Its place of before isn't free, and an id is on the table once.
+        let elsewhere = before.filter(|&other| other != slot && self.has(Sets::gone, other));
+        if let Some(other) = elsewhere {
+            self.at(other).write(Sets::gone, false);
+            self.note(other);
+        }
+    }
+
     /// The slot has another member, or one of another weight, so the table doesn't fit; the caller is in the
     /// critical section in which that was done.
     pub(in crate::route) fn note(self, slot: u16) {
@@ -54,7 +87,7 @@ impl View<'_> {
     }
 
     /// The same for what waits for the next build: a newcomer in a slot of which the table shows nobody.
-    pub(in crate::route) fn note_for_next(self, slot: u16) {
+    fn note_for_next(self, slot: u16) {
         self.at(slot).write(Sets::noted, true);
         self.builds.awaited.swap(true, Ordering::AcqRel);
     }
