@@ -154,8 +154,10 @@ fn sift_down<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], hole: usize, slot
             }
             break;
         };
-        let goes_right = before(nodes.node(second.get()), nodes.node(heap[right - 1].get()));
-        place = right - usize::from(!goes_right);
+        place = right;
+        if !before(nodes.node(second.get()), nodes.node(heap[right - 1].get())) {
+            place -= 1;
+        }
     }
     while place > hole && before(node, nodes.node(heap[place].get())) {
         place = (place - 1) / 2;
@@ -174,7 +176,7 @@ fn sift_down<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], hole: usize, slot
 #[inline(always)]
 fn before(a: &Node, b: &Node) -> bool {
     let (a_due, b_due) = (a.deadline_or_never(), b.deadline_or_never());
-    if a_due != b_due { a_due < b_due } else { before_among_equals(a, b) }
+    a_due < b_due || a_due == b_due && before_among_equals(a, b)
 }
 
 #[inline(never)]

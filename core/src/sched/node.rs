@@ -188,8 +188,9 @@ impl Node {
     #[inline(always)]
     pub(crate) fn set_deadline(&self, deadline: Option<u64>) {
         let inverted = !deadline.unwrap_or(NEVER);
-        self.deadline.set([inverted as u32, (inverted >> 32) as u32]);
-        let timed = if inverted == 0 { 0 } else { TIMED };
+        let [low, high] = [inverted as u32, (inverted >> 32) as u32];
+        self.deadline.set([low, high]);
+        let timed = if low | high == 0 { 0 } else { TIMED };
         self.place.set(self.place.get() & !TIMED | timed);
     }
 

@@ -108,7 +108,7 @@ fn set_deadline(task: TaskRef, generation: u32, deadline: Option<Instant>) -> Re
         } else {
             exec.with_lanes(cs, |lanes| lanes.set_deadline(&exec, task.place(exec), deadline));
         }
-        settle(task);
+        settle(exec, task);
         if state.is_missed() {
             task.state.set_missed(false);
         }
@@ -124,15 +124,16 @@ fn set_priority(task: TaskRef, generation: u32, priority: Priority) -> Result<()
             return Err(Stale);
         }
         exec.with_lanes(cs, |lanes| lanes.set_priority(&exec, task.place(exec), priority));
-        settle(task);
+        settle(exec, task);
         Ok(())
     })
 }
 
 /// Notes whether a live task is plain after its keys changed. One that is queued stays special until it
 /// leaves its lane.
-fn settle(task: TaskRef) {
-    task.exec().note_rekey();
+#[inline(always)]
+fn settle(exec: ExecRef, task: TaskRef) {
+    exec.note_rekey();
     if !task.node.is_plain() {
         task.set_special();
     } else if task.state.load().is_unlimited() {
