@@ -99,7 +99,7 @@ impl Bank {
     #[cfg(target_os = "none")]
     #[inline(always)]
     pub(crate) fn remove_bits(&self, bits: u32) -> u32 {
-        if self.bits() & bits == 0 { 0 } else { self.0.fetch_and(!bits, Ordering::AcqRel) & bits }
+        if self.bits() & bits == 0 { 0 } else { self.0.fetch_and(!bits, Ordering::Acquire) & bits }
     }
 
     /// Clears bits when the one owner who clears any has just seen them.
@@ -116,15 +116,17 @@ impl Bank {
     }
 
     /// Sets or clears bit `index`, for words that the holder of the critical section alone changes: a load
-    /// and a store. Release when it is set: whoever sees the bit sees what came before.
+    /// and a store.
     #[inline(always)]
     pub(crate) fn write(&self, index: u32, set: bool) {
         let (bits, bit) = (self.bits(), bit(index));
-        if set {
-            self.0.store(bits | bit, Ordering::Release);
-        } else {
-            self.set(bits & !bit);
-        }
+        self.set(if set { bits | bit } else { bits & !bit });
+    }
+
+    /// As [`write`](Self::write) of false; whoever sees the bit cleared sees what came before.
+    #[inline(always)]
+    pub(crate) fn clear_releasing(&self, index: u32) {
+        self.0.store(self.bits() & !bit(index), Ordering::Release);
     }
 
     /// Clears the word and returns what it held. The empty case is one plain load: an exclusive load in an
@@ -152,7 +154,8 @@ impl Bank {
         self.bits() == 0
     }
 
-    /// As [`bits`](Self::bits); what came before a [`write`](Self::write) that it sees is seen.
+    /// As [`bits`](Self::bits); what came before a [`clear_releasing`](Self::clear_releasing) that it sees is
+    /// seen.
     #[inline(always)]
     pub(crate) fn bits_acquire(&self) -> u32 {
         self.0.load(Ordering::Acquire)

@@ -97,11 +97,11 @@ impl<L: Line> InterruptMode<L> {
         // SAFETY: Bound Invariant: as the interrupt is enabled, nobody writes, and reading needs no critical
         // section.
         let cs = unsafe { CriticalSection::new() };
-        if let Some(handler) = L::bound().0.borrow(cs).get() {
-            // SAFETY: an interrupt doesn't interrupt itself, and `start` took the handler by value: the
-            // promise of the caller makes this the runner's context (Executor Invariant 5).
-            unsafe { handler.on_interrupt() }
-        }
+        let handler = L::bound().0.borrow(cs).get();
+        // SAFETY: the interrupt is enabled, so there is a handler. An interrupt doesn't interrupt itself, and
+        // `start` took the handler by value: the promise of the caller makes this the runner's context
+        // (Executor Invariant 5).
+        unsafe { handler.unwrap_unchecked().on_interrupt() }
     }
 }
 

@@ -6,7 +6,7 @@ use core::ptr;
 
 use super::life::spawn::trace_spawn;
 use super::memory::bank::Bank;
-use super::memory::core::{Announce, BANKS_AT, Core, ExecRef, Ops, TaskRef};
+use super::memory::core::{Announce, BANKS_AT, Core, Cover, ExecRef, Ops, TaskRef};
 use super::region::scope::SCOPE;
 use super::region::table::Regions;
 use super::run::pass::Rounds;
@@ -93,17 +93,20 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     };
 
     /// What wakes tell the runner with.
-    const COVER: Option<Announce> = if BANKS > 1 { Some(ExecRef::cover) } else { None };
-    const ANNOUNCE: *const () = if P::PENDS {
-        let announce: Announce = |exec, bank, bit| {
-            if let Some(cover) = Self::COVER {
-                cover(exec, bank, bit);
+    const COVER: Option<Cover> = if BANKS > 1 { Some(ExecRef::cover) } else { None };
+    const ANNOUNCE: *const () = if P::PENDS || Self::COVER.is_some() {
+        let announce: Announce = |bank, bit, coalesced| {
+            if coalesced != 0 {
+                bank.count_coalesced();
             }
-            Self::of(exec).platform.pend();
+            if let Some(cover) = Self::COVER {
+                cover(bank.exec(), bank, bit);
+            }
+            if P::PENDS {
+                Self::of(bank.exec()).platform.pend();
+            }
         };
         announce as *const ()
-    } else if let Some(cover) = Self::COVER {
-        cover as *const ()
     } else {
         ptr::null()
     };
@@ -187,6 +190,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     bank.head.announce.set(Self::ANNOUNCE);
                     bank.head.to_core.set((BANKS_AT + number * Self::STRIDE) as u32);
                     bank.head.number.set(number as u32);
+                    bank.head.special.set(u32::MAX);
                 }
                 self.memory.core.clock.with(cs, |clock| {
                     (clock.alarm, clock.clean_up) = (Instant::MAX, Instant::MAX);

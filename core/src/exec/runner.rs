@@ -186,7 +186,23 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Runner<P, BANKS, PE
     ///
     /// With a task, as [`poll_pending`](Self::poll_pending); call again to go on.
     pub fn drive(&mut self) {
-        let mut more = self.pass_promptly().more;
+        if BANKS == 1 {
+            let polls = Self::POLLS_PER_PASS;
+            let polled = match P::TRACES || P::TIMES_POLLS {
+                false => pass::poll_promptly::<false>(self.exec(), polls),
+                true => pass::poll_promptly::<true>(self.exec(), polls),
+            };
+            self.drive_on(polls - u32::from(polled));
+        } else {
+            self.drive_on(Self::POLLS_PER_PASS);
+        }
+    }
+
+    /// [`drive`](Self::drive) after what is polled promptly.
+    #[inline(never)]
+    fn drive_on(&mut self, polls: u32) {
+        let now = if BANKS == 1 { Some(self.executor.platform.now()) } else { None };
+        let mut more = pass::pass(self.exec(), self.executor, now, polls).more;
         if !more {
             pass::set_alarm(self.exec());
             // As before a sleep: what came meanwhile needs another round.

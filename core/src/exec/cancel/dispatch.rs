@@ -12,6 +12,7 @@ use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::tally::add;
 use crate::exec::run::pass::is_runnable;
 use crate::exec::run::rounds::{coalesced, is_woken, poll_task};
+use crate::exec::task::header::Header;
 use crate::sched::Turn;
 use crate::sync::{CriticalSection, Ordering};
 
@@ -42,17 +43,17 @@ fn poll(exec: ExecRef, mut left: u32) -> u32 {
 
 /// See [`Special::set_aside`].
 fn set_aside(exec: ExecRef, bank: BankRef, mut taken: u32) -> bool {
-    let plain = bank.plain.bits_acquire();
-    for task in bank.tasks(taken & !plain) {
+    let special = bank.special.bits_acquire();
+    for task in bank.tasks(taken & special) {
         if !task.state.load_acquire().is_live() {
             add(&exec.tally.stale_wakes, 1);
             taken &= !task.bit();
         }
     }
-    let found = taken & !plain != 0;
+    let found = taken & special != 0;
     if found {
         // A round that was about to begin begins anew.
-        let rest = bank.rest.bits() & plain;
+        let rest = bank.rest.bits() & !special;
         let twice = bank.woken.insert_bit(taken & !rest);
         if twice != 0 {
             coalesced(exec, twice);
@@ -70,14 +71,14 @@ fn is_special_woken(exec: ExecRef, first: BankRef, several: bool) -> bool {
     if several {
         return !exec.urgent.is_empty();
     }
-    (first.woken.bits() | first.rest.bits()) & !first.plain.bits() != 0
+    (first.woken.bits() | first.rest.bits()) & first.special.bits() != 0
 }
 
 /// Whose turn it is.
 enum First {
     Nobody,
     Others,
-    Task(TaskRef),
+    Task(TaskRef, &'static Header),
 }
 
 /// Queues the special tasks that were woken, and polls who goes first, unless its limits speak against it.
@@ -98,28 +99,27 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32) -> u32
             Some(Turn::Slot(place)) => place,
         };
         // SAFETY: the lanes hold places of this executor.
-        let task = unsafe { TaskRef::at_place(exec, place) };
-        if task.node.is_plain() && task.state.load().is_unlimited() {
+        let (task, header) = unsafe { TaskRef::at_place(exec, place) };
+        if header.node.is_plain() && header.state.load().is_unlimited() {
             // It was queued when it was made plain.
             task.set_plain(true);
         }
         let now = exec.with_clock(cs, |clock| clock.now);
-        is_due = task.node.is_due(now.as_micros());
-        First::Task(task)
+        is_due = header.node.is_due(now.as_micros());
+        First::Task(task, header)
     });
-    let task = match first {
+    let (task, header) = match first {
         First::Nobody => return left,
         First::Others => return left | budget::OTHERS,
-        First::Task(task) => task,
+        First::Task(task, header) => (task, header),
     };
-    let (bank, index) = (task.bank(), task.index());
-    let looks = is_due || !bank.header(index).state.load().is_unlimited();
+    let looks = is_due || !header.state.load().is_unlimited();
     if looks && !check_limits(task, is_due) {
         return left;
     }
     left -= budget::ONE;
     // SAFETY: this is the runner, in no poll, and what came out of a lane is live: only the runner ends it.
-    let done = unsafe { poll_task::<true>(exec, bank, index, task.slot(), left) };
+    let done = unsafe { poll_task::<true>(exec, task.bank(), task, header, task.slot(), left) };
     if looks {
         after_counted_poll(task);
     } else if !done && alone == Some(task) && !others {
@@ -132,21 +132,18 @@ fn poll_first(exec: ExecRef, bank: BankRef, several: bool, mut left: u32) -> u32
 /// That is looked up once, and again when keys have changed.
 #[inline(never)]
 fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, several: bool) -> u32 {
-    let (bank, index, bit, slot) = (task.bank(), task.index(), task.bit(), task.slot());
+    let (bank, bit, slot) = (task.bank(), task.bit(), task.slot());
+    let header = bank.header(task.index());
     let mut goes_first_as_of = exec.rekeys.load(Ordering::Relaxed).wrapping_sub(1);
     while !budget::is_spent(left)
-        && !exec.look.has(AlarmDue::ALL)
+        && exec.look.is_clear()
         && bank.woken.bits() == bit
         && bank.rest.is_empty()
         && !(several && is_other_bank_woken(exec, bank))
     {
         let rekeys = exec.rekeys.load(Ordering::Relaxed);
         if goes_first_as_of != rekeys {
-            let goes_first = exec.locked(|cs| {
-                let now = exec.with_clock(cs, |clock| clock.now);
-                can_pass(task) && exec.passes_lanes(cs, &task.node) && !task.node.is_late(now.as_micros())
-            });
-            if !goes_first {
+            if !goes_first(exec, task) {
                 return left;
             }
             goes_first_as_of = rekeys;
@@ -158,11 +155,24 @@ fn poll_again(exec: ExecRef, task: TaskRef, mut left: u32, several: bool) -> u32
         bank.woken.take_bits(bit);
         left -= budget::ONE;
         // SAFETY: this is the runner, in no poll; the task is live, in no lane, and only the runner ends it.
-        if unsafe { poll_task::<true>(exec, bank, index, slot, left) } {
+        if unsafe { poll_task::<true>(exec, task.bank(), task, header, slot, left) } {
             return left;
         }
     }
     left
+}
+
+/// Whether a task that was just polled goes before what is queued.
+#[inline(never)]
+fn goes_first(exec: ExecRef, task: TaskRef) -> bool {
+    if exec.queued.load(Ordering::Relaxed) & !Core::STREAK == 0 {
+        // It isn't late: it wasn't when it was polled first, and a deadline that has passed is refused.
+        return task.state.load_acquire().is_unlimited();
+    }
+    exec.locked(|cs| {
+        let now = exec.with_clock(cs, |clock| clock.now);
+        can_pass(task) && exec.passes_lanes(cs, &task.node) && !task.node.is_late(now.as_micros())
+    })
 }
 
 #[inline(always)]
@@ -220,15 +230,15 @@ fn collect(exec: ExecRef, first: BankRef, several: bool) -> (Option<TaskRef>, bo
 /// far, which is not queued yet.
 #[inline(always)]
 fn gather(exec: ExecRef, bank: BankRef, alone: &mut Option<TaskRef>) {
-    let (rest, plain) = (bank.rest.bits(), bank.plain.bits());
-    let mut special = bank.woken.remove_bits(!plain);
-    let passed = rest & !plain;
+    let (rest, mask) = (bank.rest.bits(), bank.special.bits());
+    let mut special = bank.woken.remove_bits(mask);
+    let passed = rest & mask;
     if passed != 0 {
         if special & passed != 0 {
             coalesced(exec, special & passed);
         }
-        bank.rest.set(rest & plain);
-        if rest & plain == 0 {
+        bank.rest.set(rest & !mask);
+        if rest & !mask == 0 {
             // The bank's round is over.
             exec.turns.set(exec.turns.bits() & !(1 << bank.number.get()));
         }
@@ -266,10 +276,10 @@ fn enqueue(exec: ExecRef, task: TaskRef) {
 fn is_new(exec: ExecRef, task: TaskRef) -> bool {
     if !task.state.load_acquire().is_live() {
         add(&exec.tally.stale_wakes, 1);
-    } else if task.node.lane().is_some() || task.bank().plain.bits() & task.bit() != 0 && task.mark() {
+    } else if task.node.lane().is_some() || task.bank().special.bits() & task.bit() == 0 && task.mark() {
         coalesced(exec, 1);
     } else {
-        return task.bank().plain.bits() & task.bit() == 0;
+        return task.bank().special.bits() & task.bit() != 0;
     }
     false
 }

@@ -364,7 +364,7 @@ fn publish(task: TaskRef, live: State) {
         fence(Ordering::Release);
         let asked = (task.state.publish(live), generation(task));
         // After all else: whoever takes the bit of an earlier wake sees this, and polls.
-        bank.plain.set(bank.plain.bits() | task.bit());
+        bank.special.set(bank.special.bits() & !task.bit());
         asked
     });
     wake_new(task, asked);

@@ -23,9 +23,9 @@ pub(in crate::exec) struct BankHead {
     /// What a wake must do beside setting its bit: an `Announce`, or null. A pointer, so that a wake tests it
     /// together with a number.
     pub announce: Fixed<*const ()>,
-    /// Slots whose task is live, in no lane, of the lowest priority, without deadline and quota, and was not
-    /// asked to stop. Changed under the lock.
-    pub plain: bitmap::Bank,
+    /// All slots but those whose task is plain: live, in no lane, of the lowest priority, without deadline
+    /// and quota, and not asked to stop. Changed under the lock; the executor's first use sets all bits.
+    pub special: bitmap::Bank,
     /// Slots that were taken from `woken` and not polled yet: the rest of a round. The runner's.
     pub rest: bitmap::Bank,
     /// Slots that are not free. Changed under the lock.
@@ -59,7 +59,7 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
             head: BankHead {
                 woken: Woken::new(0),
                 announce: Fixed::new(::core::ptr::null()),
-                plain: bitmap::Bank::new(0),
+                special: bitmap::Bank::new(0),
                 rest: bitmap::Bank::new(0),
                 used: bitmap::Bank::new(0),
                 draining: bitmap::Bank::new(0),

@@ -24,9 +24,10 @@ use crate::time::Instant;
 /// a builder adds; `ops`, the banks' places and `heap` are set by its first use.
 #[repr(C)]
 pub(in crate::exec) struct Core {
+    // First: what is looked at between two polls has the executor's address.
+    pub look: AlarmDue,
     /// Null: the executor has not been used.
     pub ops: FixedPtr<Ops>,
-    pub look: AlarmDue,
     /// During a poll its [`place`]; 0 between polls. [`SHARED`](Self::SHARED) if workers share the executor.
     pub running: AtomicU32,
     /// How many slots the lanes hold, and [`STREAK`](Self::STREAK) while a lane has passed over others.
@@ -135,8 +136,11 @@ pub(in crate::exec) struct Clock {
     pub draining: u16,
 }
 
-/// Tells of a task that was woken.
-pub(in crate::exec) type Announce = fn(ExecRef, BankRef, u32);
+/// Tells the runner which bank to look into.
+pub(in crate::exec) type Cover = fn(ExecRef, BankRef, u32);
+
+/// Tells of a task that was woken: by its bit, and that again if it had been woken before.
+pub(in crate::exec) type Announce = fn(BankRef, u32, u32);
 
 /// The operations that need the executor's full type, and its measures.
 pub(in crate::exec) struct Ops {
@@ -155,8 +159,8 @@ pub(in crate::exec) struct Ops {
     pub full_bank: u32,
     pub bank_stride: u16,
     /// Tells the runner which bank to look into, if there are several; `cover_own`: by the runner itself.
-    pub cover: Option<Announce>,
-    pub cover_own: Option<Announce>,
+    pub cover: Option<Cover>,
+    pub cover_own: Option<Cover>,
 }
 
 /// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It

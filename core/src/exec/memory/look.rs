@@ -19,7 +19,6 @@ impl AlarmDue {
     pub(in crate::exec) const SOONER: u32 = 1 << 3;
     /// What ends a pass or is done before its next poll, whatever else is runnable.
     pub(in crate::exec) const NOW: u32 = Self::DUE | Self::WORK | Self::SOONER;
-    pub(in crate::exec) const ALL: u32 = Self::NOW | Self::SPECIAL;
 
     const_fn! {
     pub(in crate::exec) const fn new() -> Self {
@@ -44,6 +43,12 @@ impl AlarmDue {
     #[inline(always)]
     pub(in crate::exec) fn bits(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether no flag is up.
+    #[inline(always)]
+    pub(in crate::exec) fn is_clear(&self) -> bool {
+        self.bits() == 0
     }
 
     #[inline(always)]

@@ -226,6 +226,21 @@ impl BankRef {
         unsafe { ExecRef(self.0.byte_sub(self.to_core.get() as usize).cast()) }
     }
 
+    /// The same bank; the compiler doesn't know it, and so keeps the address in a register, where it would
+    /// compute it from the executor's at each use.
+    #[inline(always)]
+    pub fn kept(self) -> Self {
+        #[cfg(all(target_arch = "arm", not(miri)))]
+        // SAFETY: there is no instruction.
+        unsafe {
+            let mut bank = self.0.as_ptr();
+            ::core::arch::asm!("@ {0}", inout(reg) bank, options(pure, nomem, nostack, preserves_flags));
+            Self(NonNull::new_unchecked(bank))
+        }
+        #[cfg(not(all(target_arch = "arm", not(miri))))]
+        self
+    }
+
     /// The slot of this index, which the bank has.
     #[inline(always)]
     pub fn task(self, index: u32) -> TaskRef {
@@ -244,6 +259,31 @@ impl BankRef {
     pub fn header(self, index: u32) -> &'static Header {
         // SAFETY: the bank has a header of this index, and is part of a static executor.
         unsafe { self.0.byte_add(HEADERS + index as usize * size_of::<Header>()).cast().as_ref() }
+    }
+
+    /// The distance of two headers, as [`kept`](Self::kept).
+    #[inline(always)]
+    pub fn kept_stride() -> usize {
+        #[cfg(all(target_arch = "arm", not(miri)))]
+        // SAFETY: there is no instruction.
+        unsafe {
+            let mut stride = size_of::<Header>();
+            ::core::arch::asm!("@ {0}", inout(reg) stride, options(pure, nomem, nostack, preserves_flags));
+            stride
+        }
+        #[cfg(not(all(target_arch = "arm", not(miri))))]
+        size_of::<Header>()
+    }
+
+    /// The header at this distance from the first.
+    ///
+    /// # Safety
+    ///
+    /// The bank has it.
+    #[inline(always)]
+    pub unsafe fn header_at(self, distance: usize) -> &'static Header {
+        // SAFETY: the caller's promise; the bank is part of a static executor.
+        unsafe { self.0.byte_add(HEADERS + distance).cast().as_ref() }
     }
 
     /// The slots of these bits, lowest first.
@@ -277,19 +317,19 @@ impl TaskRef {
         Self(unsafe { NonNull::new_unchecked(raw.cast_mut().cast()) })
     }
 
-    /// The task of a place in the lanes of `exec`.
+    /// The task of a place in the lanes of `exec`, and its header.
     ///
     /// # Safety
     ///
     /// The place is one of that executor's.
     #[inline(always)]
-    pub unsafe fn at_place(exec: ExecRef, place: u16) -> Self {
+    pub unsafe fn at_place(exec: ExecRef, place: u16) -> (Self, &'static Header) {
         // SAFETY: the caller's promise; the header's index was set when the slot was claimed.
         unsafe {
             let header = exec.0.byte_add(usize::from(place) * 4).cast::<Header>();
             let index = usize::from(header.as_ref().node.embedder_index.get());
             let bank = header.byte_sub(HEADERS + index * size_of::<Header>()).cast::<BankHead>();
-            Self(bank.byte_add(index))
+            (Self(bank.byte_add(index)), header.as_ref())
         }
     }
 

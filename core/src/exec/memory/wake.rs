@@ -2,7 +2,7 @@
 
 use ::core::mem::transmute;
 
-use super::core::{Announce, BankRef, ExecRef, Ops, TaskRef};
+use super::core::{Announce, BankRef, Cover, ExecRef, Ops, TaskRef};
 use super::look::AlarmDue;
 use crate::bitmap;
 use crate::sync::Ordering;
@@ -24,7 +24,7 @@ impl ExecRef {
     /// The set in which a wake covers its bank.
     #[inline(always)]
     fn covers(&self, bank: BankRef, bit: u32) -> &bitmap::Bank {
-        let is_plain = bank.plain.bits() & bit != 0 || self.special().is_none();
+        let is_plain = bank.special.bits() & bit == 0 || self.special().is_none();
         if is_plain { &self.summary } else { &self.urgent }
     }
 
@@ -65,7 +65,7 @@ impl TaskRef {
     }
 
     #[inline(always)]
-    fn mark_with(self, cover: impl FnOnce(&Ops) -> Option<Announce>) -> bool {
+    fn mark_with(self, cover: impl FnOnce(&Ops) -> Option<Cover>) -> bool {
         let (exec, bank, bit) = (self.exec(), self.bank(), self.bit());
         let coalesced = bank.woken.insert_bit(bit) != 0;
         if let Some(cover) = cover(exec.ops()) {
@@ -107,15 +107,20 @@ impl TaskRef {
     /// Notes under the lock whether the task is plain.
     #[inline(always)]
     pub fn set_plain(self, plain: bool) {
-        self.bank().plain.write(self.index(), plain);
+        let special = &self.bank().special;
+        if plain {
+            special.clear_releasing(self.index());
+        } else {
+            special.write(self.index(), true);
+        }
     }
 
     /// Notes under the lock that the task isn't plain any more, or not yet; the runner may have it in a
     /// round.
     pub fn set_special(self) {
         let bank = self.bank();
-        if bank.plain.bits() & self.bit() != 0 {
-            bank.plain.write(self.index(), false);
+        if bank.special.bits() & self.bit() == 0 {
+            bank.special.write(self.index(), true);
             if self.is_woken() {
                 self.exec().note_special(bank);
             }
@@ -125,17 +130,20 @@ impl TaskRef {
 
 impl BankRef {
     /// The rest of a wake that is more than its OR.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     fn announce_wake(self, bit: u32, coalesced: u32) {
-        let exec = self.exec();
-        if coalesced != 0 {
-            exec.tally.coalesced.fetch_add(1, Ordering::Relaxed);
-        }
         // SAFETY: it is null, or an `Announce`.
         let announce = unsafe { transmute::<*const (), Option<Announce>>(self.announce.get()) };
-        if let Some(announce) = announce {
-            announce(exec, self, bit);
+        match announce {
+            Some(announce) => announce(self, bit, coalesced),
+            None => self.count_coalesced(),
         }
+    }
+
+    /// Counts a wake of a task that was woken already.
+    #[cold]
+    #[inline(never)]
+    pub fn count_coalesced(self) {
+        self.exec().tally.coalesced.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::rounds::is_woken;
+use super::rounds::{is_woken, poll_task};
 use super::timers::expire;
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::{Core, ExecRef, budget};
@@ -90,6 +90,36 @@ pub(in crate::exec) fn pass<R: Rounds>(exec: ExecRef, rounds: &R, now: Option<In
     let more = poll(exec, rounds, now, &left);
     unwound.defuse();
     Pass { polls: count(), more }
+}
+
+/// Polls the first plain task that was woken, if nothing goes before it. Returns whether there was one. For
+/// an executor of one bank, before a pass. The runner only, in no poll.
+#[inline(always)]
+pub(in crate::exec) fn poll_promptly<const OBSERVED: bool>(exec: ExecRef, polls: u32) -> bool {
+    let bank = exec.first_bank().kept();
+    let before = exec.queued.load(Ordering::Relaxed) | exec.look.bits();
+    if before | bank.rest.bits() != 0 || bank.woken.is_empty() {
+        return false;
+    }
+    let special = bank.special.bits();
+    let taken = bank.woken.take_seen();
+    if taken & special != 0 {
+        // The pass looks at them again.
+        bank.rest.set(taken);
+        return false;
+    }
+    bank.rest.set(taken & (taken - 1));
+    let ended = OnDrop::new(|| {
+        exec.running.store(0, Ordering::Relaxed);
+        add(&exec.tally.polls, 1);
+    });
+    let index = taken.trailing_zeros();
+    let (task, header) = (bank.task(index), bank.header(index));
+    // SAFETY: the caller is the runner, in no poll; the task was plain when it was taken, and only the runner
+    // ends it.
+    unsafe { poll_task::<OBSERVED>(exec, bank, task, header, index as u16, budget::new(polls)) };
+    drop(ended);
+    true
 }
 
 /// Whether a pass would do something now. Plain loads.

@@ -13,8 +13,8 @@ use crate::bitmap::rolled;
 use crate::exec::life::finish::finish;
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::{BankRef, ExecRef, TaskRef, budget, place};
-use crate::exec::memory::look::AlarmDue;
 use crate::exec::memory::tally::add;
+use crate::exec::task::header::Header;
 use crate::exec::task::state::Ending;
 use crate::sync::Ordering;
 
@@ -23,19 +23,20 @@ use crate::sync::Ordering;
 ///
 /// # Safety
 ///
-/// The caller is the runner, in no poll; the task of this index is live and in no lane, `slot` is its slot.
+/// The caller is the runner, in no poll; the task is live and in no lane, bank, header and slot are its own.
 /// `left` are the polls that are left after this one.
 #[inline(always)]
 pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
     exec: ExecRef,
     bank: BankRef,
-    index: u32,
+    task: TaskRef,
+    header: &Header,
     slot: u16,
     left: u32,
 ) -> bool {
     exec.running.store(place(slot, left), Ordering::Relaxed);
     // SAFETY: the caller's promise.
-    unsafe { poll_owned::<OBSERVED>(exec, bank, index, || polled(exec, bank)) }
+    unsafe { poll_owned::<OBSERVED>(exec, task, header, || polled(exec, bank)) }
 }
 
 /// [`poll_task`], by whoever owns the task: the runner, or the worker that has claimed it. `polled` gives the
@@ -47,11 +48,10 @@ pub(in crate::exec) unsafe fn poll_task<const OBSERVED: bool>(
 #[inline(always)]
 pub(in crate::exec) unsafe fn poll_owned<const OBSERVED: bool>(
     exec: ExecRef,
-    bank: BankRef,
-    index: u32,
+    task: TaskRef,
+    header: &Header,
     polled: impl Fn() -> TaskRef,
 ) -> bool {
-    let (task, header) = (bank.task(index), bank.header(index));
     // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
     // future, because a task whose poll was done or unwound is live no more. No lock is held across the poll
     // (Executor Invariant 6). SAFETY: the poll has unwound, so storage is empty.
@@ -91,49 +91,55 @@ pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
     mut left: u32,
     least: u32,
 ) -> u32 {
-    let (mut rest, mut woken) = (bank.rest.bits(), bank.woken.bits());
-    if rest & woken != 0 {
-        is_special_next(exec, bank, rest);
-    }
+    let bank = bank.kept();
+    let stride = BankRef::kept_stride();
+    let mut rest = bank.rest.bits();
     loop {
-        // Acquire: a bit may be that of a wake from before the task was published. `set_aside` looks again,
-        // since the task may be published between the two loads.
-        let mut plain = bank.plain.bits_acquire();
-        if rest == 0 {
-            if woken == 0 {
+        if rest != 0 {
+            if resume(exec, bank, rest) {
                 return left;
             }
-            rest = bank.woken.take_seen();
+            rest = bank.rest.bits();
         }
-        while rest & !plain == 0 {
-            loop {
-                let index = rest.trailing_zeros();
-                rest &= rest - 1;
-                bank.rest.set(rest);
-                left -= budget::ONE;
-                // SAFETY: the caller's promise; the task was plain under this round, and only the runner ends
-                // it.
-                unsafe { poll_task::<OBSERVED>(exec, bank, index, index as u16, left) };
-                if left < least || exec.look.has(AlarmDue::ALL) {
+        if rest == 0 {
+            if bank.woken.is_empty() {
+                return left;
+            }
+            // `resume` looks again, since a task may be published between the two loads.
+            let special = bank.special.bits();
+            rest = bank.woken.take_seen();
+            if rest & special != 0 {
+                continue;
+            }
+        }
+        loop {
+            let index = rest.trailing_zeros();
+            rest &= rest - 1;
+            bank.rest.set(rest);
+            left -= budget::ONE;
+            // SAFETY: the caller's promise; the task was plain under this round, and only the runner ends it.
+            unsafe {
+                let header = bank.header_at(index as usize * stride);
+                poll_task::<OBSERVED>(exec, bank, bank.task(index), header, index as u16, left);
+            }
+            if left < least || !exec.look.is_clear() {
+                return left;
+            }
+            if rest != 0 {
+                if bank.woken.bits() & (rest | bank.special.bits()) != 0 && is_special_next(exec, bank) {
                     return left;
                 }
-                if rest == 0 {
-                    break;
-                }
-                if bank.woken.bits() & (rest | !bank.plain.bits()) != 0 && is_special_next(exec, bank, rest) {
-                    return left;
-                }
+                continue;
             }
             if bank.woken.is_empty() {
                 return left;
             }
-            plain = bank.plain.bits();
+            let special = bank.special.bits();
             rest = bank.woken.take_seen();
+            if rest & special != 0 {
+                break;
+            }
         }
-        if set_aside(exec, bank, rest) {
-            return left;
-        }
-        (rest, woken) = (bank.rest.bits(), bank.woken.bits());
     }
 }
 
@@ -164,10 +170,10 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(
             // The summary was cleared before (Summary Invariant).
             rest = bank.woken.take();
         } else if rest & bank.woken.bits() != 0 {
-            is_special_next(exec, bank, rest);
+            is_special_next(exec, bank);
         }
         // Acquire: as in `poll_bank`.
-        if rest & !bank.plain.bits_acquire() != 0 {
+        if rest & bank.special.bits_acquire() != 0 {
             if set_aside(exec, bank, rest) {
                 return left;
             }
@@ -183,12 +189,12 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(
             left -= budget::ONE;
             let slot = crate::bitmap::slot(number as usize, index);
             // SAFETY: as in `poll_bank`.
-            unsafe { poll_task::<OBSERVED>(exec, bank, index, slot, left) };
-            if left < least || exec.look.has(AlarmDue::ALL) || !exec.urgent.is_empty() {
+            unsafe { poll_task::<OBSERVED>(exec, bank, bank.task(index), bank.header(index), slot, left) };
+            if left < least || !exec.look.is_clear() || !exec.urgent.is_empty() {
                 return left;
             }
             if bank.woken.bits() & rest != 0 {
-                is_special_next(exec, bank, rest);
+                is_special_next(exec, bank);
             }
         }
         exec.turns.set(exec.turns.bits() & !(1 << number));
@@ -199,23 +205,31 @@ pub(in crate::exec) unsafe fn poll_banks<const OBSERVED: bool>(
 /// whether a task was woken that isn't plain.
 #[cold]
 #[inline(never)]
-fn is_special_next(exec: ExecRef, bank: BankRef, rest: u32) -> bool {
-    coalesced(exec, bank.woken.remove_bits(rest));
-    bank.woken.bits() & !bank.plain.bits() != 0 && exec.special().is_some()
+fn is_special_next(exec: ExecRef, bank: BankRef) -> bool {
+    coalesced(exec, bank.woken.remove_bits(bank.rest.bits()));
+    bank.woken.bits() & bank.special.bits() != 0
 }
 
-/// Among those that were taken into a round are some that aren't plain. If tasks are special, they go by the
-/// lanes, and a round that was about to begin begins after them: returns true. If no task is, their wakes
-/// came too late: whoever takes the bit of a special task sees that there are such.
+/// Goes on with a round that was interrupted, or in which some may not be plain. If tasks are special, those
+/// go by the lanes, and a round that was about to begin begins after them: returns true. If no task is, their
+/// wakes came too late: whoever takes the bit of a special task sees that there are such.
 #[cold]
 #[inline(never)]
+fn resume(exec: ExecRef, bank: BankRef, taken: u32) -> bool {
+    is_special_next(exec, bank);
+    set_aside(exec, bank, taken)
+}
+
 fn set_aside(exec: ExecRef, bank: BankRef, taken: u32) -> bool {
-    let plain = bank.plain.bits_acquire();
-    if let Some(special) = exec.special() {
-        return (special.set_aside)(exec, bank, taken);
+    // Acquire: a bit may be that of a wake from before the task was published.
+    let special = bank.special.bits_acquire();
+    if taken & special != 0
+        && let Some(table) = exec.special()
+    {
+        return (table.set_aside)(exec, bank, taken);
     }
-    add(&exec.tally.stale_wakes, number_of(taken & !plain));
-    bank.rest.set(taken & plain);
+    add(&exec.tally.stale_wakes, number_of(taken & special));
+    bank.rest.set(taken & !special);
     false
 }
 

@@ -8,7 +8,7 @@ use super::options::Attributes;
 use super::state::StateCell;
 use super::vtable::Vtable;
 use crate::sched::Node;
-use crate::sync::{AtomicPtr, AtomicU32, Cell, Ordering, const_fn};
+use crate::sync::{AtomicU32, Cell, Ordering, const_fn};
 
 /// A slot for a task.
 #[repr(C)]
@@ -17,7 +17,8 @@ pub(in crate::exec) struct Header {
     pub generation: AtomicU32,
     /// Where the future is, then the output.
     pub storage: Cell<*mut ()>,
-    vtable: AtomicPtr<Vtable>,
+    /// Behind `storage`: a poll loads both.
+    vtable: Cell<*const Vtable>,
     /// Whoever awaits the handle; belongs to the holder of the lock.
     pub joiner: Cell<*const JoinNode>,
     pub attributes: Cell<Option<&'static Attributes>>,
@@ -37,7 +38,7 @@ impl Header {
             state: StateCell::new(),
             generation: AtomicU32::new(0),
             storage: Cell::new(ptr::null_mut()),
-            vtable: AtomicPtr::new(ptr::null_mut()),
+            vtable: Cell::new(ptr::null()),
             joiner: Cell::new(ptr::null()),
             attributes: Cell::new(None),
             family: Family::new(),
@@ -64,10 +65,10 @@ impl Header {
     #[inline(always)]
     pub unsafe fn vtable_of_task(&self) -> &'static Vtable {
         // SAFETY: the caller's promise: what `set_vtable` was given.
-        unsafe { &*self.vtable.load(Ordering::Relaxed) }
+        unsafe { &*self.vtable.get() }
     }
 
     pub fn set_vtable(&self, vtable: &'static Vtable) {
-        self.vtable.store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
+        self.vtable.set(vtable);
     }
 }

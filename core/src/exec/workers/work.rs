@@ -98,7 +98,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
         loop {
             let task = bank.task(index);
             // Acquire: the wake may be from before the task was published.
-            if bank.plain.bits_acquire() & task.bit() == 0 {
+            if bank.special.bits_acquire() & task.bit() != 0 {
                 enqueue(task);
                 break;
             }
@@ -106,7 +106,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
             self.polls.set(self.polls.get() + 1);
             let unwound = OnDrop::new(|| release(task));
             // SAFETY: the task is claimed (Claim Invariant), and was plain since: so it is live, in no lane.
-            unsafe { poll_owned::<OBSERVED>(exec, bank, index, || task) };
+            unsafe { poll_owned::<OBSERVED>(exec, task, &task, || task) };
             unwound.defuse();
             if self.polls.get() == self.most || is_special_next(exec) || is_region_next(exec) {
                 release(task);
@@ -115,7 +115,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
             let seen = if hints < MOST_HINTS { others } else { u32::MAX };
             let behind = if self.guest { u32::MAX } else { !1 << round };
             let (again, next) = bank.woken.release_and_claim(index, seen, behind);
-            if again && (exec.summary.bits() >> number & 1 == 0 || bank.plain.bits() & task.bit() == 0) {
+            if again && (exec.summary.bits() >> number & 1 == 0 || bank.special.bits() & task.bit() != 0) {
                 task.cover();
             }
             let Some((next, left)) = next else { break };
@@ -143,7 +143,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
                 return None;
             };
             // SAFETY: the lanes hold places of this executor.
-            let task = unsafe { TaskRef::at_place(exec, place) };
+            let (task, _) = unsafe { TaskRef::at_place(exec, place) };
             if task.node.is_plain() && task.state.load().is_unlimited() {
                 // It was queued when it was made plain.
                 task.set_plain(true);
@@ -155,7 +155,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
         // The claim is this worker's now (Claim Invariant), and its poll answers what woke the task
         // meanwhile.
         let _claimed = OnDrop::new(|| release(task));
-        let (bank, index) = (task.bank(), task.index());
+        let bank = task.bank();
         bank.woken.take_bits(task.bit());
         let looks = is_due || !task.state.load().is_unlimited();
         if looks && !check_limits(task, is_due) {
@@ -164,7 +164,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
         (self.before)(others || exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0);
         self.polls.set(self.polls.get() + 1);
         // SAFETY: the task is claimed, and what came out of a lane is live.
-        let done = unsafe { poll_owned::<OBSERVED>(exec, bank, index, || task) };
+        let done = unsafe { poll_owned::<OBSERVED>(exec, task, &task, || task) };
         if looks && !done {
             after_counted_poll(task);
             if task.state.load().is_requested() {
@@ -209,7 +209,7 @@ fn collect(exec: ExecRef) -> bool {
         let Some(bank) = exec.bank(number as usize) else { continue };
         // See Look Again.
         bank.woken.claimable_again();
-        while let Some((index, _)) = bank.woken.claim(!bank.plain.bits_acquire()) {
+        while let Some((index, _)) = bank.woken.claim(bank.special.bits_acquire()) {
             enqueue(bank.task(index));
         }
         // Of a task that was special when it was woken.
@@ -218,7 +218,7 @@ fn collect(exec: ExecRef) -> bool {
         }
     }
     let is_plain_woken = |number| {
-        exec.bank(number as usize).is_some_and(|bank| bank.woken.claimable() & bank.plain.bits() != 0)
+        exec.bank(number as usize).is_some_and(|bank| bank.woken.claimable() & !bank.special.bits() != 0)
     };
     Bits(exec.summary.bits()).any(is_plain_woken)
 }
