@@ -99,7 +99,7 @@ fn a_task_owns_what_it_spawns_in_its_region() {
     let runtime = runtime(2, "own-region");
     let handle = runtime.handle();
     let task = runtime.spawn(move |cx| async move {
-        let mut region = cx.open_region(RegionOptions::new().quota(3)).unwrap();
+        let mut region = cx.open_region(RegionOptions::new().quota(4)).unwrap();
         let seven = 7u8;
         let spawn = |number: u8| {
             handle.spawn_in(&region, TaskOptions::new(), move |cx| async move {
@@ -107,15 +107,18 @@ fn a_task_owns_what_it_spawns_in_its_region() {
                 cx.sleep(Span::from_millis(number.into())).await.map(|()| seven * number)
             })
         };
+        let wait = |cx: Cx| async move { cx.cancelled().await.0 };
+        let stays = handle.spawn_in(&region, TaskOptions::new(), wait);
         let tasks = [1, 2, 3].map(|number| spawn(number).unwrap());
-        assert_eq!(spawn(4).unwrap_err().kind, SpawnErrorKind::QuotaExceeded);
         let mut sum = 0;
         for task in tasks {
             sum += task.await.unwrap().unwrap();
         }
-        let stays = handle.spawn_in(&region, TaskOptions::new(), |cx| async move { cx.cancelled().await.0 });
+        let others = [(); 3].map(|()| handle.spawn_in(&region, TaskOptions::new(), wait).unwrap());
+        let one_more = handle.spawn_in(&region, TaskOptions::new(), wait);
+        assert_eq!(one_more.unwrap_err().kind, SpawnErrorKind::QuotaExceeded);
         region.close().await.unwrap();
-        assert!(stays.unwrap().is_finished());
+        assert!(stays.unwrap().is_finished() && others.iter().all(|task| task.is_finished()));
         sum
     });
     assert_eq!(block_on(task.unwrap().into_future()), Ok(42));
