@@ -3,6 +3,7 @@
 use super::config::options::tick;
 use super::health::breaker::{self, Rules};
 use super::lease::{Leasing, Place, Ticket, sealed};
+use super::select::refresh::PanicRules;
 use super::state::endpoints::Endpoints;
 use super::state::link::Table;
 use super::state::membership::Tables;
@@ -59,6 +60,12 @@ pub struct Balancer<S, const BANKS: usize, const PER_BANK: usize = MAX_PER_BANK,
 /// beside a build depends on it.
 const STEPS: u32 = 128;
 
+/// The code that the options ask for.
+#[inline(always)]
+const fn rules(options: &Options) -> [Table; 2] {
+    [Rules::of(options), PanicRules::of(options)]
+}
+
 impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     Balancer<S, BANKS, PER_BANK, STRIPES>
 {
@@ -70,7 +77,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     /// For options that [`Options::check`] refuses; in a static that is an error of the compiler.
     pub const fn new(strategy: S, options: Options) -> Self {
         match options.check() {
-            Ok(options) => Self { endpoints: Endpoints::new(&options, Rules::of(&options)), strategy },
+            Ok(options) => Self { endpoints: Endpoints::new(&options, rules(&options)), strategy },
             Err(_) => panic!("`Options::check` refuses these options: see there"),
         }
     }
@@ -99,7 +106,7 @@ impl<S, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>
     pub fn configure(&self, options: Options) -> Result<Options, OptionsError> {
         let options = options.check()?;
         // Inlined: where options are constants, no other rules are linked than they ask for.
-        let before = self.endpoints.view().configure(&pack(&options), Rules::of(&options));
+        let before = self.endpoints.view().configure(&pack(&options), rules(&options));
         Ok(unpack(before))
     }
 
@@ -392,7 +399,7 @@ where
 
 impl View<'_> {
     #[inline(never)]
-    fn configure(self, options: &Packed, rules: Table) -> Packed {
+    fn configure(self, options: &Packed, rules: [Table; 2]) -> Packed {
         with_lock(|_| {
             let before = self.settings.exchange(options, rules);
             self.touch();

@@ -35,8 +35,13 @@ impl ClassState {
 
     /// Those of a bank that get something in one of the steps, if the filter admits them.
     fn serving(&self, view: View<'_>, bank: &BankRecord) -> u32 {
-        let mut bits = bank.bits(Sets::routable);
-        for number in 0..if self.panics == [0; 2] { 0 } else { self.steps(view) } {
+        let panic = view.panic_rules().filter(|_| self.panics != [0; 2]);
+        bank.bits(Sets::routable) | panic.map_or(0, |rules| (rules.serving)(self, view, bank))
+    }
+
+    pub(in crate::route) fn serving_in_panic(&self, view: View<'_>, bank: &BankRecord) -> u32 {
+        let mut bits = 0;
+        for number in 0..self.steps(view) {
             if self.panics(number)
                 && let Some(step) = self.step(view, number)
             {

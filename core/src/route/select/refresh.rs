@@ -1,12 +1,13 @@
 //! Making a class anew after something has changed: whom its primary group has, and what share of the traffic
 //! it can take.
 
-use crate::route::Random;
 use crate::route::config::options::PERMILLE;
 use crate::route::select::class::{Cached, ClassState, GroupMut, Traffic};
 use crate::route::select::steps::{Place, Step, Survey};
-use crate::route::state::bank::Sets;
+use crate::route::state::bank::{BankRecord, Sets};
+use crate::route::state::link::Table;
 use crate::route::state::view::View;
+use crate::route::{Options, Random};
 use crate::sync::{Ordering, fence};
 
 /// Makes the primary group anew; the other is, when a select goes there. O(banks), and O(candidates) if some
@@ -31,6 +32,30 @@ pub(in crate::route) fn refresh(cached: &mut dyn Cached, view: View<'_>, stripe:
     cached.renew(false, false, random);
 }
 
+/// What panic mode goes by: linked where an option asks for it.
+pub(in crate::route) struct PanicRules {
+    panicking: fn(&ClassState, View<'_>) -> [u32; 2],
+    /// Those of a bank that get something in a step in which health is ignored.
+    pub serving: fn(&ClassState, View<'_>, &BankRecord) -> u32,
+}
+
+impl PanicRules {
+    /// Those that the options ask for.
+    #[inline(always)]
+    pub const fn of(options: &Options) -> Table {
+        const RULES: &PanicRules =
+            &PanicRules { panicking: ClassState::panicking, serving: ClassState::serving_in_panic };
+        if options.panic_below != 0 { Table::of(RULES) } else { Table::NONE }
+    }
+}
+
+impl View<'_> {
+    pub(in crate::route) fn panic_rules(self) -> Option<&'static PanicRules> {
+        // SAFETY: `PanicRules::of` makes all that is set there.
+        unsafe { self.settings.panic.get() }
+    }
+}
+
 impl ClassState {
     /// All bits have been read. Whoever has seen one that was changed after the class's epoch sees a later
     /// epoch too, when it looks at that again; while members change, which have no later epoch yet, the class
@@ -45,7 +70,7 @@ impl ClassState {
     /// Looks at everything anew. O(banks + candidates) for a filter without zones where there is one tier;
     /// each further step costs O(banks).
     fn refill(&mut self, view: View<'_>, primary: &mut GroupMut<'_>, listed: bool) {
-        self.panics = self.panicking(view);
+        self.panics = view.panic_rules().map_or([0; 2], |rules| (rules.panicking)(self, view));
         (self.probes, self.zoned, self.step) = (false, false, 0);
         self.spill.reset();
         let mut number = 0;

@@ -32,7 +32,7 @@ pub struct Endpoints<const BANKS: usize, const PER_BANK: usize, const STRIPES: u
 
 impl<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize> Endpoints<BANKS, PER_BANK, STRIPES> {
     const_fn! {
-    pub(in crate::route) const fn new(options: &Options, rules: Table) -> Self {
+    pub(in crate::route) const fn new(options: &Options, rules: [Table; 2]) -> Self {
         const {
             assert!(BANKS >= 1 && BANKS <= MAX_BANKS, "a balancer has 1 to 32 banks");
             assert!(PER_BANK >= 1 && PER_BANK <= MAX_PER_BANK, "a bank holds 1 to 32 entries");

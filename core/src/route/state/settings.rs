@@ -14,6 +14,8 @@ pub(in crate::route) struct Settings {
     words: [FixedU32; WORDS],
     /// What goes by options that few set.
     pub rules: Link,
+    /// What panic mode goes by.
+    pub panic: Link,
 }
 
 /// Options as they are kept.
@@ -75,7 +77,7 @@ pub(in crate::route) fn unpack(words: Packed) -> Options {
 }
 
 impl Settings {
-    pub const fn new(options: &Options, rules: Table) -> Self {
+    pub const fn new(options: &Options, [rules, panic]: [Table; 2]) -> Self {
         let packed = pack(options);
         let mut words = [const { FixedU32::new(0) }; WORDS];
         let mut at = 0;
@@ -83,12 +85,13 @@ impl Settings {
             words[at] = FixedU32::new(packed[at] ^ USUAL[at]);
             at += 1;
         }
-        Self { words, rules: Link::new(rules) }
+        Self { words, rules: Link::new(rules), panic: Link::new(panic) }
     }
 
     /// Exchanges them; the caller is in the critical section.
-    pub fn exchange(&self, options: &Packed, rules: Table) -> Packed {
+    pub fn exchange(&self, options: &Packed, [rules, panic]: [Table; 2]) -> Packed {
         self.rules.set(rules);
+        self.panic.set(panic);
         core::array::from_fn(|at| {
             rolled();
             let before = self.word(at);
@@ -203,13 +206,13 @@ mod tests {
             .spill_from(14)
             .slow_start(seconds(15))
             .stale_after(seconds(16));
-        let settings = Settings::new(&Options::new(), Table::NONE);
+        let settings = Settings::new(&Options::new(), [Table::NONE; 2]);
         assert!(settings.words.iter().all(|word| word.load(Ordering::Relaxed) == 0), "no flash");
         for options in
             [Options::new(), all, all.failure_rate(rate), all.failure_rate(rate).route_unknown(true)]
         {
-            settings.exchange(&pack(&options), Table::NONE);
-            assert_eq!((settings.all(), Settings::new(&options, Table::NONE).all()), (options, options));
+            settings.exchange(&pack(&options), [Table::NONE; 2]);
+            assert_eq!((settings.all(), Settings::new(&options, [Table::NONE; 2]).all()), (options, options));
         }
     }
 }

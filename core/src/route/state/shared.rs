@@ -93,7 +93,7 @@ pub(in crate::route) struct Shared {
 
 impl Shared {
     const_fn! {
-    pub const fn new(options: &Options, rules: Table) -> Self {
+    pub const fn new(options: &Options, rules: [Table; 2]) -> Self {
         Self {
             signals: Signals {
                 epoch: AtomicU32::new(0),
