@@ -11,6 +11,13 @@
 //! On SIGINT or SIGTERM nothing more is read; what was accepted is handled and written, then it reports.
 //! `cargo run -p gateway -- --help` says the rest.
 
+/// Options of a task with this name, as `/tasks` shows it.
+macro_rules! named {
+    ($name:literal) => {
+        trilane::exec::TaskOptions::new().attributes(const { &trilane::exec::Attributes::named($name) })
+    };
+}
+
 mod args;
 mod counts;
 mod lines;
@@ -122,9 +129,9 @@ async fn serve(handle: Handle, args: &Args) -> Result<bool, Box<dyn Error>> {
         None => handle.spawn_with(options, move |cx| sources::read_stdin(cx, its_world))?,
     };
     let (stop, its_world) = (source.abort_handle(), world.clone());
-    let writer = handle.spawn(move |_| write(its_world, to_write, stop))?;
+    let writer = handle.spawn_with(named!("writer"), move |_| write(its_world, to_write, stop))?;
     let stop = source.abort_handle();
-    handle.spawn(move |_| async move {
+    handle.spawn_with(named!("signals"), move |_| async move {
         if signals.read(&mut [0]).await.is_ok() {
             eprintln!("gateway: stopping; what was accepted is handled first");
             ask_to_stop(stop);
@@ -132,11 +139,11 @@ async fn serve(handle: Handle, args: &Args) -> Result<bool, Box<dyn Error>> {
     })?;
     if let Some(listener) = status {
         let its_world = world.clone();
-        handle.spawn(move |cx| status::serve(cx, its_world, listener))?;
+        handle.spawn_with(named!("status"), move |cx| status::serve(cx, its_world, listener))?;
     }
     let progress = if io::stderr().is_terminal() {
         let its_world = world.clone();
-        Some(handle.spawn(move |cx| status::show_progress(cx, its_world))?)
+        Some(handle.spawn_with(named!("progress"), move |cx| status::show_progress(cx, its_world))?)
     } else {
         None
     };

@@ -57,7 +57,9 @@ impl Pool {
             let id = fleet.add(&Endpoint::new(number as u64), handle.now())?;
             desks.insert(id, Arc::new(desk));
             let (alerts, counts) = (alerts.clone(), counts.clone());
-            tasks.push(handle.spawn(move |cx| analyse(cx, limit, jobs, alerts, counts))?);
+            tasks.push(
+                handle.spawn_with(named!("analyst"), move |cx| analyse(cx, limit, jobs, alerts, counts))?,
+            );
         }
         // Else the first readings would go by a table that isn't done.
         fleet.finish_build();

@@ -24,7 +24,7 @@ pub async fn serve(cx: Cx, world: Arc<World>, listener: TcpListener) {
         };
         let its_world = world.clone();
         // Of one that there is no room for, the other side sees the end.
-        let _ = world.handle.spawn(move |cx| async move {
+        let _ = world.handle.spawn_with(named!("request"), move |cx| async move {
             let _ = cx.timeout(PATIENCE, answer(its_world, stream)).await;
         });
     }
