@@ -175,7 +175,14 @@ impl NaiveExecutor {
                     Some(slot) => slot,
                     None => continue,
                 },
-                None => break,
+                None => {
+                    if self.several && !(self.summary.is_empty() && self.turns.is_empty()) {
+                        // A bank that is still to be looked at counts as one in which somebody waits, though
+                        // all its wakes came too late: its turn passes over nobody.
+                        self.lanes.end_streaks();
+                    }
+                    break;
+                }
             };
             if let Some(number) = self.live_in(slot) {
                 self.poll(number);

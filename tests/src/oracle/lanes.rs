@@ -142,6 +142,11 @@ impl NaiveLanes {
         Some(Turn::Slot(first))
     }
 
+    /// Somebody had a turn who passed over nobody.
+    pub fn end_streaks(&mut self) {
+        (self.cancel_run, self.timed_run) = (0, 0);
+    }
+
     /// The highest lane that waits, unless its streak is used up while a lower one waits.
     fn choose(&mut self, others: bool) -> Option<Lane> {
         let waits =

@@ -177,6 +177,7 @@ impl Region {
     }
 
     /// Whether it is one of this executor's.
+    #[cfg(not(target_os = "none"))]
     pub(in crate::exec) fn is_of(&self, exec: ExecRef) -> bool {
         self.exec == exec
     }
