@@ -105,7 +105,8 @@ impl Crew {
                 self.sleepers.sleep(&sleeper, is_quiet, || None);
                 continue;
             }
-            if sleeper.has_slept() && self.sleepers.at_work(&sleeper) && self.to_do.0.fetch_or(0, SeqCst) != 0 {
+            if sleeper.has_slept() && self.sleepers.at_work(&sleeper) && self.to_do.0.fetch_or(0, SeqCst) != 0
+            {
                 self.sleepers.wake_one(number);
             }
             self.wait_if_long();
