@@ -58,11 +58,11 @@ impl fmt::Display for Livelock {
 }
 
 /// A colon and the names of tasks, or of the first of them.
-pub(crate) fn write_names(f: &mut fmt::Formatter<'_>, tasks: &[&str]) -> fmt::Result {
+pub(crate) fn write_names(f: &mut fmt::Formatter<'_>, tasks: &[impl AsRef<str>]) -> fmt::Result {
     let (named, others) = tasks.split_at(tasks.len().min(NAMED_TASKS));
     for (number, name) in named.iter().enumerate() {
         f.write_str(if number == 0 { ": " } else { ", " })?;
-        f.write_str(name)?;
+        f.write_str(name.as_ref())?;
     }
     if !others.is_empty() {
         write!(f, " and {} more", others.len())?;

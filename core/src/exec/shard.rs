@@ -13,6 +13,7 @@ use super::memory::core::{Core, ExecRef};
 use super::memory::cx::Cx;
 use super::memory::tally::add;
 use super::region::handle::Region;
+use super::report::dump::{TaskInfo, task_info};
 use super::run::pass;
 use super::run::platform::Platform;
 use super::run::timers::expire;
@@ -175,6 +176,21 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
             let woken = exec.bank(number).map_or(0, |bank| bank.woken.claimable());
             Bits(woken).map(move |index| bitmap::slot(number, index))
         })
+    }
+
+    /// The task in a slot, with what a dump says of it.
+    pub fn task(&self, slot: u16) -> Option<TaskInfo> {
+        self.exec().task(slot).and_then(task_info)
+    }
+
+    /// How many slots are in use. Each bank's number was so at some instant during the call. O(banks).
+    pub fn len(&self) -> usize {
+        self.exec().banks().map(|bank| bank.used.bits().count_ones() as usize).sum()
+    }
+
+    /// Whether no slot is in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whether a worker would find something to do, for one that is about to sleep, and has said so before by

@@ -9,7 +9,8 @@ alert when a sensor's value rises to the limit, another when it falls again.
 
   gateway [OPTIONS] < readings
 
-  --listen ADDRESS   take readings from TCP connections, not from standard input
+  --listen ADDRESS   take readings from TCP connections, 900 at a time, not from
+                     standard input
   --http ADDRESS     serve /metrics, /tasks and /tasks.json
   --limit NUMBER     the limit (5)
   --analysts NUMBER  tasks that look at readings, 1 to 32 (4)

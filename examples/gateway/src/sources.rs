@@ -15,6 +15,8 @@ use crate::lines::{BadLine, Lines, Reading};
 
 /// The bytes that are read at a time.
 const CHUNK: usize = 8 * 1024;
+/// Connections at a time: they have a region, so they are all in one shard, and leave room for others.
+pub const CONNECTIONS: u16 = 900;
 
 /// The time to hand over what was read, once the task is asked to stop: those who handle it may be slow.
 const HAND_OVER: Duration = Duration::from_secs(60);
@@ -54,7 +56,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
 
 /// Takes readings from whoever connects, until the task is asked to stop.
 pub async fn accept(cx: Cx, world: Arc<World>, listener: TcpListener) {
-    let Ok(mut region) = cx.open_region(RegionOptions::new()) else { return };
+    let Ok(mut region) = cx.open_region(RegionOptions::new().quota(CONNECTIONS)) else { return };
     while let Ok(accepted) = cx.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -74,7 +76,7 @@ pub async fn accept(cx: Cx, world: Arc<World>, listener: TcpListener) {
         };
         let options = TaskOptions::new().attributes(&SOURCE);
         if let Err(error) = world.handle.spawn_in(&region, options, connection) {
-            world.complain(format_args!("no room for the connection from {peer}: {}", error.kind));
+            world.complain(format_args!("the connection from {peer} is one too many: {}", error.kind));
         }
     }
     drop(listener);

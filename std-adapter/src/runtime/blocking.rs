@@ -12,7 +12,7 @@ use super::handle::Handle;
 
 impl Handle {
     /// Calls `work` on a thread that may block: for files, databases, long computations. A task that did so
-    /// itself would keep its worker from the others.
+    /// itself would keep its worker from the others. With the feature `blocking`.
     ///
     /// The threads are those of the crate `blocking`: up to 500, for all runtimes of the program, each kept
     /// for half a second after its last work; what comes beyond that waits in a queue. A few allocations a

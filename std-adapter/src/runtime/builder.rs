@@ -88,7 +88,7 @@ impl Builder {
     }
 
     /// The tasks for which there is room at a time, rounded up to 1,024 for each worker; 1,024 if this isn't
-    /// called. A task takes some 100 bytes beside its slot.
+    /// called. A task takes some 100 bytes beside its slot. A region has room for 1,024 at most.
     pub fn capacity(mut self, tasks: usize) -> Self {
         self.capacity = tasks;
         self

@@ -109,7 +109,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`spawn_with`](Self::spawn_with); also when the region's shard is full, when the region is
+    /// As for [`spawn_with`](Self::spawn_with); also when the region's shard is full, which has 1,024 tasks
+    /// whatever the runtime's capacity ([`ExecutorFull`](SpawnErrorKind::ExecutorFull)), when the region is
     /// closing or closed or its quota is used up, and when it is not of this runtime
     /// ([`RegionClosed`](SpawnErrorKind::RegionClosed)).
     pub fn spawn_in<B, F>(
@@ -129,25 +130,16 @@ impl Handle {
         }
     }
 
-    /// Opens a region that is inside no other, in one of the shards. Its tasks are spawned by
-    /// [`spawn_in`](Self::spawn_in), or into [pools](trilane::exec::TaskPool).
+    /// Opens a region that is inside no other, in the shard with the most room. Its tasks are spawned by
+    /// [`spawn_in`](Self::spawn_in), or into [pools](trilane::exec::TaskPool). O(shards).
+    ///
+    /// A region's tasks share its shard with others: 1,024 in all, and 64 regions. For more, open several.
     ///
     /// # Errors
     ///
     /// [`OpenError`] when there is no room, or the runtime shuts down.
     pub fn open_region(&self, options: RegionOptions) -> Result<Region, OpenError> {
-        if self.is_over() {
-            return Err(OpenError::Closed);
-        }
-        let open = |shard: &Home, options: RegionOptions| {
-            shard
-                .executor()
-                .open_region(options)
-                .map_err(|error| (error == OpenError::Full, (options, error)))
-        };
-        self.crew
-            .spawn((options, OpenError::Full), |shard, (options, _)| open(shard, options))
-            .map_err(|(_, error)| error)
+        if self.is_over() { Err(OpenError::Closed) } else { self.crew.open_region(options) }
     }
 
     /// Polls `future` on this thread until it is ready; see [`block_on`](super::block_on()). What it makes of

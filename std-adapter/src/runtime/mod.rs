@@ -40,8 +40,10 @@
 //! Ids of tasks and regions are unique in a shard, not in a runtime: ask a task to stop by its handle or its
 //! [`AbortHandle`](trilane::exec::AbortHandle), and spawn [in](Handle::spawn_in) a
 //! [`Region`](trilane::exec::Region) itself. What is spawned by a [`Handle`] is in no region; what is spawned
-//! by a [`Cx`](trilane::exec::Cx) is in that of its task. A region's tasks are in one shard; all workers poll
-//! them.
+//! by a [`Cx`](trilane::exec::Cx) is in that of its task.
+//!
+//! A shard has 1,024 tasks and 64 regions. A region's tasks are in one shard, and all workers poll them; a
+//! task's own regions ([`Cx::open_region`](trilane::exec::Cx::open_region)) are in the shard of the task.
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "without `net` there are no sockets to wait for"))]
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use trilane::exec::{Cursor, TaskState};
+use trilane::exec::{Cursor, TaskInfo, TaskState};
 use trilane::time::{Duration, Instant};
 
-use super::crew::{Crew, Size, forget};
+use super::crew::{Crew, Home, Size, forget};
 use super::handle::Handle;
 use super::owner::{give_crew_back, take_crew};
 use crate::standstill::write_names;
@@ -33,8 +33,16 @@ const NOTED: usize = 1_000;
 /// for the same seed and the same builder, and [`log`](Self::log) shows that it has. Try many seeds: an order
 /// that breaks the program may be rare.
 ///
-/// What comes from outside (other threads, sockets, the real time) is not simulated. A wake by another thread
-/// is heard, but nobody waits for it.
+/// What comes from outside (other threads, sockets, the real time) is not simulated. A wake by another
+/// thread is heard, but nobody waits for it. What the program decides by such things, or by the order of a
+/// `HashMap`, differs from run to run.
+///
+/// # What it doesn't find
+///
+/// Tasks change places where they wait, at an `await`: two atomic operations in one poll always come
+/// together, for which there are model checkers such as loom. Polls take no time unless
+/// [`poll_time`](Self::poll_time) says so: of two sleeps, that which is shorter by a microsecond always ends
+/// first.
 ///
 /// Dropping it asks all tasks to stop, and runs until they have.
 ///
@@ -80,6 +88,8 @@ pub struct Decision {
     pub worker: usize,
     /// What.
     pub next: Next,
+    /// The name of the [task](Next::Task).
+    pub name: Option<&'static str>,
 }
 
 /// What may be done next.
@@ -104,12 +114,14 @@ pub enum Next {
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, worker, next } = self;
+        let Self { at, worker, next, name } = self;
         write!(f, "{at} worker {worker}: ")?;
         match next {
             Next::Main => f.write_str("main"),
-            Next::Task { shard, slot } => write!(f, "shard {shard} slot {slot}"),
-            Next::Special { shard } => write!(f, "shard {shard} special"),
+            Next::Task { shard, slot } => {
+                write!(f, "{} (shard {shard}, slot {slot})", name.unwrap_or("a task that has ended"))
+            }
+            Next::Special { shard } => write!(f, "a special task, or a region (shard {shard})"),
         }
     }
 }
@@ -122,8 +134,8 @@ pub enum Standstill {
     Deadlock {
         /// The virtual time.
         at: Instant,
-        /// The names of the tasks that wait.
-        tasks: Vec<&'static str>,
+        /// The tasks that wait: names and places.
+        tasks: Vec<String>,
     },
     /// Tasks are polled again and again, and none waits for time.
     Livelock {
@@ -131,8 +143,8 @@ pub enum Standstill {
         at: Instant,
         /// The polls since it was this time.
         polls: u64,
-        /// The names of the tasks that were polled last, one for each task.
-        tasks: Vec<&'static str>,
+        /// The tasks that were polled last: names and places.
+        tasks: Vec<String>,
     },
 }
 
@@ -252,7 +264,7 @@ impl Simulation {
             at_work(crew, home, || shard.serve(now));
             let before = self.choice.len();
             self.choice.extend(shard.woken().map(|slot| Next::Task { shard: number, slot }));
-            if self.choice.len() == before && shard.is_runnable() {
+            if self.choice.len() == before && shard.is_runnable_before_sleep() {
                 self.choice.push(Next::Special { shard: number });
             }
         }
@@ -262,7 +274,11 @@ impl Simulation {
         self.count()?;
         let next = self.choice[self.random.below(self.choice.len())];
         let worker = self.random.below(crew.size.workers);
-        self.log.push(Decision { at: now, worker, next });
+        let name = match next {
+            Next::Task { shard, slot } => crew.shards()[shard].task(slot).map(|task| task.name),
+            _ => None,
+        };
+        self.log.push(Decision { at: now, worker, next, name });
         match next {
             Next::Main => main(crew, worker),
             Next::Task { shard, slot } => work(crew, worker, shard, slot),
@@ -279,8 +295,7 @@ impl Simulation {
         match self.handle.crew().shards_in_use().filter_map(|(_, shard)| shard.next_due()).min() {
             Some(due) => self.go_on(due),
             None => {
-                let waits = self.handle.tasks().filter(|task| task.state != TaskState::Done);
-                let tasks = waits.map(|task| task.name).collect();
+                let tasks = self.describe(|_, task| task.state != TaskState::Done);
                 return Err(Standstill::Deadlock { at: self.handle.now(), tasks });
             }
         }
@@ -300,18 +315,23 @@ impl Simulation {
         }
         let polls = std::mem::take(&mut self.polls);
         let last = &self.log[self.log.len().saturating_sub(NOTED)..];
-        let mut tasks = Vec::new();
-        for (number, shard) in self.handle.crew().shards_in_use() {
-            for task in shard.executor().tasks() {
-                let next = Next::Task { shard: number, slot: task.id.slot() };
-                let is_special = task.state != TaskState::Waiting
-                    && last.iter().any(|done| done.next == Next::Special { shard: number });
-                if is_special || last.iter().any(|done| done.next == next) {
-                    tasks.push(task.name);
-                }
-            }
-        }
+        let tasks = self.describe(|shard, task| {
+            let next = Next::Task { shard, slot: task.id.slot() };
+            let is_special = task.state != TaskState::Waiting
+                && last.iter().any(|done| done.next == Next::Special { shard });
+            is_special || last.iter().any(|done| done.next == next)
+        });
         Err(Standstill::Livelock { at: self.handle.now(), polls, tasks })
+    }
+
+    /// The names and places of those tasks, of which the number of the shard is given too.
+    fn describe(&self, which: impl Fn(usize, &TaskInfo) -> bool) -> Vec<String> {
+        let of_shard = |(number, shard): (usize, &Home)| {
+            let tasks = shard.executor().tasks().filter(|task| which(number, task));
+            let place = |task: TaskInfo| format!("{} (shard {number}, slot {})", task.name, task.id.slot());
+            tasks.map(place).collect::<Vec<_>>()
+        };
+        self.handle.crew().shards_in_use().flat_map(of_shard).collect()
     }
 }
 

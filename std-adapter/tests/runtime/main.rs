@@ -125,6 +125,41 @@ fn a_task_owns_what_it_spawns_in_its_region() {
 }
 
 #[test]
+fn a_region_is_opened_where_there_is_room() {
+    let runtime = leak(Runtime::builder().workers(1).capacity(3_000).build().unwrap());
+    let wait = |cx: Cx| async move { cx.cancelled().await.0 };
+    let handle = runtime.handle();
+    let task = runtime.spawn(move |cx| async move {
+        // The task's own shard is full now.
+        let others: Vec<_> = (0..1_023).map(|_| handle.spawn(wait).unwrap()).collect();
+        let own = cx.open_region(RegionOptions::new()).unwrap();
+        let full = handle.spawn_in(&own, TaskOptions::new(), wait).unwrap_err();
+        assert_eq!(full.kind, SpawnErrorKind::ExecutorFull);
+        let mut region = handle.open_region(RegionOptions::new()).unwrap();
+        let tasks = (0..1_000).map(|_| handle.spawn_in(&region, TaskOptions::new(), wait).unwrap());
+        let tasks: Vec<_> = tasks.collect();
+        region.close().await.unwrap();
+        assert!(tasks.iter().all(|task| task.is_finished()));
+        // More than one shard has.
+        let regions: Vec<_> = (0..190).map(|_| handle.open_region(RegionOptions::new()).unwrap()).collect();
+        drop((regions, others));
+    });
+    assert_eq!(block_on(task.unwrap().into_future()), Ok(()));
+}
+
+#[test]
+fn a_task_gives_others_what_ends_it() {
+    let runtime = runtime(2, "abort-handle");
+    let handle = runtime.handle();
+    let task = runtime.spawn(move |cx| async move {
+        let own = cx.abort_handle();
+        handle.spawn(move |_| async move { own.cancel().unwrap() }).unwrap();
+        (cx.cancelled().await.0, own.id() == cx.id())
+    });
+    assert_eq!(block_on(task.unwrap().into_future()), Ok((Reason::User, true)));
+}
+
+#[test]
 fn a_region_of_another_runtime_is_refused_and_what_was_to_run_comes_back() {
     let [here, elsewhere] = ["here", "elsewhere"].map(|name| runtime(1, name));
     let region = elsewhere.open_region(RegionOptions::new()).unwrap();

@@ -34,7 +34,8 @@ impl fmt::Display for CancelError {
 impl core::error::Error for CancelError {}
 
 /// Asks one task to stop, from any context, as often as one likes; made by
-/// [`JoinHandle::abort_handle`](crate::exec::JoinHandle::abort_handle).
+/// [`JoinHandle::abort_handle`](crate::exec::JoinHandle::abort_handle), or by the task itself, for others, by
+/// [`Cx::abort_handle`].
 ///
 /// It neither owns the task nor keeps its slot: when the task has ended, cancelling is an error.
 #[derive(Clone, Copy)]
@@ -62,6 +63,13 @@ impl AbortHandle {
 impl fmt::Debug for AbortHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AbortHandle").field(&self.id).finish()
+    }
+}
+
+impl Cx {
+    /// By which others may ask this task to stop.
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle { task: self.task, id: self.id() }
     }
 }
 
