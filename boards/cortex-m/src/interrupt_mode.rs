@@ -91,13 +91,15 @@ impl<L: Line> InterruptMode<L> {
     ///
     /// # Safety
     ///
-    /// The caller is the handler of the interrupt `L`, on one core.
+    /// The caller is the handler of the interrupt `L`, on one core, and nobody but [`start`](Self::start) has
+    /// enabled that.
     #[inline]
     pub unsafe fn on_interrupt() {
         // SAFETY: Bound Invariant: as the interrupt is enabled, nobody writes, and reading needs no critical
         // section.
         let cs = unsafe { CriticalSection::new() };
         let handler = L::bound().0.borrow(cs).get();
+        debug_assert!(handler.is_some(), "the interrupt was enabled before it was bound");
         // SAFETY: the interrupt is enabled, so there is a handler. An interrupt doesn't interrupt itself, and
         // `start` took the handler by value: the promise of the caller makes this the runner's context
         // (Executor Invariant 5).

@@ -21,6 +21,10 @@ pub(in crate::route) struct Settings {
 /// Options as they are kept.
 pub(in crate::route) type Packed = [u32; WORDS];
 
+/// Without a failure rate, a share of failures that is never reached: whoever counts an outcome while the
+/// options are exchanged opens no breaker for that.
+const NEVER: u16 = u16::MAX;
+
 const USUAL: Packed = pack(&Options::new());
 
 const fn pair(low: u16, high: u16) -> u32 {
@@ -30,7 +34,7 @@ const fn pair(low: u16, high: u16) -> u32 {
 #[inline(always)]
 pub(in crate::route) const fn pack(options: &Options) -> Packed {
     let (rate, at_least, window) = match &options.failure_rate {
-        None => (0, 0, 0),
+        None => (NEVER, 0, 0),
         Some(rate) => (rate.permille, rate.at_least, rate.window.as_micros()),
     };
     let flags = (options.failure_rate.is_some() as u16) << 8 | (options.route_unknown as u16) << 9;
@@ -128,7 +132,7 @@ impl Settings {
         self.word(0) >> 16 & 0xff
     }
 
-    /// The failure rate; without one, of no meaning.
+    /// The failure rate; without one, such as is never reached.
     pub fn failure_rate(&self) -> FailureRate {
         let window = Duration::from_micros((self.word(10) as u64) << 32 | self.word(9) as u64);
         FailureRate { permille: self.high(7), window, at_least: self.low(8) }
@@ -212,6 +216,7 @@ mod tests {
             [Options::new(), all, all.failure_rate(rate), all.failure_rate(rate).route_unknown(true)]
         {
             settings.exchange(&pack(&options), [Table::NONE; 2]);
+            assert_eq!(settings.failure_rate().permille > 1_000, options.failure_rate.is_none());
             assert_eq!((settings.all(), Settings::new(&options, [Table::NONE; 2]).all()), (options, options));
         }
     }
