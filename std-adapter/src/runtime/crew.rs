@@ -188,8 +188,13 @@ impl Crew {
             None => self.next.fetch_add(1, Relaxed) % workers,
         };
         for worker in (first..workers).chain(0..first) {
-            for number in worker * self.size.shards..(worker + 1) * self.size.shards {
-                match spawn(self.shard_to_use(number), rejected) {
+            let shards = &self.shards()[worker * self.size.shards..][..self.size.shards];
+            for (number, shard) in shards.iter().enumerate() {
+                if number >= self.used[worker].load(Relaxed) {
+                    // Before the task is there: whoever looks for it sees the shard.
+                    self.used[worker].fetch_max(number + 1, SeqCst);
+                }
+                match spawn(shard, rejected) {
                     Ok(task) => return Ok(task),
                     Err((false, back)) => return Err(back),
                     Err((true, back)) => rejected = back,
@@ -199,33 +204,19 @@ impl Crew {
         Err(rejected)
     }
 
-    /// A shard that is to have a task, or a region.
-    fn shard_to_use(&self, number: usize) -> &Home {
-        let (worker, of_worker) = (number / self.size.shards, number % self.size.shards);
-        if of_worker >= self.used[worker].load(Relaxed) {
-            // Before the task is there: whoever looks for it sees the shard.
-            self.used[worker].fetch_max(of_worker + 1, SeqCst);
-        }
-        &self.shards()[number]
-    }
-
-    /// Opens a region in the emptiest shard; in one that has never been used if the others are half full,
-    /// since workers look at each that has.
+    /// Opens a region where a task would be spawned; in a shard that is at most half full, if there is one,
+    /// since its tasks will be there.
     pub fn open_region(&self, options: RegionOptions) -> Result<Region, OpenError> {
-        let mut in_use: Vec<_> = self.shards_in_use().map(|(number, shard)| (shard.len(), number)).collect();
-        in_use.sort_unstable();
-        let (empty, full) = in_use.split_at(in_use.partition_point(|&(tasks, _)| tasks <= SHARD / 2));
-        let numbers =
-            |shards: &[(usize, usize)]| shards.iter().map(|&(_, number)| number).collect::<Vec<_>>();
-        let is_unused = |number: &usize| in_use.iter().all(|(_, other)| other != number);
-        let unused = (0..self.shards().len()).filter(is_unused);
-        for number in numbers(empty).into_iter().chain(unused).chain(numbers(full)) {
-            match self.shard_to_use(number).executor().open_region(options) {
-                Err(OpenError::Full) => {}
-                result => return result,
-            }
-        }
-        Err(OpenError::Full)
+        let open = |most| {
+            self.spawn(OpenError::Full, |shard, full| match shard.len() <= most {
+                true => {
+                    let opened = shard.executor().open_region(options);
+                    opened.map_err(|error| (error == OpenError::Full, error))
+                }
+                false => Err((true, full)),
+            })
+        };
+        open(SHARD / 2).or_else(|error| if error == OpenError::Full { open(SHARD) } else { Err(error) })
     }
 
     pub fn now(&self) -> Instant {
