@@ -29,13 +29,17 @@ const SLOW: [&str; 10] = [
     "timeouts_and_intervals",
 ];
 
-/// Those in which threads meet; two of them are `trilane-std`'s.
-const THREADED: [&str; 8] = [
+/// Those in which threads meet; five of them are `trilane-std`'s.
+const THREADED: [&str; 12] = [
     "defects_e",
     "join_races",
+    "net",
     "route_least_cost",
+    "route_pool",
     "route_storm",
     "route_threads",
+    "runtime",
+    "shards",
     "thread",
     "threads",
     "two_threads",
