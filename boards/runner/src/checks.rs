@@ -13,7 +13,7 @@ use std::{
 use crate::{Error, Result, child::Guard, environment, machine::Machine, session::Session, toolchain};
 
 /// The tests that Miri is done with in some minutes, all together.
-const FAST: [&str; 4] = ["joining", "join_races", "waking", "regions"];
+const FAST: [&str; 5] = ["joining", "join_races", "waking", "regions", "shards"];
 
 /// The others that it can run: no files, no child processes, no random programs by the thousand.
 const SLOW: [&str; 10] = [
