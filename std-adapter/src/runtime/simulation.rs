@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
 use trilane::exec::{Cursor, TaskInfo, TaskState};
+use trilane::route::Random;
 use trilane::time::{Duration, Instant};
 
 use super::crew::{Crew, Home, Size, forget};
@@ -69,7 +70,7 @@ const NOTED: usize = 1_000;
 #[derive(Debug)]
 pub struct Simulation {
     handle: Handle,
-    random: SplitMix,
+    random: Random,
     poll_time: Duration,
     livelock_after: u64,
     /// At this instant.
@@ -190,7 +191,7 @@ impl Simulation {
         }
         Self {
             handle: Handle::new(crew),
-            random: SplitMix(seed),
+            random: Random::new(seed),
             poll_time: Duration::ZERO,
             livelock_after: LIVELOCK_AFTER,
             polls: 0,
@@ -255,6 +256,7 @@ impl Simulation {
 
     /// Does what is next, or has time pass.
     fn step(&mut self, is_main_woken: bool, main: impl FnOnce(&Crew, usize)) -> Result<(), Standstill> {
+        self.count()?;
         let crew = self.handle.crew();
         let now = crew.now();
         self.choice.clear();
@@ -271,9 +273,8 @@ impl Simulation {
         if self.choice.is_empty() {
             return self.pass_time();
         }
-        self.count()?;
-        let next = self.choice[self.random.below(self.choice.len())];
-        let worker = self.random.below(crew.size.workers);
+        let next = self.choice[self.random.below(self.choice.len() as u32) as usize];
+        let worker = self.random.below(crew.size.workers as u32) as usize;
         let name = match next {
             Next::Task { shard, slot } => crew.shards()[shard].task(slot).map(|task| task.name),
             _ => None,
@@ -303,11 +304,13 @@ impl Simulation {
     }
 
     fn go_on(&mut self, at: Instant) {
-        self.handle.crew().set_time(at);
-        self.polls = 0;
+        if at > self.handle.now() {
+            self.handle.crew().set_time(at);
+            self.polls = 0;
+        }
     }
 
-    /// Counts a poll at this instant.
+    /// Counts a step at this instant.
     fn count(&mut self) -> Result<(), Standstill> {
         self.polls += 1;
         if self.polls <= self.livelock_after {
@@ -387,25 +390,5 @@ impl<'a> Inside<'a> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.0.enter(None);
-    }
-}
-
-/// SplitMix64: a mixed counter (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA
-/// 2014).
-#[derive(Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
-    }
-
-    /// A number below `end`, which isn't 0.
-    fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }
