@@ -1,5 +1,5 @@
-//! Least cost among many, of which two are drawn; what a load owes to whom, one of one's own too; and caps, by
-//! two threads.
+//! Least cost among many, of which two are drawn; what a load owes to whom, one of one's own too; and caps,
+//! by two threads.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};

@@ -1,5 +1,5 @@
-//! `LeastCost` beside a walk of all endpoints, for each load that there is: of a few, every pick is one of the
-//! least.
+//! `LeastCost` beside a walk of all endpoints, for each load that there is: of a few, every pick is one of
+//! the least.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -130,8 +130,9 @@ impl Handle {
         }
     }
 
-    /// Opens a region that is inside no other, in a shard that is at most half full if there is one. Its tasks
-    /// are spawned by [`spawn_in`](Self::spawn_in), or into [pools](trilane::exec::TaskPool). O(shards).
+    /// Opens a region that is inside no other, in a shard that is at most half full if there is one. Its
+    /// tasks are spawned by [`spawn_in`](Self::spawn_in), or into [pools](trilane::exec::TaskPool).
+    /// O(shards).
     ///
     /// A region's tasks share its shard with others: 1,024 in all, and 64 regions. For more, open several.
     ///
