@@ -1,9 +1,12 @@
 //! What an executor tells of itself: counters, dumps, names, stalls, poll times.
 
 use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use trilane::exec::{Attributes, Executor, Manual, OnMiss, Stall, StallWatch, TaskOptions, TaskState};
+use trilane::exec::{
+    Attributes, Counters, Executor, Manual, OnMiss, Stall, StallWatch, TaskOptions, TaskState,
+};
 use trilane::sched::{Lane, Priority};
 use trilane::time::Duration;
 use trilane_tests::future::{Bell, parked};
@@ -133,6 +136,27 @@ fn the_deepest_lane_is_a_high_water_mark() {
     drop(executor.spawn_with(urgent, pool, |_| async {}));
     settle(&mut runner, us(0));
     assert_eq!(executor.counters().deepest_lane, 5);
+}
+
+#[test]
+fn counters_of_several_executors_add_up() {
+    let runners = [3, 5].map(|tasks| {
+        let mut runner = manual::<1, 8>();
+        let pool = pool::<8>();
+        for number in 0..tasks {
+            let urgent = TaskOptions::new().priority(Priority::of::<1>());
+            drop(runner.executor().spawn_with(urgent, pool, move |_| async move { assert_ne!(number, 1) }));
+        }
+        // Each panic leaves the runner.
+        catch_unwind(AssertUnwindSafe(|| settle(&mut runner, us(0)))).unwrap_err();
+        settle(&mut runner, us(0));
+        runner
+    });
+    let counters: Counters = runners.iter().map(|runner| runner.executor().counters()).sum();
+    assert_eq!(counters.spawns, 8);
+    assert_eq!((counters.completions, counters.panics, counters.deepest_lane), (6, 2, 5));
+    let twice = counters + counters;
+    assert_eq!((twice.spawns, twice.deepest_lane), (16, 5));
 }
 
 #[test]

@@ -241,12 +241,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
     ///
     /// `guest`: the worker's home is elsewhere, and it stays in one bank for as long as there is something to
     /// do; the others walk around that. `before` is called before each poll, with whether another worker
-    /// would find something to do, too.
+    /// would find something to do, too, and the slot of the task.
     ///
     /// # Panics
     ///
     /// When a task does, or other code of yours that is called; call again to go on.
-    pub fn work(&self, cursor: &mut Cursor, most: u32, guest: bool, before: &impl Fn(bool)) -> u32 {
+    pub fn work(&self, cursor: &mut Cursor, most: u32, guest: bool, before: &impl Fn(bool, u16)) -> u32 {
         let (exec, polls) = (self.exec(), Cell::new(0));
         // Also if one unwinds.
         let counted = OnDrop::new(|| {

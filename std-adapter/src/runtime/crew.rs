@@ -281,7 +281,7 @@ impl Crew {
 
     /// Serves and polls at home, or else elsewhere. Returns whether there was something to do.
     fn round(&self, number: usize, sleeper: &Sleeper, cursors: &mut [Cursor], pace: &mut Pace) -> bool {
-        let before = |more: bool| {
+        let before = |more: bool, _| {
             let searched = sleeper.has_slept() && self.sleepers.at_work(sleeper);
             if self.sleepers.has_idle() && (more || searched && self.is_runnable()) {
                 self.sleepers.wake_one(number);

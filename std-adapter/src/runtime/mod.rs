@@ -67,4 +67,4 @@ pub use blocking::Blocking;
 pub use builder::{BuildError, Builder};
 pub use handle::Handle;
 pub use owner::{Runtime, Unfinished};
-pub use simulation::{Decision, Next, Simulation, Standstill};
+pub use simulation::{Decision, Next, Panicked, Simulation, Standstill};

@@ -1,5 +1,7 @@
 //! A runtime without threads, in virtual time, in an order that is drawn from a seed.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::future::IntoFuture;
 use std::ops::Deref;
@@ -8,6 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 
 use trilane::exec::{Cursor, TaskInfo, TaskState};
 use trilane::route::Random;
@@ -76,6 +79,7 @@ pub struct Simulation {
     /// At this instant.
     polls: u64,
     log: Vec<Decision>,
+    panics: Vec<Panicked>,
     /// What may be next; kept for its memory.
     choice: Vec<Next>,
 }
@@ -93,20 +97,39 @@ pub struct Decision {
     pub name: Option<&'static str>,
 }
 
-/// What may be done next.
+/// A panic that a [`Simulation`] has caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panicked {
+    /// When, in virtual time.
+    pub at: Instant,
+    /// The task's name and place. There is none for a drop, a finaliser or a waker outside of polls.
+    pub task: String,
+    /// What it panicked with, if that is text.
+    pub message: Option<String>,
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, task, message } = self;
+        write!(f, "{task} at {at}: {}", message.as_deref().unwrap_or("a panic without text"))
+    }
+}
+
+/// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Next {
     /// The future that was given to `block_on` is polled.
     Main,
-    /// A task of this shard is polled: the one in this slot, unless a special one goes first.
+    /// A task of this shard is polled.
     Task {
         /// The shard's number.
         shard: usize,
         /// The task's slot, as in its [id](trilane::exec::TaskId).
         slot: u16,
     },
-    /// A special task of this shard is polled, or a region's work is done.
+    /// Special tasks and regions of this shard are seen to, and none is polled.
     Special {
         /// The shard's number.
         shard: usize,
@@ -122,7 +145,7 @@ impl fmt::Display for Decision {
             Next::Task { shard, slot } => {
                 write!(f, "{} (shard {shard}, slot {slot})", name.unwrap_or("a task that has ended"))
             }
-            Next::Special { shard } => write!(f, "a special task, or a region (shard {shard})"),
+            Next::Special { shard } => write!(f, "regions (shard {shard})"),
         }
     }
 }
@@ -185,9 +208,10 @@ impl Simulation {
         crew.set_time(Instant::ZERO);
         for (number, shard) in crew.shards_in_use() {
             // Wakes that came too late for the tasks of the runtime before.
-            at_work(crew, number / crew.size.shards, || {
-                shard.work(&mut Cursor::default(), u32::MAX, false, &|_| {});
+            let done = at_work(crew, number / crew.size.shards, || {
+                shard.work(&mut Cursor::default(), u32::MAX, false, &|_, _| {});
             });
+            let _ = done.map_err(forget);
         }
         Self {
             handle: Handle::new(crew),
@@ -196,6 +220,7 @@ impl Simulation {
             livelock_after: LIVELOCK_AFTER,
             polls: 0,
             log: Vec::new(),
+            panics: Vec::new(),
             choice: Vec::new(),
         }
     }
@@ -221,6 +246,11 @@ impl Simulation {
     /// What it has done so far.
     pub fn log(&self) -> &[Decision] {
         &self.log
+    }
+
+    /// The panics so far. A task's is told by its handle, too.
+    pub fn panics(&self) -> &[Panicked] {
+        &self.panics
     }
 
     /// Runs until `future` is ready. Tasks that have not ended stay as they are, for the next call.
@@ -263,7 +293,8 @@ impl Simulation {
         self.choice.extend(is_main_woken.then_some(Next::Main));
         for (number, shard) in crew.shards_in_use() {
             let home = number / crew.size.shards;
-            at_work(crew, home, || shard.serve(now));
+            let served = at_work(crew, home, || shard.serve(now));
+            self.note(number, None, served);
             let before = self.choice.len();
             self.choice.extend(shard.woken().map(|slot| Next::Task { shard: number, slot }));
             if self.choice.len() == before && shard.is_runnable_before_sleep() {
@@ -275,20 +306,39 @@ impl Simulation {
         }
         let next = self.choice[self.random.below(self.choice.len() as u32) as usize];
         let worker = self.random.below(crew.size.workers as u32) as usize;
-        let name = match next {
-            Next::Task { shard, slot } => crew.shards()[shard].task(slot).map(|task| task.name),
-            _ => None,
-        };
-        self.log.push(Decision { at: now, worker, next, name });
+        self.log.push(Decision { at: now, worker, next, name: None });
         match next {
             Next::Main => main(crew, worker),
-            Next::Task { shard, slot } => work(crew, worker, shard, slot),
-            Next::Special { shard } => work(crew, worker, shard, 0),
+            Next::Task { shard, slot } => self.work(worker, shard, slot),
+            Next::Special { shard } => self.work(worker, shard, 0),
         }
         if self.poll_time != Duration::ZERO {
             self.go_on(now.saturating_add(self.poll_time));
         }
         Ok(())
+    }
+
+    /// Has a worker poll a task of a shard: that in this slot, unless a special one goes first.
+    fn work(&mut self, worker: usize, shard: usize, slot: u16) {
+        let crew = self.handle.crew();
+        let polled = Cell::new(None);
+        let before = |_, slot| polled.set(crew.shards()[shard].task(slot));
+        let done = at_work(crew, worker, || {
+            crew.shards()[shard].work(&mut Cursor::at(slot), 1, false, &before);
+        });
+        if let (Some(task), Some(decision)) = (polled.get(), self.log.last_mut()) {
+            decision.next = Next::Task { shard, slot: task.id.slot() };
+            decision.name = Some(task.name);
+        }
+        self.note(shard, polled.get(), done);
+    }
+
+    /// Notes a panic; that is its task's, and told by its handle.
+    fn note(&mut self, shard: usize, task: Option<TaskInfo>, done: thread::Result<()>) {
+        let Err(payload) = done else { return };
+        let task = task.map_or_else(|| format!("no task (shard {shard})"), |task| place(shard, &task));
+        self.panics.push(Panicked { at: self.handle.now(), task, message: message(&*payload) });
+        forget(payload);
     }
 
     /// Nobody is runnable: time goes on to what is due next.
@@ -320,9 +370,7 @@ impl Simulation {
         let last = &self.log[self.log.len().saturating_sub(NOTED)..];
         let tasks = self.describe(|shard, task| {
             let next = Next::Task { shard, slot: task.id.slot() };
-            let is_special = task.state != TaskState::Waiting
-                && last.iter().any(|done| done.next == Next::Special { shard });
-            is_special || last.iter().any(|done| done.next == next)
+            last.iter().any(|done| done.next == next)
         });
         Err(Standstill::Livelock { at: self.handle.now(), polls, tasks })
     }
@@ -331,8 +379,7 @@ impl Simulation {
     fn describe(&self, which: impl Fn(usize, &TaskInfo) -> bool) -> Vec<String> {
         let of_shard = |(number, shard): (usize, &Home)| {
             let tasks = shard.executor().tasks().filter(|task| which(number, task));
-            let place = |task: TaskInfo| format!("{} (shard {number}, slot {})", task.name, task.id.slot());
-            tasks.map(place).collect::<Vec<_>>()
+            tasks.map(|task| place(number, &task)).collect::<Vec<_>>()
         };
         self.handle.crew().shards_in_use().flat_map(of_shard).collect()
     }
@@ -362,19 +409,20 @@ impl Drop for Simulation {
     }
 }
 
-/// Has a worker poll one task of a shard, from this slot on.
-fn work(crew: &Crew, worker: usize, shard: usize, slot: u16) {
-    at_work(crew, worker, || {
-        crew.shards()[shard].work(&mut Cursor::at(slot), 1, false, &|_| {});
-    });
+fn place(shard: usize, task: &TaskInfo) -> String {
+    format!("{} (shard {shard}, slot {})", task.name, task.id.slot())
 }
 
-/// Does something as a worker. A panic is its task's, and told by its handle.
-fn at_work(crew: &Crew, worker: usize, does: impl FnOnce()) {
+/// What the macros that panic make of their arguments.
+fn message(payload: &dyn Any) -> Option<String> {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
+}
+
+/// Does something as a worker.
+fn at_work(crew: &Crew, worker: usize, does: impl FnOnce()) -> thread::Result<()> {
     let _inside = Inside::enter(crew, worker);
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(does)) {
-        forget(payload);
-    }
+    catch_unwind(AssertUnwindSafe(does))
 }
 
 /// This thread is a worker, until this is dropped.

@@ -273,6 +273,29 @@ fn the_future_that_is_waited_for_needs_not_be_send() {
 }
 
 #[test]
+fn who_panicked_is_told_with_place_time_and_message() {
+    async fn breaks(cx: Cx) {
+        cx.sleep(Duration::from_secs(2)).await.unwrap();
+        panic!("{} is {}", "this", 7);
+    }
+    for (seed, priority) in [(1, Priority::default()), (2, Priority::of::<3>())] {
+        let mut simulation = simulation(seed);
+        let task = simulation.spawn_with(TaskOptions::new().priority(priority), breaks).unwrap();
+        let others = [(); 20].map(|()| simulation.spawn(|_| yield_now()).unwrap());
+        assert_eq!(simulation.block_on(task), Ok(Err(JoinError::Panicked)));
+        for other in others {
+            simulation.block_on(other).unwrap().unwrap();
+        }
+        let [panicked] = simulation.panics() else { panic!("{:?}", simulation.panics()) };
+        assert_eq!((panicked.at, panicked.message.as_deref()), (Instant::from_secs(2), Some("this is 7")));
+        assert!(panicked.task.contains("breaks") && panicked.task.contains("slot"), "{panicked}");
+        assert!(panicked.to_string().ends_with("this is 7"), "{panicked}");
+        let named = |decision: &&Decision| decision.name.is_some_and(|name| name.contains("breaks"));
+        assert_eq!(simulation.log().iter().filter(named).count(), 2, "special ones are logged, too");
+    }
+}
+
+#[test]
 #[should_panic = "a simulation runs by its own"]
 fn waiting_by_the_handle_of_a_simulation_is_refused() {
     simulation(1).handle().block_on(async {});

@@ -113,6 +113,19 @@ fn a_trace_tells_the_end_of_a_task_that_panics() {
 }
 
 #[test]
+fn a_trace_tells_the_end_of_a_task_whose_build_panics() {
+    let executor = leak(Executor::<_, 1, 2>::new(Watched::new()));
+    let pool = pool::<2>();
+    let build = |_| -> std::future::Ready<()> { panic!("as planned") };
+    catch_unwind(AssertUnwindSafe(|| drop(executor.spawn(pool, build)))).unwrap_err();
+    let mut viewer = Viewer::default();
+    let events = executor.platform().events.take();
+    assert_eq!(events.len(), 2);
+    events.into_iter().for_each(|event| viewer.see(event));
+    assert!(viewer.alive.is_empty(), "{:?}", viewer.alive);
+}
+
+#[test]
 fn a_trace_names_tasks() {
     let executor = leak(Executor::<_, 1, 2>::new(Watched::new()));
     let pool = pool::<2>();

@@ -77,7 +77,7 @@ pub fn alone<P: Platform, const BANKS: usize, const PER_BANK: usize>(
     shard: Shard<P, BANKS, PER_BANK>,
     most: u32,
 ) -> u32 {
-    shard.work(&mut Cursor::default(), most, false, &|_| {})
+    shard.work(&mut Cursor::default(), most, false, &|_, _| {})
 }
 
 /// No memory but that of the slots.
@@ -180,7 +180,7 @@ fn work(shards: &'static [Home], home: usize, done: &AtomicBool) {
             let (shard, cursor) = (&shards[number], &mut cursors[number]);
             let round = AssertUnwindSafe(|| {
                 shard.serve(now());
-                shard.work(cursor, 16, distance != 0, &|_| {})
+                shard.work(cursor, 16, distance != 0, &|_, _| {})
             });
             // A panic is its task's.
             polls += catch_unwind(round).unwrap_or(1);

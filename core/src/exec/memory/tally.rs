@@ -1,5 +1,8 @@
 //! What an executor counts.
 
+use core::iter::Sum;
+use core::ops::Add;
+
 use crate::exec::task::reason::Reason;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
@@ -34,6 +37,9 @@ pub struct Counters {
     pub cancelled_by_shutdown: u32,
     /// Tasks ended by force.
     pub forced: u32,
+    /// Tasks that panicked; on hosts, where others go on after that.
+    #[cfg(not(target_os = "none"))]
+    pub panics: u32,
     /// Wakes that led to no poll, since their task was asked to stop, or ended, instead.
     pub diverted: u32,
     /// Deadlines missed, each counted once.
@@ -47,12 +53,57 @@ pub struct Counters {
     pub longest_poll: u32,
 }
 
+/// Those of several executors together: sums, and of the last two the higher one.
+impl Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        macro_rules! together {
+            ($($sum:ident),*) => {
+                Self {
+                    $($sum: self.$sum.wrapping_add(other.$sum),)*
+                    #[cfg(not(target_os = "none"))]
+                    panics: self.panics.wrapping_add(other.panics),
+                    deepest_lane: self.deepest_lane.max(other.deepest_lane),
+                    longest_poll: self.longest_poll.max(other.longest_poll),
+                }
+            };
+        }
+        together!(
+            polls,
+            wakes,
+            coalesced,
+            stale_wakes,
+            spawns,
+            completions,
+            cancelled_by_user,
+            cancelled_by_deadline,
+            cancelled_by_sibling,
+            cancelled_by_quota,
+            cancelled_by_parent,
+            cancelled_by_shutdown,
+            forced,
+            diverted,
+            misses,
+            clock_regressions
+        )
+    }
+}
+
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
+    }
+}
+
 macro_rules! tally {
     ($($field:ident),*) => {
         /// The live counters. All are written by the runner only, but for `coalesced`, and for `spawns` and
         /// `requests`, which are written under the lock.
         pub(in crate::exec) struct Tally {
             $(pub $field: AtomicU32,)*
+            #[cfg(not(target_os = "none"))]
+            pub panics: AtomicU32,
             /// By the reason that a task was asked for first.
             requests: [AtomicU32; Reason::COUNT],
         }
@@ -60,7 +111,12 @@ macro_rules! tally {
         impl Tally {
             const_fn! {
             pub const fn new() -> Self {
-                Self { $($field: AtomicU32::new(0),)* requests: array_of![AtomicU32::new(0); Reason::COUNT] }
+                Self {
+                    $($field: AtomicU32::new(0),)*
+                    #[cfg(not(target_os = "none"))]
+                    panics: AtomicU32::new(0),
+                    requests: array_of![AtomicU32::new(0); Reason::COUNT],
+                }
             }
             }
 
@@ -68,6 +124,8 @@ macro_rules! tally {
                 let requests = |reason: Reason| self.requests[reason as usize - 1].load(Ordering::Relaxed);
                 Counters {
                     $($field: self.$field.load(Ordering::Relaxed),)*
+                    #[cfg(not(target_os = "none"))]
+                    panics: self.panics.load(Ordering::Relaxed),
                     cancelled_by_user: requests(Reason::User),
                     cancelled_by_deadline: requests(Reason::Deadline),
                     cancelled_by_sibling: requests(Reason::SiblingFailed),

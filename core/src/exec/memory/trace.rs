@@ -25,7 +25,8 @@ pub enum TraceEvent {
         /// The task's id.
         id: TaskId,
     },
-    /// The task is over: completed, unwound, or ended by force.
+    /// The task is over: completed, unwound, ended by force, or not begun since what was to make its future
+    /// has unwound.
     Ended {
         /// The task's id.
         id: TaskId,

@@ -54,8 +54,13 @@ pub(in crate::exec) unsafe fn poll_owned<const OBSERVED: bool>(
 ) -> bool {
     // While a task is live its plain fields are the runner's (Executor Invariant 3), and storage holds its
     // future, because a task whose poll was done or unwound is live no more. No lock is held across the poll
-    // (Executor Invariant 6). SAFETY: the poll has unwound, so storage is empty.
-    let unwound = OnDrop::new(|| unsafe { finish(polled(), Ending::PANICKED) });
+    // (Executor Invariant 6).
+    let unwound = OnDrop::new(|| {
+        #[cfg(not(target_os = "none"))]
+        add(&exec.tally.panics, 1);
+        // SAFETY: the poll has unwound, so storage is empty.
+        unsafe { finish(polled(), Ending::PANICKED) }
+    });
     // SAFETY: as said above.
     let done = unsafe {
         if OBSERVED && let Some(observe) = exec.ops().observe {

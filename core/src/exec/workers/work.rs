@@ -17,7 +17,7 @@ use crate::sync::Ordering;
 const MOST_HINTS: u8 = 3;
 
 /// A worker, for as long as it finds something to do in a shard.
-pub(in crate::exec) struct Worker<'a, B: Fn(bool)> {
+pub(in crate::exec) struct Worker<'a, B: Fn(bool, u16)> {
     pub exec: ExecRef,
     /// The slot that the next round begins at.
     pub cursor: &'a mut u16,
@@ -26,11 +26,11 @@ pub(in crate::exec) struct Worker<'a, B: Fn(bool)> {
     pub polls: &'a Cell<u32>,
     /// Its home is another shard.
     pub guest: bool,
-    /// Called before each poll: whether another worker would find something to do, too.
+    /// Called before each poll: whether another worker would find something to do, too; the task's slot.
     pub before: &'a B,
 }
 
-impl<B: Fn(bool)> Worker<'_, B> {
+impl<B: Fn(bool, u16)> Worker<'_, B> {
     #[inline(always)]
     pub fn run<const OBSERVED: bool>(&mut self) {
         let exec = self.exec;
@@ -102,7 +102,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
                 enqueue(task);
                 break;
             }
-            (self.before)(others | exec.summary.bits() & !(1 << number) != 0);
+            (self.before)(others | exec.summary.bits() & !(1 << number) != 0, task.slot());
             self.polls.set(self.polls.get() + 1);
             let unwound = OnDrop::new(|| release(task));
             // SAFETY: the task is claimed (Claim Invariant), and was plain since: so it is live, in no lane.
@@ -161,7 +161,7 @@ impl<B: Fn(bool)> Worker<'_, B> {
         if looks && !check_limits(task, is_due) {
             return true;
         }
-        (self.before)(others || exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0);
+        (self.before)(others || exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0, task.slot());
         self.polls.set(self.polls.get() + 1);
         // SAFETY: the task is claimed, and what came out of a lane is live.
         let done = unsafe { poll_owned::<OBSERVED>(exec, task, &task, || task) };
