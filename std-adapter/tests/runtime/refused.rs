@@ -1,7 +1,10 @@
 //! What a runtime refuses.
 
-use trilane::exec::{JoinError, RegionOptions, SpawnErrorKind, TaskOptions};
-use trilane_std::runtime::{BuildError, Builder, Runtime, block_on};
+use std::cell::Cell;
+use std::error::Error;
+
+use trilane::exec::{Cx, JoinError, RegionOptions, SpawnErrorKind, TaskOptions};
+use trilane_std::runtime::{BuildError, Builder, Handle, Runtime, block_on};
 
 use crate::runtime;
 
@@ -29,6 +32,41 @@ fn a_full_runtime_gives_the_build_function_back() {
     last.cancel().unwrap();
     block_on(last.into_future()).unwrap();
     assert_eq!(block_on(runtime.spawn(error.rejected).unwrap().into_future()), Ok(7));
+}
+
+#[test]
+fn errors_name_what_a_user_of_a_runtime_can_raise() {
+    let runtime = Runtime::builder().workers(1).capacity(10).build().unwrap();
+    let regions: Vec<_> = std::iter::from_fn(|| runtime.open_region(RegionOptions::new()).ok()).collect();
+    assert_eq!(regions.len(), 64);
+    let full = runtime.open_region(RegionOptions::new()).unwrap_err();
+    assert!(full.to_string().contains("a runtime a larger Builder::capacity"), "{full}");
+    let wait = |cx: Cx| async move { cx.cancelled().await.0 };
+    let tasks: Vec<_> = (0..runtime.capacity()).map(|_| runtime.spawn(wait).unwrap()).collect();
+    let full = runtime.spawn(wait).unwrap_err();
+    assert!(full.to_string().contains("of a runtime its Builder::capacity"), "{full}");
+    drop((tasks, regions));
+    let handle = runtime.handle();
+    drop(runtime);
+    let closed = handle.spawn(|_| async {}).unwrap_err();
+    assert!(closed.to_string().contains("executor or runtime"), "{closed}");
+}
+
+#[test]
+fn a_refused_spawn_is_an_error_by_the_question_mark() {
+    fn start(handle: Handle, name: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let borrowed = Cell::new(name.len());
+        handle.spawn(|_| std::future::ready(borrowed.get())).map_err(SpawnErrorKind::from)?;
+        Ok(())
+    }
+    let runtime = runtime(1, "question-mark");
+    start(runtime.handle(), "one").unwrap();
+    let ended = Runtime::builder().workers(1).build().unwrap().handle();
+    let error = start(ended, "two").unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&SpawnErrorKind::RegionClosed));
+    // One without a closure that borrows needs no detour.
+    let error: Box<dyn Error + Send + Sync> = ended.spawn(|_| async {}).unwrap_err().into();
+    assert!(error.to_string().contains("nothing new begins"), "{error}");
 }
 
 #[test]

@@ -19,6 +19,22 @@ use crate::sync::{CriticalSection, Ordering, fence};
 use crate::time::Instant;
 
 /// The task could not be spawned; nothing has changed. `rejected` is what was to make the future.
+///
+/// As an error it is `Send`, `Sync` and `'static` if `rejected` is. Errors of any kind, as `anyhow`'s, mostly
+/// ask for that: then pass on the [`kind`](Self::kind), which always is.
+///
+/// ```
+/// # use trilane::exec::{Executor, Manual, SpawnErrorKind, TaskPool};
+/// # static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
+/// # static POOL: TaskPool<64, 1> = TaskPool::new();
+/// fn start(name: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///     let length = &name.len(); // what is borrowed is not `'static`
+///     EXECUTOR.spawn(&POOL, |_| std::future::ready(*length)).map_err(SpawnErrorKind::from)?;
+///     Ok(())
+/// }
+/// # assert!(start("once").is_ok());
+/// # assert!(start("again").unwrap_err().to_string().starts_with("the task pool is full"));
+/// ```
 pub struct SpawnError<B> {
     /// Why.
     pub kind: SpawnErrorKind,
@@ -51,11 +67,19 @@ impl fmt::Display for SpawnErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PoolFull => "the task pool is full: raise its SLOTS, or wait for a task to end",
-            Self::ExecutorFull => {
+            Self::ExecutorFull if cfg!(target_os = "none") => {
                 "the executor is full: raise its BANKS or PER_BANK, or wait for a task to end"
             }
+            Self::ExecutorFull => {
+                "the executor is full: raise its BANKS or PER_BANK, of a runtime its Builder::capacity; in a region, \
+                 whose tasks have one shard, open another; or wait for a task to end"
+            }
             Self::DeadlinePassed => "the deadline has passed already: give one that is still to come",
-            Self::RegionClosed => "the region is closing: nothing new begins in it",
+            Self::RegionClosed if cfg!(target_os = "none") => "the region is closing: nothing new begins in it",
+            Self::RegionClosed => {
+                "the region is closing, or the executor or runtime, or it is a region of another one: nothing new \
+                 begins in it"
+            }
             Self::QuotaExceeded => "the region's quota is used up: raise it, or wait for a task to end",
             Self::Stale => {
                 "the task that spawns has ended: spawn through the executor, or by the Cx of a task that runs"
@@ -79,6 +103,13 @@ impl<B> fmt::Debug for SpawnError<B> {
 }
 
 impl core::error::Error for SpawnErrorKind {}
+
+/// Drops what was rejected.
+impl<B> From<SpawnError<B>> for SpawnErrorKind {
+    fn from(error: SpawnError<B>) -> Self {
+        error.kind
+    }
+}
 
 impl<B> core::error::Error for SpawnError<B> {}
 
@@ -347,6 +378,7 @@ fn is_there(Cx { task, generation }: &Cx) -> bool {
 fn unclaim(task: TaskRef) {
     let exec = task.exec();
     exec.locked(|_| add_alone(&exec.tally.spawns, u32::MAX));
+    exec.trace(TraceEvent::Ended { id: task.id() });
     // SAFETY: the slot is claimed by `spawn`, its storage empty.
     unsafe { release(task, true) };
     // Its region may have waited for nothing else.

@@ -79,8 +79,12 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => {
+            Self::Full if cfg!(target_os = "none") => {
                 "the executor has no room for another region: give it a larger table by with_regions, or close one"
+            }
+            Self::Full => {
+                "the executor has no room for another region: give it a larger table by with_regions, or a runtime \
+                 a larger Builder::capacity (64 regions for each 1,024 tasks), or close one"
             }
             Self::Closed => "the region around it is closing: nothing new begins in it",
             Self::Stale => "the task that asks for it has ended",
