@@ -31,6 +31,7 @@ pub mod route;
 pub mod runtime;
 pub mod simulation;
 pub mod standstill;
+mod sync;
 pub mod thread;
 
 // Names the dependency in code, so that its implementation is linked even where the core's code does not call

@@ -88,7 +88,7 @@ pub fn with_lock<R>(f: impl FnOnce(CriticalSection<'_>) -> R) -> R {
     critical_section::with(|_| f(CriticalSection::of(core::ptr::null::<()>())))
 }
 
-#[cfg(all(not(trilane_loom), target_os = "none"))]
+#[cfg(target_os = "none")]
 mod imp {
     #[derive(Default)]
     pub struct Lock;
@@ -116,7 +116,7 @@ mod imp {
     }
 }
 
-#[cfg(all(not(trilane_loom), not(target_os = "none")))]
+#[cfg(not(any(trilane_loom, trilane_shuttle, target_os = "none")))]
 mod imp {
     #[derive(Default)]
     pub struct Lock(spin::Mutex<()>);
@@ -144,14 +144,18 @@ mod imp {
     }
 }
 
-#[cfg(trilane_loom)]
+#[cfg(any(trilane_loom, trilane_shuttle))]
 mod imp {
+    use super::super::{const_fn, types::Mutex};
+
     #[derive(Default)]
-    pub struct Lock(loom::sync::Mutex<()>);
+    pub struct Lock(Mutex<()>);
 
     impl Lock {
-        pub fn new() -> Self {
-            Self(loom::sync::Mutex::new(()))
+        const_fn! {
+            pub const fn new() -> Self {
+                Self(Mutex::new(()))
+            }
         }
 
         pub fn with<R>(&self, f: impl FnOnce() -> R) -> R {

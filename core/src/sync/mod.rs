@@ -9,13 +9,23 @@
 //!   only they know how many cores there are. On a host a domain is a small lock of its own.
 //! * [`Guarded`] is data that is touched inside a lock only.
 //! * `--cfg trilane_loom` puts the model checker's types in the place of all these. They can't be made in
-//!   const contexts, hence `const_fn!` and `array_of!`.
+//!   const contexts, hence `const_fn!` and `array_of!`. `--cfg trilane_shuttle` puts those of a tester of
+//!   schedules there.
 
 #[cfg(trilane_loom)]
 #[path = "model.rs"]
 mod types;
 
-#[cfg(not(trilane_loom))]
+#[cfg(trilane_shuttle)]
+mod types {
+    pub use core::cell::{Cell, UnsafeCell};
+    pub use shuttle::sync::Mutex;
+    pub use shuttle::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+}
+
+#[cfg(not(any(trilane_loom, trilane_shuttle)))]
 mod types {
     pub use core::cell::{Cell, UnsafeCell};
     #[cfg(not(target_os = "none"))]

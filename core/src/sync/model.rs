@@ -4,6 +4,7 @@
 use core::marker::PhantomData;
 
 pub use loom::cell::{Cell, UnsafeCell};
+pub use loom::sync::Mutex;
 pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// An atomic pointer, kept as its address: loom's own has no bit operations.

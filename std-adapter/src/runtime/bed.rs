@@ -1,16 +1,9 @@
 //! Where one worker sleeps until others nudge it.
 
 use std::sync::PoisonError;
-#[cfg(not(trilane_loom))]
-use std::sync::{Condvar, Mutex, MutexGuard};
-#[cfg(not(trilane_loom))]
-use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
-#[cfg(trilane_loom)]
-use loom::sync::{Condvar, Mutex, MutexGuard};
-#[cfg(trilane_loom)]
-use loom::thread::yield_now;
+use crate::sync::{Condvar, HAS_TIME, Mutex, MutexGuard, thread};
 
 /// A nudge is kept until it is forgotten. Whoever nudges knows that the worker sleeps, or is about to, so the
 /// lock is not on a hot path.
@@ -57,9 +50,9 @@ impl Bed {
 
     /// Sleeps until a nudge, for `limit` at most.
     pub fn sleep(&self, limit: Option<Duration>) {
-        if cfg!(trilane_loom) && limit.is_some() {
+        if !HAS_TIME && limit.is_some() {
             // A model has no time: it is over.
-            return yield_now();
+            return thread::yield_now();
         }
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.lock();

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::bed::Bed;
 use super::crew::Crew;
+use crate::sync::thread_local;
 
 impl Wake for Bed {
     fn wake(self: Arc<Self>) {
@@ -41,7 +42,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         Crew::here().is_none(),
         "block_on inside a task of a runtime would keep the worker from its other tasks: await the future"
     );
-    let mine = MINE.take().unwrap_or_else(|| {
+    let mine = MINE.with(RefCell::take).unwrap_or_else(|| {
         let bed = Arc::new(Bed::default());
         (bed.clone(), bed.into())
     });
@@ -54,6 +55,6 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         }
         bed.sleep(None);
     };
-    MINE.set(Some(mine));
+    MINE.with(|empty| empty.replace(Some(mine)));
     output
 }

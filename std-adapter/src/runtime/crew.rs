@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use trilane::exec::{Cursor, Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
@@ -17,13 +16,15 @@ use trilane::time::Instant;
 use super::reactor::Reactor;
 use super::sleepers::{Sleeper, Sleepers};
 use super::time::Time;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use crate::sync::thread_local;
 
-/// Banks of an executor, each of 32 tasks.
-const BANKS: usize = 32;
+/// Banks of an executor, each of 32 tasks. A test of schedules makes thousands of runtimes.
+const BANKS: usize = if cfg!(trilane_shuttle) { 2 } else { 32 };
 /// The tasks of a shard.
 pub(super) const SHARD: usize = BANKS * 32;
 /// The regions of a shard.
-const REGIONS: usize = 64;
+const REGIONS: usize = if cfg!(trilane_shuttle) { 8 } else { 64 };
 /// The most polls between two looks at the clock.
 const MOST_POLLS: u32 = 128;
 /// How long they should take: by so much sleeps are late when all workers have something to do, and by the
@@ -110,7 +111,7 @@ impl Worker {
     /// Whether this is its thread.
     #[inline]
     fn is_here(&self) -> bool {
-        let (crew, number) = AT.get();
+        let (crew, number) = AT.with(Cell::get);
         ptr::eq(crew, self.crew) && number == self.number
     }
 }
@@ -160,14 +161,14 @@ impl Crew {
 
     /// The worker whose thread this is, if it is one of this crew's.
     pub fn worker_here(&self) -> Option<usize> {
-        let (crew, number) = AT.get();
+        let (crew, number) = AT.with(Cell::get);
         ptr::eq(crew, self).then_some(number)
     }
 
     /// The crew whose worker this thread is.
     pub fn here() -> Option<&'static Self> {
         // SAFETY: the pointer is null, or that of a crew, which is static.
-        unsafe { AT.get().0.as_ref() }
+        unsafe { AT.with(Cell::get).0.as_ref() }
     }
 
     pub fn life(&self) -> u64 {
@@ -230,7 +231,7 @@ impl Crew {
 
     /// This thread is a worker, or none.
     pub fn enter(&self, worker: Option<usize>) {
-        AT.set(worker.map_or((ptr::null(), 0), |number| (ptr::from_ref(self), number)));
+        AT.with(|at| at.set(worker.map_or((ptr::null(), 0), |number| (ptr::from_ref(self), number))));
     }
 
     /// Has the workers return when they have ended their polls.

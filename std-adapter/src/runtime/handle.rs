@@ -14,6 +14,7 @@ use super::block_on::block_on;
 use super::crew::{Crew, Home, SHARD};
 use super::heap::{self, Heap};
 use super::reactor::{NoReactor, Source};
+use crate::sync::thread_local;
 
 thread_local! {
     /// That by which this thread blocks.
@@ -38,7 +39,7 @@ impl Handle {
     /// That of the runtime whose worker this thread is: of the task that is polled; or that by which this
     /// thread [blocks](Self::block_on). Else `None`.
     pub fn current() -> Option<Self> {
-        Crew::here().map(Self::new).or(BLOCKS.get())
+        Crew::here().map(Self::new).or(BLOCKS.with(Cell::get))
     }
 
     /// Spawns a task that is in no region, whoever spawns: `build` is called with the task's [`Cx`] once
@@ -157,10 +158,10 @@ impl Handle {
         struct Back(Option<Handle>);
         impl Drop for Back {
             fn drop(&mut self) {
-                BLOCKS.set(self.0);
+                BLOCKS.with(|blocks| blocks.set(self.0));
             }
         }
-        let _back = Back(BLOCKS.replace(Some(*self)));
+        let _back = Back(BLOCKS.with(|blocks| blocks.replace(Some(*self))));
         block_on(future)
     }
 

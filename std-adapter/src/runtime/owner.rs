@@ -3,8 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle as Thread};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use trilane::exec::TaskState;
@@ -12,9 +11,16 @@ use trilane::exec::TaskState;
 use super::builder::Builder;
 use super::crew::{Crew, Size};
 use super::handle::Handle;
+use crate::sync::Mutex;
+use crate::sync::thread::{self, JoinHandle as Thread};
 
 /// Crews whose runtimes were dropped, for the next of the same size.
+#[cfg(not(trilane_shuttle))]
 static FREE: Mutex<Vec<&'static Crew>> = Mutex::new(Vec::new());
+#[cfg(trilane_shuttle)]
+shuttle::lazy_static! {
+    static ref FREE: Mutex<Vec<&'static Crew>> = Mutex::new(Vec::new());
+}
 
 /// Threads that poll tasks; see the [module](super).
 ///

@@ -14,15 +14,15 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 use polling::{AsRawSource, AsSource, Event, Events, PollMode, Poller};
 
 use super::sleepers::{Driver, TICK, wake_all};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use crate::sync::{Mutex, MutexGuard, thread};
 
 /// The slots of the first segment; each further one has twice as many as that before it.
 const FIRST: usize = 64;

@@ -24,15 +24,11 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-#[cfg(not(trilane_loom))]
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::task::Waker;
 use std::time::Duration;
 
-#[cfg(trilane_loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
-
 use super::bed::Bed;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// How long a runnable task may wait while a worker sleeps; an event, twice as long.
 pub(super) const TICK: Duration = Duration::from_millis(1);

@@ -2,6 +2,12 @@
 #![cfg(trilane_loom)]
 
 // What the runtime has, built of the checker's types.
+mod sync {
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
+    pub(crate) use loom::thread;
+
+    pub(crate) const HAS_TIME: bool = false;
+}
 #[path = "../../../std-adapter/src/runtime/bed.rs"]
 mod bed;
 #[path = "../../../std-adapter/src/runtime/sleepers.rs"]
