@@ -8,6 +8,9 @@ use rustix::net::AddressFamily;
 use super::source::Async;
 use super::stream::{connect, stream, wrapper};
 
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1_024;
+
 /// A TCP socket to which others connect; see the [module](super).
 #[derive(Debug)]
 pub struct TcpListener(Async<std::net::TcpListener>);
@@ -15,13 +18,19 @@ pub struct TcpListener(Async<std::net::TcpListener>);
 wrapper!(TcpListener, std::net::TcpListener);
 
 impl TcpListener {
-    /// Listens at `address`; at a port that the system chooses, if that is 0.
+    /// Listens at `address`; at a port that the system chooses, if that is 0. Up to 1,024 connections may
+    /// wait to be accepted, or fewer if the system has a lower limit; what comes beyond that tries again
+    /// later.
     ///
     /// # Errors
     ///
     /// The system's, such as [`AddrInUse`](io::ErrorKind::AddrInUse); [`NoReactor`](super::NoReactor).
     pub fn bind(address: impl Into<SocketAddr>) -> io::Result<Self> {
-        std::net::TcpListener::bind(address.into())?.try_into()
+        let listener = std::net::TcpListener::bind(address.into())?;
+        // Anew, since the standard library's 128 are too few for many clients that begin at once: the system
+        // drops what the rest sends, and they try again a second later.
+        rustix::net::listen(&listener, BACKLOG)?;
+        listener.try_into()
     }
 
     /// Waits for the next connection. Several tasks may; an event wakes them all, and one of them has the

@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use trilane_std::net::{TcpListener, TcpStream};
@@ -160,5 +161,20 @@ fn bytes_that_are_peeked_at_stay() {
         assert_eq!(stream.peek(&mut one).await.unwrap(), 1);
         assert_eq!(stream.read(&mut other).await.unwrap(), 1);
         assert_eq!(one, other);
+    });
+}
+
+#[test]
+fn many_may_wait_to_be_accepted() {
+    let runtime = runtime(1, "backlog");
+    let listener = runtime.block_on(async { TcpListener::bind(local()) }).unwrap();
+    let address = listener.local_addr().unwrap();
+    let limit = Duration::from_millis(500);
+    let waiting: Vec<_> =
+        (0..500).map(|_| std::net::TcpStream::connect_timeout(&address, limit).unwrap()).collect();
+    runtime.block_on(async {
+        for _ in &waiting {
+            listener.accept().await.unwrap();
+        }
     });
 }
