@@ -33,6 +33,9 @@
 //! | [`Stdin`] | that of [`std::io`] |
 //! | [`Async`] | any of these, a pipe, or whatever else the system can wait for |
 //!
+//! Streams have the traits of [`futures_io`], for which others have adapters: `embedded-io-adapters` gives
+//! those of `embedded-io-async`, and the example `http` those of hyper.
+//!
 //! Names of hosts are not resolved here, since the system's function for that blocks its thread: addresses
 //! are numbers.
 //!
