@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use trilane::exec::JoinError;
 
 use super::handle::Handle;
+use super::processors::unpin;
 
 impl Handle {
     /// Calls `work` on a thread that may block: for files, databases, long computations. A task that did so
@@ -42,7 +43,10 @@ impl Handle {
         let work = move || catch_unwind(AssertUnwindSafe(work)).map_err(|_| JoinError::Panicked);
         Blocking(Some(match self.crew().size.is_simulated {
             true => State::Done(work()),
-            false => State::Elsewhere(blocking::unblock(work)),
+            false => State::Elsewhere(blocking::unblock(|| {
+                unpin();
+                work()
+            })),
         }))
     }
 }

@@ -19,6 +19,7 @@ pub struct Builder {
     slot_bytes: usize,
     fairness: Fairness,
     name: String,
+    processors: Vec<usize>,
 }
 
 /// Why there is no runtime.
@@ -33,6 +34,8 @@ pub enum BuildError {
     SlotBytes(usize),
     /// The system gives no thread.
     Thread(io::Error),
+    /// A worker can't be [pinned](Builder::pin) to this processor.
+    Pin(usize, io::Error),
 }
 
 impl fmt::Display for BuildError {
@@ -50,13 +53,18 @@ impl fmt::Display for BuildError {
                 Builder::MOST_BYTES
             ),
             Self::Thread(error) => write!(f, "the system gives no thread for a worker: {error}"),
+            Self::Pin(processor, error) => write!(
+                f,
+                "a worker can't be pinned to processor {processor}: {error}; `processors()` lists those that \
+                 can be had"
+            ),
         }
     }
 }
 
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        if let Self::Thread(error) = self { Some(error) } else { None }
+        if let Self::Thread(error) | Self::Pin(_, error) = self { Some(error) } else { None }
     }
 }
 
@@ -77,6 +85,7 @@ impl Builder {
             slot_bytes: 128,
             fairness: Fairness::default(),
             name: "trilane".to_owned(),
+            processors: Vec::new(),
         }
     }
 
@@ -113,13 +122,40 @@ impl Builder {
         self
     }
 
+    /// Pins each worker to one processor: the first to the first of these, and so on; when there are more
+    /// workers than that, it begins anew. The system moves them as it likes if this isn't called, or with no
+    /// processors.
+    ///
+    /// The numbers are the system's; [`processors`](super::processors()) lists those on which the program may
+    /// run. Only Linux can: elsewhere [`build`](Self::build) returns an error. A simulation has no threads to
+    /// be pinned.
+    ///
+    /// Threads that a task starts stay on its worker's processor, as the system has it; but those of
+    /// [`spawn_blocking`](super::Handle::spawn_blocking) don't.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// use trilane_std::runtime::{Runtime, processors};
+    ///
+    /// let processors = processors()?;
+    /// let runtime = Runtime::builder().workers(processors.len().min(64)).pin(processors).build()?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pin(mut self, processors: impl IntoIterator<Item = usize>) -> Self {
+        self.processors = processors.into_iter().collect();
+        self
+    }
+
     /// Makes the runtime: allocates all memory and starts the threads.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when a number is out of range, or the system gives no thread.
+    /// [`BuildError`] when a number is out of range, the system gives no thread, or a worker can't be pinned.
     pub fn build(self) -> Result<Runtime, BuildError> {
-        Runtime::start(self.size(false)?, &self.name).map_err(BuildError::Thread)
+        Runtime::start(self.size(false)?, &self.name, &self.processors)
     }
 
     /// Makes a [`Simulation`] of the runtime instead: no threads, virtual time, an order drawn from `seed`.

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use trilane::exec::TaskState;
 
-use super::builder::Builder;
+use super::builder::{BuildError, Builder};
 use super::crew::{Crew, Size};
 use super::handle::Handle;
+use super::processors;
 use crate::sync::Mutex;
 use crate::sync::thread::{self, JoinHandle as Thread};
 
@@ -67,6 +68,28 @@ pub(super) fn give_crew_back(crew: &'static Crew) {
     FREE.lock().unwrap_or_else(PoisonError::into_inner).push(crew);
 }
 
+/// A thread that does its work on one processor.
+fn pinned(
+    builder: thread::Builder,
+    processor: usize,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<Thread<()>, BuildError> {
+    let cannot = |error| BuildError::Pin(processor, error);
+    processors::note_all().map_err(cannot)?;
+    let (tell, told) = mpsc::sync_channel(1);
+    let thread = builder.spawn(move || {
+        let pinned = processors::pin(processor);
+        let works = pinned.is_ok();
+        let _ = tell.send(pinned);
+        if works {
+            work();
+        }
+    });
+    let thread = thread.map_err(BuildError::Thread)?;
+    let pinned = told.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+    pinned.map(|()| thread).map_err(cannot)
+}
+
 impl Runtime {
     /// A runtime of usual size is `Runtime::builder().build()`.
     pub fn builder() -> Builder {
@@ -78,13 +101,18 @@ impl Runtime {
         self.handle
     }
 
-    pub(super) fn start(size: Size, name: &str) -> io::Result<Self> {
+    /// One that fails drops the runtime, which ends the threads before it.
+    pub(super) fn start(size: Size, name: &str, processors: &[usize]) -> Result<Self, BuildError> {
         let crew = take_crew(size);
         let mut runtime = Self { handle: Handle::new(crew), threads: Vec::with_capacity(size.workers) };
+        let mut processors = processors.iter().copied().cycle();
         for number in 0..size.workers {
             let builder = thread::Builder::new().name(format!("{name}-{number}"));
-            // One that fails drops the runtime, which ends the threads before it.
-            runtime.threads.push(builder.spawn(move || crew.run(number))?);
+            let thread = match processors.next() {
+                None => builder.spawn(move || crew.run(number)).map_err(BuildError::Thread)?,
+                Some(processor) => pinned(builder, processor, move || crew.run(number))?,
+            };
+            runtime.threads.push(thread);
         }
         Ok(runtime)
     }

@@ -4,6 +4,8 @@ mod ends;
 #[cfg(target_os = "linux")]
 mod kernel;
 mod off_workers;
+#[cfg(target_os = "linux")]
+mod pinned;
 mod refused;
 mod simulated;
 mod sleeping;
