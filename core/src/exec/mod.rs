@@ -201,7 +201,7 @@ mod shard;
 
 pub use cancel::ask::{AbortHandle, CancelError};
 pub use cancel::rekey::DeadlineError;
-pub use cancel::waits::{Shield, UntilCancelled, WhenCancelled};
+pub use cancel::waits::{Shield, UntilCancelled, WhenCancelled, poll_cancelled};
 pub use delay::Delay;
 pub use executor::Executor;
 pub use handler::Handler;

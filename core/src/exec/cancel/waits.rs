@@ -18,6 +18,15 @@ pub(in crate::exec) fn refuse(task: TaskRef, reason: Reason) -> Poll<Reason> {
     Poll::Pending
 }
 
+/// Ready if the task that is polled with `context` was asked to stop, and isn't in a shield: for a future of
+/// your own that waits, and is to give up then as those of this crate do. A request polls the task. Pending
+/// if something between has put a waker of its own in place of the task's.
+///
+/// It counts as a wait: in a task that goes on waiting, the eighth of a poll is pending.
+pub fn poll_cancelled(context: &Context<'_>) -> Poll<Cancelled> {
+    polled(context).and_then(TaskRef::refusal).map_or(Poll::Pending, |refusal| refusal.map(Cancelled))
+}
+
 /// Why the task that is polled with `context`, or that of `cx`, was asked to stop: they differ if a task has
 /// the `Cx` of another.
 fn asked(cx: Cx, context: &Context<'_>) -> Poll<Cancelled> {
