@@ -28,9 +28,10 @@ use crate::time::Instant;
 /// An executor that several workers poll, each from a thread of its own.
 ///
 /// All that an executor offers, it offers here; only [`LocalSpawner`](crate::exec::LocalSpawner) there is
-/// none, since no task stays with a thread. A worker [serves](Self::serve) what is due, [works](Self::work)
-/// for as long as there is something to do, and sleeps until what is [due next](Self::next_due); who sleeps
-/// when, and who is told of a wake, is up to the program (`trilane-std` has a runtime of shards).
+/// none, since tasks don't stay with a thread, unless there is [only one](Self::spawn_unchecked). A worker
+/// [serves](Self::serve) what is due, [works](Self::work) for as long as there is something to do, and sleeps
+/// until what is [due next](Self::next_due); who sleeps when, and who is told of a wake, is up to the program
+/// (`trilane-std` has a runtime of shards).
 ///
 /// # What order holds
 ///
@@ -132,9 +133,34 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        // SAFETY: the future is `Send`.
+        unsafe { self.spawn_unchecked::<S, B, F>(options, build) }
+    }
+
+    /// As [`spawn`](Self::spawn), for a future that need not be `Send`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    ///
+    /// # Safety
+    ///
+    /// The future is `Send`; or from now on until the task has ended, no other thread than this one
+    /// [works](Self::work) here, or [serves](Self::serve).
+    pub unsafe fn spawn_unchecked<S, B, F>(
+        &self,
+        options: Option<TaskOptions>,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        S: Allocator,
+        B: FnOnce(Cx) -> F,
+        F: Future + 'static,
+        F::Output: 'static,
+    {
         let wishes = options.map(|options| Wishes { options, special: &SPECIAL });
-        // SAFETY: the future is `Send`, the memory this executor's; and it was spawned with a handle, which
-        // is this one, and with this output.
+        // SAFETY: the caller's promise stands for `Send`; the memory is this executor's; and it was spawned
+        // with a handle, which is this one, and with this output.
         unsafe {
             let cx = start_in_slot::<S, B, F>(self.exec(), self.memory, wishes, build, true)?;
             Ok(JoinHandle::new(cx.task, cx.generation))

@@ -7,6 +7,7 @@ use std::thread;
 use trilane::sched::Fairness;
 
 use super::crew::{SHARD, Size};
+use super::local::Local;
 use super::owner::Runtime;
 use super::simulation::Simulation;
 use super::sleepers;
@@ -158,6 +159,17 @@ impl Builder {
         Runtime::start(self.size(false)?, &self.name, &self.processors)
     }
 
+    /// Makes a [`Local`] instead: no threads, its tasks are polled by whoever calls its `block_on`, which is
+    /// its one worker. It takes neither a name nor processors.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when a number is out of range.
+    pub fn build_local(self) -> Result<Local, BuildError> {
+        let size = Self { workers: Some(1), ..self }.size(false)?;
+        Ok(Local::new(Size { is_local: true, ..size }))
+    }
+
     /// Makes a [`Simulation`] of the runtime instead: no threads, virtual time, an order drawn from `seed`.
     ///
     /// # Errors
@@ -187,6 +199,7 @@ impl Builder {
             lines: self.slot_bytes.div_ceil(64),
             fairness: self.fairness,
             is_simulated,
+            is_local: false,
         })
     }
 }

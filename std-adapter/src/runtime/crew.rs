@@ -1,20 +1,18 @@
 //! The workers and their shards: what outlives a runtime.
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
-use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use trilane::exec::{Cursor, Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
+use trilane::exec::{Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
 use trilane::sched::Fairness;
 use trilane::time::Instant;
 
 use super::reactor::Reactor;
-use super::sleepers::{Sleeper, Sleepers};
+use super::sleepers::Sleepers;
 use super::time::Time;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use crate::sync::thread_local;
@@ -25,12 +23,6 @@ const BANKS: usize = if cfg!(trilane_shuttle) { 2 } else { 32 };
 pub(super) const SHARD: usize = BANKS * 32;
 /// The regions of a shard.
 const REGIONS: usize = if cfg!(trilane_shuttle) { 8 } else { 64 };
-/// The most polls between two looks at the clock.
-const MOST_POLLS: u32 = 128;
-/// How long they should take: by so much sleeps are late when all workers have something to do, and by the
-/// polls under way. When polls become longer, the first looks come later.
-const GRAIN: trilane::time::Duration = trilane::time::Duration::from_micros(100);
-
 pub(super) type Home = Shard<Worker, BANKS, 32>;
 
 /// What is asked of a crew.
@@ -44,6 +36,8 @@ pub(super) struct Size {
     pub fairness: Fairness,
     /// Whether one thread does all the work, in virtual time.
     pub is_simulated: bool,
+    /// Whether that of its owner does, in real time.
+    pub is_local: bool,
 }
 
 /// Workers and their shards. Static, as executors are.
@@ -78,6 +72,18 @@ pub struct Worker {
 thread_local! {
     /// The crew whose worker this thread is, and which of them.
     static AT: Cell<(*const Crew, usize)> = const { Cell::new((ptr::null(), 0)) };
+}
+
+/// Where this thread is a worker, if it is.
+pub(super) struct Inside {
+    /// Where it was before.
+    before: (*const Crew, usize),
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        AT.with(|at| at.set(self.before));
+    }
 }
 
 impl Platform for Worker {
@@ -149,7 +155,7 @@ impl Crew {
     }
 
     /// The shards of a worker that may have tasks.
-    fn home(&self, worker: usize) -> &[Home] {
+    pub fn home(&self, worker: usize) -> &[Home] {
         let first = worker * self.size.shards;
         &self.shards()[first..first + self.used[worker].load(SeqCst)]
     }
@@ -229,9 +235,14 @@ impl Crew {
         self.clock.set(at);
     }
 
-    /// This thread is a worker, or none.
-    pub fn enter(&self, worker: Option<usize>) {
-        AT.with(|at| at.set(worker.map_or((ptr::null(), 0), |number| (ptr::from_ref(self), number))));
+    /// This thread is a worker, until what is returned is dropped.
+    pub fn enter(&'static self, worker: usize) -> Inside {
+        Inside { before: AT.with(|at| at.replace((ptr::from_ref(self), worker))) }
+    }
+
+    /// Whether the workers are to return.
+    pub fn is_stopping(&self) -> bool {
+        self.stops.load(SeqCst)
     }
 
     /// Has the workers return when they have ended their polls.
@@ -256,109 +267,16 @@ impl Crew {
         is_free
     }
 
-    /// What the thread of a worker does.
-    pub fn run(&'static self, number: usize) {
-        self.enter(Some(number));
-        let sleeper = Sleeper::new(number);
-        let mut cursors = vec![Cursor::default(); self.shards().len()];
-        let now = self.clock.now();
-        let mut pace = Pace { polls: 8, began: now, goes_on: false, looked: now };
-        while !self.stops.load(Relaxed) {
-            // A panic is its task's, and told by its handle; what else there is to do is done the next time.
-            let round = AssertUnwindSafe(|| self.round(number, &sleeper, &mut cursors, &mut pace));
-            if catch_unwind(round).unwrap_or_else(forget) {
-                continue;
-            }
-            pace.goes_on = false;
-            self.sleepers.sleep(
-                &sleeper,
-                || !self.stops.load(SeqCst) && !self.is_runnable(),
-                || self.until_due(number),
-            );
-        }
-        self.sleepers.at_work(&sleeper);
-        self.enter(None);
-    }
-
-    /// Serves and polls at home, or else elsewhere. Returns whether there was something to do.
-    fn round(&self, number: usize, sleeper: &Sleeper, cursors: &mut [Cursor], pace: &mut Pace) -> bool {
-        let before = |more: bool, _| {
-            let searched = sleeper.has_slept() && self.sleepers.at_work(sleeper);
-            if self.sleepers.has_idle() && (more || searched && self.is_runnable()) {
-                self.sleepers.wake_one(number);
-            }
-        };
-        let now = self.now();
-        if pace.begins(now) {
-            self.sleepers.look_at_driver(sleeper);
-        }
-        let mut polls = 0;
-        for (shard, cursor) in self.home(number).iter().zip(&mut cursors[number * self.size.shards..]) {
-            shard.serve(now);
-            polls += shard.work(cursor, pace.polls, false, &before);
-        }
-        if polls != 0 || self.size.workers == 1 {
-            return polls != 0;
-        }
-        for other in (number + 1..self.size.workers).chain(0..number) {
-            for (shard, cursor) in self.home(other).iter().zip(&mut cursors[other * self.size.shards..]) {
-                if sleeper.watches() {
-                    shard.serve(now);
-                }
-                if shard.is_runnable() && shard.work(cursor, pace.polls, true, &before) != 0 {
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    fn is_runnable(&self) -> bool {
+    /// Whether some worker would find something to do; for one that is about to sleep.
+    pub fn is_runnable(&self) -> bool {
         (0..self.size.workers).any(|worker| self.home(worker).iter().any(Shard::is_runnable_before_sleep))
     }
 
     /// How long it is until something is due at home.
-    fn until_due(&self, number: usize) -> Option<Duration> {
+    pub fn until_due(&self, number: usize) -> Option<Duration> {
         let due = self.home(number).iter().filter_map(Shard::next_due).min()?;
         Some(self.clock.until(due))
     }
-}
-
-/// How many polls a worker makes between two looks at the clock.
-struct Pace {
-    polls: u32,
-    /// When the last round began.
-    began: Instant,
-    /// Whether the worker has not slept since.
-    goes_on: bool,
-    /// When it last looked for events, or slept.
-    looked: Instant,
-}
-
-impl Pace {
-    /// A round begins. Returns whether it is time to look for events.
-    fn begins(&mut self, now: Instant) -> bool {
-        let took = now - self.began;
-        if self.goes_on && took > GRAIN {
-            self.polls = (self.polls / 2).max(1);
-        } else if self.goes_on && took + took < GRAIN {
-            self.polls = (self.polls * 2).min(MOST_POLLS);
-        }
-        let looks = self.goes_on && now - self.looked >= GRAIN;
-        if looks || !self.goes_on {
-            self.looked = now;
-        }
-        (self.began, self.goes_on) = (now, true);
-        looks
-    }
-}
-
-/// Drops what a task panicked with. If that panics, too, it is leaked.
-pub(super) fn forget(payload: Box<dyn Any + Send>) -> bool {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(another);
-    }
-    true
 }
 
 /// Memory of zeros that is never freed; the system gives it when it is touched.

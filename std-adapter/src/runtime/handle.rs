@@ -57,7 +57,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.start(None, build)
+        self.start(build, |shard, build| shard.spawn::<Heap, B, F>(None, build))
     }
 
     /// Spawns a task with options; see [`spawn`](Self::spawn).
@@ -76,33 +76,55 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if options.names_region() {
-            return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
-        }
-        self.start(Some(options), build)
+        self.start_with(options, build, |shard, options, build| {
+            shard.spawn::<Heap, B, F>(Some(options), build)
+        })
     }
 
-    fn start<B, F>(
+    /// Has `spawn` try the shards that a new task may go to.
+    pub(super) fn start<B, T>(
         &self,
-        options: Option<TaskOptions>,
         build: B,
-    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
+        spawn: impl Fn(&Home, B) -> Result<JoinHandle<T>, SpawnError<B>>,
+    ) -> Result<JoinHandle<T>, SpawnError<B>> {
         if self.is_over() {
             return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
         }
         let mut kind = SpawnErrorKind::ExecutorFull;
         let spawned = self.crew.spawn(build, |shard, build| {
-            shard.spawn::<Heap, B, F>(options, build).map_err(|error| {
+            spawn(shard, build).map_err(|error| {
                 kind = error.kind;
                 (kind == SpawnErrorKind::ExecutorFull, error.rejected)
             })
         });
         spawned.map_err(|rejected| SpawnError { kind, rejected })
+    }
+
+    /// [`start`](Self::start) with options.
+    pub(super) fn start_with<B, T>(
+        &self,
+        options: TaskOptions,
+        build: B,
+        spawn: impl Fn(&Home, TaskOptions, B) -> Result<JoinHandle<T>, SpawnError<B>>,
+    ) -> Result<JoinHandle<T>, SpawnError<B>> {
+        if options.names_region() {
+            return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
+        }
+        self.start(build, |shard, build| spawn(shard, options, build))
+    }
+
+    /// Has `spawn` spawn in the shard of a region.
+    pub(super) fn start_in<B, T>(
+        &self,
+        region: &Region,
+        options: TaskOptions,
+        build: B,
+        spawn: impl FnOnce(&Home, TaskOptions, B) -> Result<JoinHandle<T>, SpawnError<B>>,
+    ) -> Result<JoinHandle<T>, SpawnError<B>> {
+        match self.shards().iter().find(|shard| shard.has_region(region)) {
+            Some(shard) => spawn(shard, options.region(region.id()), build),
+            None => Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build }),
+        }
     }
 
     /// Spawns a task in a region of this runtime, whatever region the options name: one that was opened by a
@@ -125,10 +147,9 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        match self.shards().iter().find(|shard| shard.has_region(region)) {
-            Some(shard) => shard.spawn::<Heap, B, F>(Some(options.region(region.id())), build),
-            None => Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build }),
-        }
+        self.start_in(region, options, build, |shard, options, build| {
+            shard.spawn::<Heap, B, F>(Some(options), build)
+        })
     }
 
     /// Opens a region that is inside no other, in a shard that is at most half full if there is one. Its
@@ -149,11 +170,12 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// In a worker of a runtime. Await the future instead. In a [`Simulation`](super::Simulation), which runs
-    /// by its own `block_on` only.
+    /// In a worker of a runtime. Await the future instead. In a [`Simulation`](super::Simulation) and a
+    /// [`Local`](super::Local), which run by their own `block_on` only.
     #[track_caller]
     pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
         assert!(!self.crew.size.is_simulated, "a simulation runs by its own `block_on`");
+        assert!(!self.crew.size.is_local, "a `Local` runs by its own `block_on`");
         /// On unwinding, too.
         struct Back(Option<Handle>);
         impl Drop for Back {

@@ -5,12 +5,13 @@ use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use trilane::exec::{AbortHandle, Cancelled, Cx, Join, JoinError, JoinHandle, SpawnError, poll_cancelled};
 
 use super::handle::Handle;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Tasks with results of one type, of any runtimes and executors. It grows as it needs to, and is in no
 /// region; the core's [`JoinSet`](trilane::exec::JoinSet) has a fixed size and a region of its own.
@@ -114,7 +115,7 @@ impl Wake for End {
 impl<T> JoinSet<T> {
     /// An empty set. Allocates once.
     pub fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new(), ended: Arc::new(Ended(Mutex::default())) }
+        Self { places: Vec::new(), free: Vec::new(), ended: Arc::new(Ended(Mutex::new(Queue::default()))) }
     }
 
     /// Spawns a task in the set; see [`Handle::spawn`]. What is spawned otherwise is [put in](Self::push).

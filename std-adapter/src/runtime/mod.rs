@@ -30,9 +30,12 @@
 //! every tenth of a millisecond, between two polls, whether a sleep is over; while polls become longer, it
 //! may look some polls later.
 //!
-//! # Tests
+//! # Other ways to run it
 //!
-//! [`Builder::simulate`] makes a [`Simulation`] of a runtime: no threads, virtual time, and an order that is
+//! [`Builder::build_local`] makes a [`Local`]: no threads, the tasks are polled by the thread that blocks on
+//! it, and their futures need not be `Send`.
+//!
+//! For tests [`Builder::simulate`] makes a [`Simulation`]: no threads, virtual time, and an order that is
 //! drawn from a seed.
 //!
 //! # Ids and regions
@@ -56,12 +59,14 @@ mod crew;
 mod handle;
 mod heap;
 mod join_set;
+mod local;
 mod owner;
 mod processors;
 pub(crate) mod reactor;
 mod simulation;
 mod sleepers;
 mod time;
+mod work;
 
 pub use block_on::block_on;
 #[cfg(feature = "blocking")]
@@ -69,6 +74,7 @@ pub use blocking::Blocking;
 pub use builder::{BuildError, Builder};
 pub use handle::Handle;
 pub use join_set::JoinSet;
+pub use local::{Local, LocalHandle};
 pub use owner::{Runtime, Unfinished};
 pub use processors::processors;
 pub use simulation::{Decision, Next, Panicked, Simulation, Standstill};

@@ -11,7 +11,7 @@ use trilane::exec::TaskState;
 use super::builder::{BuildError, Builder};
 use super::crew::{Crew, Size};
 use super::handle::Handle;
-use super::processors;
+use super::{processors, work};
 use crate::sync::Mutex;
 use crate::sync::thread::{self, JoinHandle as Thread};
 
@@ -109,8 +109,8 @@ impl Runtime {
         for number in 0..size.workers {
             let builder = thread::Builder::new().name(format!("{name}-{number}"));
             let thread = match processors.next() {
-                None => builder.spawn(move || crew.run(number)).map_err(BuildError::Thread)?,
-                Some(processor) => pinned(builder, processor, move || crew.run(number))?,
+                None => builder.spawn(move || work::run(crew, number)).map_err(BuildError::Thread)?,
+                Some(processor) => pinned(builder, processor, move || work::run(crew, number))?,
             };
             runtime.threads.push(thread);
         }

@@ -16,9 +16,10 @@ use trilane::exec::{Cursor, TaskInfo, TaskState};
 use trilane::route::Random;
 use trilane::time::{Duration, Instant};
 
-use super::crew::{Crew, Home, Size, forget};
+use super::crew::{Crew, Home, Size};
 use super::handle::Handle;
 use super::owner::{give_crew_back, take_crew};
+use super::work::forget;
 use crate::standstill::write_names;
 
 /// The polls at one instant that are a livelock, unless it is told another number.
@@ -270,9 +271,9 @@ impl Simulation {
         let mut future = pin!(future.into_future());
         let mut output = None;
         loop {
-            let main = |crew: &Crew, worker| {
+            let main = |crew: &'static Crew, worker| {
                 woken.0.store(false, SeqCst);
-                let _inside = Inside::enter(crew, worker);
+                let _inside = crew.enter(worker);
                 if let Poll::Ready(ready) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                     output = Some(ready);
                 }
@@ -285,7 +286,11 @@ impl Simulation {
     }
 
     /// Does what is next, or has time pass.
-    fn step(&mut self, is_main_woken: bool, main: impl FnOnce(&Crew, usize)) -> Result<(), Standstill> {
+    fn step(
+        &mut self,
+        is_main_woken: bool,
+        main: impl FnOnce(&'static Crew, usize),
+    ) -> Result<(), Standstill> {
         self.count()?;
         let crew = self.handle.crew();
         let now = crew.now();
@@ -420,23 +425,7 @@ fn message(payload: &dyn Any) -> Option<String> {
 }
 
 /// Does something as a worker.
-fn at_work(crew: &Crew, worker: usize, does: impl FnOnce()) -> thread::Result<()> {
-    let _inside = Inside::enter(crew, worker);
+fn at_work(crew: &'static Crew, worker: usize, does: impl FnOnce()) -> thread::Result<()> {
+    let _inside = crew.enter(worker);
     catch_unwind(AssertUnwindSafe(does))
-}
-
-/// This thread is a worker, until this is dropped.
-struct Inside<'a>(&'a Crew);
-
-impl<'a> Inside<'a> {
-    fn enter(crew: &'a Crew, worker: usize) -> Self {
-        crew.enter(Some(worker));
-        Self(crew)
-    }
-}
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.enter(None);
-    }
 }

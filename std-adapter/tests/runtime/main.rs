@@ -4,6 +4,7 @@ mod ends;
 mod join_set;
 #[cfg(target_os = "linux")]
 mod kernel;
+mod local;
 mod off_workers;
 #[cfg(target_os = "linux")]
 mod pinned;
