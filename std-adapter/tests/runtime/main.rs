@@ -1,6 +1,7 @@
 //! The runtime: what it promises, what it refuses.
 
 mod ends;
+mod hostile;
 mod join_set;
 #[cfg(target_os = "linux")]
 mod kernel;
