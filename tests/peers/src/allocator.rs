@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// Counts what each thread asks for.
 pub struct Counting;
@@ -26,6 +26,25 @@ pub fn allocations() -> u64 {
     ALLOCATIONS.get()
 }
 
+/// Whether the bytes are counted that all threads have and give back.
+static COUNTS_BYTES: AtomicBool = AtomicBool::new(false);
+static BYTES: AtomicI64 = AtomicI64::new(0);
+
+/// By how many bytes the whole program has more memory after `body` than before.
+pub fn bytes_of<R>(body: impl FnOnce() -> R) -> (R, i64) {
+    let before = BYTES.load(Ordering::SeqCst);
+    COUNTS_BYTES.store(true, Ordering::SeqCst);
+    let result = body();
+    COUNTS_BYTES.store(false, Ordering::SeqCst);
+    (result, BYTES.load(Ordering::SeqCst) - before)
+}
+
+fn count_bytes(bytes: usize, sign: i64) {
+    if COUNTS_BYTES.load(Ordering::Relaxed) {
+        BYTES.fetch_add(bytes as i64 * sign, Ordering::Relaxed);
+    }
+}
+
 fn count() {
     // A thread that is being torn down counts no more.
     let _gone = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
@@ -38,17 +57,28 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        count_bytes(layout.size(), 1);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        count_bytes(layout.size(), 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count_bytes(layout.size(), -1);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        count_bytes(layout.size(), -1);
+        count_bytes(size, 1);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }

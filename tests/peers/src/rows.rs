@@ -136,9 +136,22 @@ pub fn goals() -> Vec<Goal> {
         executors("two executors side by side in memory, beside far apart: 1.1 times", "beside"),
         tasks("spawn a task and await it", 60, &["spawn-await"]),
         tasks("spawn many tasks and await them", 50, &["spawn-many"]),
+        tasks("the same by a thread that is no worker", 100, &["spawn-remote"]),
         tasks("yield, 200 tasks", 8, &["yield"]),
         tasks("ping-pong of two tasks, there and back", 25, &["ping-pong"]),
+        Goal {
+            what: "wake a task that is woken already",
+            at_most: Limit::Nanos(8),
+            rows: vec!["task-wake-woken-1w".into()],
+        },
         tasks("arm a timer and drop it", 25, &["timer"]),
+        tasks("the same beside 10,000 others", 40, &["timer-10k"]),
+        // Two polls here take less than 100 ns.
+        Goal {
+            what: "from the wake of a task with a deadline to its poll, p99.9: 50 us and two polls",
+            at_most: Limit::Nanos(50_100),
+            rows: [1, 2].map(|workers| format!("task-timed-{workers}w-p999")).into(),
+        },
     ]
 }
 
@@ -158,7 +171,10 @@ mod tests {
             }
         }
         rows.extend(["2t", "beside"].iter().flat_map(|end| executors::names(end)).map(|row| (row, 2)));
-        rows.extend(runtimes::names().into_iter().map(|row| (row, 1)));
+        for row in runtimes::rows() {
+            assert!(!rows.contains(&row), "{row:?} comes twice");
+            rows.push(row);
+        }
         for row in goals().into_iter().flat_map(|goal| goal.rows) {
             assert!(rows.iter().any(|(name, _)| *name == row), "there is no row {row}");
         }

@@ -84,8 +84,10 @@ impl Plan {
 
 /// What one side took for one row, each operation.
 pub struct Figures {
-    nanos: f64,
-    allocations: f64,
+    pub nanos: f64,
+    pub allocations: f64,
+    /// What else was counted, by name.
+    pub counts: Vec<(&'static str, f64)>,
 }
 
 impl Figures {
@@ -95,7 +97,7 @@ impl Figures {
         let operations: u64 = samples.iter().map(|sample| sample.operations).sum();
         let allocations: f64 = samples.iter().map(|sample| sample.allocations).sum();
         let mut nanos: Vec<f64> = samples.iter().map(Sample::nanos_each).collect();
-        Self { nanos: median(&mut nanos), allocations: allocations / operations as f64 }
+        Self { nanos: median(&mut nanos), allocations: allocations / operations as f64, counts: Vec::new() }
     }
 }
 
@@ -152,7 +154,7 @@ pub fn run(plan: &Plan) -> ExitCode {
             executors::run(plan, |row, who, figures, notes| print(row, 2, who, figures, notes));
         }
         if plan.runtimes || !only {
-            runtimes::run(plan, |row, workers, who, figures| print(row, workers, who, figures, &[]));
+            runtimes::run(plan, |row, n, who, figures| print(row, n, who, figures, &[]));
         }
         print_goals(plan);
     }
@@ -247,10 +249,15 @@ fn about() {
 
 fn print_row(row: &str, n: usize, who: &str, figures: &Figures, notes: &[&str]) {
     let notes: Vec<String> = notes.iter().map(|note| format!("{note:?}")).collect();
-    let Figures { nanos, allocations } = figures;
+    let counts: Vec<String> =
+        figures.counts.iter().map(|(name, count)| format!("{name:?}:{count:.4}")).collect();
+    let Figures { nanos, allocations, .. } = figures;
     let mut line = format!(r#"{{"op":"{row}","n":{n},"who":"{who}""#);
-    let _ =
-        write!(line, r#","ns":{nanos:.2},"allocations":{allocations:.3},"notes":[{}]}}"#, notes.join(","));
+    let _ = write!(line, r#","ns":{nanos:.2},"allocations":{allocations:.3},"notes":[{}]"#, notes.join(","));
+    if !counts.is_empty() {
+        let _ = write!(line, r#","counts":{{{}}}"#, counts.join(","));
+    }
+    line.push('}');
     println!("{line}");
 }
 

@@ -2,9 +2,12 @@
 //!
 //! A row is `{"op":"rr-select","n":16,"who":"trilane","ns":7.2,"allocations":0.0,"notes":[]}`: an operation
 //! over `n` endpoints, nanoseconds and allocations each, and what is different from what the operation says.
+//! What else was counted may come after that, each operation: `"counts":{"futex calls":0.5}`.
 //! A goal is `{"goal":"select","ns":20,"ops":["rr-select"]}`, or in multiples of what the fastest other takes
 //! `{"goal":"two threads","times":1.1,"ops":["yield-2t"]}`. Lines that don't begin with `{` are for the
 //! reader.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -30,7 +33,7 @@ pub struct Measured {
 pub struct Row {
     /// The operation.
     pub op: String,
-    /// How many endpoints there are.
+    /// How many endpoints there are; of a row of runtimes, workers or tasks.
     pub n: u32,
     /// The contender.
     pub who: String,
@@ -40,6 +43,9 @@ pub struct Row {
     pub allocations: f64,
     /// What is different from what the operation says.
     pub notes: Vec<String>,
+    /// What else was counted, by name, an operation.
+    #[serde(default)]
+    pub counts: BTreeMap<String, f64>,
     /// Instructions an operation, if they were counted.
     #[serde(skip)]
     pub instructions: Option<f64>,
@@ -140,7 +146,7 @@ pub(super) mod tests {
         {\"op\":\"rr-select\",\"n\":16,\"who\":\"trilane\",\"ns\":10.0,\"allocations\":0.0,\"notes\":[]}\n\
         {\"op\":\"rr-select\",\"n\":16,\"who\":\"pingora\",\"ns\":130.0,\"allocations\":1.25,\"notes\":[\"no tags\"]}\n\
         {\"op\":\"rr-select\",\"n\":16,\"who\":\"walk\",\"ns\":40.0,\"allocations\":4.0,\"notes\":[\"slow\",\"no tags\"]}\n\
-        {\"op\":\"rr-health\",\"n\":1000,\"who\":\"trilane\",\"ns\":12.5,\"allocations\":0.0,\"notes\":[]}\n\
+        {\"op\":\"rr-health\",\"n\":1000,\"who\":\"trilane\",\"ns\":12.5,\"allocations\":0.0,\"notes\":[],\"counts\":{\"polls\":0.04}}\n\
         {\"goal\":\"select\",\"ns\":20,\"ops\":[\"rr-select\"]}\n\
         {\"goal\":\"health\",\"ns\":10,\"ops\":[\"rr-health\"]}\n\
         {\"goal\":\"beside\",\"times\":1.1,\"ops\":[\"rr-select\"]}\n";

@@ -1,5 +1,8 @@
 //! The rows and goals as text and as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
+
 use serde::Serialize;
 
 use super::rows::{Beside, Goal, Limit, Row};
@@ -62,13 +65,17 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
     let mut text = format!("{board}: beside others, each operation\n");
     remarks.iter().for_each(|remark| text += &format!("  {remark}\n"));
     let mut notes = Notes::default();
-    let head = ["op", "n", "who", "ns", "allocations", "instructions", "ratio", ""];
-    let mut lines = vec![head.map(String::from).to_vec()];
+    let all = rows.iter().flat_map(|row| iter::once(row.own).chain(row.peers.iter().copied()));
+    let counted: BTreeSet<&str> = all.flat_map(|row| row.counts.keys()).map(String::as_str).collect();
+    let head = ["op", "n", "who", "ns", "allocations", "instructions"].into_iter();
+    let head = head.chain(counted.iter().copied()).chain(["ratio", ""]);
+    let mut lines = vec![head.map(String::from).collect()];
     for Beside { own, peers } in rows {
-        lines.push(cells(own, [own.op.clone(), own.n.to_string()], String::new(), notes.marks(own)));
+        let key = [own.op.clone(), own.n.to_string()];
+        lines.push(cells(own, key, &counted, String::new(), notes.marks(own)));
         for peer in peers {
             let ratio = if peer.ns > 0.0 { format!("{:.3}", own.ns / peer.ns) } else { String::new() };
-            lines.push(cells(peer, [String::new(), String::new()], ratio, notes.marks(peer)));
+            lines.push(cells(peer, Default::default(), &counted, ratio, notes.marks(peer)));
         }
     }
     let mut goal_lines = vec![["goal", "at", "ns", "ours", "peer", "who", "met"].map(String::from).to_vec()];
@@ -96,11 +103,15 @@ pub fn to_text(board: &str, remarks: &[String], rows: &[Beside<'_>], goals: &[Re
     text
 }
 
-fn cells(row: &Row, key: [String; 2], ratio: String, marks: String) -> Vec<String> {
+fn cells(row: &Row, key: [String; 2], counted: &BTreeSet<&str>, ratio: String, marks: String) -> Vec<String> {
     let [op, n] = key;
     let instructions = row.instructions.map(|count| format!("{count:.1}")).unwrap_or_default();
     let (ns, allocations) = (format!("{:.1}", row.ns), format!("{:.2}", row.allocations));
-    vec![op, n, row.who.clone(), ns, allocations, instructions, ratio, marks]
+    let count = |name: &&str| row.counts.get(*name).map(|count| format!("{count:.2}")).unwrap_or_default();
+    let mut cells = vec![op, n, row.who.clone(), ns, allocations, instructions];
+    cells.extend(counted.iter().map(count));
+    cells.extend([ratio, marks]);
+    cells
 }
 
 /// The row as `--json` prints it: an object for each peer, or one if there is none.
@@ -114,6 +125,8 @@ pub fn to_json(board: &str, row: &Beside<'_>) -> Vec<String> {
         allocations: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         instructions: Option<f64>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        counts: &'a BTreeMap<String, f64>,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         notes: &'a [String],
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +137,8 @@ pub fn to_json(board: &str, row: &Beside<'_>) -> Vec<String> {
         peer_allocations: Option<f64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         peer_instructions: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer_counts: Option<&'a BTreeMap<String, f64>>,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         peer_notes: &'a [String],
     }
@@ -136,11 +151,13 @@ pub fn to_json(board: &str, row: &Beside<'_>) -> Vec<String> {
             ns: own.ns,
             allocations: own.allocations,
             instructions: own.instructions,
+            counts: &own.counts,
             notes: &own.notes,
             peer: peer.map(|peer| peer.who.as_str()),
             peer_ns: peer.map(|peer| peer.ns),
             peer_allocations: peer.map(|peer| peer.allocations),
             peer_instructions: peer.and_then(|peer| peer.instructions),
+            peer_counts: peer.map(|peer| &peer.counts).filter(|counts| !counts.is_empty()),
             peer_notes: peer.map(|peer| peer.notes.as_slice()).unwrap_or_default(),
         };
         serde_json::to_string(&object).unwrap_or_default()
@@ -208,11 +225,11 @@ mod tests {
             [
                 "host: beside others, each operation",
                 "  Two tags.",
-                "  op         n     who         ns  allocations  instructions  ratio",
+                "  op         n     who         ns  allocations  instructions  polls  ratio",
                 "  rr-select  16    trilane   10.0         0.00          61.0",
-                "                   pingora  130.0         1.25         700.2  0.077     [1]",
-                "                   walk      40.0         4.00                0.250  [2][1]",
-                "  rr-health  1000  trilane   12.5         0.00",
+                "                   pingora  130.0         1.25         700.2         0.077     [1]",
+                "                   walk      40.0         4.00                       0.250  [2][1]",
+                "  rr-health  1000  trilane   12.5         0.00                 0.04",
                 "  ns = median; ratio = trilane's ns / ns",
                 "  [1] no tags",
                 "  [2] slow",
@@ -247,7 +264,7 @@ mod tests {
             [
                 r#"{"board":"host","op":"rr-select","n":16,"ns":10.0,"allocations":0.0,"instructions":61.0,"peer":"pingora","peer_ns":130.0,"peer_allocations":1.25,"peer_instructions":700.25,"peer_notes":["no tags"]}"#,
                 r#"{"board":"host","op":"rr-select","n":16,"ns":10.0,"allocations":0.0,"instructions":61.0,"peer":"walk","peer_ns":40.0,"peer_allocations":4.0,"peer_notes":["slow","no tags"]}"#,
-                r#"{"board":"host","op":"rr-health","n":1000,"ns":12.5,"allocations":0.0}"#,
+                r#"{"board":"host","op":"rr-health","n":1000,"ns":12.5,"allocations":0.0,"counts":{"polls":0.04}}"#,
             ]
         );
         let goal = reached(&measured.goals[0], &rows).expect("has rows");
