@@ -26,6 +26,18 @@ use core::ops::{Add, AddAssign, Sub};
 pub struct Instant(u64);
 
 /// A span of time, in microseconds.
+///
+/// # Examples
+///
+/// The standard library's spans become these, and the other way round:
+///
+/// ```
+/// use trilane::time::Duration;
+///
+/// let span = core::time::Duration::from_nanos(1_500);
+/// assert_eq!(Duration::from(span), Duration::from_micros(2)); // a wait is never shorter than asked
+/// assert_eq!(core::time::Duration::from(Duration::MAX).as_micros(), u64::MAX.into());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Duration(u64);
@@ -154,6 +166,13 @@ impl From<core::time::Duration> for Duration {
     fn from(span: core::time::Duration) -> Self {
         let micros = span.as_nanos().div_ceil(1_000);
         Self(if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 })
+    }
+}
+
+impl From<Duration> for core::time::Duration {
+    /// Exact.
+    fn from(span: Duration) -> Self {
+        Self::from_micros(span.0)
     }
 }
 

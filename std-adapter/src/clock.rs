@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use trilane::time::{Duration, Instant};
+use trilane::time::Instant;
 
 /// A clock whose origin is its first reading.
 ///
@@ -38,7 +38,6 @@ impl Clock {
 
     /// The real time from now until `at`; zero when that is past.
     pub(crate) fn until(&self, at: Instant) -> std::time::Duration {
-        let span: Duration = at - self.now();
-        std::time::Duration::from_micros(span.as_micros())
+        (at - self.now()).into()
     }
 }

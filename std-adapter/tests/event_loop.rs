@@ -50,7 +50,7 @@ impl Loop {
     fn next(&self, inbox: &Receiver<Event>) -> Event {
         let alarm = *self.alarm.lock().unwrap();
         let Some(alarm) = alarm else { return inbox.recv().unwrap() };
-        match inbox.recv_timeout(std::time::Duration::from_micros((alarm - self.now()).as_micros())) {
+        match inbox.recv_timeout((alarm - self.now()).into()) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => {
                 *self.alarm.lock().unwrap() = None;

@@ -163,7 +163,7 @@ impl Machine {
             let [_, preemptive, irq] = *self.alarms();
             let next = until.min(preemptive).min(irq) - now;
             if command_line::options().real_time {
-                thread::park_timeout(std::time::Duration::from_micros(next.as_micros()));
+                thread::park_timeout(next.into());
             } else {
                 self.simulation.advance(next);
             }

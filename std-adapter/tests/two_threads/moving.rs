@@ -53,7 +53,7 @@ impl Roaming {
             call = match left {
                 None => self.changed.wait(call).unwrap(),
                 Some(left) => {
-                    let left = std::time::Duration::from_micros(left.as_micros());
+                    let left = std::time::Duration::from(left);
                     self.changed.wait_timeout(call, left).unwrap().0
                 }
             };
