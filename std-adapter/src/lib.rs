@@ -24,6 +24,8 @@
 //! don't combine this crate with another that supplies one; the linker reports a duplicate symbol if you do.
 
 pub mod clock;
+#[cfg(feature = "prometheus")]
+mod exposition;
 #[cfg(unix)]
 pub mod net;
 mod parker;

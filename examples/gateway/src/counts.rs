@@ -1,65 +1,45 @@
 //! What the gateway counts.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
-/// One of them.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// So many more.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    /// One fewer.
-    pub fn drop_one(&self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-
-    /// How many.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// All of them.
-#[derive(Debug, Default)]
+/// All of it. Whoever has a clone counts the same.
+#[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Readings that were taken on: each of them is handled.
-    pub accepted: Count,
+    pub accepted: Counter,
     /// Readings that an analyst has looked at.
-    pub handled: Count,
+    pub handled: Counter,
     /// Alerts that were found.
-    pub alerts: Count,
+    pub alerts: Counter,
     /// Alerts that were written out.
-    pub written: Count,
+    pub written: Counter,
     /// Lines that are no readings.
-    pub malformed: Count,
+    pub malformed: Counter,
     /// Lines that are too long.
-    pub overlong: Count,
+    pub overlong: Counter,
     /// Connections that are open.
-    pub open: Count,
+    pub open: Gauge,
     /// Connections that there have been.
-    pub connections: Count,
+    pub connections: Counter,
 }
 
 impl Counts {
-    /// In Prometheus' text format.
-    pub fn exposition(&self) -> String {
-        let rows = [
-            ("readings_accepted_total", "counter", &self.accepted),
-            ("readings_handled_total", "counter", &self.handled),
-            ("alerts_total", "counter", &self.alerts),
-            ("alerts_written_total", "counter", &self.written),
-            ("lines_malformed_total", "counter", &self.malformed),
-            ("lines_overlong_total", "counter", &self.overlong),
-            ("connections_total", "counter", &self.connections),
-            ("connections_open", "gauge", &self.open),
-        ];
-        let row = |(name, kind, count): (&str, &str, &Count)| {
-            format!("# TYPE gateway_{name} {kind}\ngateway_{name} {}\n", count.get())
-        };
-        rows.into_iter().map(row).collect()
+    /// Shows them under their names.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("gateway");
+        for (name, help, count) in [
+            ("readings_accepted", "Readings that were taken on", &self.accepted),
+            ("readings_handled", "Readings that an analyst has looked at", &self.handled),
+            ("alerts", "Alerts that were found", &self.alerts),
+            ("alerts_written", "Alerts that were written out", &self.written),
+            ("lines_malformed", "Lines that are no readings", &self.malformed),
+            ("lines_overlong", "Lines that are too long", &self.overlong),
+            ("connections", "Connections that there have been", &self.connections),
+        ] {
+            registry.register(name, help, count.clone());
+        }
+        registry.register("connections_open", "Connections that are open", self.open.clone());
     }
 }

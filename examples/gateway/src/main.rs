@@ -35,14 +35,16 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, bounded};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 use trilane::exec::{AbortHandle, TaskOptions};
 use trilane_std::net::unix::UnixStream;
-use trilane_std::runtime::{Handle, Runtime};
+use trilane_std::runtime::{Handle, Runtime, RuntimeMetrics};
 
 use args::Args;
-use counts::{Count, Counts};
+use counts::Counts;
 use pool::Pool;
 
 /// So many complaints are written; after that they are only counted.
@@ -54,15 +56,15 @@ const ALERTS: usize = 256;
 pub struct World {
     handle: Handle,
     pool: Pool,
-    counts: Arc<Counts>,
-    complaints: Count,
+    counts: Counts,
+    complaints: Counter,
+    registry: Registry,
 }
 
 impl World {
     /// Tells the user that something isn't as it should be.
     fn complain(&self, what: fmt::Arguments<'_>) {
-        self.complaints.add(1);
-        match self.complaints.get() {
+        match self.complaints.inc() + 1 {
             ..=COMPLAINTS => eprintln!("gateway: {what}"),
             number if number == COMPLAINTS + 1 => eprintln!("gateway: further complaints are only counted"),
             _ => {}
@@ -117,11 +119,16 @@ async fn serve(handle: Handle, args: &Args) -> Result<bool, Box<dyn Error>> {
         }
     }
 
-    let counts = Arc::new(Counts::default());
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(RuntimeMetrics::new(handle)));
+    let counts = Counts::default();
+    counts.register(&mut registry);
     let (alerts, to_write) = bounded(ALERTS);
     let (pool, analysts) = Pool::new(handle, args.analysts, args.limit, counts.clone(), &alerts)?;
     drop(alerts);
-    let world = Arc::new(World { handle, pool, counts: counts.clone(), complaints: Count::default() });
+    registry.register_collector(Box::new(pool.metrics()));
+    let world =
+        Arc::new(World { handle, pool, counts: counts.clone(), complaints: Counter::default(), registry });
     let its_world = world.clone();
     let options = TaskOptions::new().attributes(&sources::SOURCE);
     let source = match listener {
@@ -170,7 +177,7 @@ async fn serve(handle: Handle, args: &Args) -> Result<bool, Box<dyn Error>> {
         &counts.malformed,
         &counts.overlong,
     ]
-    .map(Count::get);
+    .map(|count: &Counter| count.get());
     let seconds = began.elapsed().as_secs_f64();
     eprintln!(
         "gateway: accepted {accepted}, handled {handled}, alerts {found}, written {written}; skipped: malformed \
@@ -218,7 +225,9 @@ async fn write(world: Arc<World>, alerts: Receiver<String>, stop: Option<AbortHa
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         };
         match world.handle.spawn_blocking(put).await {
-            Ok(Ok(())) => world.counts.written.add(number),
+            Ok(Ok(())) => {
+                world.counts.written.inc_by(number);
+            }
             failed => {
                 is_written = false;
                 let why = match failed {

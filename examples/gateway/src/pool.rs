@@ -8,7 +8,7 @@ use async_channel::{Receiver, Sender, bounded};
 use trilane::exec::{Cx, JoinHandle};
 use trilane::route::{Balancer, ConsistentHash, Endpoint, Lease, Maglev, Options, Request, RoutingKey};
 use trilane::time::{Duration, Instant};
-use trilane_std::route::{Directory, SelectorPool, arc};
+use trilane_std::route::{Directory, RouterMetrics, SelectorPool, arc};
 use trilane_std::runtime::Handle;
 
 use crate::counts::Counts;
@@ -36,7 +36,7 @@ pub struct Pool {
     fleet: Arc<Fleet>,
     selectors: SelectorPool<Arc<Fleet>, Hash, 1, 32, 4, 1>,
     desks: Directory<Sender<Job>>,
-    counts: Arc<Counts>,
+    counts: Counts,
 }
 
 impl Pool {
@@ -45,7 +45,7 @@ impl Pool {
         handle: Handle,
         analysts: usize,
         limit: f64,
-        counts: Arc<Counts>,
+        counts: Counts,
         alerts: &Sender<String>,
     ) -> Result<(Self, Analysts), Box<dyn Error>> {
         let fleet: Arc<Fleet> = arc(|| Balancer::new(Hash::new(Maglev::new()), Options::new()))?;
@@ -75,7 +75,7 @@ impl Pool {
             if let Ok(lease) = selected
                 && let Some(desk) = self.desks.get(lease.endpoint())
             {
-                self.counts.accepted.add(1);
+                self.counts.accepted.inc();
                 // Its queue is closed when nobody accepts any more.
                 let _ = desk.send(Job { reading, lease, came: now }).await;
                 return;
@@ -92,14 +92,14 @@ impl Pool {
         });
     }
 
-    /// By analyst, the readings that it has or that wait for it.
-    pub fn waiting(&self) -> impl Iterator<Item = u32> {
-        self.fleet.members().map(|id| self.fleet.stats(id).map_or(0, |stats| stats.in_flight))
+    /// How the analysts do: what waits for one, or is looked at, are its leases that are out.
+    pub fn metrics(&self) -> RouterMetrics {
+        RouterMetrics::new(self.fleet.clone())
     }
 }
 
 /// Looks at readings until there will be no more.
-async fn analyse(cx: Cx, limit: f64, jobs: Receiver<Job>, alerts: Sender<String>, counts: Arc<Counts>) {
+async fn analyse(cx: Cx, limit: f64, jobs: Receiver<Job>, alerts: Sender<String>, counts: Counts) {
     let mut high = HashSet::new();
     while let Ok(Job { reading: Reading { sensor, value }, lease, came }) = jobs.recv().await {
         let found = match (value >= limit, high.contains(&sensor)) {
@@ -113,12 +113,12 @@ async fn analyse(cx: Cx, limit: f64, jobs: Receiver<Job>, alerts: Sender<String>
             high.insert(sensor);
         }
         if let Some(alert) = found {
-            counts.alerts.add(1);
+            counts.alerts.inc();
             // Whoever writes ends after those who find.
             let _ = alerts.send(alert).await;
         }
         let now = cx.now();
         lease.succeed(now - came, now);
-        counts.handled.add(1);
+        counts.handled.inc();
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use prometheus_client::metrics::gauge::Gauge;
 use trilane::exec::{Attributes, Cx, RegionOptions, TaskOptions};
 use trilane::time::Duration;
 use trilane_std::net::{Stdin, TcpListener, TcpStream};
 
 use crate::World;
-use crate::counts::Count;
 use crate::lines::{BadLine, Lines, Reading};
 
 /// The bytes that are read at a time.
@@ -69,8 +69,8 @@ pub async fn accept(cx: Cx, world: Arc<World>, listener: TcpListener) {
         };
         let its_world = world.clone();
         let connection = move |cx| async move {
-            its_world.counts.connections.add(1);
-            its_world.counts.open.add(1);
+            its_world.counts.connections.inc();
+            its_world.counts.open.inc();
             let _open = Open(&its_world.counts.open);
             take(cx, its_world.clone(), peer.to_string(), Input::Connection(stream)).await;
         };
@@ -84,11 +84,11 @@ pub async fn accept(cx: Cx, world: Arc<World>, listener: TcpListener) {
 }
 
 /// A connection that is open.
-struct Open<'a>(&'a Count);
+struct Open<'a>(&'a Gauge);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.drop_one();
+        self.0.dec();
     }
 }
 
@@ -127,7 +127,7 @@ impl World {
             Err(bad) => {
                 let count =
                     if bad == BadLine::Overlong { &self.counts.overlong } else { &self.counts.malformed };
-                count.add(1);
+                count.inc();
                 self.complain(format_args!("{name}, line {number}: {bad}; skipped"));
             }
         }

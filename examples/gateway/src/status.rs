@@ -1,9 +1,9 @@
 //! What there is to see, by HTTP, and on a terminal.
 
-use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
 
+use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
 use trilane::exec::Cx;
 use trilane::time::Duration;
 use trilane_std::net::{TcpListener, TcpStream};
@@ -43,9 +43,15 @@ async fn answer(world: Arc<World>, stream: TcpStream) -> io::Result<()> {
     let line = String::from_utf8_lossy(&head);
     let mut words = line.split_ascii_whitespace();
     let answer = match (words.next(), words.next()) {
-        (Some("GET"), Some("/metrics")) => response("200 OK", "text/plain; version=0.0.4", &world.metrics()),
-        (Some("GET"), Some("/tasks")) => response("200 OK", "text/plain", &world.tasks()),
-        (Some("GET"), Some("/tasks.json")) => response("200 OK", "application/json", &world.tasks_as_json()),
+        (Some("GET"), Some("/metrics")) => {
+            let mut metrics = String::new();
+            encode(&mut metrics, &world.registry).map_err(io::Error::other)?;
+            response("200 OK", CONTENT_TYPE, &metrics)
+        }
+        (Some("GET"), Some("/tasks")) => response("200 OK", "text/plain", &world.handle.dump().to_string()),
+        (Some("GET"), Some("/tasks.json")) => {
+            response("200 OK", "application/json", &serde_json::to_string(&world.handle.dump())?)
+        }
         (Some("GET"), _) => {
             response("404 Not Found", "text/plain", "here are /metrics, /tasks and /tasks.json\n")
         }
@@ -58,33 +64,6 @@ fn response(status: &str, kind: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n");
     format!("{head}Connection: close\r\n\r\n{body}").into_bytes()
-}
-
-impl World {
-    fn metrics(&self) -> String {
-        let mut text = self.counts.exposition();
-        let _ = writeln!(text, "# TYPE gateway_readings_waiting gauge");
-        for (analyst, waiting) in self.pool.waiting().enumerate() {
-            let _ = writeln!(text, "gateway_readings_waiting{{analyst=\"{analyst}\"}} {waiting}");
-        }
-        let polls: u64 = self.handle.counters().iter().map(|counters| u64::from(counters.polls)).sum();
-        let _ = writeln!(text, "# TYPE gateway_polls_total counter\ngateway_polls_total {polls}");
-        text
-    }
-
-    fn tasks(&self) -> String {
-        let row = |task: trilane::exec::TaskInfo| format!("{:?} {}\n", task.state, task.name);
-        self.handle.tasks().map(row).collect()
-    }
-
-    fn tasks_as_json(&self) -> String {
-        let row = |task: trilane::exec::TaskInfo| {
-            let name = task.name.replace('\\', "\\\\").replace('"', "\\\"");
-            format!("{{\"state\":\"{:?}\",\"name\":\"{name}\"}}", task.state)
-        };
-        let rows: Vec<_> = self.handle.tasks().map(row).collect();
-        format!("[{}]\n", rows.join(",\n"))
-    }
 }
 
 /// Shows how far it is, on a terminal's line, until the task is asked to stop.

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use prometheus_parse::{Sample, Scrape, Value};
+
 /// A gateway that runs.
 struct Gateway {
     child: Child,
@@ -227,6 +229,11 @@ fn get(address: &str, request: &str) -> String {
     answer
 }
 
+/// What stands behind the head.
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
 #[test]
 fn there_is_something_to_see_while_it_runs() {
     let mut gateway = start(&["--http", "127.0.0.1:0"]);
@@ -240,17 +247,28 @@ fn there_is_something_to_see_while_it_runs() {
 
     let metrics = get(&address, "GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n");
     assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"), "{metrics}");
-    for row in [
-        "gateway_readings_accepted_total 2\n",
-        "gateway_lines_malformed_total 1\n",
-        "waiting{analyst=\"3\"} 0\n",
-    ] {
-        assert!(metrics.contains(row), "{metrics}");
-    }
+    let scrape = Scrape::parse(body(&metrics).lines().map(|line| Ok(line.to_owned()))).unwrap();
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        let is_it = |row: &&Sample| {
+            let has = |&(key, value): &(&str, &str)| row.labels.get(key) == Some(value);
+            row.metric == name && labels.iter().all(has)
+        };
+        match scrape.samples.iter().find(is_it).unwrap_or_else(|| panic!("{name}: {metrics}")).value {
+            Value::Counter(value) | Value::Gauge(value) => value,
+            _ => panic!("{name}: {metrics}"),
+        }
+    };
+    assert_eq!(value("gateway_readings_accepted_total", &[]), 2.0);
+    assert_eq!(value("gateway_lines_malformed_total", &[]), 1.0);
+    assert_eq!(value("trilane_router_leases_out", &[("endpoint", "3")]), 0.0);
+    assert_eq!(value("trilane_router_endpoints", &[("state", "member")]), 4.0);
+    assert!(value("trilane_tasks_spawned_total", &[("worker", "0")]) > 0.0);
     let tasks = get(&address, "GET /tasks HTTP/1.1\r\n\r\n");
-    assert!(tasks.contains("Waiting source\n"), "{tasks}");
+    assert!(tasks.contains(" waiting: source\n"), "{tasks}");
     let json = get(&address, "GET /tasks.json HTTP/1.1\r\n\r\n");
-    assert!(json.contains("{\"state\":\"Waiting\",\"name\":\"source\"}"), "{json}");
+    let json: serde_json::Value = serde_json::from_str(body(&json)).unwrap();
+    let source = |task: &&serde_json::Value| task["name"] == "source" && task["state"] == "waiting";
+    assert_eq!(json["tasks"].as_array().unwrap().iter().filter(source).count(), 1, "{json:#}");
     assert!(get(&address, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(get(&address, "PUT / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     assert!(get(&address, &"x".repeat(4_097)).starts_with("HTTP/1.1 400 "));

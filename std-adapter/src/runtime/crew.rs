@@ -62,11 +62,16 @@ impl std::fmt::Debug for Crew {
     }
 }
 
-/// The platform of the shards of one worker.
+/// The platform of a shard of one worker.
 #[derive(Debug)]
 pub struct Worker {
     crew: &'static Crew,
     number: usize,
+    #[cfg(feature = "tracing")]
+    spans: super::spans::Spans,
+    /// Of the shard.
+    #[cfg(feature = "tracing")]
+    shard: usize,
 }
 
 thread_local! {
@@ -111,6 +116,14 @@ impl Platform for Worker {
     }
 
     fn idle(&self, _quiet: &dyn Fn() -> bool) {}
+
+    #[cfg(feature = "tracing")]
+    const TRACES: bool = true;
+
+    #[cfg(feature = "tracing")]
+    fn trace(&self, event: trilane::exec::TraceEvent) {
+        self.spans.trace(self.shard, event);
+    }
 }
 
 impl Worker {
@@ -137,7 +150,14 @@ impl Crew {
         }));
         let shards = (0..size.workers * size.shards).map(|shard| {
             let regions: &'static Regions<REGIONS> = Box::leak(Box::new(Regions::new()));
-            let platform = Worker { crew, number: shard / size.shards };
+            let platform = Worker {
+                crew,
+                number: shard / size.shards,
+                #[cfg(feature = "tracing")]
+                spans: Default::default(),
+                #[cfg(feature = "tracing")]
+                shard,
+            };
             let executor = Executor::new(platform).with_regions(regions).with_fairness(size.fairness);
             let executor: &'static Executor<Worker, BANKS, 32> = Box::leak(Box::new(executor));
             match executor.share(zeroed_lines(SHARD * size.lines)) {

@@ -6,12 +6,13 @@ use std::io;
 
 use polling::AsRawSource;
 use trilane::exec::{
-    Counters, Cx, JoinHandle, OpenError, Region, RegionOptions, SpawnError, SpawnErrorKind, TaskInfo,
-    TaskOptions,
+    Counters, Cx, JoinHandle, OpenError, Region, RegionId, RegionOptions, SpawnError, SpawnErrorKind,
+    TaskInfo, TaskOptions,
 };
 
 use super::block_on::block_on;
 use super::crew::{Crew, Home, SHARD};
+use super::dump::{Dump, Placed};
 use super::heap::{self, Heap};
 use super::reactor::{NoReactor, Source};
 use crate::sync::thread_local;
@@ -51,6 +52,7 @@ impl Handle {
     /// # Errors
     ///
     /// [`SpawnError`] when the runtime is full or shuts down; `build` comes back uncalled.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn<B, F>(&self, build: B) -> Result<JoinHandle<F::Output>, SpawnError<B>>
     where
         B: FnOnce(Cx) -> F,
@@ -66,6 +68,7 @@ impl Handle {
     ///
     /// As for [`spawn`](Self::spawn); and when the deadline has passed, or the options name a region: ids are
     /// of a shard, so [spawn in](Self::spawn_in) the [`Region`] itself.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn_with<B, F>(
         &self,
         options: TaskOptions,
@@ -82,6 +85,7 @@ impl Handle {
     }
 
     /// Has `spawn` try the shards that a new task may go to.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub(super) fn start<B, T>(
         &self,
         build: B,
@@ -91,16 +95,19 @@ impl Handle {
             return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
         }
         let mut kind = SpawnErrorKind::ExecutorFull;
-        let spawned = self.crew.spawn(build, |shard, build| {
-            spawn(shard, build).map_err(|error| {
-                kind = error.kind;
-                (kind == SpawnErrorKind::ExecutorFull, error.rejected)
+        let spawned = traced(None, || {
+            self.crew.spawn(build, |shard, build| {
+                spawn(shard, build).map_err(|error| {
+                    kind = error.kind;
+                    (kind == SpawnErrorKind::ExecutorFull, error.rejected)
+                })
             })
         });
         spawned.map_err(|rejected| SpawnError { kind, rejected })
     }
 
     /// [`start`](Self::start) with options.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub(super) fn start_with<B, T>(
         &self,
         options: TaskOptions,
@@ -114,6 +121,7 @@ impl Handle {
     }
 
     /// Has `spawn` spawn in the shard of a region.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub(super) fn start_in<B, T>(
         &self,
         region: &Region,
@@ -122,7 +130,7 @@ impl Handle {
         spawn: impl FnOnce(&Home, TaskOptions, B) -> Result<JoinHandle<T>, SpawnError<B>>,
     ) -> Result<JoinHandle<T>, SpawnError<B>> {
         match self.shards().iter().find(|shard| shard.has_region(region)) {
-            Some(shard) => spawn(shard, options.region(region.id()), build),
+            Some(shard) => traced(Some(region.id()), || spawn(shard, options.region(region.id()), build)),
             None => Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build }),
         }
     }
@@ -136,6 +144,7 @@ impl Handle {
     /// whatever the runtime's capacity ([`ExecutorFull`](SpawnErrorKind::ExecutorFull)), when the region is
     /// closing or closed or its quota is used up, and when it is not of this runtime
     /// ([`RegionClosed`](SpawnErrorKind::RegionClosed)).
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn_in<B, F>(
         &self,
         region: &Region,
@@ -226,6 +235,21 @@ impl Handle {
         self.shards().iter().flat_map(|shard| shard.executor().tasks())
     }
 
+    /// Every task and region there is, to be shown. Each line is true at some instant during the call.
+    /// O(capacity).
+    pub fn dump(&self) -> Dump {
+        let shards = || self.shards().iter().map(|shard| shard.executor()).enumerate();
+        Dump {
+            at: self.now(),
+            tasks: shards()
+                .flat_map(|(shard, executor)| executor.tasks().map(move |info| Placed { shard, info }))
+                .collect(),
+            regions: shards()
+                .flat_map(|(shard, executor)| executor.regions().map(move |info| Placed { shard, info }))
+                .collect(),
+        }
+    }
+
     /// What each shard has counted so far, also for runtimes before that had its memory.
     pub fn counters(&self) -> Vec<Counters> {
         self.shards().iter().map(|shard| shard.executor().counters()).collect()
@@ -236,11 +260,23 @@ impl Handle {
     }
 
     /// None if the runtime has ended.
-    fn shards(&self) -> &'static [Home] {
+    pub(super) fn shards(&self) -> &'static [Home] {
         if self.is_over() { &[] } else { self.crew.shards() }
     }
 
     fn is_over(&self) -> bool {
         self.crew.life() != self.life
+    }
+}
+
+/// Calls `spawn`, which makes at most one task. Its span tells where, and in which region.
+#[cfg_attr(feature = "tracing", track_caller)]
+fn traced<T>(region: Option<RegionId>, spawn: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "tracing")]
+    return super::spans::Site { at: std::panic::Location::caller(), region }.during(spawn);
+    #[cfg(not(feature = "tracing"))]
+    {
+        let _ = region;
+        spawn()
     }
 }

@@ -123,6 +123,7 @@ impl<T> JoinSet<T> {
     /// # Errors
     ///
     /// As there.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn<B, F>(&mut self, handle: &Handle, build: B) -> Result<(), SpawnError<B>>
     where
         B: FnOnce(Cx) -> F,

@@ -161,6 +161,7 @@ impl LocalHandle {
     /// # Errors
     ///
     /// As there.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn_local<B, F>(&self, build: B) -> Result<JoinHandle<F::Output>, SpawnError<B>>
     where
         B: FnOnce(Cx) -> F,
@@ -177,6 +178,7 @@ impl LocalHandle {
     /// # Errors
     ///
     /// As there.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn_local_with<B, F>(
         &self,
         options: TaskOptions,
@@ -198,6 +200,7 @@ impl LocalHandle {
     /// # Errors
     ///
     /// As there.
+    #[cfg_attr(feature = "tracing", track_caller)]
     pub fn spawn_local_in<B, F>(
         &self,
         region: &Region,

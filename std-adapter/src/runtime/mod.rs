@@ -38,6 +38,22 @@
 //! For tests [`Builder::simulate`] makes a [`Simulation`]: no threads, virtual time, and an order that is
 //! drawn from a seed.
 //!
+//! # Spans
+//!
+//! With the feature `tracing` each task has a span `runtime.spawn`, of the target `trilane::task` and the
+//! level `TRACE`, in whatever the spawning thread's subscriber is. It is entered for each poll, and closed
+//! when the task has ended, in whatever way, before its result is taken; what is dropped by force is dropped
+//! outside of it. Its fields are `task.name`, `task.id` (a number), `shard` and `slot`; of what a [`Handle`]
+//! spawns also where (`loc.file`, `loc.line`, `loc.col`), and the `region` if it is spawned in one. It has no
+//! parent: if a task's work is to be in another span, too, give its future one by `tracing::Instrument`.
+//! Where nobody subscribes, a poll costs a call and a load more than without the feature.
+//!
+//! `tokio-console` shows these tasks, by `console-subscriber` 0.5 in a program that is built with
+//! `--cfg console_without_tokio_unstable`: names, fields, places, polls, how long they took in all and each,
+//! and which tasks have ended. A wake counts there when its poll begins, so as many are shown as there are
+//! polls, and no time between a wake and its poll; of wakers there seems to be one a task. Sleeps, sockets
+//! and other resources are not shown, nor is what [`block_on`] polls.
+//!
 //! # Ids and regions
 //!
 //! Ids of tasks and regions are unique in a shard, not in a runtime: ask a task to stop by its handle or its
@@ -56,15 +72,20 @@ mod block_on;
 mod blocking;
 mod builder;
 mod crew;
+mod dump;
 mod handle;
 mod heap;
 mod join_set;
 mod local;
+#[cfg(feature = "prometheus")]
+mod metrics;
 mod owner;
 mod processors;
 pub(crate) mod reactor;
 mod simulation;
 mod sleepers;
+#[cfg(feature = "tracing")]
+mod spans;
 mod time;
 mod work;
 
@@ -72,9 +93,12 @@ pub use block_on::block_on;
 #[cfg(feature = "blocking")]
 pub use blocking::Blocking;
 pub use builder::{BuildError, Builder};
+pub use dump::{Dump, Placed};
 pub use handle::Handle;
 pub use join_set::JoinSet;
 pub use local::{Local, LocalHandle};
+#[cfg(feature = "prometheus")]
+pub use metrics::RuntimeMetrics;
 pub use owner::{Runtime, Unfinished};
 pub use processors::processors;
 pub use simulation::{Decision, Next, Panicked, Simulation, Standstill};
