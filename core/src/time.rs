@@ -29,7 +29,8 @@ pub struct Instant(u64);
 ///
 /// # Examples
 ///
-/// The standard library's spans become these, and the other way round:
+/// The standard library's spans become these, and the other way round; [`Cx::sleep`](crate::exec::Cx::sleep)
+/// and the like take either:
 ///
 /// ```
 /// use trilane::time::Duration;

@@ -78,7 +78,8 @@ impl Cx {
     /// # Errors
     ///
     /// [`ZeroPeriod`] when `period` is zero.
-    pub fn interval(&self, period: Duration, missed: MissedTick) -> Result<Interval, ZeroPeriod> {
+    pub fn interval(&self, period: impl Into<Duration>, missed: MissedTick) -> Result<Interval, ZeroPeriod> {
+        let period = period.into();
         if period.is_zero() {
             return Err(ZeroPeriod);
         }

@@ -106,14 +106,15 @@ impl fmt::Debug for Sleep {
 }
 
 impl Cx {
-    /// Waits for at least `span` from now; see [`Sleep`]. Arming is O(log n) in the number of armed sleeps.
+    /// Waits for at least `span` from now, one of this crate's or of the standard library's; see [`Sleep`].
+    /// Arming is O(log n) in the number of armed sleeps.
     ///
     /// # Errors
     ///
     /// [`Cancelled`] when the task is asked to stop.
-    pub fn sleep(&self, span: Duration) -> Sleep {
+    pub fn sleep(&self, span: impl Into<Duration>) -> Sleep {
         let exec = self.exec();
-        sleep_until(exec, exec.after(span))
+        sleep_until(exec, exec.after(span.into()))
     }
 
     /// Waits until `due`. One that has passed is over at the next pass of the executor.

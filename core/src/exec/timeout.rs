@@ -97,7 +97,7 @@ impl Cx {
     /// # assert_eq!(prompt.try_join(), Some(Ok(Ok(7))));
     /// # assert_eq!(slow.try_join(), Some(Ok(Ok(0))));
     /// ```
-    pub fn timeout<F: Future>(&self, span: Duration, future: F) -> Timeout<F> {
+    pub fn timeout<F: Future>(&self, span: impl Into<Duration>, future: F) -> Timeout<F> {
         Timeout { sleep: self.sleep(span), future }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trilane::exec::{Attributes, JoinError, Reason, TaskOptions, yield_now};
+use trilane::exec::{Attributes, JoinError, MissedTick, Reason, TaskOptions, yield_now};
 use trilane::time::Duration as Span;
 use trilane_std::runtime::block_on;
 
@@ -144,4 +144,19 @@ fn a_clean_up_ends_whoever_has_polled_the_task() {
         assert_eq!(block_on(stubborn), Err(JoinError::Cancelled(Reason::User)));
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
+}
+
+#[test]
+fn spans_of_either_kind_are_waited_for() {
+    let runtime = runtime(1, "spans");
+    let task = runtime.spawn(|cx| async move {
+        let (real, span) = (Duration::from_millis(2), Span::from_millis(2));
+        let began = cx.now();
+        cx.sleep(real).await.unwrap();
+        cx.sleep(span).await.unwrap();
+        cx.timeout(real, std::future::pending::<()>()).await.unwrap_err();
+        cx.interval(real, MissedTick::Skip).unwrap().tick().await.unwrap();
+        Duration::from(cx.now() - began)
+    });
+    assert!(block_on(task.unwrap()).unwrap() >= Duration::from_millis(8));
 }
