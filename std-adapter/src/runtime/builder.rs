@@ -132,7 +132,7 @@ impl Builder {
     /// be pinned.
     ///
     /// Threads that a task starts stay on its worker's processor, as the system has it; but those of
-    /// [`spawn_blocking`](super::Handle::spawn_blocking) don't.
+    /// `Handle::spawn_blocking` don't.
     ///
     /// # Examples
     ///
