@@ -77,6 +77,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// Whether the platform looks on at polls.
     const OBSERVES: bool = P::TRACES || P::TIMES_POLLS;
 
+    /// Whether wakes say in which bank they are.
+    const COVERS: bool = BANKS > 1 || P::SHARES;
+
     const OPS: &'static Ops = &Ops {
         now: |exec| Self::of(exec).platform.now(),
         pend: |exec| Self::of(exec).platform.pend(),
@@ -89,11 +92,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         full_bank: low_bits(PER_BANK),
         bank_stride: Self::STRIDE as u16,
         cover: Self::COVER,
-        cover_own: if BANKS > 1 { Some(ExecRef::cover_own) } else { None },
+        cover_own: if Self::COVERS { Some(ExecRef::cover_own) } else { None },
     };
 
     /// What wakes tell the runner with.
-    const COVER: Option<Cover> = if BANKS > 1 { Some(ExecRef::cover) } else { None };
+    const COVER: Option<Cover> = if Self::COVERS { Some(ExecRef::cover) } else { None };
     const ANNOUNCE: *const () = if P::PENDS || Self::COVER.is_some() {
         let announce: Announce = |bank, bit, coalesced| {
             if coalesced != 0 {

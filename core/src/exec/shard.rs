@@ -89,7 +89,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         &'static self,
         memory: &'static mut [Line],
     ) -> Result<Shard<P, BANKS, PER_BANK>, AlreadyStarted> {
-        const { assert!(BANKS > 1, "workers share executors of several banks") }
+        const {
+            assert!(
+                BANKS > 1 || P::SHARES,
+                "workers share executors of several banks, or of a platform that SHARES"
+            )
+        }
         let core = self.exec();
         if core.started.swap(true, Ordering::AcqRel) {
             return Err(AlreadyStarted);

@@ -6,7 +6,9 @@ mod workers;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-use trilane::exec::{Executor, JoinError, Manual, OpenError, RegionOptions, Regions, TaskOptions, TaskState};
+use trilane::exec::{
+    Executor, JoinError, Manual, OpenError, RegionOptions, Regions, TaskOptions, TaskPool, TaskState,
+};
 use trilane::sched::Priority;
 use trilane_tests::{leak, us};
 use workers::{Host, alone, memory, shard, spawn, spawn_with, with_workers};
@@ -32,6 +34,26 @@ fn an_executor_is_started_once_in_one_way() {
     executor.share(memory(8, 1)).unwrap();
     executor.share(memory(8, 1)).unwrap_err();
     assert!(executor.start().is_err());
+}
+
+#[test]
+fn a_single_bank_is_shared_if_its_platform_says_so() {
+    static POOL: TaskPool<256, 4> = TaskPool::new();
+    let executor: &Executor<workers::Shared, 1, 4> = leak(Executor::new(workers::Shared));
+    // A wake from before counts, of a special task as well.
+    let sleep = |cx: trilane::exec::Cx| cx.sleep_until(us(50));
+    let urgent = TaskOptions::new().priority(Priority::of::<3>());
+    let mut sleepers =
+        [executor.spawn(&POOL, sleep).unwrap(), executor.spawn_with(urgent, &POOL, sleep).unwrap()];
+    let shard = executor.share(&mut []).unwrap();
+    assert!(shard.is_runnable_before_sleep());
+    assert_eq!(alone(shard, 10), 2);
+    assert!(!shard.is_runnable_before_sleep());
+    shard.serve(us(50));
+    assert!(shard.is_runnable());
+    assert_eq!(alone(shard, 10), 2);
+    assert!(sleepers.iter_mut().all(|sleeper| sleeper.try_join() == Some(Ok(Ok(())))));
+    assert!(!shard.is_runnable());
 }
 
 #[test]

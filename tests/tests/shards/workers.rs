@@ -60,6 +60,23 @@ impl Platform for Still {
     fn idle(&self, _: &dyn Fn() -> bool) {}
 }
 
+/// The same, for workers that share a single bank.
+pub struct Shared;
+
+impl Platform for Shared {
+    const SHARES: bool = true;
+
+    fn now(&self) -> Instant {
+        Instant::ZERO
+    }
+
+    fn set_alarm(&self, _: Option<Instant>) {}
+
+    fn pend(&self) {}
+
+    fn idle(&self, _: &dyn Fn() -> bool) {}
+}
+
 /// Memory of `lines` lines for each of `slots`.
 pub fn memory(slots: usize, lines: usize) -> &'static mut [Line] {
     vec![Line::UNINIT; slots * lines].leak()

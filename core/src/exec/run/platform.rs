@@ -35,6 +35,10 @@ pub trait Platform: Sync + 'static {
     /// code for a platform that doesn't tell.
     const WATCHES: bool = false;
 
+    /// Whether workers may share an executor of this platform that has a single bank, as they may one that
+    /// has several (`Executor::share`, on hosts); false costs nothing.
+    const SHARES: bool = false;
+
     /// The time now. Read once a pass of the run loop, before it sleeps with an alarm set, and when a wait
     /// begins; never per poll.
     fn now(&self) -> Instant;
