@@ -32,7 +32,7 @@ const REGION: RegionOptions = RegionOptions::new();
 board::entry!(main);
 
 fn main() -> ! {
-    EXECUTOR.run(|spawner| {
+    board::run(&EXECUTOR, |spawner| {
         spawner.spawn_local(&TOUR, tour).expect("room for one task");
     })
 }

@@ -24,7 +24,7 @@ const TASK: TaskOptions = TaskOptions::new();
 board::entry!(main);
 
 fn main() -> ! {
-    EXECUTOR.run(|spawner| {
+    board::run(&EXECUTOR, |spawner| {
         spawner.spawn_local(&TOUR, tour).expect("room for one task");
     })
 }

@@ -15,7 +15,7 @@ static EXECUTOR: Executor<Board, 1, 1> = Executor::new(Board::new());
 board::entry!(main);
 
 fn main() -> ! {
-    EXECUTOR.run(|spawner| {
+    board::run(&EXECUTOR, |spawner| {
         spawner.spawn_local(&POOL, greet).expect("room for one task");
     })
 }

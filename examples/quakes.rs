@@ -90,7 +90,7 @@ static NAMES: [Attributes; NETWORKS.len()] = {
 board::entry!(main);
 
 fn main() -> ! {
-    let mut runner = EXECUTOR.start().expect("nobody else starts it");
+    let mut runner = board::start(&EXECUTOR);
     let spawner = runner.spawner();
     let middle = TaskOptions::new().priority(Priority::of::<1>());
     for (network, attributes) in NAMES.iter().enumerate() {

@@ -29,7 +29,7 @@ mod extend;
 pub mod ticks;
 
 pub use extend::Wraps;
-pub use trilane_chip::{Alarm, Clock, Due, Level};
+pub use trilane_chip::{Alarm, Clock, Due, Level, run, start};
 
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 pub mod cmsdk;

@@ -4,9 +4,12 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::exit;
+use std::str::FromStr;
 use std::sync::OnceLock;
 
 use trilane_std::standstill::LIVELOCK_AFTER;
+
+use crate::virtual_time::MOST;
 
 /// Status of a program that was started with arguments it does not know.
 const USAGE: i32 = 2;
@@ -17,10 +20,12 @@ pub(crate) struct Options {
     pub(crate) real_time: bool,
     /// The passes without a move of the virtual clock that make a livelock.
     pub(crate) livelock_after: u32,
+    /// The threads that poll the tasks; none: the one that starts the executor, as on a chip.
+    pub(crate) workers: Option<usize>,
 }
 
 impl Options {
-    const NONE: Self = Self { real_time: false, livelock_after: LIVELOCK_AFTER };
+    const NONE: Self = Self { real_time: false, livelock_after: LIVELOCK_AFTER, workers: None };
 }
 
 /// What to do instead of running.
@@ -30,6 +35,8 @@ enum Stop {
     Unknown(OsString),
     /// The option wants a number, and there is none or something else.
     NoNumber(&'static str),
+    /// The number of workers is out of range.
+    Workers(usize),
 }
 
 /// The options, read once. Ends the program when the command line asks for help or is wrong.
@@ -52,8 +59,20 @@ pub(crate) fn options() -> Options {
                 std::eprint!("error: {option} wants a number after it\n\n{}", help(&program));
                 exit(USAGE)
             }
+            Err(Stop::Workers(number)) => {
+                std::eprint!("error: --workers takes 1 to {MOST}, not {number}\n\n{}", help(&program));
+                exit(USAGE)
+            }
         }
     })
+}
+
+/// Ends the program if it got `--workers`, which it can't take.
+pub(crate) fn refuse_workers(why: &str) {
+    if options().workers.is_some() {
+        std::eprintln!("error: run this program without --workers: {why}");
+        exit(USAGE)
+    }
 }
 
 fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Stop> {
@@ -62,9 +81,12 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Stop>
         match argument.to_str() {
             Some("--real-time") => options.real_time = true,
             Some("--livelock-after") => {
-                let number = arguments.next().and_then(|number| number.to_str()?.parse().ok());
-                options.livelock_after = number.ok_or(Stop::NoNumber("--livelock-after"))?;
+                options.livelock_after = number("--livelock-after", arguments.next())?;
             }
+            Some("--workers") => match number("--workers", arguments.next())? {
+                workers @ 1..=MOST => options.workers = Some(workers),
+                wrong => return Err(Stop::Workers(wrong)),
+            },
             Some("--help" | "-h") => return Err(Stop::Help),
             _ => return Err(Stop::Unknown(argument)),
         }
@@ -72,12 +94,19 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Stop>
     Ok(options)
 }
 
+fn number<N: FromStr>(option: &'static str, argument: Option<OsString>) -> Result<N, Stop> {
+    argument.and_then(|number| number.to_str()?.parse().ok()).ok_or(Stop::NoNumber(option))
+}
+
 fn help(program: &OsStr) -> String {
     let name = Path::new(program).file_name().unwrap_or(program).display();
     format!(
-        "usage: {name} [--real-time] [--livelock-after PASSES]\n\n\
+        "usage: {name} [--real-time] [--workers NUMBER] [--livelock-after PASSES]\n\n\
          \x20 --real-time              wait as long as the timers say, instead of jumping\n\
          \x20                          from one to the next\n\
+         \x20 --workers NUMBER         so many threads poll the tasks, 1 to {MOST}; not for programs\n\
+         \x20                          that drive their executor pass by pass, have one that\n\
+         \x20                          pre-empts it, or a second core\n\
          \x20 --livelock-after PASSES  give up when virtual time stands still for so many\n\
          \x20                          passes of the executors ({LIVELOCK_AFTER})\n\
          \x20 --help                   print this\n"
@@ -115,6 +144,24 @@ mod tests {
     }
 
     #[test]
+    fn the_workers_are_a_number_in_range() {
+        for workers in [1, 2, MOST] {
+            let several = Options { workers: Some(workers), ..Options::NONE };
+            assert_eq!(parsed(&["--workers", &workers.to_string()]), Ok(several));
+        }
+        let both = Options { real_time: true, workers: Some(3), ..Options::NONE };
+        assert_eq!(parsed(&["--workers", "3", "--real-time"]), Ok(both));
+        for wrong in [0, MOST + 1, usize::MAX] {
+            assert_eq!(parsed(&["--workers", &wrong.to_string()]), Err(Stop::Workers(wrong)));
+        }
+        for wrong in
+            [&["--workers"][..], &["--workers", "--real-time"], &["--workers", "-1"], &["--workers", "x"]]
+        {
+            assert_eq!(parsed(wrong), Err(Stop::NoNumber("--workers")));
+        }
+    }
+
+    #[test]
     fn an_unknown_argument_is_refused() {
         for unknown in ["", "real-time", "--realtime", "--real-time=1", "--", "-r"] {
             assert_eq!(parsed(&["--real-time", unknown]), Err(Stop::Unknown(unknown.into())));
@@ -126,6 +173,9 @@ mod tests {
         assert_eq!(parsed(&["--help"]), Err(Stop::Help));
         assert_eq!(parsed(&["-h"]), Err(Stop::Help));
         let help = help(OsStr::new("bin/hello"));
-        assert!(help.starts_with("usage: hello [--real-time] [--livelock-after PASSES]\n"), "{help}");
+        assert!(
+            help.starts_with("usage: hello [--real-time] [--workers NUMBER] [--livelock-after PASSES]\n"),
+            "{help}"
+        );
     }
 }

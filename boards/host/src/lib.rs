@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | none | virtual time: waits cost nothing, and each run is the same |
 //! | `--real-time` | waits take as long as they say |
+//! | `--workers` *number* | so many threads poll the tasks, 1 to 64: see [`start`] |
 //! | `--livelock-after` *passes* | how long virtual time may stand still before a panic; 1,000,000 passes |
 //! | `--help` | prints these |
 //!
@@ -17,17 +18,21 @@ pub mod irq;
 
 mod command_line;
 mod machine;
+mod other_core;
 mod platform;
 mod second_core;
 mod virtual_time;
+mod workers;
 
 use std::fmt;
 use std::io::{self, Write as _};
 
 use machine::MACHINE;
+use other_core::OtherCore;
 pub use platform::{Board, Preemptive};
 pub use second_core::{SecondCore, start_second_core};
 use trilane::time::Duration;
+pub use workers::{Runner, Spawner, run, start};
 
 /// The board's name, as in `--on host`.
 pub const NAME: &str = "host";
@@ -82,7 +87,11 @@ pub fn exit(code: u8) -> ! {
 ///
 /// In virtual time it is only the clock that moves.
 pub fn spin(micros: u32) {
-    MACHINE.spin(Duration::from_micros(micros.into()));
+    let span = Duration::from_micros(micros.into());
+    match OtherCore::here() {
+        None => MACHINE.spin(span),
+        Some(core) => core.spin(span),
+    }
 }
 
 /// Passes a moment of a loop that waits for the other core: another thread may have the processor meanwhile.

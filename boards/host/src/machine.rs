@@ -37,7 +37,7 @@ pub(crate) enum Alarm {
 }
 
 pub(crate) struct Machine {
-    simulation: VirtualCore<0>,
+    simulation: VirtualCore,
     real: Thread,
     /// By [`Alarm`] the instant waited for; [`Instant::MAX`] when there is none.
     alarms: Mutex<[Instant; 3]>,
@@ -70,7 +70,7 @@ macro_rules! chosen {
 impl Machine {
     const fn new() -> Self {
         Self {
-            simulation: VirtualCore,
+            simulation: VirtualCore(0),
             real: Thread::new(),
             alarms: Mutex::new([Instant::MAX; 3]),
             due: [const { OnceLock::new() }; 2],
@@ -97,6 +97,10 @@ impl Machine {
         let mut alarms = self.alarms();
         alarms[alarm as usize] = at.unwrap_or(Instant::MAX);
         self.aim(&alarms);
+        if !self.is_owner() {
+            // Which may sleep, and is to wake earlier.
+            self.nudge();
+        }
     }
 
     /// From now on, raises `due` when the alarm goes off.
@@ -151,7 +155,7 @@ impl Machine {
         }
     }
 
-    /// Keeps the processor busy for `span`, during which interrupts come at their time.
+    /// Keeps core 0 busy for `span`, during which interrupts come at their time.
     pub(crate) fn spin(&self, span: Duration) {
         self.claim();
         let until = self.now() + span;

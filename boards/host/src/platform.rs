@@ -3,7 +3,9 @@
 use trilane::exec::{AlarmDue, Handler, Platform, TraceEvent};
 use trilane::time::Instant;
 
+use crate::command_line::{self, Options, options};
 use crate::machine::{Alarm, MACHINE};
+use crate::workers;
 
 /// The platform of the thread-mode executor.
 ///
@@ -18,7 +20,8 @@ use crate::machine::{Alarm, MACHINE};
 /// takes a microsecond.
 ///
 /// It takes no room, and all `Board`s are the same processor core: one clock, one thread, one executor in
-/// thread mode.
+/// thread mode. With `--workers` several threads poll the tasks of that executor: see
+/// [`start`](crate::start).
 ///
 /// # Examples
 ///
@@ -47,23 +50,33 @@ impl Platform for Board {
     const PENDS: bool = true;
     /// The begin and the end of each poll are Interrupt Points; a livelock's report names tasks.
     const TRACES: bool = true;
+    /// For `--workers`.
+    const SHARES: bool = true;
 
     fn now(&self) -> Instant {
         MACHINE.now()
     }
 
     fn set_alarm(&self, at: Option<Instant>) {
-        MACHINE.set_alarm(Alarm::Thread, at);
+        let Options { workers, real_time, .. } = options();
+        match workers {
+            None => MACHINE.set_alarm(Alarm::Thread, at),
+            // One of those that sleep is to look by then.
+            Some(_) if real_time => workers::nudge_all(),
+            // Time stands still until whoever has armed that looks for itself.
+            Some(_) => {}
+        }
     }
 
     fn watch_alarm(&self, due: &'static AlarmDue) -> bool {
+        command_line::refuse_workers("it starts its executor for one thread, not by `board::run`");
         MACHINE.watch_alarm(Alarm::Thread, due);
         // An alarm is to be seen each time that it is asked for: waits for no time are counted.
         false
     }
 
     fn pend(&self) {
-        MACHINE.nudge();
+        if options().workers.is_some() { workers::nudge_all() } else { MACHINE.nudge() }
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
@@ -100,8 +113,9 @@ impl Preemptive {
     ///
     /// # Panics
     ///
-    /// When the interrupt drives an executor already.
+    /// When the interrupt drives an executor already. `--workers` ends the program with status 2.
     pub fn start(handler: Handler) {
+        command_line::refuse_workers("an interrupt pre-empts its one thread");
         MACHINE.bind(handler);
     }
 }

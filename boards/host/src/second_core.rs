@@ -1,45 +1,27 @@
 //! Core 1: a second thread.
 
-use std::panic::catch_unwind;
-use std::thread;
-
 use trilane::exec::{Platform, TraceEvent};
 use trilane::time::Instant;
-use trilane_std::standstill::Creep;
-use trilane_std::thread::Thread;
 
 use crate::command_line;
 use crate::machine::MACHINE;
+use crate::other_core::OtherCore;
 use crate::virtual_time::VirtualCore;
 
-/// Status of a program that panicked, as std has it.
-const PANICKED: i32 = 101;
-
-static VIRTUAL: VirtualCore<1> = VirtualCore;
-static REAL: Thread = Thread::new();
-static CREEP: Creep = Creep::new();
 /// The executor's number, for the watch over virtual time.
 const NUMBER: u8 = 2;
 
 /// Starts core 1 with `main`: a thread that runs at the same time as core 0's.
 ///
-/// A panic there ends the program with status 101, as it does on core 0.
+/// A panic there ends the program with status 101, as it does on core 0. So does `--workers`, with status 2.
 ///
 /// # Panics
 ///
 /// When it has been started before, and when the operating system has no thread for it.
 pub fn start_second_core(main: fn() -> !) {
-    // Now, lest the clock jump before the thread has begun.
-    assert!(!VirtualCore::<1>::add(), "the second core has been started before: start it once");
-    let run = move || {
-        // It doesn't return, so it has panicked, and said so.
-        let _ = catch_unwind(|| main());
-        std::process::exit(PANICKED)
-    };
-    thread::Builder::new()
-        .name("core 1".into())
-        .spawn(run)
-        .unwrap_or_else(|error| panic!("no thread for the second core: {error}"));
+    command_line::refuse_workers("each of its cores is one thread");
+    let starts = OtherCore::of(1).start("core 1".into(), move || main());
+    assert!(starts, "the second core has been started before: start it once");
 }
 
 /// The platform of the thread-mode executor of core 1, which [`start_second_core`] starts.
@@ -66,39 +48,24 @@ impl Platform for SecondCore {
     }
 
     fn set_alarm(&self, at: Option<Instant>) {
-        if command_line::options().real_time {
-            // `REAL` counts from another origin.
-            REAL.set_alarm(at.map(|at| REAL.now() + (at - MACHINE.now())));
-        } else {
-            CREEP.sets_alarm(at, VIRTUAL.now());
-            VIRTUAL.set_alarm(at);
-        }
+        OtherCore::of(1).set_alarm(at);
     }
 
     fn pend(&self) {
-        if command_line::options().real_time { REAL.pend() } else { VIRTUAL.pend() }
+        OtherCore::of(1).pend();
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        if command_line::options().real_time {
-            REAL.idle(quiet);
-            return;
-        }
-        if CREEP.idles() {
-            VIRTUAL.creep();
-        }
-        VIRTUAL.idle(quiet);
+        OtherCore::of(1).idle(quiet);
     }
 
     fn pass_begins(&self, now: Instant) {
-        if !command_line::options().real_time {
-            VIRTUAL.pass_begins(now);
-        }
+        MACHINE.pass_begins(now);
     }
 
     fn trace(&self, event: TraceEvent) {
         if !command_line::options().real_time {
-            VIRTUAL.trace(NUMBER, event);
+            VirtualCore(1).trace(NUMBER, event);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Virtual time for two cores: one clock, which stands still while either of them works and jumps to the next
-//! alarm when both sleep.
+//! Virtual time for several cores: one clock, which stands still while any of them works and jumps to the
+//! next alarm when all sleep.
 //!
-//! A program on one core is the case in which the other is never there.
+//! A program on one core is the case in which the others are never there.
 //!
 //! **Clock Invariant.** The clock jumps under the lock, when each core that is there is asleep with nothing
 //! that has nudged it since it looked for work. Hence a core that another one wakes does so at the time of
@@ -25,26 +25,32 @@ use crate::command_line;
 /// deadlock.
 const PATIENCE: Real = Real::from_secs(5);
 
-/// For how long a core that waits for no time at all waits for the other one to sleep.
+/// For how long a core that waits for no time at all waits for the others to sleep.
 const MOMENT: Real = Real::from_millis(1);
 
 static TIME: VirtualTime = VirtualTime::new();
 
-/// Core `CORE` as the platform of its executor in thread mode.
-#[derive(Debug)]
-pub(crate) struct VirtualCore<const CORE: usize>;
+/// The most cores.
+pub(crate) const MOST: usize = 64;
 
-impl VirtualCore<0> {
+/// The core of this number as the platform of its executor in thread mode.
+#[derive(Debug)]
+pub(crate) struct VirtualCore(pub usize);
+
+impl VirtualCore {
+    /// From now on the clock waits for this core as well, which works. Returns whether it was there before.
+    pub(crate) fn add(&self) -> bool {
+        TIME.add(self.0)
+    }
+
     /// Lets the core work for `span`, or until a nudge.
     pub(crate) fn advance(&self, span: Duration) {
-        TIME.advance(0, span);
+        TIME.advance(self.0, span);
     }
-}
 
-impl<const CORE: usize> VirtualCore<CORE> {
     /// Lets a moment pass for a core that waits for no time at all.
     pub(crate) fn creep(&self) {
-        TIME.creep(CORE);
+        TIME.creep(self.0);
     }
 
     /// A pass of an executor of the core begins.
@@ -64,32 +70,30 @@ impl<const CORE: usize> VirtualCore<CORE> {
     }
 }
 
-impl VirtualCore<1> {
-    /// From now on the clock waits for core 1 as well, which works. Returns whether it was there before.
-    pub(crate) fn add() -> bool {
-        TIME.add_second()
-    }
+/// Nudges all cores.
+pub(crate) fn nudge_all() {
+    TIME.nudge_all();
 }
 
-impl<const CORE: usize> Platform for VirtualCore<CORE> {
+impl Platform for VirtualCore {
     fn now(&self) -> Instant {
         TIME.now()
     }
 
     fn set_alarm(&self, at: Option<Instant>) {
-        TIME.set_alarm(CORE, at);
+        TIME.set_alarm(self.0, at);
     }
 
     fn pend(&self) {
-        TIME.nudge(CORE);
+        TIME.nudge(self.0);
     }
 
     fn idle(&self, quiet: &dyn Fn() -> bool) {
-        TIME.idle(CORE, quiet);
+        TIME.idle(self.0, quiet);
     }
 }
 
-/// Two cores' clock and alarms.
+/// The cores' clock and alarms.
 struct VirtualTime {
     state: Mutex<State>,
     changed: Condvar,
@@ -99,7 +103,7 @@ struct VirtualTime {
 
 struct State {
     now: Instant,
-    cores: [Core; 2],
+    cores: [Core; MOST],
 }
 
 #[derive(Clone, Copy)]
@@ -120,7 +124,8 @@ impl VirtualTime {
     const fn new() -> Self {
         const CORE: Core =
             Core { there: false, owner: None, alarm: Instant::MAX, nudged: false, asleep: None };
-        let cores = [Core { there: true, ..CORE }, CORE];
+        let mut cores = [CORE; MOST];
+        cores[0].there = true;
         Self {
             state: Mutex::new(State { now: Instant::ZERO, cores }),
             changed: Condvar::new(),
@@ -130,8 +135,8 @@ impl VirtualTime {
     }
 
     /// See [`VirtualCore::add`].
-    fn add_second(&self) -> bool {
-        std::mem::replace(&mut self.state().cores[1].there, true)
+    fn add(&self, core: usize) -> bool {
+        std::mem::replace(&mut self.state().cores[core].there, true)
     }
 
     fn now(&self) -> Instant {
@@ -146,6 +151,17 @@ impl VirtualTime {
     fn nudge(&self, core: usize) {
         self.state().cores[core].nudged = true;
         self.changed.notify_all();
+    }
+
+    /// Nudges all cores.
+    fn nudge_all(&self) {
+        let mut state = self.state();
+        for core in &mut state.cores {
+            core.nudged = true;
+        }
+        if state.cores.iter().any(|core| core.asleep.is_some()) {
+            self.changed.notify_all();
+        }
     }
 
     /// Lets `core` sleep until its alarm or a nudge, unless `quiet` returns false. The alarm that ends it is
@@ -177,8 +193,8 @@ impl VirtualTime {
         self.sleep(state, core, until).cores[core].nudged = false;
     }
 
-    /// Lets `core` sleep for the shortest time, or until a nudge. While the other one works, time stands
-    /// still; then `core` goes on soon, since the other one may be waiting for it without sleeping.
+    /// Lets `core` sleep for the shortest time, or until a nudge. While another one works, time stands
+    /// still; then `core` goes on soon, since that one may be waiting for it without sleeping.
     fn creep(&self, core: usize) {
         let mut state = self.state();
         let until = state.now + Creep::STEP;
@@ -287,7 +303,7 @@ mod tests {
         }
 
         let time = Arc::new(VirtualTime::new());
-        time.add_second();
+        time.add(1);
         let its = Leave(Arc::clone(&time));
         (time, thread::spawn(move || second(&its.0)))
     }
@@ -420,7 +436,7 @@ mod tests {
     fn two_cores_that_wait_for_each_other_are_a_deadlock() {
         let mut time = VirtualTime::new();
         time.patience = Real::from_millis(20);
-        time.add_second();
+        time.add(1);
         thread::scope(|scope| {
             let first = scope.spawn(|| panics(|| time.idle(0, &|| true)));
             let second = scope.spawn(|| panics(|| time.idle(1, &|| true)));
@@ -432,6 +448,24 @@ mod tests {
             time.nudge(1);
             assert!(first.join().unwrap() | second.join().unwrap());
         });
+    }
+
+    #[test]
+    fn a_nudge_of_all_ends_every_sleep() {
+        let time = VirtualTime::new();
+        time.add(1);
+        time.add(2);
+        thread::scope(|scope| {
+            let others = [1, 2].map(|core| {
+                let time = &time;
+                scope.spawn(move || time.idle(core, &|| true))
+            });
+            time.set_alarm(0, at(10));
+            time.idle(0, &|| true);
+            assert!(others.iter().all(|other| !other.is_finished()));
+            time.nudge_all();
+        });
+        assert_eq!(Some(time.now()), at(10));
     }
 
     #[test]

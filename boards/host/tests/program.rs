@@ -6,12 +6,14 @@ use std::env;
 use std::future::poll_fn;
 use std::mem::replace;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::Poll;
+use std::thread;
 use std::time::{Duration as Real, Instant as RealInstant};
 
-use board::{Board, Preemptive, SecondCore};
+use board::{Board, Preemptive, SecondCore, Spawner};
 use embassy_sync::waitqueue::AtomicWaker;
-use trilane::exec::{Attributes, Cx, Executor, Platform, TaskOptions, TaskPool};
+use trilane::exec::{Attributes, Cx, Executor, JoinHandle, Platform, TaskOptions, TaskPool};
 use trilane::time::{Duration, Instant};
 
 board::entry!(start);
@@ -65,6 +67,26 @@ fn start() -> ! {
                 spawner.spawn_local(&LOW_TASKS, |cx| cx.sleep(Duration::from_millis(10))).unwrap();
             })
         }
+        Ok("meet") => meet(|number| board::println!("{number} has met the other")),
+        Ok("panic by another worker") => meet(|_| {
+            if thread::current().name() != Some("main") {
+                panic!("it broke");
+            }
+            board::relax();
+        }),
+        Ok("spin by workers") => meet(|_| {
+            board::spin(1_000);
+            board::println!("{}", LOW.platform().now());
+        }),
+        Ok("waits for nothing by workers") => by_workers(|spawner| {
+            spawner.spawn_local(&LOW_TASKS, wait_for_nothing).unwrap();
+            spawner.spawn_local(&LOW_TASKS, wait_for_nothing).unwrap();
+            spawner.spawn_local(&LOW_TASKS, wait_10_ms).unwrap()
+        }),
+        Ok("livelock by workers") => by_workers(|spawner| {
+            spawner.spawn_local(&LOW_TASKS, |cx| cx.sleep(Duration::from_millis(10))).unwrap();
+            spawner.spawn_local_with(spinner(), &LOW_TASKS, spin_from_3_ms).unwrap()
+        }),
         Ok("endless") => loop {
             board::println!("more");
         },
@@ -249,6 +271,37 @@ async fn spin_from_3_ms(cx: Cx) {
     }
 }
 
+/// Runs until the task that is joined has ended.
+fn by_workers<T: Send + 'static>(spawn: impl FnOnce(Spawner<1, 4>) -> JoinHandle<T>) -> ! {
+    let mut runner = board::start(&LOW);
+    let mut joined = spawn(runner.spawner());
+    runner.run_until(|| joined.is_finished());
+    joined.try_join().expect("it is finished").expect("nothing ends it");
+    board::exit(0)
+}
+
+/// Two tasks, neither of which goes on in its first poll before the other one is in its own; then each does
+/// something.
+fn meet(then: fn(u32)) -> ! {
+    static MET: AtomicU32 = AtomicU32::new(0);
+    async fn one(number: u32, then: fn(u32)) {
+        MET.fetch_add(1, SeqCst);
+        while MET.load(SeqCst) != 2 {
+            board::relax();
+        }
+        then(number);
+    }
+    by_workers(|spawner| {
+        let first = spawner.spawn_local(&LOW_TASKS, move |_| one(1, then)).unwrap();
+        let second = spawner.spawn_local(&LOW_TASKS, move |_| one(2, then)).unwrap();
+        let both = move |_| async move {
+            first.await.unwrap();
+            second.await.unwrap();
+        };
+        spawner.spawn_local(&LOW_TASKS, both).unwrap()
+    })
+}
+
 fn checks() -> ! {
     programs_run_in_virtual_time();
     real_time_is_an_option();
@@ -260,6 +313,8 @@ fn checks() -> ! {
     a_task_that_waits_for_no_time_does_not_hold_the_clock();
     tasks_that_never_wait_are_a_livelock_that_names_them();
     a_console_that_was_closed_ends_the_program();
+    workers_poll_at_the_same_time();
+    workers_share_a_clock();
     std::process::exit(0)
 }
 
@@ -350,6 +405,35 @@ fn tasks_that_never_wait_are_a_livelock_that_names_them() {
         assert!(text.contains("livelock in virtual time at 3000 us"), "{part}: {text}");
         assert!(text.contains("300 passes") && text.contains(": spinner."), "{part}: {text}");
         assert_eq!(output.status.code(), Some(101), "{part}");
+    }
+}
+
+fn workers_poll_at_the_same_time() {
+    for arguments in [&["--workers", "2"][..], &["--workers", "3", "--real-time"]] {
+        let (output, _) = run("meet", arguments);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["1 has met the other", "2 has met the other"], "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+    let (output, _) = run("panic by another worker", &["--workers", "2"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it broke"));
+    assert_eq!(output.status.code(), Some(101));
+}
+
+fn workers_share_a_clock() {
+    let (output, _) = run("spin by workers", &["--workers", "2"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1000 us\n1000 us\n");
+    for workers in ["1", "2"] {
+        let (output, _) = run("waits for nothing by workers", &["--workers", workers]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "10000 us\n", "by {workers}");
+        assert_eq!(output.status.code(), Some(0));
+        let (output, _) = run("livelock by workers", &["--workers", workers, "--livelock-after", "300"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("livelock in virtual time at 3000 us"), "by {workers}: {text}");
+        assert!(text.contains(": spinner."), "by {workers}: {text}");
+        assert_eq!(output.status.code(), Some(101));
     }
 }
 

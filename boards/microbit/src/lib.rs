@@ -30,6 +30,7 @@ mod timer;
 mod vectors;
 
 pub use semihost::{exit, print, println};
+pub use trilane_cortex_m::{run, start};
 
 trilane_cortex_m::crash_handlers!();
 

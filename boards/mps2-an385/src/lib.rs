@@ -27,6 +27,7 @@ pub mod time;
 mod vectors;
 
 pub use semihost::{exit, print, println};
+pub use trilane_cortex_m::{run, start};
 
 #[cfg(feature = "crash-handlers")]
 trilane_cortex_m::crash_handlers!();

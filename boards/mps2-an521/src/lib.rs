@@ -36,6 +36,7 @@ mod vectors;
 pub use cores::start_second_core;
 pub use doorbell::{Doorbell, Preempting};
 pub use semihost::{exit, print, println};
+pub use trilane_cortex_m::{run, start};
 
 trilane_cortex_m::crash_handlers!();
 

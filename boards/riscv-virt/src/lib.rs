@@ -36,6 +36,7 @@ pub mod time;
 
 pub use harts::start_second_core;
 pub use trilane_chip::semihost::{exit, print, println};
+pub use trilane_chip::{run, start};
 
 use harts::{Hart0, Hart1};
 
