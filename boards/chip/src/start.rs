@@ -11,6 +11,7 @@ use trilane::exec::{Executor, LocalSpawner, Platform, Runner};
 ///
 /// When the executor has been started before.
 #[inline(always)]
+#[track_caller]
 pub fn start<P: Platform, const BANKS: usize, const PER_BANK: usize>(
     executor: &'static Executor<P, BANKS, PER_BANK>,
 ) -> Runner<P, BANKS, PER_BANK> {
