@@ -97,7 +97,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
 
     /// What wakes tell the runner with.
     const COVER: Option<Cover> = if Self::COVERS { Some(ExecRef::cover) } else { None };
-    const ANNOUNCE: *const () = if P::PENDS || Self::COVER.is_some() {
+    const ANNOUNCE: *const () = if P::PENDS || P::TELLS_SPECIAL || Self::COVER.is_some() {
         let announce: Announce = |bank, bit, coalesced| {
             if coalesced != 0 {
                 bank.count_coalesced();
@@ -105,7 +105,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             if let Some(cover) = Self::COVER {
                 cover(bank.exec(), bank, bit);
             }
-            if P::PENDS {
+            if P::TELLS_SPECIAL && bank.special.bits() & bit != 0 {
+                Self::of(bank.exec()).platform.pend_special();
+            } else if P::PENDS {
                 Self::of(bank.exec()).platform.pend();
             }
         };

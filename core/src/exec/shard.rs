@@ -198,6 +198,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         is_special_next(exec) || is_region_next(exec) || !exec.summary.is_empty()
     }
 
+    /// Whether a special task is woken or queued, or may be: whoever works now polls it first, unless it is
+    /// the turn of a plain one. Plain loads.
+    pub fn is_special_next(&self) -> bool {
+        is_special_next(self.exec())
+    }
+
     /// The slots whose tasks are woken, and in no poll: those at which a [`Cursor`] may be set. Each was so
     /// at some instant during the call. O(banks + tasks).
     pub fn woken(&self) -> impl Iterator<Item = u16> + use<P, BANKS, PER_BANK> {

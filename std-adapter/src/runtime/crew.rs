@@ -7,7 +7,7 @@ use std::slice;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use trilane::exec::{Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
+use trilane::exec::{Cursor, Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
 use trilane::sched::Fairness;
 use trilane::time::Instant;
 
@@ -49,6 +49,9 @@ pub(super) struct Crew {
     shards: OnceLock<Box<[Home]>>,
     /// The shards of each worker that have ever had a task.
     used: Box<[AtomicUsize]>,
+    /// The shards of each worker in which a special task was woken, as far as nobody has looked: bit `n` is
+    /// for each 64th, from its shard `n` on. A bit that comes late is no matter: all shards have their turn.
+    special: Box<[AtomicU64]>,
     /// The worker that gets the next task from outside.
     next: AtomicUsize,
     stops: AtomicBool,
@@ -62,15 +65,15 @@ impl std::fmt::Debug for Crew {
     }
 }
 
-/// The platform of a shard of one worker.
+/// The platform of a shard.
 #[derive(Debug)]
 pub struct Worker {
     crew: &'static Crew,
+    /// Of the worker whose home it is.
     number: usize,
     #[cfg(feature = "tracing")]
     spans: super::spans::Spans,
-    /// Of the shard.
-    #[cfg(feature = "tracing")]
+    /// The number of the shard.
     shard: usize,
 }
 
@@ -92,6 +95,8 @@ impl Drop for Inside {
 }
 
 impl Platform for Worker {
+    const TELLS_SPECIAL: bool = true;
+
     fn now(&self) -> Instant {
         self.crew.clock.now()
     }
@@ -113,6 +118,15 @@ impl Platform for Worker {
         } else {
             self.crew.sleepers.wake_one(self.number);
         }
+    }
+
+    fn pend_special(&self) {
+        let number = self.shard - self.number * self.crew.size.shards;
+        let (special, bit) = (&self.crew.special[self.number], 1 << (number % 64));
+        if special.load(Relaxed) & bit == 0 {
+            special.fetch_or(bit, SeqCst);
+        }
+        self.pend();
     }
 
     fn idle(&self, _quiet: &dyn Fn() -> bool) {}
@@ -144,6 +158,7 @@ impl Crew {
             clock: Time::new(size.is_simulated),
             shards: OnceLock::new(),
             used: (0..size.workers).map(|_| AtomicUsize::new(1)).collect(),
+            special: (0..size.workers).map(|_| AtomicU64::new(0)).collect(),
             next: AtomicUsize::new(0),
             stops: AtomicBool::new(false),
             life: AtomicU64::new(0),
@@ -155,7 +170,6 @@ impl Crew {
                 number: shard / size.shards,
                 #[cfg(feature = "tracing")]
                 spans: Default::default(),
-                #[cfg(feature = "tracing")]
                 shard,
             };
             let executor = Executor::new(platform).with_regions(regions).with_fairness(size.fairness);
@@ -285,6 +299,35 @@ impl Crew {
             self.next.store(0, Relaxed);
         }
         is_free
+    }
+
+    /// Polls once in each shard of `worker` in which a special task was woken since the last call. Returns
+    /// how often. One load if there was none; O(shards / 64) each otherwise.
+    pub fn poll_special(
+        &self,
+        worker: usize,
+        cursors: &mut [Cursor],
+        guest: bool,
+        before: &impl Fn(bool, u16),
+    ) -> u32 {
+        let (special, mut polls) = (&self.special[worker], 0);
+        if special.load(Relaxed) == 0 {
+            return 0;
+        }
+        let (home, mut bits) = (self.home(worker), special.swap(0, SeqCst));
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
+            for index in (bit as usize..home.len()).step_by(64) {
+                if home[index].is_special_next() {
+                    polls += home[index].work(&mut cursors[index], 1, guest, before);
+                }
+                if home[index].is_special_next() {
+                    special.fetch_or(1 << bit, SeqCst);
+                }
+            }
+        }
+        polls
     }
 
     /// Whether some worker would find something to do; for one that is about to sleep.

@@ -26,9 +26,9 @@
 //!
 //! A task that is runnable waits for about a millisecond at most while a worker sleeps, also if the worker
 //! that has woken it goes on computing. Within a shard special tasks go first, as on a chip; across shards
-//! there is no order. When nothing is to be done, nothing wakes up. When all workers are busy, each looks
-//! every tenth of a millisecond, between two polls, whether a sleep is over; while polls become longer, it
-//! may look some polls later.
+//! there is no order, but a special task waits for a worker's polls in one other shard only. When nothing is
+//! to be done, nothing wakes up. When all workers are busy, each looks every tenth of a millisecond, between
+//! two polls, whether a sleep is over; while polls become longer, it may look some polls later.
 //!
 //! # Other ways to run it
 //!

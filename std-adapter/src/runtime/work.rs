@@ -88,16 +88,25 @@ impl<'a> AtWork<'a> {
             crew.sleepers.look_at_driver(sleeper);
         }
         let (workers, shards) = (crew.size.workers, crew.size.shards);
-        let mut polls = 0;
-        for (shard, cursor) in crew.home(number).iter().zip(&mut cursors[number * shards..]) {
+        let (home, mut polls) = (crew.home(number), 0);
+        let mine = &mut cursors[number * shards..];
+        for (index, shard) in home.iter().enumerate() {
             shard.serve(now);
-            polls += shard.work(cursor, pace.polls, false, &before);
+            polls += shard.work(&mut mine[index], pace.polls, false, &before);
+            // A special task waits for the polls in one shard, not for those in all.
+            if home.len() > 1 {
+                polls += crew.poll_special(number, mine, false, &before);
+            }
         }
         if polls != 0 || workers == 1 {
             return polls != 0;
         }
         for other in (number + 1..workers).chain(0..number) {
-            for (shard, cursor) in crew.home(other).iter().zip(&mut cursors[other * shards..]) {
+            let theirs = &mut cursors[other * shards..];
+            if crew.poll_special(other, theirs, true, &before) != 0 {
+                return true;
+            }
+            for (shard, cursor) in crew.home(other).iter().zip(theirs) {
                 if sleeper.watches() {
                     shard.serve(now);
                 }

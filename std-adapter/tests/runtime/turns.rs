@@ -1,16 +1,18 @@
 //! Tasks that wake each other.
 
-use std::future::poll_fn;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex};
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use trilane::exec::{JoinHandle, yield_now};
+use trilane::exec::{JoinHandle, TaskOptions, yield_now};
+use trilane::sched::Priority;
 use trilane_std::runtime::{Runtime, block_on};
 
 #[cfg(target_os = "linux")]
 use crate::kernel::switches;
-use crate::{leak, runtime};
+use crate::{compute, leak, runtime};
 
 /// Two tasks that take turns until there were so many, and wake each other in each poll. `first` is what each
 /// does first of all.
@@ -87,4 +89,52 @@ fn a_task_of_one_worker_is_woken_by_tasks_of_another() {
         start.wait();
     };
     block_on(join(pair(runtime(2, "across"), leak(AtomicU32::new(0)), most, first)));
+}
+
+#[test]
+fn a_special_task_waits_for_no_tasks_of_other_shards() {
+    const SHARDS: usize = 8;
+    const WAKES: usize = 50;
+    static POLLS: AtomicU32 = AtomicU32::new(0);
+    /// How many there had been at the wake.
+    static WOKEN: AtomicU32 = AtomicU32::new(0);
+    static WAKER: OnceLock<Waker> = OnceLock::new();
+    static ENDS: AtomicBool = AtomicBool::new(false);
+    // A task that is always runnable in each shard, among others that never are.
+    let runtime = leak(Runtime::builder().workers(1).capacity(SHARDS * 1024).build().unwrap());
+    for shard in 0..SHARDS {
+        let parked = if shard + 1 == SHARDS { 1_000 } else { 1_023 };
+        for _ in 0..parked {
+            drop(runtime.spawn(|_| pending::<()>()).unwrap());
+        }
+        let busy = move |_| async move {
+            while !ENDS.load(SeqCst) {
+                let polls = POLLS.fetch_add(1, SeqCst) + 1;
+                if let Some(waker) = WAKER.get().filter(|_| shard == 0)
+                    && WOKEN.compare_exchange(0, polls, SeqCst, SeqCst).is_ok()
+                {
+                    waker.wake_by_ref();
+                }
+                compute(Duration::from_micros(50));
+                yield_now().await;
+            }
+        };
+        drop(runtime.spawn(busy).unwrap());
+    }
+    let special = |_| {
+        let mut waits = Vec::new();
+        poll_fn(move |cx| {
+            WAKER.get_or_init(|| cx.waker().clone());
+            let woken = WOKEN.swap(0, SeqCst);
+            if woken != 0 {
+                waits.push(POLLS.load(SeqCst) - woken);
+            }
+            if waits.len() < WAKES { Poll::Pending } else { Poll::Ready(std::mem::take(&mut waits)) }
+        })
+    };
+    let special = runtime.spawn_with(TaskOptions::new().priority(Priority::of::<1>()), special).unwrap();
+    let waits = block_on(special).unwrap();
+    ENDS.store(true, SeqCst);
+    // At first a worker polls more often in each shard than once.
+    assert!(waits[10..].iter().all(|&polls| polls == 0), "{waits:?}");
 }

@@ -39,6 +39,9 @@ pub trait Platform: Sync + 'static {
     /// has several (`Executor::share`, on hosts); false costs nothing.
     const SHARES: bool = false;
 
+    /// Whether [`pend_special`](Platform::pend_special) is called; false costs nothing.
+    const TELLS_SPECIAL: bool = false;
+
     /// The time now. Read once a pass of the run loop, before it sleeps with an alarm set, and when a wait
     /// begins; never per poll.
     fn now(&self) -> Instant;
@@ -58,6 +61,12 @@ pub trait Platform: Sync + 'static {
     /// Makes the owner run a pass: pend its interrupt, unpark its thread. Called from any context, after the
     /// woken bit is set; must be short and must not block.
     fn pend(&self);
+
+    /// In place of [`pend`](Platform::pend) after the wake of a special task: one with a priority, a deadline
+    /// or a quota, or that is asked to stop.
+    fn pend_special(&self) {
+        self.pend();
+    }
 
     /// Sleeps until an interrupt, the alarm, or [`pend`](Platform::pend), unless `quiet` returns false.
     /// Called by the owner only. May return early.
