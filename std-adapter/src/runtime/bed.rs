@@ -16,6 +16,8 @@ pub(super) struct Bed {
 #[derive(Debug, Default)]
 struct State {
     nudged: bool,
+    /// The worker waits for its nudge.
+    is_asleep: bool,
     /// The worker waits for something else than its nudge, and is woken by that.
     is_away: bool,
 }
@@ -26,10 +28,13 @@ impl Bed {
     pub fn nudge(&self) -> bool {
         let mut state = self.lock();
         state.nudged = true;
-        if !state.is_away {
+        let State { is_asleep, is_away, .. } = *state;
+        // Whoever is woken takes the lock, and would sleep again until it is free.
+        drop(state);
+        if is_asleep {
             self.rises.notify_one();
         }
-        state.is_away
+        is_away
     }
 
     pub fn forget_nudge(&self) {
@@ -57,12 +62,13 @@ impl Bed {
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.lock();
         while !state.nudged {
+            state.is_asleep = true;
             let wait = match end {
                 None => self.rises.wait(state),
                 Some(end) => {
                     let left = end.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return;
+                        break;
                     }
                     self.rises
                         .wait_timeout(state, left)
@@ -72,6 +78,7 @@ impl Bed {
             };
             state = wait.unwrap_or_else(PoisonError::into_inner);
         }
+        state.is_asleep = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
