@@ -177,14 +177,15 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         region.is_of(self.exec())
     }
 
-    /// Takes tasks again after [`Executor::shut_down`]; the platform's clock may begin anew. Returns false,
-    /// and does nothing, if there still are tasks.
+    /// Takes tasks again after [`Executor::shut_down`]; the counters, and maybe the platform's clock, begin
+    /// anew. Returns false, and does nothing, if there still are tasks.
     pub fn reopen(&self) -> bool {
         let exec = self.exec();
         exec.locked(|cs| {
             let is_empty = exec.banks().all(|bank| bank.used.is_empty());
             if is_empty {
                 exec.closing.store(false, Ordering::Relaxed);
+                exec.tally.reset();
                 exec.with_clock(cs, |clock| clock.now = Instant::ZERO);
                 exec.with_lanes(cs, |lanes| lanes.end_streaks());
             }

@@ -250,7 +250,7 @@ impl Handle {
         }
     }
 
-    /// What each shard has counted so far, also for runtimes before that had its memory.
+    /// What each shard has counted since the runtime's start.
     pub fn counters(&self) -> Vec<Counters> {
         self.shards().iter().map(|shard| shard.executor().counters()).collect()
     }

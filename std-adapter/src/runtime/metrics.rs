@@ -28,9 +28,9 @@ use crate::exposition::{counters, gauges};
 /// | `trilane_tasks_capacity` | for how many tasks there is room |
 /// | `trilane_futures_boxed_total` | futures that were too large for a slot, of all runtimes of the program |
 ///
-/// Counts begin at 0 when the collector is made; the runtime's own wrap at 2^32, so collect them before a
-/// shard has counted half of that (2^31 polls take a worker more than ten seconds). How long polls take is
-/// not measured, since that needs a clock read in each: the feature `tracing` is for that. O(shards).
+/// Counts are since the runtime's start; its own wrap at 2^32, so collect them before a shard has counted
+/// half of that (2^31 polls take a worker more than ten seconds). How long polls take is not measured, since
+/// that needs a clock read in each: the feature `tracing` is for that. O(shards).
 ///
 /// # Examples
 ///
@@ -128,12 +128,12 @@ const FAMILIES: &[Family] = &[
 struct Counts(Vec<Vec<(u32, u64)>>);
 
 impl Counts {
-    /// Takes note of what the shards count now. Begins to count if this is the first time.
+    /// Takes note of what the shards count now.
     fn note(&mut self, shards: impl Iterator<Item = Counters>) {
         for (number, counters) in shards.enumerate() {
             let now = FAMILIES.iter().flat_map(|family| family.rows).map(|(_, row)| row(&counters));
             match self.0.get_mut(number) {
-                None => self.0.push(now.map(|now| (now, 0)).collect()),
+                None => self.0.push(now.map(|now| (now, now.into())).collect()),
                 Some(rows) => rows.iter_mut().zip(now).for_each(|((seen, total), now)| {
                     // A spawn is taken back when what makes its future unwinds.
                     if let more @ 1.. = now.wrapping_sub(*seen) as i32 {
@@ -155,11 +155,9 @@ impl Counts {
 }
 
 impl RuntimeMetrics {
-    /// Begins to count.
+    /// Collects from the runtime of `handle`.
     pub fn new(handle: Handle) -> Self {
-        let mut counts = Counts::default();
-        counts.note(handle.counters().into_iter());
-        Self { handle, counts: Mutex::new(counts) }
+        Self { handle, counts: Mutex::default() }
     }
 }
 
@@ -220,13 +218,14 @@ mod tests {
         };
         let mut counts = Counts::default();
         counts.note([shard(u32::MAX - 1, 7), shard(10, 3)].into_iter());
-        assert_eq!(totals(&counts), (0, 0));
+        let first = u64::from(u32::MAX - 1) + 10;
+        assert_eq!(totals(&counts), (first, 10));
         counts.note([shard(4, 9), shard(11, 3)].into_iter());
-        assert_eq!(totals(&counts), (7, 2));
+        assert_eq!(totals(&counts), (first + 7, 12));
         // One spawn was taken back, and comes again.
         counts.note([shard(4, 8), shard(11, 3)].into_iter());
-        assert_eq!(totals(&counts), (7, 2));
+        assert_eq!(totals(&counts), (first + 7, 12));
         counts.note([shard(4, 10), shard(11, 3)].into_iter());
-        assert_eq!(totals(&counts), (7, 3));
+        assert_eq!(totals(&counts), (first + 7, 13));
     }
 }

@@ -136,6 +136,14 @@ macro_rules! tally {
                 }
             }
 
+            /// Begins anew. When nobody counts.
+            #[cfg(not(target_os = "none"))]
+            pub fn reset(&self) {
+                $(self.$field.store(0, Ordering::Relaxed);)*
+                self.panics.store(0, Ordering::Relaxed);
+                self.requests.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+            }
+
             /// Counts a task that was asked to stop. Under the lock.
             pub fn count_request(&self, reason: Reason) {
                 add(&self.requests[reason as usize - 1], 1);
