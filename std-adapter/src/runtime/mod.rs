@@ -28,7 +28,9 @@
 //! that has woken it goes on computing. Within a shard special tasks go first, as on a chip; across shards
 //! there is no order, but a special task waits for a worker's polls in one other shard only. When nothing is
 //! to be done, nothing wakes up. When all workers are busy, each looks every tenth of a millisecond, between
-//! two polls, whether a sleep is over; while polls become longer, it may look some polls later.
+//! two polls, whether a sleep is over or a socket is ready. It tells how many polls that are by those before:
+//! a worker that has had short ones may make 128 long ones before it looks, and then fewer each time. What
+//! blocks for long belongs into `Handle::spawn_blocking` (feature `blocking`).
 //!
 //! # Other ways to run it
 //!
@@ -61,8 +63,9 @@
 //! [`Region`](trilane::exec::Region) itself. What is spawned by a [`Handle`] is in no region; what is spawned
 //! by a [`Cx`](trilane::exec::Cx) is in that of its task.
 //!
-//! A shard has 1,024 tasks and 64 regions. A region's tasks are in one shard, and all workers poll them; a
-//! task's own regions ([`Cx::open_region`](trilane::exec::Cx::open_region)) are in the shard of the task.
+//! A shard has 1,024 tasks and 64 regions. A region's tasks are in one shard, where they share the room with
+//! whatever else was spawned there, and all workers poll them; a task's own regions
+//! ([`Cx::open_region`](trilane::exec::Cx::open_region)) are in the shard of the task.
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "without `net` there are no sockets to wait for"))]
 

@@ -96,7 +96,8 @@ impl<F: Future, const BYTES: usize, const SLOTS: usize> Task<F, BYTES, SLOTS> {
 ///
 /// # Cancellation
 ///
-/// Dropping it loses nothing; the wake it has made stays.
+/// It doesn't hear of a request to stop: a loop that only yields looks at
+/// [`Cx::is_cancelled`](Cx::is_cancelled). Dropping it loses nothing; the wake it has made stays.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct YieldNow {
