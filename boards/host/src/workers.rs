@@ -235,7 +235,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Worker<BANKS, PER_BANK> {
                     nudge_all();
                 }
             };
-            self.shard.work(&mut self.cursor, MOST_POLLS, false, &before);
+            self.shard.work(&mut self.cursor, false, &before, &|polls| polls < MOST_POLLS);
             if !self.shard.is_runnable() {
                 return;
             }

@@ -275,16 +275,23 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         }
     }
 
-    /// Polls up to `most` tasks, from `cursor` on, until none is left to claim. Returns how many.
+    /// Polls tasks, from `cursor` on, until none is left to claim, or `goes_on` says no. Returns how often.
     ///
     /// `guest`: the worker's home is elsewhere, and it stays in one bank for as long as there is something to
     /// do; the others walk around that. `before` is called before each poll, with whether another worker
-    /// would find something to do, too, and the slot of the task.
+    /// would find something to do, too, and the slot of the task. `goes_on` is called after each poll, with
+    /// how many there were: whether there may be another.
     ///
     /// # Panics
     ///
     /// When a task does, or other code of yours that is called; call again to go on.
-    pub fn work(&self, cursor: &mut Cursor, most: u32, guest: bool, before: &impl Fn(bool, u16)) -> u32 {
+    pub fn work(
+        &self,
+        cursor: &mut Cursor,
+        guest: bool,
+        before: &impl Fn(bool, u16),
+        goes_on: &impl Fn(u32) -> bool,
+    ) -> u32 {
         let (exec, polls) = (self.exec(), Cell::new(0));
         // Also if one unwinds.
         let counted = OnDrop::new(|| {
@@ -292,7 +299,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
                 add(&exec.tally.polls, polls.get());
             }
         });
-        let mut worker = Worker { exec, cursor: &mut cursor.slot, most, polls: &polls, guest, before };
+        let mut worker = Worker { exec, cursor: &mut cursor.slot, polls: &polls, guest, before, goes_on };
         if P::TRACES || P::TIMES_POLLS {
             worker.run::<true>()
         } else {

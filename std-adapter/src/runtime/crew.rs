@@ -7,10 +7,11 @@ use std::slice;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use trilane::exec::{Cursor, Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
+use trilane::exec::{Executor, Line, OpenError, Platform, Region, RegionOptions, Regions, Shard};
 use trilane::sched::Fairness;
 use trilane::time::Instant;
 
+use super::pace::Suspects;
 use super::reactor::Reactor;
 use super::sleepers::Sleepers;
 use super::time::Time;
@@ -44,6 +45,8 @@ pub(super) struct Size {
 pub(super) struct Crew {
     pub size: Size,
     pub sleepers: Sleepers<Reactor>,
+    /// By number of the shard, then by slot.
+    pub suspects: Suspects,
     clock: Time,
     /// Those of the first worker, then those of the second.
     shards: OnceLock<Box<[Home]>>,
@@ -155,6 +158,7 @@ impl Crew {
         let crew: &'static Self = Box::leak(Box::new(Self {
             size,
             sleepers: Sleepers::new(size.workers, Reactor::default()),
+            suspects: Suspects::new(size.workers * size.shards * SHARD),
             clock: Time::new(size.is_simulated),
             shards: OnceLock::new(),
             used: (0..size.workers).map(|_| AtomicUsize::new(1)).collect(),
@@ -301,26 +305,29 @@ impl Crew {
         is_free
     }
 
-    /// Polls once in each shard of `worker` in which a special task was woken since the last call. Returns
-    /// how often. One load if there was none; O(shards / 64) each otherwise.
-    pub fn poll_special(
-        &self,
-        worker: usize,
-        cursors: &mut [Cursor],
-        guest: bool,
-        before: &impl Fn(bool, u16),
-    ) -> u32 {
+    /// Whether a special task was woken in a shard of `worker`, and nobody has looked since. One load.
+    #[inline]
+    pub fn is_special_next(&self, worker: usize) -> bool {
+        self.special[worker].load(Relaxed) != 0
+    }
+
+    /// Calls `poll` with the number, at home, of each shard of `worker` in which a special task was woken
+    /// since the last call: it is to poll once. Returns how often it did. One load if there was none;
+    /// O(shards / 64) each otherwise.
+    #[inline]
+    pub fn visit_special(&self, worker: usize, poll: impl FnMut(usize) -> u32) -> u32 {
+        if self.is_special_next(worker) { self.visit_each_special(worker, poll) } else { 0 }
+    }
+
+    fn visit_each_special(&self, worker: usize, mut poll: impl FnMut(usize) -> u32) -> u32 {
         let (special, mut polls) = (&self.special[worker], 0);
-        if special.load(Relaxed) == 0 {
-            return 0;
-        }
         let (home, mut bits) = (self.home(worker), special.swap(0, SeqCst));
         while bits != 0 {
             let bit = bits.trailing_zeros();
             bits &= bits - 1;
             for index in (bit as usize..home.len()).step_by(64) {
                 if home[index].is_special_next() {
-                    polls += home[index].work(&mut cursors[index], 1, guest, before);
+                    polls += poll(index);
                 }
                 if home[index].is_special_next() {
                     special.fetch_or(1 << bit, SeqCst);

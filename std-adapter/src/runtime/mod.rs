@@ -26,11 +26,15 @@
 //!
 //! A task that is runnable waits for about a millisecond at most while a worker sleeps, also if the worker
 //! that has woken it goes on computing. Within a shard special tasks go first, as on a chip; across shards
-//! there is no order, but a special task waits for a worker's polls in one other shard only. When nothing is
-//! to be done, nothing wakes up. When all workers are busy, each looks every tenth of a millisecond, between
-//! two polls, whether a sleep is over or a socket is ready. It tells how many polls that are by those before:
-//! a worker that has had short ones may make 128 long ones before it looks, and then fewer each time. What
-//! blocks for long belongs into `Handle::spawn_blocking` (feature `blocking`).
+//! there is no order, but a special task waits for no poll in another shard than the one under way. When
+//! nothing is to be done, nothing wakes up.
+//!
+//! When all workers are busy, each looks every tenth of a millisecond, between two polls, whether a sleep of
+//! its shards is over or a socket is ready, and every millisecond after the shards of the others, of which
+//! one may be in a long poll. It tells by the polls before how many take a tenth of a millisecond, 64 in a
+//! shard at most: so many times a task that was quick until then may poll for long before its worker looks.
+//! From then on it looks after each poll of that task, until 32 of them in a row were short. What blocks for
+//! long belongs into `Handle::spawn_blocking` (feature `blocking`).
 //!
 //! # Other ways to run it
 //!
@@ -83,6 +87,7 @@ mod local;
 #[cfg(feature = "prometheus")]
 mod metrics;
 mod owner;
+mod pace;
 mod processors;
 pub(crate) mod reactor;
 mod simulation;

@@ -210,7 +210,7 @@ impl Simulation {
         for (number, shard) in crew.shards_in_use() {
             // Wakes that came too late for the tasks of the runtime before.
             let done = at_work(crew, number / crew.size.shards, || {
-                shard.work(&mut Cursor::default(), u32::MAX, false, &|_, _| {});
+                shard.work(&mut Cursor::default(), false, &|_, _| {}, &|_| true);
             });
             let _ = done.map_err(forget);
         }
@@ -329,7 +329,7 @@ impl Simulation {
         let polled = Cell::new(None);
         let before = |_, slot| polled.set(crew.shards()[shard].task(slot));
         let done = at_work(crew, worker, || {
-            crew.shards()[shard].work(&mut Cursor::at(slot), 1, false, &before);
+            crew.shards()[shard].work(&mut Cursor::at(slot), false, &before, &|_| false);
         });
         if let (Some(task), Some(decision)) = (polled.get(), self.log.last_mut()) {
             decision.next = Next::Task { shard, slot: task.id.slot() };

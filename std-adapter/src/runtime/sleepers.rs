@@ -301,7 +301,7 @@ pub(super) fn wake_all(woken: &mut Vec<Waker>) {
 /// What a worker knows of its own sleep.
 #[derive(Default)]
 pub(super) struct Sleeper {
-    number: usize,
+    pub number: usize,
     searches: Cell<bool>,
     watches: Cell<bool>,
     /// Something is due at its home, some time.

@@ -4,16 +4,10 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trilane::exec::Cursor;
-use trilane::time::{Duration, Instant};
 
-use super::crew::{Crew, Inside};
+use super::crew::{Crew, Inside, SHARD};
+use super::pace::Pace;
 use super::sleepers::Sleeper;
-
-/// The most polls between two looks at the clock.
-const MOST_POLLS: u32 = 128;
-/// How long they should take: by so much sleeps are late when all workers have something to do, and by the
-/// polls under way. When polls become longer, the first looks come later.
-const GRAIN: Duration = Duration::from_micros(100);
 
 /// What a worker knows of its work.
 pub(super) struct Work {
@@ -25,13 +19,13 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub fn new(crew: &Crew, number: usize) -> Self {
-        let now = crew.now();
+    pub fn new(crew: &'static Crew, number: usize) -> Self {
+        let shards = crew.shards().len();
         Self {
             number,
             sleeper: Sleeper::new(number),
-            cursors: vec![Cursor::default(); crew.shards().len()],
-            pace: Pace { polls: 8, began: now, goes_on: false, looked: now },
+            cursors: vec![Cursor::default(); shards],
+            pace: Pace::new(&crew.suspects, crew.now()),
         }
     }
 }
@@ -69,88 +63,85 @@ impl<'a> AtWork<'a> {
     /// Sleeps until there is something to do, unless `is_quiet` says that there is.
     pub fn sleep(&mut self, is_quiet: impl FnOnce() -> bool) {
         let (crew, Work { number, sleeper, pace, .. }) = (self.crew, &mut *self.work);
-        pace.goes_on = false;
+        pace.rests();
         crew.sleepers.sleep(sleeper, || is_quiet() && !crew.is_runnable(), || crew.until_due(*number));
     }
 
-    /// Serves and polls at home, or else elsewhere. Returns whether there was something to do.
+    /// Serves and polls at home; elsewhere if there is nothing, and now and then. Returns whether there was
+    /// something to do.
     fn round(&mut self) -> bool {
         let (crew, Work { number, sleeper, cursors, pace }) = (self.crew, &mut *self.work);
         let number = *number;
-        let before = |more: bool, _| {
-            let searched = sleeper.has_slept() && crew.sleepers.at_work(sleeper);
-            if crew.sleepers.has_idle() && (more || searched && crew.is_runnable()) {
-                crew.sleepers.wake_one(number);
+        let look = || {
+            let now = crew.now();
+            if pace.look(now) {
+                crew.sleepers.look_at_driver(sleeper);
             }
+            now
         };
-        let now = crew.now();
-        if pace.begins(now) {
-            crew.sleepers.look_at_driver(sleeper);
-        }
+        let mut now = look();
         let (workers, shards) = (crew.size.workers, crew.size.shards);
-        let (home, mut polls) = (crew.home(number), 0);
+        let (home, several) = (crew.home(number), crew.home(number).len() > 1);
+        let work = |worker: usize, index: usize, cursor: &mut Cursor, most: u32| {
+            let first = worker * shards;
+            let before = |more, slot| {
+                if sleeper.has_slept() || more && crew.sleepers.has_idle() {
+                    before_poll(crew, sleeper, more);
+                }
+                pace.begin_poll((first + index) * SHARD + usize::from(slot), || crew.now());
+            };
+            let most = pace.polls().min(most);
+            // A special task of this shard goes next as it is.
+            let goes_on =
+                |polls| polls < most && !pace.must_look() && !(several && crew.is_special_next(number));
+            crew.shards()[first + index].work(cursor, worker != number, &before, &goes_on)
+        };
+        let mut polls = 0;
         let mine = &mut cursors[number * shards..];
         for (index, shard) in home.iter().enumerate() {
             shard.serve(now);
-            polls += shard.work(&mut mine[index], pace.polls, false, &before);
-            // A special task waits for the polls in one shard, not for those in all.
-            if home.len() > 1 {
-                polls += crew.poll_special(number, mine, false, &before);
+            polls += work(number, index, &mut mine[index], u32::MAX);
+            if several {
+                if pace.must_look() {
+                    now = look();
+                }
+                polls += crew.visit_special(number, |index| work(number, index, &mut mine[index], 1));
             }
         }
-        if polls != 0 || workers == 1 {
+        let tours = workers > 1 && pace.tours(now);
+        if workers == 1 || polls != 0 && !tours {
             return polls != 0;
         }
         for other in (number + 1..workers).chain(0..number) {
             let theirs = &mut cursors[other * shards..];
-            if crew.poll_special(other, theirs, true, &before) != 0 {
+            if crew.visit_special(other, |index| work(other, index, &mut theirs[index], 1)) != 0 {
                 return true;
             }
-            for (shard, cursor) in crew.home(other).iter().zip(theirs) {
-                if sleeper.watches() {
+            for (index, shard) in crew.home(other).iter().enumerate() {
+                if tours || sleeper.watches() {
                     shard.serve(now);
                 }
-                if shard.is_runnable() && shard.work(cursor, pace.polls, true, &before) != 0 {
+                if shard.is_runnable() && work(other, index, &mut theirs[index], u32::MAX) != 0 {
                     return true;
                 }
             }
         }
-        false
+        polls != 0
+    }
+}
+
+/// A worker has something to poll, and if `more` there is something for others, too.
+#[inline(never)]
+fn before_poll(crew: &Crew, worker: &Sleeper, more: bool) {
+    let searched = worker.has_slept() && crew.sleepers.at_work(worker);
+    if crew.sleepers.has_idle() && (more || searched && crew.is_runnable()) {
+        crew.sleepers.wake_one(worker.number);
     }
 }
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
         self.crew.sleepers.at_work(&self.work.sleeper);
-    }
-}
-
-/// How many polls a worker makes between two looks at the clock.
-struct Pace {
-    polls: u32,
-    /// When the last round began.
-    began: Instant,
-    /// Whether the worker has not slept since.
-    goes_on: bool,
-    /// When it last looked for events, or slept.
-    looked: Instant,
-}
-
-impl Pace {
-    /// A round begins. Returns whether it is time to look for events.
-    fn begins(&mut self, now: Instant) -> bool {
-        let took = now - self.began;
-        if self.goes_on && took > GRAIN {
-            self.polls = (self.polls / 2).max(1);
-        } else if self.goes_on && took + took < GRAIN {
-            self.polls = (self.polls * 2).min(MOST_POLLS);
-        }
-        let looks = self.goes_on && now - self.looked >= GRAIN;
-        if looks || !self.goes_on {
-            self.looked = now;
-        }
-        (self.began, self.goes_on) = (now, true);
-        looks
     }
 }
 

@@ -1,13 +1,13 @@
 //! Which workers sleep, and who wakes them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trilane::exec::{Attributes, JoinError, MissedTick, Reason, TaskOptions, yield_now};
+use trilane::exec::{Attributes, Cx, JoinError, JoinHandle, MissedTick, Reason, TaskOptions, yield_now};
 use trilane::time::Duration as Span;
-use trilane_std::runtime::block_on;
+use trilane_std::runtime::{Runtime, block_on};
 
 #[cfg(target_os = "linux")]
 use crate::kernel::threads_named;
@@ -15,7 +15,29 @@ use crate::{compute, leak, runtime};
 
 #[test]
 fn r1_no_runnable_task_waits_while_a_worker_sleeps() {
-    let runtime = runtime(2, "rescue");
+    rescue(runtime(2, "rescue"));
+}
+
+#[test]
+fn r1_no_runnable_task_waits_for_a_long_poll_while_others_have_short_ones() {
+    let runtime = runtime(2, "rescue-busy");
+    let busy = yields_at_worker_1(runtime);
+    rescue(runtime);
+    busy.cancel().unwrap();
+}
+
+/// The second task from outside, which always wakes itself.
+fn yields_at_worker_1(runtime: &'static Runtime) -> JoinHandle<()> {
+    block_on(runtime.spawn(|_| async {}).unwrap()).unwrap();
+    let busy = |cx: Cx| async move {
+        while !cx.is_cancelled() {
+            cx.yield_now().await;
+        }
+    };
+    runtime.spawn(busy).unwrap()
+}
+
+fn rescue(runtime: &'static Runtime) {
     // One worker is in a poll of 50 ms, in which it wakes others of its home.
     let mut waited: Vec<u64> = (0..15)
         .map(|_| {
@@ -42,7 +64,55 @@ fn r1_no_runnable_task_waits_while_a_worker_sleeps() {
 
 #[test]
 fn r6_a_timer_of_a_busy_worker_is_fired_by_another() {
-    let runtime = runtime(2, "timers");
+    fire(runtime(2, "timers"));
+}
+
+#[test]
+fn r6_a_timer_of_a_busy_worker_is_fired_by_another_that_has_something_to_do() {
+    let runtime = runtime(2, "timers-busy");
+    let busy = yields_at_worker_1(runtime);
+    fire(runtime);
+    busy.cancel().unwrap();
+}
+
+#[test]
+fn r6_a_sleep_waits_for_few_polls_of_a_task_that_has_become_slow() {
+    let runtime = runtime(1, "slow");
+    let busy = yields_at_worker_1(runtime);
+    let polls = Arc::new(Mutex::new(Vec::new()));
+    let slow = runtime.spawn({
+        let polls = polls.clone();
+        move |cx: Cx| async move {
+            // Meanwhile it is like any other.
+            for _ in 0..10_000 {
+                cx.yield_now().await;
+            }
+            while !cx.is_cancelled() {
+                polls.lock().unwrap().push(Instant::now());
+                compute(Duration::from_millis(2));
+                cx.yield_now().await;
+            }
+        }
+    });
+    let sleeper = runtime.spawn(move |cx| async move {
+        let mut waited = Vec::new();
+        while waited.len() < 40 {
+            let due = Instant::now() + Duration::from_millis(5);
+            cx.sleep(Span::from_millis(5)).await.unwrap();
+            waited.push(polls.lock().unwrap().iter().filter(|&&begun| begun > due).count());
+        }
+        waited
+    });
+    let mut waited = block_on(sleeper.unwrap()).unwrap();
+    slow.unwrap().cancel().unwrap();
+    busy.cancel().unwrap();
+    waited.sort_unstable();
+    println!("a sleep waited for {waited:?} polls");
+    // Nobody knew of the first. The clock may be a poll behind.
+    assert!(waited[38] <= 2 && waited[39] <= 64, "{waited:?}");
+}
+
+fn fire(runtime: &'static Runtime) {
     let fired: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
     let long = runtime
         .spawn(move |cx| async move {

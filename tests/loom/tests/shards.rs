@@ -33,7 +33,7 @@ fn pool() -> &'static TaskPool<256, 3> {
 
 /// Works once, and no longer than for `most` polls. At most one wake more is on its way then.
 fn visit(shard: Home, most: u32) -> u32 {
-    let polls = shard.work(&mut Cursor::default(), most, true, &|_, _| {});
+    let polls = shard.work(&mut Cursor::default(), true, &|_, _| {}, &|polls| polls < most);
     shard.executor().platform().pend();
     polls
 }
@@ -42,7 +42,7 @@ fn visit(shard: Home, most: u32) -> u32 {
 fn work_until(shard: Home, done: impl Fn() -> bool) {
     let mut cursor = Cursor::default();
     while !done() {
-        shard.work(&mut cursor, u32::MAX, false, &|_, _| {});
+        shard.work(&mut cursor, false, &|_, _| {}, &|_| true);
         shard.executor().platform().idle(&|| !shard.is_runnable_before_sleep() && !done());
         // Another worker may be about to do what there is to do.
         thread::yield_now();
@@ -148,7 +148,7 @@ fn a_result_is_taken_while_another_worker_ends_the_task() {
             if let Some(result) = handle.try_join() {
                 break result.unwrap();
             }
-            shard.work(&mut Cursor::default(), 1, false, &|_, _| {});
+            shard.work(&mut Cursor::default(), false, &|_, _| {}, &|_| false);
             thread::yield_now();
         };
         assert_eq!(result.value(), 7);

@@ -94,7 +94,7 @@ pub fn alone<P: Platform, const BANKS: usize, const PER_BANK: usize>(
     shard: Shard<P, BANKS, PER_BANK>,
     most: u32,
 ) -> u32 {
-    shard.work(&mut Cursor::default(), most, false, &|_, _| {})
+    shard.work(&mut Cursor::default(), false, &|_, _| {}, &|polls| polls < most)
 }
 
 /// No memory but that of the slots.
@@ -197,7 +197,7 @@ fn work(shards: &'static [Home], home: usize, done: &AtomicBool) {
             let (shard, cursor) = (&shards[number], &mut cursors[number]);
             let round = AssertUnwindSafe(|| {
                 shard.serve(now());
-                shard.work(cursor, 16, distance != 0, &|_, _| {})
+                shard.work(cursor, distance != 0, &|_, _| {}, &|polls| polls < 16)
             });
             // A panic is its task's.
             polls += catch_unwind(round).unwrap_or(1);

@@ -17,28 +17,32 @@ use crate::sync::Ordering;
 const MOST_HINTS: u8 = 3;
 
 /// A worker, for as long as it finds something to do in a shard.
-pub(in crate::exec) struct Worker<'a, B: Fn(bool, u16)> {
+pub(in crate::exec) struct Worker<'a, B: Fn(bool, u16), G: Fn(u32) -> bool> {
     pub exec: ExecRef,
     /// The slot that the next round begins at.
     pub cursor: &'a mut u16,
-    /// The most polls.
-    pub most: u32,
     pub polls: &'a Cell<u32>,
     /// Its home is another shard.
     pub guest: bool,
     /// Called before each poll: whether another worker would find something to do, too; the task's slot.
     pub before: &'a B,
+    /// Whether there may be another poll, after so many.
+    pub goes_on: &'a G,
 }
 
-impl<B: Fn(bool, u16)> Worker<'_, B> {
+impl<B: Fn(bool, u16), G: Fn(u32) -> bool> Worker<'_, B, G> {
     #[inline(always)]
     pub fn run<const OBSERVED: bool>(&mut self) {
         let exec = self.exec;
-        while self.polls.get() < self.most {
+        loop {
             if is_region_next(exec) {
                 serve_regions(exec);
             }
+            let polls = self.polls.get();
             if is_special_next(exec) && self.poll_first::<OBSERVED>() {
+                if self.polls.get() != polls && !self.goes_on() {
+                    return;
+                }
                 continue;
             }
             let Some((bank, index, others)) = self.claim() else { return };
@@ -49,7 +53,9 @@ impl<B: Fn(bool, u16)> Worker<'_, B> {
                     exec.guests.remove(number);
                 })
             });
-            self.poll_bank::<OBSERVED>(bank, index, others);
+            if !self.poll_bank::<OBSERVED>(bank, index, others) {
+                return;
+            }
         }
     }
 
@@ -88,10 +94,11 @@ impl<B: Fn(bool, u16)> Worker<'_, B> {
     }
 
     /// Polls the task that was claimed, and those behind it in its bank, for as long as nothing goes before
-    /// them.
+    /// them. Returns whether there may be more polls.
     #[inline(always)]
-    fn poll_bank<const OBSERVED: bool>(&mut self, bank: BankRef, mut index: u32, mut others: u32) {
+    fn poll_bank<const OBSERVED: bool>(&mut self, bank: BankRef, mut index: u32, mut others: u32) -> bool {
         let (exec, number) = (self.exec, bank.number.get());
+        let mut goes_on = true;
         // Where the round is: a task that goes first for being woken by the one before doesn't move it.
         let mut round = index;
         let mut hints = 0;
@@ -102,13 +109,13 @@ impl<B: Fn(bool, u16)> Worker<'_, B> {
                 enqueue(task);
                 break;
             }
-            (self.before)(others | exec.summary.bits() & !(1 << number) != 0, task.slot());
-            self.polls.set(self.polls.get() + 1);
+            self.begin(task, others | exec.summary.bits() & !(1 << number) != 0);
             let unwound = OnDrop::new(|| release(task));
             // SAFETY: the task is claimed (Claim Invariant), and was plain since: so it is live, in no lane.
             unsafe { poll_owned::<OBSERVED>(exec, task, &task, || task) };
             unwound.defuse();
-            if self.polls.get() == self.most || is_special_next(exec) || is_region_next(exec) {
+            goes_on = self.goes_on();
+            if !goes_on || is_special_next(exec) || is_region_next(exec) {
                 release(task);
                 break;
             }
@@ -129,6 +136,19 @@ impl<B: Fn(bool, u16)> Worker<'_, B> {
         }
         let index = if self.guest { 0 } else { round + 1 };
         *self.cursor = bitmap::slot(number as usize, 0) + index as u16;
+        goes_on
+    }
+
+    /// A poll is about to begin. `others`: another worker would find something to do, too.
+    #[inline(always)]
+    fn begin(&self, task: TaskRef, others: bool) {
+        (self.before)(others, task.slot());
+        self.polls.set(self.polls.get() + 1);
+    }
+
+    #[inline(always)]
+    fn goes_on(&self) -> bool {
+        (self.goes_on)(self.polls.get())
     }
 
     /// Queues the special tasks that were woken, and polls who goes first, unless its limits speak against
@@ -161,8 +181,7 @@ impl<B: Fn(bool, u16)> Worker<'_, B> {
         if looks && !check_limits(task, is_due) {
             return true;
         }
-        (self.before)(others || exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0, task.slot());
-        self.polls.set(self.polls.get() + 1);
+        self.begin(task, others || exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0);
         // SAFETY: the task is claimed, and what came out of a lane is live.
         let done = unsafe { poll_owned::<OBSERVED>(exec, task, &task, || task) };
         if looks && !done {
