@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -64,7 +64,7 @@ impl<T: AsFd> Async<T> {
         let handle = Handle::current().ok_or(NoReactor::OutsideRuntime)?;
         // SAFETY: it is open, since it is borrowed; it is deregistered when it is dropped or taken back, and
         // only then can be closed, since nobody gets a mutable reference to it.
-        let source = unsafe { handle.register(io.as_fd().as_raw_fd()) }?;
+        let source = unsafe { handle.register(&io) }?;
         Ok(Self { registered: Some((source, io)) })
     }
 

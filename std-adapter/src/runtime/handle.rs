@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::future::{Future, IntoFuture};
 use std::io;
 
-use polling::AsRawSource;
 use trilane::exec::{
     Counters, Cx, JoinHandle, OpenError, Region, RegionId, RegionOptions, SpawnError, SpawnErrorKind,
     TaskInfo, TaskOptions,
@@ -14,6 +13,7 @@ use super::block_on::block_on;
 use super::crew::{Crew, Home, SHARD};
 use super::dump::{Dump, Placed};
 use super::heap::{self, Heap};
+use super::poller::AsSource;
 use super::reactor::{NoReactor, Source};
 use crate::sync::thread_local;
 
@@ -201,7 +201,7 @@ impl Handle {
     /// # Safety
     ///
     /// It is [deregistered](Source::deregister) before it is closed.
-    pub(crate) unsafe fn register(&self, io: impl AsRawSource) -> io::Result<Source> {
+    pub(crate) unsafe fn register(&self, io: impl AsSource) -> io::Result<Source> {
         if self.crew.size.is_simulated {
             return Err(NoReactor::Simulated.into());
         }

@@ -88,6 +88,8 @@ mod local;
 mod metrics;
 mod owner;
 mod pace;
+#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "epoll.rs")]
+mod poller;
 mod processors;
 pub(crate) mod reactor;
 mod simulation;

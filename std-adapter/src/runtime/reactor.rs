@@ -18,8 +18,7 @@ use std::sync::{OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use polling::{AsRawSource, AsSource, Event, Events, PollMode, Poller};
-
+use super::poller::{AsSource, Poller};
 use super::sleepers::{Driver, TICK, wake_all};
 use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use crate::sync::{Mutex, MutexGuard, thread};
@@ -80,19 +79,12 @@ pub(crate) enum Direction {
 /// The sources of a runtime. It makes no system call before the first is registered.
 #[derive(Default)]
 pub(crate) struct Reactor {
-    os: OnceLock<Os>,
+    os: OnceLock<Poller>,
     segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
     /// Whoever has this lock calls nobody.
     free: Mutex<Free>,
     /// The sources of this life.
     used: AtomicUsize,
-}
-
-/// What the operating system has of it.
-struct Os {
-    poller: Poller,
-    /// Belongs to whoever waits.
-    events: Mutex<Events>,
 }
 
 #[derive(Default)]
@@ -122,7 +114,7 @@ impl Reactor {
     /// It is [deregistered](Source::deregister) before it is closed.
     pub unsafe fn register(
         &'static self,
-        io: impl AsRawSource,
+        io: impl AsSource,
         is_over: impl FnOnce() -> bool,
     ) -> io::Result<(Source, bool)> {
         let (source, os, is_first) = {
@@ -139,7 +131,7 @@ impl Reactor {
             (source, os, self.used.fetch_add(1, SeqCst) == 0)
         };
         // SAFETY: the caller's promise.
-        let added = unsafe { os.poller.add_with_mode(io, Event::all(source.key()), PollMode::Edge) };
+        let added = unsafe { os.add(io, source.key()) };
         match added {
             Ok(()) => Ok((source, is_first)),
             Err(error) => {
@@ -160,11 +152,11 @@ impl Reactor {
     }
 
     /// Under the lock of `free`, so it is made once.
-    fn os(&self) -> io::Result<&Os> {
+    fn os(&self) -> io::Result<&Poller> {
         if let Some(os) = self.os.get() {
             return Ok(os);
         }
-        let os = Os { poller: Poller::new()?, events: Mutex::new(Events::new()) };
+        let os = Poller::new()?;
         Ok(self.os.get_or_init(|| os))
     }
 
@@ -204,24 +196,21 @@ impl Driver for Reactor {
 
     fn wait(&self, limit: Option<Duration>, woken: &mut Vec<Waker>) {
         let Some(os) = self.os.get() else { return };
-        let mut events = lock(&os.events);
-        events.clear();
-        if os.poller.wait(&mut events, limit).is_err() {
+        let waited = os.wait(limit, |key, happened| {
+            let (index, generation) = (key & (usize::MAX >> INDEX_BITS), key >> INDEX_BITS);
+            if let Some(slot) = self.slot(index) {
+                slot.fire(generation, happened, woken);
+            }
+        });
+        if waited.is_err() {
             // The system is out of something: try again soon, but don't keep a processor from it meanwhile.
             thread::sleep(limit.map_or(TICK, |limit| limit.min(TICK)));
-        }
-        for event in events.iter() {
-            let (index, generation) = (event.key & (usize::MAX >> INDEX_BITS), event.key >> INDEX_BITS);
-            if let Some(slot) = self.slot(index) {
-                slot.fire(generation, [event.readable, event.writable], woken);
-            }
         }
     }
 
     fn notify(&self) {
         if let Some(os) = self.os.get() {
-            // It fails when the notification is there already.
-            let _ = os.poller.notify();
+            os.notify();
         }
     }
 }
@@ -273,7 +262,7 @@ impl Source {
     pub fn deregister(self, io: impl AsSource) {
         if let Some(os) = self.reactor.os.get() {
             // It fails when somebody has closed the source already; then there is nothing to be done.
-            let _ = os.poller.delete(io);
+            let _ = os.delete(io);
         }
         self.vacate();
     }
