@@ -3,9 +3,8 @@
 use core::ops::Deref;
 
 use super::config::options::tick;
-use super::health::breaker;
 use super::lease::{Lease, Ticket};
-use super::select::class::{Ask, ClassCache, OfStrategy, Traffic};
+use super::select::class::{Ask, ClassCache, OfStrategy};
 use super::select::refresh::refresh;
 use super::select::search::{Attempt, Search};
 use super::select::spill::draw;
@@ -188,43 +187,48 @@ where
     /// [`SelectError`], each kind counted.
     #[inline]
     pub fn select(&mut self, request: &Request<'_>, now: Instant) -> Result<Lease<R>, SelectError> {
-        let (index, stripe) = (Self::place_of(request.class), self.stripe);
-        let Balancer { endpoints, .. } = &*self.balancer;
-        let (view, class) = (endpoints.view(), &self.classes[index]);
-        let usual = class.state.key == request.class.key
-            && class.state.epoch == view.epoch()
-            && class.is_usual(view)
-            && request.tried.is_empty()
-            && !view.is_due(now);
-        if !usual && let Some(attempt) = self.prepare(request, now) {
-            return self.search(index, request, now, attempt);
-        }
-        let Balancer { strategy, endpoints } = &*self.balancer;
-        let (view, class) = (endpoints.view(), &mut self.classes[index]);
-        let (random, key, tick, barred) = (&mut self.random, request.key, tick(now), &Barred::NONE);
-        let ask = Ask { random, key, tick, attempt: 0, barred };
-        let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
-            return self.search(index, request, now, Attempt::Nothing);
+        let (balancer, index) = (self.balancer.clone(), Self::place_of(request.class));
+        let (view, class) = (balancer.endpoints.view(), &self.classes[index]);
+        // One branch instead of five.
+        let unusual =
+            (class.state.key ^ request.class.key) as usize | request.tried.len() | view.overdue(now) as usize;
+        let search = 'usual: {
+            if unusual | class.departure(view) as usize != 0
+                && (unusual != 0 || !class.is_usual_by_load(view))
+                && let Some(attempt) = self.prepare(request, now)
+            {
+                break 'usual attempt;
+            }
+            let Balancer { strategy, endpoints } = &*balancer;
+            let (view, class) = (endpoints.view(), &mut self.classes[index]);
+            let (random, key, tick, barred) = (&mut self.random, request.key, tick(now), &Barred::NONE);
+            let ask = Ask { random, key, tick, attempt: 0, barred };
+            let Some(slot) = class.pick_primary(strategy, endpoints, ask) else {
+                break 'usual Attempt::Nothing;
+            };
+            let (state, stripe) = (&class.state, self.stripe);
+            let exact = state.counts && strategy.needs().exact_counts;
+            let ticket = if state.counts && !exact && view.has(Sets::capped, slot) {
+                view.lease_exactly(slot, state.epoch, stripe)
+            } else if exact && endpoints.reserve(slot).is_none() {
+                None
+            } else {
+                let ticket = Ticket::of(endpoints.record(slot), slot, stripe, exact);
+                if view.is_of(state.epoch) {
+                    endpoints.take(stripe, slot);
+                    return Ok(Lease::new(balancer, ticket));
+                }
+                if exact {
+                    view.unreserve(slot);
+                }
+                None
+            };
+            if let Some(ticket) = ticket {
+                return Ok(Lease::new(balancer, ticket));
+            }
+            Attempt::Picked(slot)
         };
-        let exact = strategy.needs().exact_counts;
-        let capped = !exact && class.state.capped && view.has(Sets::capped, slot);
-        let had =
-            if exact { endpoints.reserve(slot).is_some() } else { !capped || view.reserve(slot).is_some() };
-        let exact = exact || capped;
-        if had {
-            // The handle's generation is loaded before the epoch, which it acquires: were the slot another
-            // endpoint's by now, the epoch would have advanced before.
-            let record = endpoints.record(slot);
-            let (endpoint, term) = (record.handle(slot), breaker::term(record.breakers().get()));
-            if view.signals.epoch.load(Ordering::Relaxed) == class.state.epoch {
-                endpoints.take(stripe, slot);
-                return Ok(Lease::new(self.balancer.clone(), Ticket::new(endpoint, term, stripe, exact)));
-            }
-            if exact {
-                view.unreserve(slot);
-            }
-        }
-        self.search(index, request, now, Attempt::Picked(slot))
+        self.search(request, now, search)
     }
 
     /// What comes before a select's usual step where something is due or has changed, or the class isn't as
@@ -238,13 +242,13 @@ where
         let Some(index) = self.index_of(request.class) else { return Some(Attempt::Foreign) };
         let stripe = self.stripe;
         let (mut cached, view, random) = self.parts(index);
-        if cached.class.state.traffic == Traffic::Unknown || cached.class.state.epoch != view.epoch() {
+        if cached.class.state.is_outdated(view) {
             refresh(&mut cached, view, stripe, random);
         }
         if !request.tried.is_empty() || cached.class.state.probes {
             return Some(Attempt::Nothing);
         }
-        let usual = cached.class.state.traffic == Traffic::Usual || cached.class.has_room(view);
+        let usual = cached.class.state.is_usual() || cached.class.has_room(view);
         (!usual && draw(&mut cached, view, random)).then_some(Attempt::Spilled)
     }
 
@@ -267,13 +271,12 @@ where
     #[inline(never)]
     fn search(
         &mut self,
-        index: usize,
         request: &Request<'_>,
         now: Instant,
         attempt: Attempt,
     ) -> Result<Lease<R>, SelectError> {
         let stripe = self.stripe;
-        let (mut cached, view, random) = self.parts(index);
+        let (mut cached, view, random) = self.parts(Self::place_of(request.class));
         let cached = &mut cached;
         let ticket = Search { view, cached, random, stripe, request, now, spilled: false }.run(attempt)?;
         Ok(Lease::new(self.balancer.clone(), ticket))

@@ -32,12 +32,16 @@ use crate::time::Instant;
 const WINDOW: u32 = 1 << 14;
 
 impl View<'_> {
-    /// Whether a time-driven change may be due: two loads.
+    /// 0 unless a time-driven change may be due: two loads.
     #[inline(always)]
-    pub(in crate::route) fn is_due(self, now: Instant) -> bool {
+    pub(in crate::route) fn overdue(self, now: Instant) -> u32 {
         let last = self.signals.last_quiet.load(Ordering::Relaxed);
         // It is neither past, nor so far ahead that the clock must have gone back.
-        last.wrapping_sub(tick(now)) >= WINDOW || self.is_new_era(now)
+        (last.wrapping_sub(tick(now)) / WINDOW) | (era(now) ^ self.signals.era.load(Ordering::Relaxed))
+    }
+
+    pub(in crate::route) fn is_due(self, now: Instant) -> bool {
+        self.overdue(now) != 0
     }
 
     /// Whether a time-driven change may be due, apart from a build.

@@ -9,6 +9,8 @@ use core::ops::Deref;
 
 use crate::id::{Key, Stale};
 use crate::route::EndpointId;
+use crate::route::health::breaker::term;
+use crate::route::state::record::Record;
 use crate::time::{Duration, Instant};
 
 /// What a lease needs of its balancer. Implemented by [`Balancer`](crate::route::Balancer) alone.
@@ -86,6 +88,12 @@ impl Ticket {
         let Key { slot, generation } = endpoint.key();
         let exact = if exact { EXACT } else { 0 };
         Self { generation, breaker, place: Place(slot as u32 | (stripe as u32) << STRIPE | exact) }
+    }
+
+    /// That of an ordinary lease on the endpoint that has the record, whose generation is acquired.
+    #[inline(always)]
+    pub(in crate::route) fn of(record: &Record, slot: u16, stripe: u8, exact: bool) -> Self {
+        Self::new(record.handle(slot), term(record.breakers().get()), stripe, exact)
     }
 
     /// The same for the probe that has set the breaker's word to this.

@@ -28,9 +28,11 @@ pub(in crate::route) struct ClassState {
     /// What a request of the class has to name: 0 for [`Filter::ANY`], else a number of its own.
     pub key: u32,
     pub epoch: u32,
-    pub traffic: Traffic,
-    /// Some endpoints have a cap.
-    pub capped: bool,
+    /// The epoch if traffic is usual, else one before it: what a select compares first.
+    usual_epoch: u32,
+    traffic: Traffic,
+    /// Whether some leases are counted exactly: all of them, or those of endpoints that have a cap.
+    pub counts: bool,
     /// Whether probes wait to be sent.
     pub probes: bool,
     /// The steps in which health is ignored, a bit each: too few are healthy there.
@@ -132,14 +134,17 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         [self.primary.cache, self.other.cache] = empty;
     }
 
-    /// Whether a select goes by the primary group, as long as the epoch stands.
+    /// 0 if the epoch stands and a select goes by the primary group, whatever is reported.
     #[inline(always)]
-    pub fn is_usual(&self, view: View<'_>) -> bool {
-        match self.state.traffic {
-            Traffic::Unknown | Traffic::Special => false,
-            Traffic::Usual => true,
-            Traffic::UsualByLoad => self.primary.load.is_of(view),
-        }
+    pub fn departure(&self, view: View<'_>) -> u32 {
+        self.state.usual_epoch ^ view.epoch()
+    }
+
+    /// Whether the epoch stands and a select goes by the primary group, as long as there are no new reports.
+    #[inline(always)]
+    pub fn is_usual_by_load(&self, view: View<'_>) -> bool {
+        let ClassState { traffic, epoch, .. } = self.state;
+        traffic == Traffic::UsualByLoad && epoch == view.epoch() && self.primary.load.is_of(view)
     }
 
     /// Whether nothing but a zone's load would send a select elsewhere, and doesn't.
@@ -148,7 +153,7 @@ impl<C, const BANKS: usize, const PER_BANK: usize> ClassCache<C, BANKS, PER_BANK
         let usual = !state.probes
             && state.spill.share == 0
             && self.primary.as_mut().mean_load(view) <= Some(view.settings.spill_from());
-        state.traffic = if usual { Traffic::UsualByLoad } else { Traffic::Special };
+        state.set_traffic(if usual { Traffic::UsualByLoad } else { Traffic::Special });
         usual
     }
 
@@ -237,8 +242,9 @@ impl ClassState {
         filter: Filter::ANY,
         key: 0,
         epoch: 0,
+        usual_epoch: 0,
         traffic: Traffic::Unknown,
-        capped: false,
+        counts: false,
         probes: false,
         panics: [0; 2],
         step: 0,
@@ -247,4 +253,22 @@ impl ClassState {
         zoned: false,
         spill: Spill::NEW,
     };
+
+    /// Whether its candidates are of another epoch than the view's.
+    ///
+    /// A new class is usual in epoch 0, and right in that: nobody has been added yet, and it has nobody. When
+    /// epochs come to 0 again a select that has picked nobody asks here.
+    pub fn is_outdated(&self, view: View<'_>) -> bool {
+        self.traffic == Traffic::Unknown || self.epoch != view.epoch()
+    }
+
+    pub fn is_usual(&self) -> bool {
+        self.traffic == Traffic::Usual
+    }
+
+    /// Sets it as of the class's epoch.
+    pub fn set_traffic(&mut self, traffic: Traffic) {
+        self.traffic = traffic;
+        self.usual_epoch = self.epoch.wrapping_sub((traffic != Traffic::Usual) as u32);
+    }
 }

@@ -20,14 +20,14 @@ pub(in crate::route) fn refresh(cached: &mut dyn Cached, view: View<'_>, stripe:
     if let Some(stripe) = view.stripe(stripe) {
         stripe.refills.store(stripe.refills.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
-    let listed = cached.needs().lists;
+    let needs = cached.needs();
     let (class, mut primary, other) = cached.parts();
     class.epoch = epoch;
-    class.refill(view, &mut primary, listed);
+    class.refill(view, &mut primary, needs.lists);
     class.doubt(view);
     let special = class.probes || class.spill.share != 0 || class.zoned;
-    class.traffic = if special { Traffic::Special } else { Traffic::Usual };
-    class.capped = view.len(Sets::capped) != 0;
+    class.set_traffic(if special { Traffic::Special } else { Traffic::Usual });
+    class.counts = needs.exact_counts || view.len(Sets::capped) != 0;
     (primary.load.changed, other.load.changed) = (u32::MAX, u32::MAX);
     cached.renew(false, false, random);
 }

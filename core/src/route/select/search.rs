@@ -74,7 +74,7 @@ impl Search<'_, '_> {
         }
         while attempt < TRIES {
             rolled();
-            if self.cached.class().epoch != self.view.epoch() {
+            if self.cached.class().is_outdated(self.view) {
                 refresh(self.cached, self.view, self.stripe, self.random);
             }
             if self.spilled && !self.cached.class().spill.ready {
@@ -229,6 +229,19 @@ impl View<'_> {
             count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
         error
+    }
+
+    /// A lease on a slot that a select has picked in this epoch and that has a cap, if it can be had.
+    #[inline(never)]
+    pub(in crate::route) fn lease_exactly(self, slot: u16, epoch: u32, stripe: u8) -> Option<Ticket> {
+        self.reserve(slot)?;
+        let ticket = Ticket::of(self.slot(slot), slot, stripe, true);
+        if !self.is_of(epoch) {
+            self.unreserve(slot);
+            return None;
+        }
+        self.take(stripe, slot);
+        Some(ticket)
     }
 
     /// A selector has taken a lease.

@@ -96,7 +96,7 @@ pub(in crate::route) fn fill_other(cached: &mut dyn Cached, share: u32, view: Vi
     // Whoever gets traffic gets its probes too.
     class.probes |= waiting != 0;
     if waiting != 0 {
-        class.traffic = Traffic::Special;
+        class.set_traffic(Traffic::Special);
     }
     class.spill.position = ((class.spill.position as u32 + AHEAD) % PERMILLE) as u16;
     class.spill.run = if able > 1 { RUN } else { u8::MAX };

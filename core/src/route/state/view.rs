@@ -288,4 +288,11 @@ impl<'a> View<'a> {
     pub fn epoch(self) -> u32 {
         self.signals.epoch.load(Ordering::Acquire)
     }
+
+    /// Whether what was read of a slot before this, acquiring its generation, is of the epoch: were the slot
+    /// another endpoint's by now, the epoch would have advanced before.
+    #[inline(always)]
+    pub fn is_of(self, epoch: u32) -> bool {
+        self.signals.epoch.load(Ordering::Relaxed) == epoch
+    }
 }
