@@ -53,9 +53,14 @@ impl Cursor {
     ) -> Option<u16> {
         let candidates = pool.candidates;
         if turn.attempt == 0 && turn.barred.is_empty() && self.thinning.is_even() {
-            let turn = if self.index < candidates.len() { self.index } else { 0 };
-            let slot = candidates.nth(turn)?;
-            (self.index, self.after) = (turn + 1, slot + 1);
+            let slot = match candidates.nth(self.index) {
+                Some(slot) => slot,
+                None => {
+                    self.index = 0;
+                    candidates.nth(0)?
+                }
+            };
+            (self.index, self.after) = (self.index + 1, slot + 1);
             return Some(slot);
         }
         let candidates = candidates.as_slice();
