@@ -2,11 +2,10 @@
 
 pub(in crate::route) mod report;
 
-use crate::bitmap::{Bank, split};
 use crate::route::state::bank::Sets;
+use crate::route::state::latency::Reading;
 use crate::route::state::record::Record;
 use crate::route::state::view::View;
-use crate::route::{Gauges, PeakEwma};
 
 /// How loaded an endpoint is, apart from the leases that it has out: what
 /// [`LeastCost`](crate::route::LeastCost) compares.
@@ -44,25 +43,17 @@ pub trait Load {
 
 /// What is known of an endpoint.
 pub struct Observed<'a> {
+    view: View<'a>,
     slot: u16,
-    tick: u32,
-    /// Which reports are stale, of the slot's bank.
-    stale: Option<&'a Bank>,
-    latency: &'a PeakEwma,
-    gauges: &'a Gauges,
+    record: &'a Record,
+    latency: Reading,
 }
 
 impl<'a> Observed<'a> {
+    /// Of the slot, which has this record.
     #[inline(always)]
-    pub(in crate::route) fn new(view: View<'a>, slot: u16, tick: u32) -> Self {
-        let Record { latency, gauges, .. } = view.slot(slot);
-        Self {
-            slot,
-            tick,
-            stale: view.bank(split(slot).0).map(|bank| bank.set(Sets::stale)),
-            latency,
-            gauges,
-        }
+    pub(in crate::route) fn new(view: View<'a>, slot: u16, record: &'a Record, latency: Reading) -> Self {
+        Self { view, slot, record, latency }
     }
 
     /// Its slot, an index into tables of the caller's own.
@@ -75,14 +66,13 @@ impl<'a> Observed<'a> {
     /// since it was last measured; 0 before the first.
     #[inline(always)]
     pub fn latency(&self) -> u32 {
-        self.latency.get_halved(self.tick)
+        self.latency.halved()
     }
 
     /// The score of its last report in permille, while that is fresh.
     #[inline(always)]
     pub fn score(&self) -> Option<u16> {
-        let stale = self.stale.map_or(0, Bank::bits) >> split(self.slot).1 & 1 == 1;
-        if stale { None } else { self.gauges.score() }
+        if self.view.has(Sets::stale, self.slot) { None } else { self.record.gauges.score() }
     }
 }
 

@@ -76,9 +76,6 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         if LOG2_HALF_LIFE > LOG2_MOVES { 1 << (LOG2_HALF_LIFE - LOG2_MOVES) } else { 1 }
     };
 
-    /// After so many ticks without a record, a low average is old.
-    const OLD: u32 = 1 << LOG2_HALF_LIFE.saturating_sub(LOG2_OLD);
-
     const_fn! {
         /// Never measured.
         pub const fn new() -> Self {
@@ -109,7 +106,11 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
         }
         let gap = average - sample;
         // To the nearest, but a gap always shrinks: an average doesn't stay above what it is an average of.
-        let share = if Self::is_over(average, passed) { ONE } else { forgiven::<LOG2_HALF_LIFE>(passed) };
+        let share = if (Reading::<LOG2_HALF_LIFE> { average, passed }).is_old() {
+            ONE
+        } else {
+            forgiven::<LOG2_HALF_LIFE>(passed)
+        };
         let step = (u64::from(gap) * u64::from(share) + (ONE as u64 / 2)) >> 16;
         let less = if passed > 0 { (step as u32).max(1).min(gap) } else { 0 };
         (before, self.put(average, average - less, now_tick))
@@ -153,24 +154,22 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
     /// slower.
     #[inline(always)]
     pub fn get_halved(&self, now_tick: u32) -> u32 {
-        let average = self.average.load(Ordering::Relaxed);
-        let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
-        let halvings = (passed.max(0) >> LOG2_HALF_LIFE).min(31);
-        micros((average >> halvings).max((average != 0) as u32))
+        self.read(now_tick).halved()
     }
 
     /// Whether nothing was recorded for so long that the average may no longer be right: for an eighth of a
     /// half-life, and for 16 times the average. Two loads.
     #[inline(always)]
     pub fn is_old(&self, now_tick: u32) -> bool {
-        let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
-        Self::is_over(self.average.load(Ordering::Relaxed), passed)
+        self.read(now_tick).is_old()
     }
 
+    /// What there is to be said of it at `now_tick`. Two loads.
     #[inline(always)]
-    fn is_over(average: u32, passed: i32) -> bool {
-        // 16 times the average in ticks, each of 2^14 of its units.
-        passed >= (average >> 10).max(Self::OLD) as i32
+    pub(in crate::route) fn read(&self, now_tick: u32) -> Reading<LOG2_HALF_LIFE> {
+        let average = self.average.load(Ordering::Relaxed);
+        let passed = now_tick.wrapping_sub(self.at_tick.load(Ordering::Relaxed)) as i32;
+        Reading { average, passed }
     }
 
     /// Forgets everything: for a slot that gets a new endpoint.
@@ -188,6 +187,38 @@ impl<const LOG2_HALF_LIFE: u32> PeakEwma<LOG2_HALF_LIFE> {
 impl<const LOG2_HALF_LIFE: u32> Default for PeakEwma<LOG2_HALF_LIFE> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A latency as it was read.
+#[derive(Clone, Copy)]
+pub(in crate::route) struct Reading<const LOG2_HALF_LIFE: u32 = 13> {
+    average: u32,
+    /// So many ticks since it was recorded.
+    passed: i32,
+}
+
+impl<const LOG2_HALF_LIFE: u32> Reading<LOG2_HALF_LIFE> {
+    pub const NONE: Self = Self { average: 0, passed: 0 };
+
+    /// After so many ticks without a record, a low average is old.
+    const OLD: u32 = 1 << LOG2_HALF_LIFE.saturating_sub(LOG2_OLD);
+
+    /// [`PeakEwma::get_halved`].
+    #[inline(always)]
+    pub fn halved(self) -> u32 {
+        if self.passed < 1 << LOG2_HALF_LIFE {
+            return micros(self.average);
+        }
+        let halvings = (self.passed >> LOG2_HALF_LIFE).min(31);
+        micros((self.average >> halvings).max((self.average != 0) as u32))
+    }
+
+    /// [`PeakEwma::is_old`].
+    #[inline(always)]
+    pub fn is_old(self) -> bool {
+        // 16 times the average in ticks, each of 2^14 of its units.
+        self.passed >= (self.average >> 10).max(Self::OLD) as i32
     }
 }
 
@@ -212,8 +243,9 @@ const fn forgiven<const LOG2: u32>(passed: i32) -> u32 {
     ONE - ((ONE - curve) >> halvings)
 }
 
-/// An average in microseconds, rounded up: what was measured is never 0.
+/// An average in microseconds, rounded up: what was measured is never 0. An average is at most
+/// [`PeakEwma::MAX`] with its bits after the point, so this doesn't overflow.
 #[inline(always)]
 const fn micros(average: u32) -> u32 {
-    (average >> POINT) + (average & ((1 << POINT) - 1) != 0) as u32
+    average.wrapping_add((1 << POINT) - 1) >> POINT
 }

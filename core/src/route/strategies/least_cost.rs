@@ -6,8 +6,9 @@ use super::unbarred::Unbarred;
 use super::{Needs, Pool, Strategy, Turn};
 use crate::route::load::{Latency, Load, Observed, Outstanding, Score};
 use crate::route::state::bank::Sets;
+use crate::route::state::latency::Reading;
 use crate::route::state::view::View;
-use crate::route::{Candidates, Random};
+use crate::route::{Candidates, Endpoints, Random};
 
 /// The most candidates that are compared in one select.
 const MOST: usize = 16;
@@ -183,11 +184,11 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
             &drawn
         };
         if cache.capped || !turn.barred.is_empty() {
-            self.choose_unblocked(pool.endpoints.view(), those, cache, turn)
+            self.choose_unblocked(pool.endpoints, those, cache, turn)
         } else if L::SAME {
-            least::<false>(pool.endpoints.view(), those, &[], turn.random)
+            least::<false, _, _, _>(pool.endpoints, those, &[1; MOST], turn.random)
         } else {
-            self.choose(pool.endpoints.view(), those, cache, turn)
+            self.choose(pool.endpoints, those, cache, turn)
         }
     }
 }
@@ -195,73 +196,78 @@ impl<L: Load, const D: usize, const BANKS: usize, const PER_BANK: usize, const S
 impl<L: Load, const D: usize> LeastCost<L, D> {
     /// One of those of the least cost.
     #[inline(never)]
-    fn choose(
+    fn choose<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &self,
-        view: View<'_>,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         those: &[u16],
         cache: &mut Comparing,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         if L::SAME {
-            return least::<false>(view, those, &[], turn.random);
+            return least::<false, _, _, _>(endpoints, those, &[1; MOST], turn.random);
         }
+        let view = endpoints.view();
         let mut loads = [0; MOST];
         let mut doubtful = false;
         for (load, &slot) in loads.iter_mut().zip(those) {
-            *load = self.load.of(&Observed::new(view, slot, turn.tick)).min(MOST_LOAD);
-            doubtful |= *load == 0 || L::LATENCIES && view.slot(slot).latency.is_old(turn.tick);
+            let record = endpoints.record(slot);
+            let latency = if L::LATENCIES { record.latency.read(turn.tick) } else { Reading::NONE };
+            *load = self.load.of(&Observed::new(view, slot, record, latency)).min(MOST_LOAD);
+            doubtful |= *load == 0 || latency.is_old();
         }
-        let loads = &mut loads[..those.len().min(MOST)];
         if doubtful {
+            let loads = &mut loads[..those.len().min(MOST)];
             cache.instead(view, those, loads, L::LATENCIES, turn);
         }
-        least::<true>(view, those, loads, turn.random)
+        least::<true, _, _, _>(endpoints, those, &loads, turn.random)
     }
 
     /// The same of those that are neither full nor barred.
     #[cold]
     #[inline(never)]
-    fn choose_unblocked(
+    fn choose_unblocked<const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
         &self,
-        view: View<'_>,
+        endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
         those: &[u16],
         cache: &mut Comparing,
         turn: &mut Turn<'_>,
     ) -> Option<u16> {
         let mut open = [0; MOST];
+        let view = endpoints.view();
         let left =
             those.iter().filter(|&&slot| !view.at(slot).has(Sets::full) && !turn.barred.contains(slot));
         let count = open.iter_mut().zip(left).map(|(entry, &slot)| *entry = slot).count();
-        self.choose(view, &open[..count.min(MOST)], cache, turn)
+        self.choose(endpoints, &open[..count.min(MOST)], cache, turn)
     }
 }
 
 /// One of those of the least cost, each as likely as any other; `None` if there are none. Unless they are
 /// `loaded`, all have the same load.
+///
+/// A processor that predicts branches would be wrong at every other candidate, and so has none here.
 #[inline(never)]
-fn least<const LOADED: bool>(
-    view: View<'_>,
+fn least<const LOADED: bool, const BANKS: usize, const PER_BANK: usize, const STRIPES: usize>(
+    endpoints: &Endpoints<BANKS, PER_BANK, STRIPES>,
     those: &[u16],
-    loads: &[u32],
+    loads: &[u32; MOST],
     random: &mut Random,
 ) -> Option<u16> {
     let mut equals = [0; MOST];
     let (mut count, mut least) = (0usize, u64::MAX);
     for (at, &slot) in those.iter().enumerate() {
-        let (leases, inverse) = view.slot(slot).leases_and_inverse();
+        let (leases, inverse) = endpoints.record(slot).leases_and_inverse();
         let mut busy = leases.wrapping_add(1);
         if LOADED {
-            busy = busy.saturating_mul(loads.get(at).copied().unwrap_or(1));
+            busy = busy.saturating_mul(loads[at % MOST]);
         }
         let cost = busy as u64 * inverse as u64;
-        if cost > least {
+        if cfg!(target_os = "none") && cost > least {
             continue;
         }
-        if cost < least {
-            (least, count) = (cost, 0);
-        }
+        count = if cost < least { 0 } else { count };
         equals[count % MOST] = slot;
-        count += 1;
+        count += (cost <= least) as usize;
+        least = least.min(cost);
     }
     let nth = if count > 1 { random.below(count as u32) as usize } else { 0 };
     (count != 0).then_some(equals[nth % MOST])
