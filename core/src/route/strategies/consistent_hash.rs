@@ -82,6 +82,8 @@ const LOOK_UPS: u32 = 12;
 const ONE: u32 = 16;
 /// The bits of a place that say whether a part of a look-up is one.
 const PART: u32 = (1 << ONE) - 1;
+/// By how much those are shifted to be the topmost.
+const PART_SHIFT: u32 = u32::BITS - ONE;
 /// Numbers of draws that say whether an endpoint keeps a key: one a slot.
 const KEEPS: u32 = 1 << 11;
 /// How many candidates the mean load is of, at most.
@@ -121,8 +123,9 @@ pub struct Placing<const BANKS: usize> {
     spread: Spread<BANKS>,
     /// How often a key is looked up, on average, in 2^16ths.
     look_ups: u32,
-    /// Some candidate has less than all of its weight.
-    partial: bool,
+    /// From which part of a place on, shifted to the top, whoever is found first takes the key; the greatest
+    /// number where nobody does, since there is a bound, or some candidate has less than all of its weight.
+    plain_from: u32,
 }
 
 /// How many leases are too many, for each unit of weight.
@@ -163,14 +166,12 @@ impl<T: HashTable> ConsistentHash<T> {
         barred: &Barred,
     ) -> Option<u16> {
         let place = key.place();
-        if self.bound == 0
-            && barred.is_empty()
-            && cache.look_ups + (place & PART) >= 1 << ONE
-            && let Some(found) = self.table.find(place)
-            && pool.candidates.contains(found)
-            && (!cache.partial || keeps(pool, place, found))
-        {
-            return Some(found);
+        if barred.is_empty() && place << PART_SHIFT >= cache.plain_from {
+            // A slot that there isn't stands for none: it is no candidate.
+            let found = self.table.find(place).unwrap_or(u16::MAX);
+            if pool.candidates.contains(found) {
+                return Some(found);
+            }
         }
         self.place_anywhere(pool, cache, place, barred)
     }
@@ -280,7 +281,7 @@ where
             T::ENDPOINTS >= BANKS * PER_BANK,
             "the table has no room for all of the balancer's endpoints"
         );
-        Placing { cursor: Cursor::EMPTY, spread: Spread::EMPTY, look_ups: 0, partial: false }
+        Placing { cursor: Cursor::EMPTY, spread: Spread::EMPTY, look_ups: 0, plain_from: 0 }
     };
 
     #[inline(always)]
@@ -298,12 +299,17 @@ where
         cache.spread.refill(pool);
         let (candidates, words) = (pool.candidates.len(), pool.candidates.words());
         let view = pool.endpoints.view();
-        cache.partial = (0..BANKS).any(|bank| words[bank] & view.bits(Sets::partial, bank) != 0);
+        let partial = (0..BANKS).any(|bank| words[bank] & view.bits(Sets::partial, bank) != 0);
         // All that the table shows.
         let members = view.count(&|bank| bank.bits(Sets::members) | bank.bits(Sets::gone));
         // At most 1,024 × 12 × 2^16.
         let share = (candidates * (LOOK_UPS << ONE)).checked_div(members.max(candidates)).unwrap_or(0);
         cache.look_ups = share.saturating_sub(1 << ONE);
+        cache.plain_from = match cache.look_ups {
+            0 => u32::MAX,
+            _ if partial || self.bound != 0 => u32::MAX,
+            look_ups => (1u32 << ONE).saturating_sub(look_ups) << PART_SHIFT,
+        };
     }
 
     #[inline(always)]

@@ -31,6 +31,7 @@
 //! A reader that is overtaken by two exchanges, so that its half is active once more, sees a version two
 //! higher. Only 2^32 exchanges within one look-up would deceive it.
 
+use crate::bitmap::rolled;
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn, fence};
 
 /// A look-up under which the table is exchanged so many times is given up.
@@ -144,13 +145,13 @@ impl Version {
     /// What `look` finds in the active half, whose number it is given; `None` when the halves were exchanged
     /// four times meanwhile. `look` copes with any contents (Table Invariant).
     ///
-    /// Counting exchanges bounds the tries to four, and keeps compilers from writing out as many copies of
-    /// `look`: a ring's look-up took 1.8 KB of a Cortex-M3's flash when tries were counted.
+    /// Counting exchanges bounds the tries to four.
     #[inline(always)]
     pub(in crate::route) fn read<T>(&self, look: impl Fn(usize) -> Option<T>) -> Option<T> {
         let mut version = self.0.load(Ordering::Acquire);
         let last = version.wrapping_add(EXCHANGES);
         loop {
+            rolled();
             let found = look(version as usize & 1);
             fence(Ordering::Acquire);
             if self.0.load(Ordering::Relaxed) == version {
