@@ -15,6 +15,8 @@ pub(super) struct Work {
     sleeper: Sleeper,
     /// Where it goes on in each shard.
     cursors: Vec<Cursor>,
+    /// The shard that it visits first when it looks after those of others.
+    visit: usize,
     pace: Pace,
 }
 
@@ -25,6 +27,7 @@ impl Work {
             number,
             sleeper: Sleeper::new(number),
             cursors: vec![Cursor::default(); shards],
+            visit: (number + 1) % crew.size.workers * crew.size.shards,
             pace: Pace::new(&crew.suspects, crew.now()),
         }
     }
@@ -70,7 +73,7 @@ impl<'a> AtWork<'a> {
     /// Serves and polls at home; elsewhere if there is nothing, and now and then. Returns whether there was
     /// something to do.
     fn round(&mut self) -> bool {
-        let (crew, Work { number, sleeper, cursors, pace }) = (self.crew, &mut *self.work);
+        let (crew, Work { number, sleeper, cursors, visit, pace }) = (self.crew, &mut *self.work);
         let number = *number;
         let look = || {
             let now = crew.now();
@@ -112,16 +115,23 @@ impl<'a> AtWork<'a> {
         if workers == 1 || polls != 0 && !tours {
             return polls != 0;
         }
-        for other in (number + 1..workers).chain(0..number) {
-            let theirs = &mut cursors[other * shards..];
-            if crew.visit_special(other, |index| work(other, index, &mut theirs[index], 1)) != 0 {
-                return true;
+        // From where it has been last on, and once around.
+        let (first, from) = (*visit / shards, *visit % shards);
+        for step in 0..=workers {
+            let other = (first + step) % workers;
+            if other == number {
+                continue;
             }
-            for (index, shard) in crew.home(other).iter().enumerate() {
+            let theirs = &mut cursors[other * shards..];
+            polls += crew.visit_special(other, |index| work(other, index, &mut theirs[index], 1));
+            let (from, to) =
+                if step == workers { (0, from) } else { (if step == 0 { from } else { 0 }, shards) };
+            for (index, shard) in crew.home(other).iter().enumerate().take(to).skip(from) {
                 if tours || sleeper.watches() {
                     shard.serve(now);
                 }
                 if shard.is_runnable() && work(other, index, &mut theirs[index], u32::MAX) != 0 {
+                    *visit = (other * shards + index + 1) % cursors.len();
                     return true;
                 }
             }

@@ -126,7 +126,7 @@ fn the_first_socket_has_somebody_wait_for_it() {
 }
 
 #[cfg(target_os = "linux")]
-fn is_still(name: &str, runtime: &Runtime) {
+fn is_still(name: &str, workers: usize, runtime: &Runtime) {
     let address = runtime.block_on(async {
         let (address, server) = serve(runtime.handle()).unwrap();
         drop(server);
@@ -134,10 +134,7 @@ fn is_still(name: &str, runtime: &Runtime) {
         address
     });
     let stream = runtime.block_on(async { TcpStream::connect(address).await.unwrap() });
-    thread::sleep(Duration::from_millis(300));
-    let before = crate::kernel::threads_named(name);
-    thread::sleep(Duration::from_millis(1_000));
-    assert_eq!(crate::kernel::threads_named(name), before);
+    crate::kernel::assert_still(name, workers);
     drop(stream);
 }
 
@@ -145,6 +142,6 @@ fn is_still(name: &str, runtime: &Runtime) {
 #[test]
 fn r13_nothing_wakes_up_where_sockets_are_waited_for() {
     for (workers, name) in [(1, "still1"), (3, "still3")] {
-        is_still(name, &runtime(workers, name));
+        is_still(name, workers, &runtime(workers, name));
     }
 }

@@ -153,6 +153,26 @@ fn a_region_is_opened_where_there_is_room() {
 }
 
 #[test]
+fn a_region_has_room_where_others_fill_the_runtime() {
+    let runtime = leak(Runtime::builder().workers(2).capacity(4_096).build().unwrap());
+    let wait = |cx: Cx| async move { cx.cancelled().await.0 };
+    let regions = [(); 2].map(|()| runtime.open_region(RegionOptions::new()).unwrap());
+    // All that there is but half of the shards with regions.
+    let others: Vec<_> = (0..3_072).map(|_| runtime.spawn(wait).unwrap()).collect();
+    let in_region = |region| runtime.spawn_in(region, TaskOptions::new(), wait);
+    let tasks: Vec<_> = (0..400).flat_map(|_| regions.iter().map(in_region).map(Result::unwrap)).collect();
+    // The last slots are for whoever comes first.
+    let last: Vec<_> = (0..4_096 - 3_072 - tasks.len()).map(|_| runtime.spawn(wait).unwrap()).collect();
+    assert_eq!(runtime.spawn(wait).unwrap_err().kind, SpawnErrorKind::ExecutorFull);
+    assert_eq!(in_region(&regions[0]).unwrap_err().kind, SpawnErrorKind::ExecutorFull);
+    for mut region in regions {
+        block_on(region.close()).unwrap();
+    }
+    assert!(tasks.iter().all(|task| task.is_finished()));
+    assert!(others.iter().chain(&last).all(|task| !task.is_finished()));
+}
+
+#[test]
 fn a_task_gives_others_what_ends_it() {
     let runtime = runtime(2, "abort-handle");
     let handle = runtime.handle();

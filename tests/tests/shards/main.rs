@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use trilane::exec::{
-    Executor, JoinError, Manual, OpenError, RegionOptions, Regions, TaskOptions, TaskPool, TaskState,
+    Cursor, Cx, Executor, JoinError, Manual, OpenError, RegionOptions, Regions, TaskOptions, TaskPool,
+    TaskState,
 };
 use trilane::sched::Priority;
 use trilane_tests::{leak, us};
@@ -154,6 +155,32 @@ fn two_tasks_that_wake_each_other_do_not_starve_the_others() {
     let most = polls.iter().map(|polls| polls.load(SeqCst)).max().unwrap();
     assert!(least >= 50, "{polls:?}");
     assert!(most <= 8 * least, "{polls:?}");
+}
+
+#[test]
+fn r1_all_that_are_woken_have_their_turns_also_by_a_guest() {
+    const TASKS: usize = 40;
+    for (guest, most) in [(false, 1), (false, 7), (true, 1), (true, 7), (true, 16), (true, 50)] {
+        let shard = shard::<4, 16>();
+        let polls: &'static [AtomicU32; TASKS] = leak([const { AtomicU32::new(0) }; TASKS]);
+        let tasks = polls.iter().map(|polls| {
+            let runs = move |cx: Cx| async move {
+                while !cx.is_cancelled() {
+                    polls.fetch_add(1, SeqCst);
+                    cx.yield_now().await;
+                }
+            };
+            spawn(shard, runs).unwrap()
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let mut cursor = Cursor::default();
+        for _ in 0..TASKS {
+            assert_eq!(shard.work(&mut cursor, guest, &|_, _| {}, &|polls| polls < most), most);
+        }
+        let polls: Vec<_> = polls.iter().map(|polls| polls.load(SeqCst)).collect();
+        assert!(polls.iter().all(|&polls| polls > 0), "guest {guest}, {most} at once: {polls:?}");
+        drop(tasks);
+    }
 }
 
 #[test]

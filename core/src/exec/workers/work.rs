@@ -101,7 +101,7 @@ impl<B: Fn(bool, u16), G: Fn(u32) -> bool> Worker<'_, B, G> {
         let mut goes_on = true;
         // Where the round is: a task that goes first for being woken by the one before doesn't move it.
         let mut round = index;
-        let mut hints = 0;
+        let (mut hints, mut again_here) = (0, false);
         loop {
             let task = bank.task(index);
             // Acquire: the wake may be from before the task was published.
@@ -120,10 +120,12 @@ impl<B: Fn(bool, u16), G: Fn(u32) -> bool> Worker<'_, B, G> {
                 break;
             }
             let seen = if hints < MOST_HINTS { others } else { u32::MAX };
-            let behind = if self.guest { u32::MAX } else { !1 << round };
-            let (again, next) = bank.woken.release_and_claim(index, seen, behind);
+            let (again, mut next) = bank.woken.release_and_claim(index, seen, !1 << round);
             if again && (exec.summary.bits() >> number & 1 == 0 || bank.special.bits() & task.bit() != 0) {
                 task.cover();
+            }
+            if next.is_none() && self.guest {
+                (again_here, next) = (true, bank.woken.claim(u32::MAX));
             }
             let Some((next, left)) = next else { break };
             if seen >> next & 1 == 0 {
@@ -134,8 +136,9 @@ impl<B: Fn(bool, u16), G: Fn(u32) -> bool> Worker<'_, B, G> {
             }
             (index, others) = (next, left);
         }
-        let index = if self.guest { 0 } else { round + 1 };
-        *self.cursor = bitmap::slot(number as usize, 0) + index as u16;
+        // Whoever has stayed for another round goes on in the next bank.
+        let (bank, index) = if again_here { (number + 1, 0) } else { (number, round + 1) };
+        *self.cursor = bitmap::slot(bank as usize, 0) + index as u16;
         goes_on
     }
 
