@@ -9,7 +9,7 @@ use super::life::in_slot::{Allocator, Line, SlotMemory, start_in_slot};
 use super::life::join::JoinHandle;
 use super::life::on_drop::OnDrop;
 use super::life::spawn::{SpawnError, Wishes};
-use super::memory::core::{Core, ExecRef};
+use super::memory::core::{BankRef, Core, ExecRef};
 use super::memory::cx::Cx;
 use super::memory::tally::add;
 use super::region::handle::Region;
@@ -229,6 +229,13 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
     /// Whether no slot is in use.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The lowest slot that is free, which the next task gets; another spawn may take it meanwhile. O(banks).
+    pub fn first_free(&self) -> Option<u16> {
+        let free = |bank: BankRef| (!bank.used.bits()).trailing_zeros();
+        let mut banks = self.exec().banks().filter(|&bank| free(bank) < PER_BANK as u32);
+        banks.next().map(|bank| bitmap::slot(bank.number.get() as usize, free(bank)))
     }
 
     /// Whether a worker would find something to do, for one that is about to sleep, and has said so before by

@@ -50,6 +50,8 @@ pub(super) struct Crew {
     clock: Time,
     /// Those of the first worker, then those of the second.
     shards: OnceLock<Box<[Home]>>,
+    /// The shards in which a region was opened.
+    with_regions: Box<[AtomicBool]>,
     /// The shards of each worker that have ever had a task.
     used: Box<[AtomicUsize]>,
     /// The shards of each worker in which a special task was woken, as far as nobody has looked: bit `n` is
@@ -161,6 +163,7 @@ impl Crew {
             suspects: Suspects::new(size.workers * size.shards * SHARD),
             clock: Time::new(size.is_simulated),
             shards: OnceLock::new(),
+            with_regions: (0..size.workers * size.shards).map(|_| AtomicBool::new(false)).collect(),
             used: (0..size.workers).map(|_| AtomicUsize::new(1)).collect(),
             special: (0..size.workers).map(|_| AtomicU64::new(0)).collect(),
             next: AtomicUsize::new(0),
@@ -219,49 +222,72 @@ impl Crew {
         self.life.load(SeqCst)
     }
 
-    /// Tries the shards that a new task may go to, until `spawn` takes one: the worker's own, if a worker
-    /// spawns, or those of the next worker; then the others'.
+    /// Has `spawn` try the shards that a new task may go to. Where regions are, half of the shard is left to
+    /// their tasks, since those can't go elsewhere, for as long as there is room in others.
     pub fn spawn<T, R>(
         &self,
-        mut rejected: R,
+        rejected: R,
         mut spawn: impl FnMut(&Home, R) -> Result<T, (bool, R)>,
     ) -> Result<T, R> {
-        let workers = self.size.workers;
-        let first = match self.worker_here() {
-            Some(worker) => worker,
-            None if workers == 1 => 0,
-            None => self.next.fetch_add(1, Relaxed) % workers,
+        let leaves_room = |number: usize, shard: &Home| {
+            !self.with_regions[number].load(Relaxed)
+                || shard.first_free().is_some_and(|slot| usize::from(slot) < SHARD / 2)
         };
-        for worker in (first..workers).chain(0..first) {
-            let shards = &self.shards()[worker * self.size.shards..][..self.size.shards];
-            for (number, shard) in shards.iter().enumerate() {
-                if number >= self.used[worker].load(Relaxed) {
-                    // Before the task is there: whoever looks for it sees the shard.
-                    self.used[worker].fetch_max(number + 1, SeqCst);
-                }
-                match spawn(shard, rejected) {
-                    Ok(task) => return Ok(task),
-                    Err((false, back)) => return Err(back),
-                    Err((true, back)) => rejected = back,
-                }
-            }
-        }
-        Err(rejected)
+        self.place(leaves_room, rejected, |_, shard, rejected| spawn(shard, rejected))
     }
 
     /// Opens a region where a task would be spawned; in a shard that is at most half full, if there is one,
     /// since its tasks will be there.
     pub fn open_region(&self, options: RegionOptions) -> Result<Region, OpenError> {
-        let open = |most| {
-            self.spawn(OpenError::Full, |shard, full| match shard.len() <= most {
-                true => {
-                    let opened = shard.executor().open_region(options);
-                    opened.map_err(|error| (error == OpenError::Full, error))
-                }
-                false => Err((true, full)),
-            })
+        let has_room = |_, shard: &Home| shard.len() <= SHARD / 2;
+        self.place(has_room, OpenError::Full, |number, shard, _| {
+            self.with_regions[number].store(true, Relaxed);
+            let opened = shard.executor().open_region(options);
+            opened.map_err(|error| (error == OpenError::Full, error))
+        })
+    }
+
+    /// Tries the shards, with their numbers, until `take` takes one, or refuses and says that it isn't for
+    /// want of room: the worker's own, if this thread is one, or those of the next worker; then the others'.
+    /// Those that aren't fit come last.
+    fn place<T, R>(
+        &self,
+        is_fit: impl Fn(usize, &Home) -> bool,
+        mut rejected: R,
+        mut take: impl FnMut(usize, &Home, R) -> Result<T, (bool, R)>,
+    ) -> Result<T, R> {
+        let (workers, shards) = (self.size.workers, self.size.shards);
+        let first = match self.worker_here() {
+            Some(worker) => worker,
+            None if workers == 1 => 0,
+            None => self.next.fetch_add(1, Relaxed) % workers,
         };
-        open(SHARD / 2).or_else(|error| if error == OpenError::Full { open(SHARD) } else { Err(error) })
+        for only_fit in [true, false] {
+            let mut has_unfit = false;
+            for worker in (first..workers).chain(0..first) {
+                for index in 0..shards {
+                    let number = worker * shards + index;
+                    let shard = &self.shards()[number];
+                    if only_fit && !is_fit(number, shard) {
+                        has_unfit = true;
+                        continue;
+                    }
+                    if index >= self.used[worker].load(Relaxed) {
+                        // Before the task is there: whoever looks for it sees the shard.
+                        self.used[worker].fetch_max(index + 1, SeqCst);
+                    }
+                    match take(number, shard, rejected) {
+                        Ok(task) => return Ok(task),
+                        Err((false, back)) => return Err(back),
+                        Err((true, back)) => rejected = back,
+                    }
+                }
+            }
+            if !has_unfit {
+                break;
+            }
+        }
+        Err(rejected)
     }
 
     pub fn now(&self) -> Instant {
@@ -301,6 +327,7 @@ impl Crew {
         if is_free {
             self.stops.store(false, SeqCst);
             self.next.store(0, Relaxed);
+            self.with_regions.iter().for_each(|has| has.store(false, Relaxed));
         }
         is_free
     }

@@ -165,7 +165,8 @@ impl Handle {
     /// tasks are spawned by [`spawn_in`](Self::spawn_in), or into [pools](trilane::exec::TaskPool).
     /// O(shards).
     ///
-    /// A region's tasks share its shard with others: 1,024 in all, and 64 regions. For more, open several.
+    /// A region's tasks share its shard with others: 1,024 in all, and 64 regions. Half of it is theirs for
+    /// as long as others find room in other shards. For more, open several.
     ///
     /// # Errors
     ///

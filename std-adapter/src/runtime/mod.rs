@@ -68,7 +68,8 @@
 //! by a [`Cx`](trilane::exec::Cx) is in that of its task.
 //!
 //! A shard has 1,024 tasks and 64 regions. A region's tasks are in one shard, where they share the room with
-//! whatever else was spawned there, and all workers poll them; a task's own regions
+//! whatever else was spawned there, and all workers poll them. Where a [`Handle`] has opened a region, what
+//! is spawned in none leaves half of the shard, for as long as there is room in others. A task's own regions
 //! ([`Cx::open_region`](trilane::exec::Cx::open_region)) are in the shard of the task.
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "without `net` there are no sockets to wait for"))]
