@@ -113,7 +113,7 @@ impl<T> JoinHandle<T> {
     /// # Cancellation
     ///
     /// Dropping the future leaves the task running, asked or not, and the result unclaimed.
-    pub async fn join_within(&mut self, cx: Cx, span: Duration) -> Result<T, JoinError> {
+    pub async fn join_within(&mut self, cx: Cx, span: impl Into<Duration>) -> Result<T, JoinError> {
         match cx.timeout(span, self.join()).await {
             Ok(result) => return result,
             Err(TimeoutError::Cancelled(reason)) => return Err(JoinError::Interrupted(reason)),

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::{Future, IntoFuture};
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use trilane::exec::{
     Counters, Cx, JoinHandle, OpenError, Region, RegionId, RegionOptions, SpawnError, SpawnErrorKind,
@@ -31,6 +32,10 @@ pub struct Handle {
     /// Of the crew's runtimes, which.
     life: u64,
 }
+
+// What a panic leaves behind is a task's: nothing of the runtime is seen half done.
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
 
 impl Handle {
     pub(super) fn new(crew: &'static Crew) -> Self {

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use trilane::exec::TaskState;
+use trilane::time::Duration as Span;
 
 use super::builder::{BuildError, Builder};
 use super::crew::{Crew, Size};
@@ -32,6 +34,10 @@ pub struct Runtime {
     handle: Handle,
     threads: Vec<Thread<()>>,
 }
+
+// As of a handle; of a thread only its end is waited for.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
 
 /// Not all tasks have ended in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,13 +135,13 @@ impl Runtime {
     ///
     /// In a worker of this runtime.
     #[track_caller]
-    pub fn shut_down(mut self, limit: Duration) -> Result<(), Unfinished> {
+    pub fn shut_down(mut self, limit: impl Into<Span>) -> Result<(), Unfinished> {
         // Then it is dropped, which asks all tasks to stop.
         assert!(
             self.handle.crew().worker_here().is_none(),
             "a task can't wait for the end of its own runtime: shut it down from another thread"
         );
-        self.end(Some(limit))
+        self.end(Some(limit.into().into()))
     }
 
     fn end(&mut self, limit: Option<Duration>) -> Result<(), Unfinished> {

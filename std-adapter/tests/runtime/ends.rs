@@ -1,5 +1,6 @@
 //! How a runtime ends, and what is left of it.
 
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
@@ -8,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use trilane::exec::{OpenError, Reason, RegionOptions, SpawnErrorKind};
+use trilane::time::Duration as Span;
 use trilane_std::runtime::{Runtime, Unfinished, block_on};
 
 #[test]
@@ -89,8 +91,7 @@ fn a_runtime_that_ends_in_a_task_of_its_own_doesnt_wait_for_it() {
         let (told, tell) = mpsc::channel();
         let task = handle.spawn(move |cx| async move {
             if shuts_down {
-                let end = std::panic::AssertUnwindSafe(|| runtime.shut_down(Duration::from_secs(1)));
-                assert!(std::panic::catch_unwind(end).is_err());
+                assert!(catch_unwind(|| runtime.shut_down(Span::from_secs(1))).is_err());
             } else {
                 drop(runtime);
             }

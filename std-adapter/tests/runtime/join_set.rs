@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trilane::exec::{Cx, JoinError, Reason, TaskOptions, yield_now};
+use trilane::exec::{Cx, JoinError, Reason, RegionOptions, SpawnErrorKind, TaskOptions, yield_now};
+use trilane::sched::Priority;
 use trilane::time::Duration as Span;
 use trilane_std::runtime::{JoinSet, Runtime, block_on};
 
@@ -106,6 +107,25 @@ fn tasks_that_are_stopped_or_panic_are_results_too() {
     }
     set.push(ended);
     assert_eq!(set.try_join_next(), Some(Ok(true)));
+}
+
+#[test]
+fn tasks_with_options_and_in_regions_are_in_the_set() {
+    let runtime = runtime(2, "set-options");
+    let mut region = runtime.open_region(RegionOptions::new()).unwrap();
+    let mut set = JoinSet::new();
+    let urgent = TaskOptions::new().priority(Priority::of::<1>());
+    set.spawn_with(runtime, urgent, |cx| async move { cx.cancelled().await.0 }).unwrap();
+    set.spawn_in(runtime, &region, urgent, |cx| async move { cx.cancelled().await.0 }).unwrap();
+    block_on(async {
+        region.close().await.unwrap();
+        assert_eq!(set.join_next().await, Some(Ok(Reason::ParentClosed)));
+        assert!(set.try_join_next().is_none());
+        set.cancel();
+        assert_eq!(set.join_next().await, Some(Ok(Reason::User)));
+    });
+    let full = set.spawn_in(runtime, &region, urgent, |_| async { Reason::User }).unwrap_err();
+    assert_eq!((full.kind, set.len()), (SpawnErrorKind::RegionClosed, 0));
 }
 
 #[test]
