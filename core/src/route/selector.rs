@@ -14,7 +14,7 @@ use super::strategies::Barred;
 use super::{
     Balancer, Class, Filter, Random, Request, SelectError, Strategy, TooManyClasses, TooManySelectors,
 };
-use crate::sync::{Ordering, with_lock};
+use crate::sync::with_lock;
 use crate::time::Instant;
 
 /// What one worker, or one interrupt, selects with.
@@ -78,7 +78,7 @@ static CLASSES_MADE: crate::sync::AtomicU32 = crate::sync::AtomicU32::new(0);
 /// Another number than those of the last 2^32 - 1 classes; never 0.
 #[cfg(not(trilane_loom))]
 fn next_key() -> u32 {
-    CLASSES_MADE.fetch_add(1, Ordering::Relaxed).checked_add(1).unwrap_or(1)
+    CLASSES_MADE.fetch_add(1, crate::sync::Ordering::Relaxed).checked_add(1).unwrap_or(1)
 }
 
 #[cfg(trilane_loom)]
