@@ -272,3 +272,25 @@ impl ClassState {
         self.usual_epoch = self.epoch.wrapping_sub((traffic != Traffic::Usual) as u32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::route::{Balancer, Endpoint, Options, Request, RoundRobin, SelectError};
+    use crate::sync::Ordering;
+    use crate::time::Instant;
+
+    #[test]
+    fn a_new_class_is_filled_also_when_epochs_have_come_round() {
+        let balancer: Balancer<RoundRobin, 1, 2> = Balancer::new(RoundRobin, Options::new());
+        let mut selector = balancer.selector::<1>(1).unwrap();
+        let now = Instant::ZERO;
+        assert!(matches!(selector.select(&Request::ANY, now), Err(SelectError::Empty)));
+        drop(selector);
+        let epoch = &balancer.endpoints.view().signals.epoch;
+        epoch.store(u32::MAX - 1, Ordering::Relaxed);
+        let id = balancer.add(&Endpoint::new(1), now).unwrap();
+        assert_eq!(epoch.load(Ordering::Relaxed), 0);
+        let mut selector = balancer.selector::<1>(1).unwrap();
+        assert_eq!(selector.select(&Request::ANY, now).unwrap().endpoint(), id);
+    }
+}
