@@ -4,7 +4,7 @@ use core::fmt;
 use core::mem::offset_of;
 use core::ptr;
 
-use super::life::spawn::trace_spawn;
+use super::life::spawn::{later_bank, trace_spawn};
 use super::memory::bank::Bank;
 use super::memory::core::{Announce, BANKS_AT, Core, Cover, ExecRef, Ops, TaskRef};
 use super::region::scope::SCOPE;
@@ -93,6 +93,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         bank_stride: Self::STRIDE as u16,
         cover: Self::COVER,
         cover_own: if Self::COVERS { Some(ExecRef::cover_own) } else { None },
+        later_bank: if BANKS > 1 { Some(later_bank) } else { None },
     };
 
     /// What wakes tell the runner with.

@@ -331,10 +331,8 @@ fn claim_both(
     }
 }
 
-/// [`free_bank`], if the first one has none.
-#[cold]
-#[inline(never)]
-fn later_bank(exec: ExecRef) -> Option<BankRef> {
+/// [`free_bank`], if the first one has none. Under the lock.
+pub(in crate::exec) fn later_bank(exec: ExecRef) -> Option<BankRef> {
     exec.banks().find(|bank| bank.used.bits() != exec.ops().full_bank)
 }
 
@@ -364,7 +362,7 @@ pub(super) fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
     if first.used.bits() != exec.ops().full_bank {
         return Ok(first);
     }
-    later_bank(exec).ok_or(SpawnErrorKind::ExecutorFull)
+    exec.ops().later_bank.and_then(|later_bank| later_bank(exec)).ok_or(SpawnErrorKind::ExecutorFull)
 }
 
 /// Whether the task that spawns has not ended. Under the lock.

@@ -161,6 +161,8 @@ pub(in crate::exec) struct Ops {
     /// Tells the runner which bank to look into, if there are several; `cover_own`: by the runner itself.
     pub cover: Option<Cover>,
     pub cover_own: Option<Cover>,
+    /// Finds a bank with a free slot, if there are several.
+    pub later_bank: Option<fn(ExecRef) -> Option<BankRef>>,
 }
 
 /// What an executor does about tasks that aren't plain: the lanes, quotas, deadlines, requests to stop. It
@@ -175,7 +177,7 @@ pub(in crate::exec) struct Special {
     /// Ends the draining tasks whose clean-up time is over.
     pub force_due: fn(ExecRef, Instant),
     /// Refuses a wait of a task that was asked to stop. See [`TaskRef::refusal`].
-    pub refuse: fn(TaskRef, Reason) -> Poll<Reason>,
+    pub refuse: fn(TaskRef) -> Option<Poll<Reason>>,
     /// A draining task ends.
     pub drained: fn(TaskRef, CriticalSection<'_>),
     /// Asks the task of this generation to stop, as of now, for what its state was when it was published.

@@ -385,9 +385,8 @@ impl TaskRef {
     #[cold]
     #[inline(never)]
     fn refuse(self) -> Option<Poll<Reason>> {
-        // A second load, so that the frequent answer needs no barrier.
-        let reason = self.state.load_acquire().reason()?;
-        Some(self.exec().special().map_or(Poll::Ready(reason), |special| (special.refuse)(self, reason)))
+        // Whoever asked has installed the table before.
+        (self.exec().special()?.refuse)(self)
     }
 }
 
