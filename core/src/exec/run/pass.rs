@@ -24,26 +24,23 @@ pub struct Pass {
 
 /// Takes `now` as the time of a pass, unless an earlier pass was later, and ends what is due by then: sleeps,
 /// and clean-ups. Returns the time. The runner only, in no poll.
-#[inline(always)]
+#[inline(never)]
 fn begin(exec: ExecRef, read: Instant) -> Instant {
     let spent = exec.look.take_due();
-    let (now, sleep_is_due, clean_up_is_due) = exec.locked(|cs| {
-        let sleep = next_sleep(exec, cs);
+    let (now, clean_up_is_due) = exec.locked(|cs| {
         exec.with_clock(cs, |clock| {
             clock.now = clock.now.max(read);
             // An alarm that has gone off, or is due, is spent.
             if spent || clock.alarm <= clock.now {
                 clock.alarm = Instant::MAX;
             }
-            (clock.now, sleep <= clock.now, clock.clean_up <= clock.now)
+            (clock.now, clock.clean_up <= clock.now)
         })
     });
     if now > read {
         add(&exec.tally.clock_regressions, 1);
     }
-    if sleep_is_due {
-        expire(exec, now);
-    }
+    expire(exec, now);
     if clean_up_is_due && let Some(special) = exec.special() {
         (special.force_due)(exec, now);
     }

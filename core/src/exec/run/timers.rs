@@ -154,7 +154,7 @@ fn pend_for_alarm(exec: ExecRef, due: Instant) {
 }
 
 /// Wakes whoever sleeps until `now` or before. O(log n) each, one in a critical section. The runner only.
-#[inline(never)]
+#[inline(always)]
 pub(in crate::exec) fn expire(exec: ExecRef, now: Instant) {
     while let Some(foreign) = exec.locked(|cs| {
         exec.with_timers(cs, |timers| {
