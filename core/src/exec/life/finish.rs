@@ -6,7 +6,7 @@ use super::on_drop::OnDrop;
 use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::tally::add_alone;
 use crate::exec::task::join_node::JoinNode;
-use crate::exec::task::pool::Storage;
+use crate::exec::task::pool::{Cells, Storage};
 use crate::exec::task::state::Ending;
 use crate::sched::Priority;
 use crate::sync::{CriticalSection, Ordering};
@@ -25,9 +25,6 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         let read = exec.read_clock();
         exec.locked(|cs| exec.with_clock(cs, |clock| clock.now = clock.now.max(read)));
     }
-    // SAFETY: the task is live.
-    let vtable = unsafe { task.vtable_of_task() };
-    let drop_output = if ending == Ending::COMPLETED { vtable.drop_output } else { None };
     let under_lock = |cs: CriticalSection<'_>| {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is
         // over.
@@ -41,50 +38,48 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         {
             (special.drained)(task, cs);
         }
-        if !state.has_handle() && drop_output.is_none() {
-            if task.family.is_member()
-                && let Some(scope) = exec.scope
-            {
-                // Which looks how the task has ended.
-                task.state.finish(state, ending);
-                (scope.unlink)(task, cs, true);
+        let member = task.family.is_member();
+        if state.has_handle() {
+            task.state.finish(state, ending, member);
+            if member && let Some(scope) = exec.scope {
+                (scope.leave)(task, cs, ending.is_failure());
             }
-            // SAFETY: without a handle the slot is the runner's, and the storage is empty.
-            return Over::Freed(unsafe { free(task) });
+            // Whoever waits stays registered: a result that is awaited is not taken back.
+            // SAFETY: the lock is held.
+            return Over::HandedOn(unsafe { JoinNode::take_waker(task.joiner.get()) });
         }
-        // Without a handle it is over, though its output is still to be dropped: that may call anything, by
-        // its own `Cx` too.
-        task.state.finish(state, ending);
-        if !state.has_handle() {
+        // SAFETY: the task is live.
+        let vtable = unsafe { task.vtable_of_task() };
+        if ending == Ending::COMPLETED && vtable.drop_output.is_some() {
+            // It is over, though its output is still to be dropped: that may call anything, by its own `Cx`
+            // too.
+            task.state.finish(state, ending, member);
             return Over::Left;
         }
-        if task.family.is_member()
-            && let Some(scope) = exec.scope
-        {
-            (scope.leave)(task, cs, ending.is_failure());
+        if member && let Some(scope) = exec.scope {
+            // Which looks how the task has ended.
+            task.state.finish(state, ending, member);
+            (scope.unlink)(task, cs, true);
         }
-        // Whoever waits stays registered: a result that is awaited is not taken back.
-        // SAFETY: the lock is held.
-        Over::HandedOn(unsafe { JoinNode::take_waker(task.joiner.get()) })
+        // SAFETY: without a handle the slot is the runner's, and the storage is empty.
+        Over::Freed(unsafe { free(task) }, vtable.cells)
     };
     let over = exec.lock.with_then(under_lock, |over, next| {
-        if let Over::Freed(storage) = &over {
+        if let Over::Freed(storage, cells) = &over {
             // SAFETY: the storage is empty, and its slot was freed just now.
-            unsafe { storage.release(vtable.cells, Some(next)) };
+            unsafe { storage.release(*cells, Some(next)) };
         }
         over
     });
     match over {
-        Over::Freed(_) | Over::HandedOn(None) => {}
+        Over::Freed(..) | Over::HandedOn(None) => {}
         Over::HandedOn(Some(joiner)) => joiner.wake(),
         Over::Left => {
             // The slot goes back even if the output's `Drop` panics.
             // SAFETY: nobody else has the slot, and its storage is empty when this is called.
             let _release = OnDrop::new(|| unsafe { release(task, true) });
-            if let Some(drop_output) = drop_output {
-                // SAFETY: the task has completed, and its output is dropped once.
-                unsafe { drop_output(task.storage.get()) };
-            }
+            // SAFETY: the task has completed, and its output is dropped once.
+            unsafe { drop_output(task) };
         }
     }
 }
@@ -92,7 +87,7 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
 /// What is left to do about a task that has ended.
 enum Over {
     /// Nothing.
-    Freed(Storage),
+    Freed(Storage, Cells),
     /// To wake who waits for it. Its result is the handle's.
     HandedOn(Option<Waker>),
     /// To drop its output and to give back its slot.

@@ -3,18 +3,20 @@
 use core::borrow::BorrowMut;
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::needs_drop;
 use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
 
-use super::finish::release;
+use super::finish::{drop_output, release};
 use super::on_drop::OnDrop;
 use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::waker::{keep, polled};
+use crate::exec::task::header::Header;
 use crate::exec::task::id::TaskId;
 use crate::exec::task::join_node::JoinNode;
 use crate::exec::task::reason::Reason;
-use crate::exec::task::state::{Ending, Taken};
+use crate::exec::task::state::{Ending, State, Taken};
 use crate::sync::Ordering;
 
 /// The one claim to a task's result.
@@ -25,11 +27,16 @@ use crate::sync::Ordering;
 ///
 /// It may be sent to another context when `T` may.
 pub struct JoinHandle<T> {
+    claim: Claim,
+    _output: PhantomData<T>,
+}
+
+/// A handle without the type of its output, so that what is done with handles is there once.
+struct Claim {
     task: TaskRef,
     generation: u32,
     /// The result was handed out, or is gone.
     taken: bool,
-    _output: PhantomData<T>,
 }
 
 // SAFETY: the handle owns the output (Executor Invariant 4), which may be sent; what it shares with the
@@ -80,22 +87,152 @@ impl fmt::Display for JoinError {
 
 impl core::error::Error for JoinError {}
 
+impl Claim {
+    /// Whether the task has ended, or its slot has gone on to another.
+    fn is_over(&self) -> bool {
+        !self.task.is_live(self.generation)
+    }
+
+    /// Takes hold of the task if it has ended; `seen`: its state. `Ok`: the output is to be
+    /// [taken](Self::output).
+    #[inline(always)]
+    fn look(&mut self, seen: State) -> Poll<Result<(), JoinError>> {
+        if self.taken {
+            return Poll::Ready(Err(JoinError::Taken));
+        }
+        let task = self.task;
+        let taken = match seen.ended_for_handle() {
+            Some(ending) if self.has_slot() => Taken::Done(ending),
+            _ => task.exec().locked(|_| self.take()),
+        };
+        self.taken = !matches!(taken, Taken::Nothing);
+        match taken {
+            Taken::Nothing => Poll::Pending,
+            Taken::Stale => Poll::Ready(Err(JoinError::Reclaimed)),
+            Taken::Done(Ending::COMPLETED) => Poll::Ready(Ok(())),
+            Taken::Done(ending) => {
+                // SAFETY: what was taken is ours (Executor Invariant 4), and there is no output.
+                unsafe { release(task, false) };
+                Poll::Ready(Err(ending.reason().map_or(JoinError::Panicked, JoinError::Cancelled)))
+            }
+        }
+    }
+
+    /// Takes hold of the slot if its task has ended. Under the lock.
+    #[inline(always)]
+    fn take(&self) -> Taken {
+        if self.has_slot() { self.task.state.take() } else { Taken::Stale }
+    }
+
+    /// Whether the slot is still this task's.
+    #[inline(always)]
+    fn has_slot(&self) -> bool {
+        self.task.generation.load(Ordering::Relaxed) == self.generation
+    }
+
+    /// The output, and the slot goes back.
+    ///
+    /// # Safety
+    ///
+    /// [`look`](Self::look) has said just now that it is there, and it is a `T`.
+    unsafe fn output<T>(&self) -> T {
+        // SAFETY: what was taken is ours (Executor Invariant 4); the output is read once.
+        unsafe {
+            let output = self.task.storage.get().cast::<T>().read();
+            release(self.task, false);
+            output
+        }
+    }
+
+    /// [Looks](Self::look), and registers `node` with the waker of `cx` if the task has not ended.
+    ///
+    /// # Safety
+    ///
+    /// The Join Node Invariant holds for `node`.
+    #[inline(never)]
+    unsafe fn wait(&mut self, cx: &Context<'_>, node: *const JoinNode) -> Poll<Result<(), JoinError>> {
+        let (task, generation) = (self.task, self.generation);
+        let header: &Header = &task;
+        let lives = |state: State| state.is_live() && header.generation.load(Ordering::Relaxed) == generation;
+        let mut state = header.state.load_acquire();
+        if lives(state) {
+            let own = polled(cx);
+            if own == Some(task) {
+                return Poll::Ready(Err(JoinError::Inside));
+            }
+            // Kept before and dropped after the lock, since both may run foreign code.
+            let mut waker = Some(keep(cx));
+            state = task.exec().locked(|_| {
+                let state = header.state.load();
+                if lives(state) {
+                    // SAFETY: the caller's promise, and the lock is held.
+                    unsafe { (*node).swap_waker(&mut waker) };
+                    header.joiner.set(node);
+                }
+                state
+            });
+            drop(waker);
+            if lives(state) {
+                let refusal = own.and_then(TaskRef::refusal);
+                return refusal.map_or(Poll::Pending, |refusal| {
+                    refusal.map(|reason| Err(JoinError::Interrupted(reason)))
+                });
+            }
+        }
+        self.look(state)
+    }
+
+    /// Takes a node out that [`wait`](Self::wait) may have registered. As long as the slot is this claim's,
+    /// the joiner can be nobody else's.
+    #[inline(never)]
+    fn wait_no_more(&self) {
+        self.task.exec().locked(|_| {
+            if self.has_slot() {
+                self.task.joiner.set(ptr::null());
+            }
+        });
+    }
+
+    /// Gives the claim up; drops the output of a task that has ended, unless there is nothing to be dropped.
+    #[inline(never)]
+    fn detach(&self, drops: bool) {
+        let task = self.task;
+        let taken = task.exec().locked(|_| {
+            let taken = self.take();
+            if matches!(taken, Taken::Nothing) {
+                // The bit of a task that is still there is ours to clear.
+                task.state.detach();
+            }
+            taken
+        });
+        if let Taken::Done(ending) = taken {
+            // SAFETY: what was taken is ours (Executor Invariant 4); storage is empty, or being emptied, when
+            // this is called.
+            let _release = OnDrop::new(|| unsafe { release(task, false) });
+            if drops && ending == Ending::COMPLETED {
+                // SAFETY: the output is there, and is dropped once.
+                unsafe { drop_output(task) };
+            }
+        }
+    }
+}
+
 impl<T> JoinHandle<T> {
     /// # Safety
     ///
     /// The task is live, or was, with a handle that is this one, and `T` is its output's type.
     pub(in crate::exec) unsafe fn new(task: TaskRef, generation: u32) -> Self {
-        Self { task, generation, taken: false, _output: PhantomData }
+        Self { claim: Claim { task, generation, taken: false }, _output: PhantomData }
     }
 
     /// The task's id.
     pub fn id(&self) -> TaskId {
-        TaskId { slot: self.task.slot(), generation: self.generation }
+        TaskId { slot: self.claim.task.slot(), generation: self.claim.generation }
     }
 
     /// Whether the task is over; a join is then ready at once.
     pub fn is_finished(&self) -> bool {
-        self.taken || !self.task.is_live(self.generation)
+        self.claim.taken || self.claim.is_over()
     }
 
     /// Takes the result if the task is over, `None` if it is not. Any context. O(1).
@@ -104,46 +241,18 @@ impl<T> JoinHandle<T> {
     ///
     /// [`JoinError`] when the task has no result, or it isn't there any more.
     pub fn try_join(&mut self) -> Option<Result<T, JoinError>> {
-        if self.taken {
-            return Some(Err(JoinError::Taken));
+        match self.claim.look(self.claim.task.state.load_acquire()) {
+            Poll::Pending => None,
+            Poll::Ready(found) => {
+                // SAFETY: it is there.
+                Some(found.map(|()| unsafe { self.claim.output() }))
+            }
         }
-        let taken = self.task.exec().locked(|_| self.take());
-        self.hand_over(taken)
     }
 
     /// The slot, unless the result was handed out.
     pub(in crate::exec) fn task(&self) -> Option<TaskRef> {
-        (!self.taken).then_some(self.task)
-    }
-
-    /// Takes hold of a finished task. Under the lock.
-    fn take(&self) -> Taken {
-        if self.task.generation.load(Ordering::Relaxed) == self.generation {
-            self.task.state.take()
-        } else {
-            Taken::Stale
-        }
-    }
-
-    /// What was [taken](Self::take), out of the lock.
-    fn hand_over(&mut self, taken: Taken) -> Option<Result<T, JoinError>> {
-        self.taken = !matches!(taken, Taken::Nothing);
-        let (task, ending) = match taken {
-            Taken::Nothing => return None,
-            Taken::Stale => return Some(Err(JoinError::Reclaimed)),
-            Taken::Done(ending) => (self.task, ending),
-        };
-        // SAFETY: what was taken is ours (Executor Invariant 4); the output is read once, and the slot goes
-        // back after it.
-        unsafe {
-            let result = if ending == Ending::COMPLETED {
-                Ok(task.storage.get().cast::<T>().read())
-            } else {
-                Err(ending.reason().map_or(JoinError::Panicked, JoinError::Cancelled))
-            };
-            release(task, false);
-            Some(result)
-        }
+        (!self.claim.taken).then_some(self.claim.task)
     }
 
     /// Waits for the end of the task and takes its result; the handle stays, so that the wait can be given
@@ -165,26 +274,8 @@ impl<T> JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     /// Detaches. When the task is over, its output is dropped here.
     fn drop(&mut self) {
-        if self.taken {
-            return;
-        }
-        let task = self.task;
-        let taken = task.exec().locked(|_| {
-            let taken = self.take();
-            if matches!(taken, Taken::Nothing) {
-                // The bit of a task that is still there is ours to clear.
-                task.state.detach();
-            }
-            taken
-        });
-        if let Taken::Done(ending) = taken {
-            // SAFETY: what was taken is ours (Executor Invariant 4); storage is empty, or being emptied, when
-            // this is called.
-            let _release = OnDrop::new(|| unsafe { release(task, false) });
-            if ending == Ending::COMPLETED {
-                // SAFETY: the output is there, and is dropped once.
-                unsafe { task.storage.get().cast::<T>().drop_in_place() };
-            }
+        if !self.claim.taken {
+            self.claim.detach(needs_drop::<T>());
         }
     }
 }
@@ -236,49 +327,18 @@ impl<H: BorrowMut<JoinHandle<T>>, T> Future for Join<H, T> {
         // SAFETY: nothing is moved out of the pinned value; the node stays where it is, the handle is not
         // pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let handle = this.handle.borrow_mut();
-        if handle.taken {
-            return Poll::Ready(Err(JoinError::Taken));
-        }
-        let task = handle.task;
-        let lives = task.is_live(handle.generation);
-        let own = polled(cx);
-        let inside = lives && own == Some(task);
-        // Kept before and dropped after the lock, since both may run foreign code.
-        let mut waker = if lives && !inside { Some(keep(cx)) } else { None };
-        let node = &raw const this.node;
-        let taken = task.exec().locked(|_| {
-            let taken = handle.take();
-            if matches!(taken, Taken::Nothing) && waker.is_some() {
-                // SAFETY: Join Node Invariant: `this` is pinned, and the lock is held.
-                unsafe { (*node).swap_waker(&mut waker) };
-                task.joiner.set(node);
-            }
-            taken
-        });
-        if let Some(result) = handle.hand_over(taken) {
-            return Poll::Ready(result);
-        }
-        if inside {
-            return Poll::Ready(Err(JoinError::Inside));
-        }
-        let refusal = own.and_then(TaskRef::refusal);
-        refusal.map_or(Poll::Pending, |refusal| refusal.map(|reason| Err(JoinError::Interrupted(reason))))
+        let claim = &mut this.handle.borrow_mut().claim;
+        // SAFETY: Join Node Invariant: `this` is pinned, and takes the node out when it is dropped; what is
+        // ready is there.
+        unsafe { claim.wait(cx, &this.node).map(|found| found.map(|()| claim.output())) }
     }
 }
 
 impl<H: BorrowMut<JoinHandle<T>>, T> Drop for Join<H, T> {
     fn drop(&mut self) {
-        let handle = self.handle.borrow_mut();
-        if !handle.taken {
-            let task = handle.task;
-            // Join Node Invariant: cleared under the lock before the node goes. As long as the slot is this
-            // handle's, the joiner can be nobody else's.
-            task.exec().locked(|_| {
-                if task.generation.load(Ordering::Relaxed) == handle.generation {
-                    task.joiner.set(ptr::null());
-                }
-            });
+        let claim = &self.handle.borrow_mut().claim;
+        if !claim.taken {
+            claim.wait_no_more();
         }
     }
 }

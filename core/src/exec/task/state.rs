@@ -32,7 +32,8 @@ use crate::sync::{AtomicU32, Ordering, const_fn};
 ///    With nobody to join it and nothing to drop, 8 follows at once.
 /// 7. [`StateCell::take`], by whoever joins or drops the handle, in any context, or by the runner once the
 ///    task's region has closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns
-///    what is there.
+///    what is there. A task that ended in no region is its handle's, who needs no lock to find it *done*:
+///    [`State::ended_for_handle`].
 /// 8. [`StateCell::release`]: the slot's generation advances, its bit in `used` is cleared.
 ///
 /// All transitions but those of the shield and of counted polls are made under the executor's lock.
@@ -89,6 +90,8 @@ const DONE: u32 = 3;
 const HANDLE: u32 = 1 << 2;
 /// It has a quota and was not asked to stop.
 const LIMITED: u32 = 1 << 3;
+/// Done, in a region.
+const MEMBER: u32 = LIMITED;
 /// The present deadline's miss has been noted.
 const MISSED: u32 = 1 << 4;
 /// What a miss does, two bits.
@@ -183,6 +186,12 @@ impl State {
         if self.is_requested() { Reason::from_bits(self.0 >> REASON) } else { None }
     }
 
+    /// How a task ended that is done, and whose result nobody but its handle can take.
+    #[inline(always)]
+    pub fn ended_for_handle(self) -> Option<Ending> {
+        (self.0 & (PHASE | MEMBER) == DONE).then(|| self.ending())
+    }
+
     /// How a task ended that is done, or was when its result was taken.
     fn ending(self) -> Ending {
         Ending(self.0 & (ENDED | REASON_BITS))
@@ -248,10 +257,11 @@ impl StateCell {
         claimed
     }
 
-    /// Transition 6, from `state`.
+    /// Transition 6, from `state`. `member`: of a region, which may take the result back.
     #[inline(always)]
-    pub fn finish(&self, state: State, ending: Ending) {
-        self.0.store(DONE | state.0 & HANDLE | ending.0, Ordering::Release);
+    pub fn finish(&self, state: State, ending: Ending, member: bool) {
+        let member = if member { MEMBER } else { 0 };
+        self.0.store(DONE | state.0 & HANDLE | ending.0 | member, Ordering::Release);
     }
 
     /// Transition 7, if the phase is *done*. Under the lock, by which the output is seen.
