@@ -89,7 +89,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         observe: if Self::OBSERVES { Some(Self::observe) } else { None },
         banks: BANKS as u8,
         per_bank: PER_BANK as u8,
-        full_bank: low_bits(PER_BANK),
         bank_stride: Self::STRIDE as u16,
         cover: Self::COVER,
         cover_own: if Self::COVERS { Some(ExecRef::cover_own) } else { None },
@@ -197,6 +196,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
                     bank.head.to_core.set((BANKS_AT + number * Self::STRIDE) as u32);
                     bank.head.number.set(number as u32);
                     bank.head.special.set(u32::MAX);
+                    bank.head.free.set(low_bits(PER_BANK));
                 }
                 self.memory.core.clock.with(cs, |clock| {
                     (clock.alarm, clock.clean_up) = (Instant::MAX, Instant::MAX);

@@ -9,7 +9,7 @@ use super::life::in_slot::{Allocator, Line, SlotMemory, start_in_slot};
 use super::life::join::JoinHandle;
 use super::life::on_drop::OnDrop;
 use super::life::spawn::{SpawnError, Wishes};
-use super::memory::core::{BankRef, Core, ExecRef};
+use super::memory::core::{Core, ExecRef};
 use super::memory::cx::Cx;
 use super::memory::tally::add;
 use super::region::handle::Region;
@@ -182,7 +182,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
     pub fn reopen(&self) -> bool {
         let exec = self.exec();
         exec.locked(|cs| {
-            let is_empty = exec.banks().all(|bank| bank.used.is_empty());
+            let is_empty = self.is_empty();
             if is_empty {
                 exec.closing.store(false, Ordering::Relaxed);
                 exec.tally.reset();
@@ -223,7 +223,9 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
 
     /// How many slots are in use. Each bank's number was so at some instant during the call. O(banks).
     pub fn len(&self) -> usize {
-        self.exec().banks().map(|bank| bank.used.bits().count_ones() as usize).sum()
+        let exec = self.exec();
+        let free: usize = exec.banks().map(|bank| bank.free.bits().count_ones() as usize).sum();
+        usize::from(exec.ops().banks) * usize::from(exec.ops().per_bank) - free
     }
 
     /// Whether no slot is in use.
@@ -233,9 +235,10 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
 
     /// The lowest slot that is free, which the next task gets; another spawn may take it meanwhile. O(banks).
     pub fn first_free(&self) -> Option<u16> {
-        let free = |bank: BankRef| (!bank.used.bits()).trailing_zeros();
-        let mut banks = self.exec().banks().filter(|&bank| free(bank) < PER_BANK as u32);
-        banks.next().map(|bank| bitmap::slot(bank.number.get() as usize, free(bank)))
+        self.exec().banks().find_map(|bank| {
+            let index = bank.free.bits().trailing_zeros();
+            (index < PER_BANK as u32).then(|| bitmap::slot(bank.number.get() as usize, index))
+        })
     }
 
     /// Whether a worker would find something to do, for one that is about to sleep, and has said so before by

@@ -56,13 +56,12 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
             task.state.finish(state, ending, member);
             return Over::Left;
         }
-        if member && let Some(scope) = exec.scope {
-            // Which looks how the task has ended.
+        if member {
+            // Its region looks how the task has ended.
             task.state.finish(state, ending, member);
-            (scope.unlink)(task, cs, true);
         }
         // SAFETY: without a handle the slot is the runner's, and the storage is empty.
-        Over::Freed(unsafe { free(task) }, vtable.cells)
+        Over::Freed(unsafe { free(task, cs, true) }, vtable.cells)
     };
     let over = exec.lock.with_then(under_lock, |over, next| {
         if let Over::Freed(storage, cells) = &over {
@@ -123,15 +122,7 @@ pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
         // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends
         // with the task.
         exec.lock.with_then(
-            |cs| {
-                if task.family.is_member()
-                    && let Some(scope) = exec.scope
-                {
-                    (scope.unlink)(task, cs, leaves);
-                }
-                task.joiner.set(core::ptr::null());
-                free(task)
-            },
+            |cs| free(task, cs, leaves),
             |storage, next| storage.release(cells, Some(next)),
         );
     }
@@ -142,17 +133,23 @@ pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
 ///
 /// # Safety
 ///
-/// The caller owns the slot, storage is empty, and nobody waits for the task.
-#[inline(always)]
-unsafe fn free(task: TaskRef) -> Storage {
+/// As for [`release`].
+#[inline(never)]
+unsafe fn free(task: TaskRef, cs: CriticalSection<'_>, leaves: bool) -> Storage {
+    if task.family.is_member()
+        && let Some(scope) = task.exec().scope
+    {
+        (scope.unlink)(task, cs, leaves);
+    }
     task.node.reset(Priority::LOWEST, None);
+    task.joiner.set(core::ptr::null());
     task.attributes.set(None);
     let storage = Storage { address: task.storage.get(), number: task.node.embedder_word.get() };
     let generation = task.generation.load(Ordering::Relaxed);
     task.generation.store(generation.wrapping_add(1), Ordering::Relaxed);
     task.state.release();
     if generation != u32::MAX {
-        task.bank().used.write(task.index(), false);
+        task.bank().free.write(task.index(), true);
     }
     storage
 }

@@ -333,15 +333,15 @@ fn claim_both(
 
 /// [`free_bank`], if the first one has none. Under the lock.
 pub(in crate::exec) fn later_bank(exec: ExecRef) -> Option<BankRef> {
-    exec.banks().find(|bank| bank.used.bits() != exec.ops().full_bank)
+    exec.banks().find(|bank| !bank.free.is_empty())
 }
 
 /// Takes the lowest free slot of a bank that has one. Under the lock.
 #[inline(always)]
 pub(super) fn take_slot(exec: ExecRef, bank: BankRef, storage: Storage, vtable: &'static Vtable) -> TaskRef {
-    let used = bank.used.bits();
-    bank.used.set(used | used.wrapping_add(1));
-    let index = used.trailing_ones();
+    let free = bank.free.bits();
+    bank.free.set(free & free.wrapping_sub(1));
+    let index = free.trailing_zeros();
     let header = bank.header(index);
     header.node.embedder_index.set(index as u8);
     header.node.embedder_word.set(storage.number);
@@ -359,7 +359,7 @@ pub(super) fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
         return Err(SpawnErrorKind::RegionClosed);
     }
     let first = exec.first_bank();
-    if first.used.bits() != exec.ops().full_bank {
+    if !first.free.is_empty() {
         return Ok(first);
     }
     exec.ops().later_bank.and_then(|later_bank| later_bank(exec)).ok_or(SpawnErrorKind::ExecutorFull)

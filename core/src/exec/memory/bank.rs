@@ -28,8 +28,8 @@ pub(in crate::exec) struct BankHead {
     pub special: bitmap::Bank,
     /// Slots that were taken from `woken` and not polled yet: the rest of a round. The runner's.
     pub rest: bitmap::Bank,
-    /// Slots that are not free. Changed under the lock.
-    pub used: bitmap::Bank,
+    /// Slots that are free. Changed under the lock; the executor's first use sets the bits of all there are.
+    pub free: bitmap::Bank,
     /// Slots whose task was asked to stop and has not ended. Changed under the lock.
     pub draining: bitmap::Bank,
     /// Distance in bytes back to the core.
@@ -61,7 +61,7 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
                 announce: Fixed::new(::core::ptr::null()),
                 special: bitmap::Bank::new(0),
                 rest: bitmap::Bank::new(0),
-                used: bitmap::Bank::new(0),
+                free: bitmap::Bank::new(0),
                 draining: bitmap::Bank::new(0),
                 to_core: Fixed::new(0),
                 number: Fixed::new(0),

@@ -155,8 +155,6 @@ pub(in crate::exec) struct Ops {
     pub observe: Option<fn(ExecRef, TaskRef) -> bool>,
     pub banks: u8,
     pub per_bank: u8,
-    /// The bits of a bank whose slots are all in use.
-    pub full_bank: u32,
     pub bank_stride: u16,
     /// Tells the runner which bank to look into, if there are several; `cover_own`: by the runner itself.
     pub cover: Option<Cover>,

@@ -251,7 +251,7 @@ impl BankRef {
     /// The lowest free slot, if there is one. Under the lock.
     #[inline(always)]
     pub fn free_task(self) -> TaskRef {
-        self.task(self.used.bits().trailing_ones())
+        self.task(self.free.bits().trailing_zeros())
     }
 
     /// The header of this index.

@@ -23,7 +23,7 @@ use crate::sync::{AtomicU32, Ordering, const_fn};
 ///                                          +------+
 /// ```
 ///
-/// 1. [`StateCell::claim`], by a spawner, with a bit of the bank's `used` word.
+/// 1. [`StateCell::claim`], by a spawner, with a bit of the bank's `free` word.
 /// 2. [`StateCell::publish`], by the spawner, which then wakes the task.
 /// 3. The woken bit is taken, by the runner: into a round if the task is plain, else into a lane.
 /// 4. The runner. Which task is running is one field of the core, not a state to store here.
@@ -34,7 +34,7 @@ use crate::sync::{AtomicU32, Ordering, const_fn};
 ///    task's region has closed. Whoever finds the phase *done* under the lock sets it to *claimed* and owns
 ///    what is there. A task that ended in no region is its handle's, who needs no lock to find it *done*:
 ///    [`State::ended_for_handle`].
-/// 8. [`StateCell::release`]: the slot's generation advances, its bit in `used` is cleared.
+/// 8. [`StateCell::release`]: the slot's generation advances, its bit in `free` is set.
 ///
 /// All transitions but those of the shield and of counted polls are made under the executor's lock.
 /// Transition 1 may be undone by 8, when the region refuses the task or the build of the future unwinds.
