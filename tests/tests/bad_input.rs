@@ -285,7 +285,7 @@ fn an_executor_starts_once() {
     }
     assert_eq!(executor.start().err(), Some(AlreadyStarted));
     let run = catch_unwind(AssertUnwindSafe(|| -> () { executor.run(|_| {}) }));
-    let message = run.unwrap_err().downcast::<String>().unwrap();
+    let message = run.unwrap_err().downcast::<&str>().unwrap();
     assert_eq!(*message, AlreadyStarted.to_string());
 }
 

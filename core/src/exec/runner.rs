@@ -17,6 +17,13 @@ pub struct Runner<P: Platform, const BANKS: usize, const PER_BANK: usize> {
     _not_send: PhantomData<*const ()>,
 }
 
+/// As a literal, so that a panic with it formats nothing.
+macro_rules! started_before {
+    () => {
+        "the executor has been started before: keep the runner of the first start"
+    };
+}
+
 /// The executor has been started before; it has one runner for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -24,7 +31,7 @@ pub struct AlreadyStarted;
 
 impl fmt::Display for AlreadyStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the executor has been started before: keep the runner of the first start")
+        f.write_str(started_before!())
     }
 }
 
@@ -40,12 +47,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
         let core = self.exec().as_ptr();
         // SAFETY: the executor is static.
         let core = unsafe { &*core };
-        let was_started = core.lock.with(|_| {
-            let was_started = core.started.load(Ordering::Relaxed);
-            core.started.store(true, Ordering::Relaxed);
-            was_started
-        });
-        if was_started {
+        if core.started.swap(true, Ordering::Relaxed) {
             return Err(AlreadyStarted);
         }
         core.watched.store(self.platform.watch_alarm(&core.look), Ordering::Relaxed);
@@ -59,7 +61,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     /// When the executor has been started before; and with a task's panic, as [`Runner::poll_pending`]. The
     /// runner is gone then, so where panics unwind and the rest is to go on, use [`start`](Self::start).
     pub fn run(&'static self, init: impl FnOnce(LocalSpawner<P, BANKS, PER_BANK>)) -> ! {
-        let Ok(mut runner) = self.start() else { panic!("{AlreadyStarted}") };
+        let Ok(mut runner) = self.start() else { panic!(started_before!()) };
         init(runner.spawner());
         runner.run()
     }

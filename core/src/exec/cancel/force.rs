@@ -9,7 +9,7 @@ use crate::exec::memory::trace::TraceEvent;
 use crate::exec::task::options::Forced;
 use crate::exec::task::reason::Reason;
 use crate::exec::task::state::Ending;
-use crate::sync::CriticalSection;
+use crate::sync::{CriticalSection, Ordering};
 use crate::time::Instant;
 
 /// Drops the future of a draining task, calls its finaliser, and ends the task. The runner only, in no poll;
@@ -102,12 +102,12 @@ fn first_of(exec: ExecRef, bank: BankRef) -> Option<(Instant, TaskRef)> {
 /// A draining task ends. See [`Special::drained`](crate::exec::memory::core::Special::drained).
 pub(in crate::exec) fn drained(task: TaskRef, cs: CriticalSection<'_>) {
     task.bank().draining.write(task.index(), false);
-    task.exec().with_clock(cs, |clock| {
-        clock.draining -= 1;
-        if clock.draining == 0 {
-            clock.clean_up = Instant::MAX;
-        }
-    });
+    let exec = task.exec();
+    let left = exec.draining.load(Ordering::Relaxed) - 1;
+    exec.draining.store(left, Ordering::Relaxed);
+    if left == 0 {
+        exec.with_clock(cs, |clock| clock.clean_up = Instant::MAX);
+    }
 }
 
 /// Asks a live task to stop, as of now: polls of this pass may have taken long. The runner only.

@@ -1,6 +1,7 @@
 //! A request to stop.
 
 use crate::exec::memory::core::TaskRef;
+use crate::exec::memory::tally::add_alone;
 use crate::exec::task::reason::Reason;
 use crate::exec::task::state::{Requested, State};
 use crate::sync::CriticalSection;
@@ -27,10 +28,8 @@ pub(in crate::exec) fn request(task: TaskRef, cs: CriticalSection<'_>, why: Reas
     }
     let end = now + attributes.cleanup_time;
     task.node.set_deadline(Some(end.as_micros()));
-    exec.with_clock(cs, |clock| {
-        clock.draining += 1;
-        clock.clean_up = clock.clean_up.min(end);
-    });
+    add_alone(&exec.draining, 1);
+    exec.with_clock(cs, |clock| clock.clean_up = clock.clean_up.min(end));
     exec.tally.count_request(why);
     task.mark();
 }

@@ -42,6 +42,8 @@ pub(in crate::exec) struct Core {
     pub rekeys: AtomicU32,
     /// Null: no task is special.
     pub special: AtomicPtr<Special>,
+    /// How many tasks are draining. Changed under the lock.
+    pub draining: AtomicU32,
     pub lock: Domain,
     pub clock: Guarded<Clock>,
     pub timers: Guarded<Timers>,
@@ -132,8 +134,6 @@ pub(in crate::exec) struct Clock {
     /// When the first clean-up time ends, or before: a task may have ended since. [`MAX`](Instant::MAX)
     /// when no task is draining.
     pub clean_up: Instant,
-    /// How many tasks are draining.
-    pub draining: u16,
 }
 
 /// Tells the runner which bank to look into.
@@ -282,7 +282,7 @@ impl Links {
 }
 
 impl Core {
-    pub const STREAK: u32 = 1 << 16;
+    pub const STREAK: u32 = 1 << 31;
     /// No [`place`], which is larger.
     pub const SHARED: u32 = 1 << 14;
 
@@ -298,12 +298,12 @@ impl Core {
             turns: bitmap::Bank::new(0),
             rekeys: AtomicU32::new(0),
             special: AtomicPtr::new(ptr::null_mut()),
+            draining: AtomicU32::new(0),
             lock: Domain::new(),
             clock: Guarded::new(Clock {
                 now: Instant::ZERO,
                 alarm: Instant::ZERO,
                 clean_up: Instant::ZERO,
-                draining: 0,
             }),
             timers: Guarded::new(Timers::new()),
             lanes: Guarded::new(Lanes::new()),

@@ -27,21 +27,23 @@ pub struct Pass {
 #[inline(never)]
 fn begin(exec: ExecRef, read: Instant) -> Instant {
     let spent = exec.look.take_due();
-    let (now, clean_up_is_due) = exec.locked(|cs| {
+    let now = exec.locked(|cs| {
         exec.with_clock(cs, |clock| {
             clock.now = clock.now.max(read);
             // An alarm that has gone off, or is due, is spent.
             if spent || clock.alarm <= clock.now {
                 clock.alarm = Instant::MAX;
             }
-            (clock.now, clock.clean_up <= clock.now)
+            clock.now
         })
     });
     if now > read {
         add(&exec.tally.clock_regressions, 1);
     }
     expire(exec, now);
-    if clean_up_is_due && let Some(special) = exec.special() {
+    if exec.draining.load(Ordering::Relaxed) != 0
+        && let Some(special) = exec.special()
+    {
         (special.force_due)(exec, now);
     }
     now
@@ -122,9 +124,13 @@ pub(in crate::exec) fn poll_promptly<const OBSERVED: bool>(exec: ExecRef, polls:
 /// Whether a pass would do something now. Plain loads.
 #[inline(always)]
 pub(in crate::exec) fn is_runnable(exec: ExecRef, several: bool) -> bool {
-    exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0
-        || is_woken(exec, several)
-        || exec.look.has(AlarmDue::DUE | AlarmDue::WORK)
+    is_busy(exec, several) || exec.look.has(AlarmDue::DUE | AlarmDue::WORK)
+}
+
+/// Whether a task is queued or woken.
+#[inline(always)]
+fn is_busy(exec: ExecRef, several: bool) -> bool {
+    exec.queued.load(Ordering::Relaxed) & !Core::STREAK != 0 || is_woken(exec, several)
 }
 
 /// When something is to be done that nothing wakes for: a sleep that ends, a clean-up whose time is over.
@@ -160,8 +166,8 @@ pub(in crate::exec) fn set_alarm(exec: ExecRef) {
 /// it won't end the sleep.
 #[inline(always)]
 pub(in crate::exec) fn is_quiet(exec: ExecRef, several: bool, watches: bool) -> bool {
-    !is_runnable(exec, several)
-        && !exec.look.has(AlarmDue::SOONER)
+    !is_busy(exec, several)
+        && !exec.look.has(AlarmDue::NOW)
         && (watches || exec.watched.load(Ordering::Relaxed) || is_alarm_ahead(exec))
 }
 
@@ -191,14 +197,16 @@ fn poll<R: Rounds>(exec: ExecRef, rounds: &R, now: Option<Instant>, left: &Cell<
         if least == PROMPT {
             let now = begin(exec, now.unwrap_or_else(|| rounds.read_clock()));
             rounds.pass_begins(now);
-        } else {
-            let more = is_runnable(exec, R::SEVERAL);
+        }
+        let look = exec.look.bits();
+        if least != PROMPT {
+            let more = is_busy(exec, R::SEVERAL) || look & (AlarmDue::DUE | AlarmDue::WORK) != 0;
             if budget::is_spent(left.get()) || !more {
                 return more;
             }
         }
-        if exec.look.has(AlarmDue::NOW) {
-            if exec.look.is_due() {
+        if look & AlarmDue::NOW != 0 {
+            if look & AlarmDue::DUE != 0 {
                 return true;
             }
             look_up(exec);
