@@ -121,10 +121,7 @@ pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
         let cells = task.vtable_of_task().cells;
         // Under the lock, so that a dump sees one task or the other, and no join is left registered that ends
         // with the task.
-        exec.lock.with_then(
-            |cs| free(task, cs, leaves),
-            |storage, next| storage.release(cells, Some(next)),
-        );
+        exec.lock.with_then(|cs| free(task, cs, leaves), |storage, next| storage.release(cells, Some(next)));
     }
 }
 

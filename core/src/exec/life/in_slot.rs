@@ -125,9 +125,9 @@ where
             Some(storage) => (storage.as_ptr(), Outside::<F, S>::VTABLE),
             None => (memory.of(exec, bank.free_task()), Task::<F, 0, 0>::IN_SLOT),
         };
-        Ok((take_slot(exec, bank, pool::Storage { address, number: 0 }, vtable), address))
+        Ok(take_slot(exec, bank, pool::Storage { address, number: 0 }, vtable))
     });
-    let (task, storage) = match claimed {
+    let (task, header) = match claimed {
         Ok(claimed) => claimed,
         Err(kind) => {
             if let Some(storage) = outside {
@@ -143,7 +143,7 @@ where
     }
     // SAFETY: it was claimed just now, and the future fits in the slot's memory, or in what was allocated for
     // it; the caller answers for `Send`.
-    Ok(unsafe { build_in(task, storage, wishes.as_ref(), build, handle) })
+    Ok(unsafe { build_in(task, header, wishes.as_ref(), build, handle) })
 }
 
 /// The functions for a future whose memory is `S`'s.

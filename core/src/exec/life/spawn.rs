@@ -11,6 +11,7 @@ use crate::exec::memory::core::{BankRef, ExecRef, Membership, Refusal, Special, 
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::tally::add_alone;
 use crate::exec::memory::trace::TraceEvent;
+use crate::exec::task::header::Header;
 use crate::exec::task::options::TaskOptions;
 use crate::exec::task::pool::{PoolRef, Storage, TaskPool};
 use crate::exec::task::state::State;
@@ -175,27 +176,27 @@ where
 {
     const { Task::<F, BYTES, SLOTS>::FITS };
     let (pool, vtable) = (pool.pool(), Task::<F, BYTES, SLOTS>::VTABLE);
-    let (task, storage) = match &wishes {
+    let (task, header) = match &wishes {
         None => claim(exec, pool, vtable, spawner),
         Some(wishes) => claim_with(exec, pool, vtable, spawner, &wishes.options),
     };
     let Some(task) = task else {
-        return Err(SpawnError { kind: kind_of(storage), rejected: build });
+        return Err(SpawnError { kind: kind_of(header), rejected: build });
     };
     // SAFETY: it was claimed just now, for a future that fits (FITS); the caller answers for `Send`.
-    Ok(unsafe { build_in(task, storage, wishes.as_ref(), build, handle) })
+    Ok(unsafe { build_in(task, &*header, wishes.as_ref(), build, handle) })
 }
 
 /// Builds the future in the storage of a claimed slot, publishes the task, and wakes it.
 ///
 /// # Safety
 ///
-/// The slot is claimed by the caller, `storage` is its storage and has room for the future and its output.
-/// `F` is `Send`, or the caller is in the runner's context.
+/// The slot is claimed by the caller, `header` is its own, and its storage has room for the future and its
+/// output. `F` is `Send`, or the caller is in the runner's context.
 #[inline(always)]
 pub(super) unsafe fn build_in<B, F>(
     task: TaskRef,
-    storage: *mut (),
+    header: &'static Header,
     wishes: Option<&Wishes>,
     build: B,
     handle: bool,
@@ -205,30 +206,30 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let cx = Cx::new(task);
+    let cx = Cx { task, generation: header.generation.load(Ordering::Relaxed) };
     let unwound = OnDrop::new(|| unclaim(task));
     let future = build(cx);
     unwound.defuse();
     // SAFETY: the slot is claimed, hence its storage the caller's (Executor Invariant 2).
-    unsafe { storage.cast::<F>().write(future) };
+    unsafe { header.storage.get().cast::<F>().write(future) };
     match wishes {
-        None => publish(task, State::live(handle)),
+        None => publish(task, header, State::live(handle)),
         Some(wishes) => publish_with(task, wishes, State::live(handle)),
     }
     cx
 }
 
-/// A claimed slot and its storage; without a slot, the [kind](kind_of) of the error. Two words, which are
+/// A claimed slot and its header; without a slot, the [kind](kind_of) of the error. Two words, which are
 /// returned in registers.
-type Claimed = (Option<TaskRef>, *mut ());
+type Claimed = (Option<TaskRef>, *const Header);
 
-/// What stands for an error in place of storage.
+/// What stands for an error in place of a header.
 fn refused(kind: SpawnErrorKind) -> Claimed {
-    (None, ptr::without_provenance_mut(kind as usize))
+    (None, ptr::without_provenance(kind as usize))
 }
 
 /// See [`Claimed`].
-fn kind_of(refused: *mut ()) -> SpawnErrorKind {
+fn kind_of(refused: *const Header) -> SpawnErrorKind {
     match refused.addr() {
         0 => SpawnErrorKind::PoolFull,
         1 => SpawnErrorKind::ExecutorFull,
@@ -311,15 +312,15 @@ fn claim_both(
         let storage = storage.ok_or((SpawnErrorKind::PoolFull, None))?;
         next.with(&exec.lock, |cs| {
             let bank = bank(cs).map_err(|kind| (kind, Some(storage)))?;
-            Ok((take_slot(exec, bank, storage, vtable), storage.address))
+            Ok(take_slot(exec, bank, storage, vtable))
         })
     });
     match claimed {
-        Ok((task, storage)) => {
+        Ok((task, header)) => {
             if let Some(trace_spawn) = exec.ops().trace_spawn {
                 trace_spawn(task, name);
             }
-            (Some(task), storage)
+            (Some(task), header)
         }
         Err((kind, storage)) => {
             if let Some(storage) = storage {
@@ -338,7 +339,12 @@ pub(in crate::exec) fn later_bank(exec: ExecRef) -> Option<BankRef> {
 
 /// Takes the lowest free slot of a bank that has one. Under the lock.
 #[inline(always)]
-pub(super) fn take_slot(exec: ExecRef, bank: BankRef, storage: Storage, vtable: &'static Vtable) -> TaskRef {
+pub(super) fn take_slot(
+    exec: ExecRef,
+    bank: BankRef,
+    storage: Storage,
+    vtable: &'static Vtable,
+) -> (TaskRef, &'static Header) {
     let free = bank.free.bits();
     bank.free.set(free & free.wrapping_sub(1));
     let index = free.trailing_zeros();
@@ -349,7 +355,7 @@ pub(super) fn take_slot(exec: ExecRef, bank: BankRef, storage: Storage, vtable: 
     header.set_vtable(vtable);
     header.state.claim();
     add_alone(&exec.tally.spawns, 1);
-    bank.task(index)
+    (bank.task(index), header)
 }
 
 /// The lowest bank that has a free slot. O(banks). Under the lock.
@@ -386,13 +392,13 @@ fn unclaim(task: TaskRef) {
 /// Makes a claimed slot live, as a plain task, and wakes it: transition 2. Its keys are those of a plain
 /// task, as in all free slots.
 #[inline(never)]
-fn publish(task: TaskRef, live: State) {
+fn publish(task: TaskRef, header: &'static Header, live: State) {
     // Under the lock, because a region may be asking its members to stop right now, and a dump reading.
     let (exec, bank) = (task.exec(), task.bank());
     let asked = exec.locked(|_| {
         // Whoever sees one of the stores sees what came before.
         fence(Ordering::Release);
-        let asked = (task.state.publish(live), generation(task));
+        let asked = (header.state.publish(live), header.generation.load(Ordering::Relaxed));
         // After all else: whoever takes the bit of an earlier wake sees this, and polls.
         bank.special.set(bank.special.bits() & !task.bit());
         asked

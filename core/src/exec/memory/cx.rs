@@ -5,7 +5,6 @@ use ::core::fmt;
 use super::core::{ExecRef, TaskRef};
 use crate::exec::task::id::TaskId;
 use crate::exec::task::reason::Reason;
-use crate::sync::Ordering;
 use crate::time::Instant;
 
 /// What a task knows of where it runs: passed to it when it is spawned, two words, free to copy and to send
@@ -20,11 +19,6 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// Of the task that the slot holds or is about to hold.
-    pub(in crate::exec) fn new(task: TaskRef) -> Self {
-        Self { task, generation: task.generation.load(Ordering::Relaxed) }
-    }
-
     /// The task's id.
     pub fn id(&self) -> TaskId {
         TaskId { slot: self.task.slot(), generation: self.generation }
