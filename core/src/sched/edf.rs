@@ -48,17 +48,21 @@ impl Edf {
         self.stamp(nodes.node(slot));
         let hole = self.len();
         self.len += 1;
-        sift_up(nodes, self.cells(nodes), hole, slot);
+        // SAFETY: the hole is the last of the cells.
+        unsafe { sift_up(nodes, self.cells(nodes), hole, slot) }
     }
 
     /// Takes the first slot out. O(log N).
     pub fn pop<N: Nodes + ?Sized>(&mut self, nodes: &N) -> Option<u16> {
-        let first = self.first(nodes)?;
-        let last = nodes.heap()[self.len() - 1].get();
+        let [first, .., last] = self.cells(nodes) else {
+            let first = self.first(nodes)?;
+            self.len = 0;
+            return Some(first);
+        };
+        let (first, last) = (first.get(), last.get());
         self.len -= 1;
-        if self.len > 0 {
-            sift_down(nodes, self.cells(nodes), 0, last);
-        }
+        // SAFETY: there were two at least.
+        unsafe { sift_down(nodes, self.cells(nodes), 0, last) };
         Some(first)
     }
 
@@ -67,11 +71,13 @@ impl Edf {
     pub fn push_pop<N: Nodes + ?Sized>(&mut self, nodes: &N, slot: u16) -> u16 {
         let node = nodes.node(slot);
         self.stamp(node);
-        let first = nodes.heap()[0].get();
+        let heap = self.cells(nodes);
+        let first = heap[0].get();
         if before(node, nodes.node(first)) {
             return slot;
         }
-        sift_down(nodes, self.cells(nodes), 0, slot);
+        // SAFETY: the heap isn't empty.
+        unsafe { sift_down(nodes, heap, 0, slot) };
         first
     }
 
@@ -113,62 +119,94 @@ impl Default for Edf {
 /// Puts `slot` into the `hole` or wherever above or below it belongs.
 fn settle<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], hole: usize, slot: u16) {
     let goes_up = hole > 0 && before(nodes.node(slot), nodes.node(heap[(hole - 1) / 2].get()));
-    if goes_up {
-        sift_up(nodes, heap, hole, slot);
-    } else {
-        sift_down(nodes, heap, hole, slot);
+    // Which checks that there is such a cell.
+    heap[hole].set(slot);
+    // SAFETY: so there is.
+    unsafe {
+        if goes_up {
+            sift_up(nodes, heap, hole, slot);
+        } else {
+            sift_down(nodes, heap, hole, slot);
+        }
     }
 }
 
+/// A cell of the heap. Not checked: on the way through a heap that would be two instructions in nine.
+///
+/// # Safety
+///
+/// There is a cell of this number.
+#[inline(always)]
+unsafe fn cell(heap: &[Cell<u16>], place: usize) -> &Cell<u16> {
+    debug_assert!(place < heap.len());
+    // SAFETY: the caller's promise.
+    unsafe { heap.get_unchecked(place) }
+}
+
+/// Puts `slot` into the `hole` or wherever above it belongs.
+///
+/// # Safety
+///
+/// The hole is one of the cells.
 #[inline(never)]
-fn sift_up<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], mut hole: usize, slot: u16) {
+unsafe fn sift_up<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], mut hole: usize, slot: u16) {
     let node = nodes.node(slot);
-    while hole > 0 {
-        let parent = (hole - 1) / 2;
-        let above = heap[parent].get();
-        let above_node = nodes.node(above);
-        if !before(node, above_node) {
-            break;
+    // SAFETY: a parent's number is lower.
+    unsafe {
+        while hole > 0 {
+            let parent = (hole - 1) / 2;
+            let above = cell(heap, parent).get();
+            let above_node = nodes.node(above);
+            if !before(node, above_node) {
+                break;
+            }
+            cell(heap, hole).set(above);
+            above_node.next.set(hole as u16);
+            hole = parent;
         }
-        heap[hole].set(above);
-        above_node.next.set(hole as u16);
-        hole = parent;
+        cell(heap, hole).set(slot);
     }
-    heap[hole].set(slot);
     node.next.set(hole as u16);
 }
 
 /// Puts `slot` into the `hole` or wherever below it belongs. The way down follows the earlier children to the
 /// end, at one comparison a level, and the way back up finds the place (bottom-up, Wegener, 1993): what comes
 /// into the hole is late as a rule.
+///
+/// # Safety
+///
+/// The hole is one of the cells.
 #[inline(never)]
-fn sift_down<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], hole: usize, slot: u16) {
+unsafe fn sift_down<N: Nodes + ?Sized>(nodes: &N, heap: &[Cell<u16>], hole: usize, slot: u16) {
     let node = nodes.node(slot);
     let mut place = hole;
-    loop {
-        // Of 16 bits, so that no check is needed for an overflow.
-        let right = 2 * usize::from(place as u16) + 2;
-        let Some(second) = heap.get(right) else {
-            if right == heap.len() {
-                place = right - 1;
+    // SAFETY: `place` is one of the cells all the time: the hole, one below it that is there, or one between.
+    unsafe {
+        loop {
+            // Of 16 bits, so that no check is needed for an overflow.
+            let right = 2 * usize::from(place as u16) + 2;
+            let Some(second) = heap.get(right) else {
+                if right == heap.len() {
+                    place = right - 1;
+                }
+                break;
+            };
+            place = right;
+            if !before(nodes.node(second.get()), nodes.node(cell(heap, right - 1).get())) {
+                place -= 1;
             }
-            break;
-        };
-        place = right;
-        if !before(nodes.node(second.get()), nodes.node(heap[right - 1].get())) {
-            place -= 1;
         }
-    }
-    while place > hole && before(node, nodes.node(heap[place].get())) {
-        place = (place - 1) / 2;
-    }
-    // Everybody between moves up by one.
-    let mut moved = heap[place].replace(slot);
-    node.next.set(place as u16);
-    while place > hole {
-        place = (place - 1) / 2;
-        nodes.node(moved).next.set(place as u16);
-        moved = heap[place].replace(moved);
+        while place > hole && before(node, nodes.node(cell(heap, place).get())) {
+            place = (place - 1) / 2;
+        }
+        // Everybody between moves up by one.
+        let mut moved = cell(heap, place).replace(slot);
+        node.next.set(place as u16);
+        while place > hole {
+            place = (place - 1) / 2;
+            nodes.node(moved).next.set(place as u16);
+            moved = cell(heap, place).replace(moved);
+        }
     }
 }
 
