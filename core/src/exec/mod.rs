@@ -153,9 +153,10 @@
 //! 3. While the phase is *live*, only the runner (of an executor that is shared, the worker that has claimed
 //!    the task) polls or drops the future and reads or writes the header's plain fields, except the queue
 //!    node, the joiner and the family, which belong to the holder of the critical section.
-//! 4. When the phase is *done*, storage holds the output (or nothing, if the task was ended by force), and it
-//!    belongs to who finds that phase under the critical section and sets it to *claimed*: the join handle,
-//!    or the runner when the task's region has closed. Without a handle the runner has it from the start.
+//! 4. When the phase is *done*, storage holds the output (or nothing, if the task was ended by force). It
+//!    belongs to the join handle if the task has ended in no region; otherwise to who finds that phase under
+//!    the critical section and sets it to *claimed*: the handle, or the runner when the region has closed.
+//!    Without a handle the runner has it from the start.
 //! 5. There is one runner, unless workers [share](Executor::share) the executor; it never leaves the context
 //!    that started it, and it isn't entered twice: its methods take it by `&mut`.
 //! 6. No reference to lanes, timers, regions or join nodes is held across user code: polling or dropping a

@@ -14,9 +14,8 @@ use crate::time::Instant;
 #[cold]
 #[inline(never)]
 pub(in crate::exec) fn check_limits(task: TaskRef, is_due: bool) -> bool {
-    let now = task.exec().pass_time();
     let state = task.state.load();
-    let missed = !state.is_requested() && !state.is_missed() && !is_in_time(task, state, now);
+    let missed = is_due && !state.is_requested() && !state.is_missed() && !is_in_time(task, state);
     // The hook for misses may have asked the task to stop.
     let state = task.state.load();
     let goes = if missed {
@@ -25,7 +24,13 @@ pub(in crate::exec) fn check_limits(task: TaskRef, is_due: bool) -> bool {
     } else if state.is_requested() {
         // It may have been asked since it left its lane, and has a later end then; read under the lock, so
         // that it isn't torn.
-        let is_over = || task.exec().locked(|_| task.node.is_due(now.as_micros()));
+        let exec = task.exec();
+        let is_over = || {
+            exec.locked(|cs| {
+                let now = exec.with_clock(cs, |clock| clock.now);
+                task.node.is_due(now.as_micros())
+            })
+        };
         let goes = state.polls() != 0 && !(is_due && is_over());
         if !goes {
             force(task);
@@ -46,18 +51,17 @@ pub(in crate::exec) fn check_limits(task: TaskRef, is_due: bool) -> bool {
 }
 
 /// Notes a deadline that has passed. Returns whether to go on with the task.
-fn is_in_time(task: TaskRef, state: State, now: Instant) -> bool {
+fn is_in_time(task: TaskRef, state: State) -> bool {
     let exec = task.exec();
     // The deadline is read, and marked as noted, under the lock, so that it is neither torn nor exchanged in
     // between.
-    let missed = exec.locked(|_| {
-        let due = task.node.deadline().filter(|&due| due < now.as_micros());
-        if due.is_some() {
-            task.state.set_missed(true);
-        }
-        due
+    let missed = exec.locked(|cs| {
+        let now = exec.with_clock(cs, |clock| clock.now);
+        let due = task.node.deadline().filter(|&due| due < now.as_micros())?;
+        task.state.set_missed(true);
+        Some((due, now))
     });
-    let Some(deadline) = missed else { return true };
+    let Some((deadline, now)) = missed else { return true };
     add(&exec.tally.misses, 1);
     match state.on_miss() {
         OnMiss::Count => true,

@@ -19,7 +19,7 @@ use crate::sync::{CriticalSection, Ordering};
 #[inline(never)]
 pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
     let exec = task.exec();
-    if exec.scope.is_some() && ending.is_failure() {
+    if ending != Ending::COMPLETED && ending.is_failure() && exec.scope.is_some() {
         // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and
         // it may not have made a reading yet.
         let read = exec.read_clock();
