@@ -12,7 +12,7 @@ use super::region::table::Regions;
 use super::run::pass::Rounds;
 use super::run::platform::Platform;
 use super::run::poll_trace::PollTrace;
-use super::run::rounds::{poll_bank, poll_banks};
+use super::run::rounds::{Kept, poll_bank, poll_banks};
 use super::task::options::Miss;
 use crate::bitmap::{MAX_BANKS, MAX_PER_BANK, low_bits};
 use crate::sched::Fairness;
@@ -245,12 +245,12 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Rounds for Executor
     }
 
     #[inline(always)]
-    fn poll_rounds(&self, exec: ExecRef, left: u32, least: u32) -> u32 {
+    fn poll_rounds(&self, exec: ExecRef, kept: Kept, left: u32, least: u32) -> u32 {
         // SAFETY: called by the runner, in no poll.
         unsafe {
             match (BANKS, Self::OBSERVES) {
-                (1, false) => poll_bank::<false>(exec, exec.first_bank(), left, least),
-                (1, true) => poll_bank::<true>(exec, exec.first_bank(), left, least),
+                (1, false) => poll_bank::<false>(exec, kept, left, least),
+                (1, true) => poll_bank::<true>(exec, kept, left, least),
                 (_, false) => poll_banks::<false>(exec, left, least),
                 (_, true) => poll_banks::<true>(exec, left, least),
             }

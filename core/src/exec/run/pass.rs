@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::rounds::{is_woken, poll_task};
+use super::rounds::{Kept, is_woken, poll_task};
 use super::timers::expire;
 use crate::exec::life::on_drop::OnDrop;
 use crate::exec::memory::core::{Core, ExecRef, budget};
@@ -61,7 +61,7 @@ pub(in crate::exec) trait Rounds {
     fn pass_begins(&self, now: Instant);
 
     /// Polls plain tasks; see [`poll_bank`](super::rounds::poll_bank).
-    fn poll_rounds(&self, exec: ExecRef, left: u32, least: u32) -> u32;
+    fn poll_rounds(&self, exec: ExecRef, kept: Kept, left: u32, least: u32) -> u32;
 }
 
 /// One pass of at most `polls` polls, at `now` or the platform's time. The runner only, in no poll.
@@ -187,11 +187,12 @@ fn poll<R: Rounds>(exec: ExecRef, rounds: &R, now: Option<Instant>, left: &Cell<
     // The first time round one poll is made, and the clock is still to be read.
     const PROMPT: u32 = u32::MAX - 1;
     let mut least = PROMPT;
+    let kept = Kept::of(exec);
     loop {
         // Not if the lanes have given this turn to the others; zero: nothing goes before.
         let before = exec.queued.load(Ordering::Relaxed) | exec.look.bits() & AlarmDue::NOW;
         if !(least == PROMPT && now.is_some()) && (before == 0 || least & 1 != 0) {
-            left.set(rounds.poll_rounds(exec, left.get(), least));
+            left.set(rounds.poll_rounds(exec, kept, left.get(), least));
         }
         exec.running.store(0, Ordering::Relaxed);
         if least == PROMPT {

@@ -83,21 +83,33 @@ fn polled(exec: ExecRef, bank: BankRef) -> TaskRef {
     bank.task(exec.running.load(Ordering::Relaxed) % 32)
 }
 
+/// The first bank and the distance of two headers, [kept](BankRef::kept) in registers for a pass.
+#[derive(Clone, Copy)]
+pub(in crate::exec) struct Kept {
+    bank: BankRef,
+    stride: usize,
+}
+
+impl Kept {
+    #[inline(always)]
+    pub fn of(exec: ExecRef) -> Self {
+        Self { bank: exec.first_bank().kept(), stride: BankRef::kept_stride() }
+    }
+}
+
 /// Polls plain tasks, until less than `least` is left, nothing is woken, or something is to be seen to first.
 /// Returns what is left.
 ///
 /// # Safety
 ///
-/// The caller is the runner, in no poll; the executor has one bank, `bank`.
+/// The caller is the runner, in no poll; the executor has one bank, which is kept.
 #[inline(always)]
 pub(in crate::exec) unsafe fn poll_bank<const OBSERVED: bool>(
     exec: ExecRef,
-    bank: BankRef,
+    Kept { bank, stride }: Kept,
     mut left: u32,
     least: u32,
 ) -> u32 {
-    let bank = bank.kept();
-    let stride = BankRef::kept_stride();
     let mut rest = bank.rest.bits();
     loop {
         if rest != 0 {
