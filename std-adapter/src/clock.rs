@@ -33,7 +33,9 @@ impl Clock {
         let now = std::time::Instant::now();
         // Another thread may have set an origin after `now` was read; that is zero, not an underflow.
         let elapsed = now.saturating_duration_since(*self.origin.get_or_init(|| now));
-        Instant::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+        Instant::from_micros(
+            elapsed.as_secs().saturating_mul(1_000_000).saturating_add(elapsed.subsec_micros().into()),
+        )
     }
 
     /// The real time from now until `at`; zero when that is past.

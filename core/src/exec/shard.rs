@@ -186,7 +186,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
             if is_empty {
                 exec.closing.store(false, Ordering::Relaxed);
                 exec.tally.reset();
-                exec.with_clock(cs, |clock| clock.now = Instant::ZERO);
+                exec.with_clock(cs, |clock| exec.set_pass_time(clock, Instant::ZERO));
                 exec.with_lanes(cs, |lanes| lanes.end_streaks());
             }
             is_empty
@@ -274,7 +274,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         let exec = self.exec();
         let (now, is_due) = exec.locked(|cs| {
             let now = exec.with_clock(cs, |clock| {
-                clock.now = clock.now.max(now);
+                exec.set_pass_time(clock, clock.now.max(now));
                 clock.now
             });
             (now, pass::next_due(exec, cs) <= now)

@@ -23,7 +23,7 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and
         // it may not have made a reading yet.
         let read = exec.read_clock();
-        exec.locked(|cs| exec.with_clock(cs, |clock| clock.now = clock.now.max(read)));
+        exec.locked(|cs| exec.with_clock(cs, |clock| exec.set_pass_time(clock, clock.now.max(read))));
     }
     let under_lock = |cs: CriticalSection<'_>| {
         // Before anything else, since the slot may be handed on: a wake that comes late must not poll what is

@@ -14,6 +14,8 @@ use crate::exec::task::options::Miss;
 use crate::exec::task::reason::Reason;
 use crate::exec::task::state::State;
 use crate::sched::{Lanes, Timers};
+#[cfg(not(target_os = "none"))]
+use crate::sync::AtomicU64;
 use crate::sync::{
     AtomicBool, AtomicPtr, AtomicU32, Cell, CriticalSection, Domain, Fixed, FixedPtr, Guarded, Ordering,
     const_fn,
@@ -61,6 +63,9 @@ pub(in crate::exec) struct Core {
     pub scope: Option<&'static Scope>,
     pub regions: Option<&'static [Entry]>,
     pub miss_hook: Option<fn(&Miss)>,
+    /// The clock's `now` in microseconds, for whoever would take the lock for that alone.
+    #[cfg(not(target_os = "none"))]
+    pub pass_time: AtomicU64,
     /// Of an executor that workers share: the one who serves its regions has taken it.
     #[cfg(not(target_os = "none"))]
     pub seat: AtomicBool,
@@ -316,6 +321,8 @@ impl Core {
             scope: None,
             regions: None,
             miss_hook: None,
+            #[cfg(not(target_os = "none"))]
+            pass_time: AtomicU64::new(0),
             #[cfg(not(target_os = "none"))]
             seat: AtomicBool::new(false),
             #[cfg(not(target_os = "none"))]

@@ -29,7 +29,7 @@ fn begin(exec: ExecRef, read: Instant) -> Instant {
     let spent = exec.look.take_due();
     let now = exec.locked(|cs| {
         exec.with_clock(cs, |clock| {
-            clock.now = clock.now.max(read);
+            exec.set_pass_time(clock, clock.now.max(read));
             // An alarm that has gone off, or is due, is spent.
             if spent || clock.alarm <= clock.now {
                 clock.alarm = Instant::MAX;
