@@ -87,6 +87,13 @@ impl Bank {
         self.0.fetch_or(bit, INSERTS) & bit
     }
 
+    /// As [`insert_bit`](Self::insert_bit), with any number of bits; returns those that were set before.
+    #[cfg(target_os = "none")]
+    #[inline(always)]
+    pub(crate) fn insert_bits(&self, bits: u32) -> u32 {
+        self.insert_bit(bits)
+    }
+
     /// Clears bit `index` and returns whether it was set. Any context, O(1).
     #[inline(always)]
     pub fn remove(&self, index: u32) -> bool {

@@ -43,7 +43,8 @@ use crate::time::Instant;
 ///
 /// # Platform
 ///
-/// [`Platform::pend`] is called after each wake, by whoever wakes: some worker is to look.
+/// [`Platform::pend`] is called after each wake, by whoever wakes: some worker is to look. If the platform
+/// [`SHARES`](Platform::SHARES), not after one more wake of a task that is woken already.
 /// [`Platform::set_alarm`] is called when a sleep is armed that is due before all others of the shard, by
 /// whoever arms it: some worker is to look by then. The platform's own sleep is not used.
 pub struct Shard<P: Platform, const BANKS: usize, const PER_BANK: usize> {
@@ -186,6 +187,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
             if is_empty {
                 exec.closing.store(false, Ordering::Relaxed);
                 exec.tally.reset();
+                exec.banks().for_each(|bank| bank.coalesced.store(0, Ordering::Relaxed));
                 exec.with_clock(cs, |clock| exec.set_pass_time(clock, Instant::ZERO));
                 exec.with_lanes(cs, |lanes| lanes.end_streaks());
             }

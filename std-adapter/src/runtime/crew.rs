@@ -100,6 +100,7 @@ impl Drop for Inside {
 }
 
 impl Platform for Worker {
+    const SHARES: bool = true;
     const TELLS_SPECIAL: bool = true;
 
     fn now(&self) -> Instant {

@@ -5,15 +5,15 @@ use trilane::exec::Platform;
 use trilane::time::Instant;
 
 /// Sleeps until it is pended or, if an alarm is set, until that: then the time is the alarm's. Otherwise time
-/// stands still.
-pub struct Sleeper {
+/// stands still. `SHARES` as its platform says.
+pub struct Sleeper<const SHARES: bool = false> {
     pended: Mutex<bool>,
     woken: Condvar,
     /// The time and the alarm. Nothing that the models look for, so the checker needn't know it.
     clock: std::sync::Mutex<(Instant, Option<Instant>)>,
 }
 
-impl Sleeper {
+impl<const SHARES: bool> Sleeper<SHARES> {
     /// At the beginning of time, awake.
     #[expect(clippy::new_without_default, reason = "a model says that it makes one")]
     pub fn new() -> Self {
@@ -25,7 +25,9 @@ impl Sleeper {
     }
 }
 
-impl Platform for Sleeper {
+impl<const SHARES: bool> Platform for Sleeper<SHARES> {
+    const SHARES: bool = SHARES;
+
     fn now(&self) -> Instant {
         self.clock.lock().unwrap().0
     }

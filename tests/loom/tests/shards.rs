@@ -15,7 +15,7 @@ use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
 use trilane_loom::{Plain, Sleeper, Told, check, check_with, showing};
 
-type Home = Shard<Sleeper, 2, 1>;
+type Home = Shard<Sleeper<true>, 2, 1>;
 
 fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
@@ -23,7 +23,7 @@ fn leak<T>(value: T) -> &'static T {
 
 fn shard() -> Home {
     let regions: &Regions<2> = leak(Regions::new());
-    let executor: &Executor<Sleeper, 2, 1> = leak(Executor::new(Sleeper::new()).with_regions(regions));
+    let executor: &Executor<Sleeper<true>, 2, 1> = leak(Executor::new(Sleeper::new()).with_regions(regions));
     executor.share(&mut []).unwrap()
 }
 
@@ -97,6 +97,35 @@ fn a_wake_from_elsewhere_is_never_lost() {
 #[test]
 fn of_two_wakes_the_last_is_never_lost() {
     check_with(1, || wakes_from_elsewhere(TaskOptions::new(), 2));
+}
+
+/// One may find the task woken by the other, who hasn't told anybody of it.
+#[test]
+fn of_two_wakes_by_two_threads_none_is_lost() {
+    check(|| {
+        let shard = shard();
+        let letters = [Plain::new(), Plain::new()];
+        let read = letters.clone();
+        let seen = Arc::new(AtomicU32::new(0));
+        let told = seen.clone();
+        let (mut handle, waker) = spawn_asleep(shard, TaskOptions::new(), move |_| {
+            if told.load(Ordering::Acquire) < 2 {
+                return Poll::Pending;
+            }
+            Poll::Ready(read.clone().map(|letter| letter.get()))
+        });
+        let writers = letters.map(|letter| {
+            let (seen, waker) = (seen.clone(), waker.clone());
+            thread::spawn(move || {
+                letter.set(7);
+                seen.fetch_add(1, Ordering::AcqRel);
+                waker.wake();
+            })
+        });
+        work_until(shard, || handle.is_finished());
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(handle.try_join(), Some(Ok([7, 7])));
+    });
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn set_aside(exec: ExecRef, bank: BankRef, mut taken: u32) -> bool {
     if found {
         // A round that was about to begin begins anew.
         let rest = bank.rest.bits() & !special;
-        let twice = bank.woken.insert_bit(taken & !rest);
+        let twice = bank.woken.insert_bits(taken & !rest);
         if twice != 0 {
             coalesced(exec, twice);
         }

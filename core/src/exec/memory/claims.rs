@@ -59,10 +59,18 @@ impl Claims {
     }
     }
 
-    /// Sets a woken bit. Returns it if it was set before, else 0. Any context, O(1).
+    /// Sets one woken bit. Returns it if it was set before, else 0. Any context, O(1).
     #[inline(always)]
     pub fn insert_bit(&self, bit: u32) -> u32 {
-        self.0.fetch_or(bit.into(), Ordering::SeqCst) as u32 & bit
+        // A shift: so the compiler sees that it is one bit, and on x86 takes one instruction, and no loop.
+        let woken = 1 << bit.trailing_zeros();
+        if self.0.fetch_or(woken, Ordering::SeqCst) & woken != 0 { bit } else { 0 }
+    }
+
+    /// Sets woken bits, any number. Returns those that were set before. Any context, O(1).
+    #[inline(always)]
+    pub fn insert_bits(&self, bits: u32) -> u32 {
+        self.0.fetch_or(bits.into(), Ordering::SeqCst) as u32 & bits
     }
 
     /// The woken slots: one plain load, no ordering.

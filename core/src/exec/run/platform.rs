@@ -35,8 +35,10 @@ pub trait Platform: Sync + 'static {
     /// code for a platform that doesn't tell.
     const WATCHES: bool = false;
 
-    /// Whether workers may share an executor of this platform that has a single bank, as they may one that
-    /// has several (`Executor::share`, on hosts); false costs nothing.
+    /// Whether workers are to share the executors of this platform (`Executor::share`, on hosts), as they may
+    /// also without it if there are several banks. One more wake of a task that is woken already is then one
+    /// locked operation, and is counted [less exactly](crate::exec::Counters::coalesced). False costs
+    /// nothing.
     const SHARES: bool = false;
 
     /// Whether [`pend_special`](Platform::pend_special) is called; false costs nothing.
