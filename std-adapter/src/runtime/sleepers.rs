@@ -227,18 +227,17 @@ impl<D: Driver> Sleepers<D> {
         let searched = self.stop_search(worker);
         // Its own timers may become due during the poll, and events come.
         let asks = worker.is_timed.replace(false) | worker.drove.replace(false);
-        if !worker.watches.replace(false) {
+        if worker.watches.replace(false) {
+            self.watch.store(NOBODY, SeqCst);
             if asks {
-                self.ask_for_ticks();
+                self.ticks.store(true, SeqCst);
             }
+        } else if asks && !self.ticks.load(SeqCst) {
+            self.begin_ticks();
             return searched;
         }
-        self.watch.store(NOBODY, SeqCst);
-        if asks {
-            self.ticks.store(true, SeqCst);
-        }
-        if self.ticks.load(SeqCst) && self.has_idle() {
-            // Another one has the watch.
+        if self.ticks.load(SeqCst) && self.watch.load(SeqCst) == NOBODY && self.has_idle() {
+            // Another one has the watch. This one may have been woken to take it, and has found something.
             self.wake_searcher(worker.number);
         }
         searched
