@@ -80,7 +80,7 @@ impl<'a> Observed<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outstanding;
 
-/// The peak-sensitive average of latencies, [`PeakEwma`]: fed by
+/// The peak-sensitive average of latencies, [`PeakEwma`](crate::route::PeakEwma): fed by
 /// [`Lease::succeed`](crate::route::Lease::succeed), and by [`Lease::fail`](crate::route::Lease::fail), which
 /// makes an endpoint look slower, never faster. An endpoint that was slow once comes into the choice again as
 /// that fades. More than 67 s count as that.
