@@ -17,7 +17,7 @@ use crate::other_core::OtherCore;
 use crate::platform::Board;
 use crate::virtual_time;
 
-/// The most polls between two looks at the clock.
+/// The most polls that take no time before what is due is done.
 const MOST_POLLS: u32 = 128;
 
 /// How many workers beside the first don't rest.
@@ -235,7 +235,9 @@ impl<const BANKS: usize, const PER_BANK: usize> Worker<BANKS, PER_BANK> {
                     nudge_all();
                 }
             };
-            self.shard.work(&mut self.cursor, false, &before, &|polls| polls < MOST_POLLS);
+            // In virtual time polls take none.
+            let goes_on = |polls| polls < MOST_POLLS && MACHINE.now() == now;
+            self.shard.work(&mut self.cursor, false, &before, &goes_on);
             if !self.shard.is_runnable() {
                 return;
             }

@@ -211,7 +211,7 @@ pub use life::future::{AsyncTask, YieldNow, future_size, yield_now};
 #[cfg(not(target_os = "none"))]
 pub use life::in_slot::{Allocator, Line};
 pub use life::join::{Join, JoinError, JoinHandle};
-pub use life::spawn::{SpawnError, SpawnErrorKind};
+pub use life::spawn_error::{SpawnError, SpawnErrorKind};
 pub use manual::Manual;
 pub use memory::cx::Cx;
 pub use memory::look::AlarmDue;

@@ -8,9 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use trilane::exec::{
-    AbortHandle, Cancelled, Cx, Join, JoinError, JoinHandle, Region, SpawnError, TaskOptions, poll_cancelled,
-};
+use trilane::exec::{AbortHandle, Cancelled, Cx, Join, JoinError, JoinHandle, SpawnError, poll_cancelled};
 
 use super::handle::Handle;
 use crate::sync::{Mutex, MutexGuard};
@@ -120,7 +118,8 @@ impl<T> JoinSet<T> {
         Self { places: Vec::new(), free: Vec::new(), ended: Arc::new(Ended(Mutex::new(Queue::default()))) }
     }
 
-    /// Spawns a task in the set; see [`Handle::spawn`]. What is spawned otherwise is [put in](Self::push).
+    /// Spawns a task in the set; see [`Handle::spawn`]. What is spawned otherwise is put in:
+    /// `set.push(handle.spawn_in(&region, options, build)?)`.
     ///
     /// # Errors
     ///
@@ -133,47 +132,6 @@ impl<T> JoinSet<T> {
         T: Send + 'static,
     {
         handle.spawn(build).map(|task| self.push(task))
-    }
-
-    /// Spawns a task in the set with options; see [`Handle::spawn_with`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[cfg_attr(feature = "tracing", track_caller)]
-    pub fn spawn_with<B, F>(
-        &mut self,
-        handle: &Handle,
-        options: TaskOptions,
-        build: B,
-    ) -> Result<(), SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future<Output = T> + Send + 'static,
-        T: Send + 'static,
-    {
-        handle.spawn_with(options, build).map(|task| self.push(task))
-    }
-
-    /// Spawns a task in the set and in a region; see [`Handle::spawn_in`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[cfg_attr(feature = "tracing", track_caller)]
-    pub fn spawn_in<B, F>(
-        &mut self,
-        handle: &Handle,
-        region: &Region,
-        options: TaskOptions,
-        build: B,
-    ) -> Result<(), SpawnError<B>>
-    where
-        B: FnOnce(Cx) -> F,
-        F: Future<Output = T> + Send + 'static,
-        T: Send + 'static,
-    {
-        handle.spawn_in(region, options, build).map(|task| self.push(task))
     }
 
     /// Puts a task into the set, wherever it runs. To stop this one alone, keep its

@@ -1,11 +1,13 @@
 //! What a worker does: one round after the other, and sleeps in between.
 
 use std::any::Any;
+use std::iter;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trilane::exec::Cursor;
 
-use super::crew::{Crew, Inside, SHARD};
+use super::crew::{Crew, Inside, SHARD, Size};
 use super::pace::Pace;
 use super::sleepers::Sleeper;
 
@@ -115,18 +117,10 @@ impl<'a> AtWork<'a> {
         if workers == 1 || polls != 0 && !tours {
             return polls != 0;
         }
-        // From where it has been last on, and once around.
-        let (first, from) = (*visit / shards, *visit % shards);
-        for step in 0..=workers {
-            let other = (first + step) % workers;
-            if other == number {
-                continue;
-            }
+        for (other, visited) in once_around(*visit, crew.size).filter(|&(other, _)| other != number) {
             let theirs = &mut cursors[other * shards..];
             polls += crew.visit_special(other, |index| work(other, index, &mut theirs[index], 1));
-            let (from, to) =
-                if step == workers { (0, from) } else { (if step == 0 { from } else { 0 }, shards) };
-            for (index, shard) in crew.home(other).iter().enumerate().take(to).skip(from) {
+            for (index, shard) in crew.home(other).iter().enumerate().take(visited.end).skip(visited.start) {
                 if tours || sleeper.watches() {
                     shard.serve(now);
                 }
@@ -138,6 +132,14 @@ impl<'a> AtWork<'a> {
         }
         polls != 0
     }
+}
+
+/// The workers, and which of the shards of each, from the shard of this number on, and once around.
+fn once_around(shard: usize, size: Size) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let (first, from) = (shard / size.shards, shard % size.shards);
+    let begin = iter::once((first, from..size.shards));
+    let all = (1..size.workers).map(move |step| ((first + step) % size.workers, 0..size.shards));
+    begin.chain(all).chain(iter::once((first, 0..from)))
 }
 
 /// A worker has something to poll, and if `more` there is something for others, too.

@@ -6,7 +6,8 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use super::future::Task;
-use super::spawn::{SpawnError, SpawnErrorKind, Wishes, build_in, free_bank, free_bank_with, take_slot};
+use super::spawn::{Wishes, build_in, free_bank, free_bank_with, take_slot};
+use super::spawn_error::{SpawnError, SpawnErrorKind};
 use crate::exec::memory::core::{ExecRef, TaskRef};
 use crate::exec::memory::cx::Cx;
 use crate::exec::task::pool::{self, Cells};

@@ -7,3 +7,4 @@ pub mod in_slot;
 pub mod join;
 pub mod on_drop;
 pub mod spawn;
+pub mod spawn_error;

@@ -7,7 +7,7 @@ use core::task::{Context, Poll};
 use super::handle::Region;
 use super::wait::{Close, Wait};
 use crate::exec::life::join::{JoinError, JoinHandle};
-use crate::exec::life::spawn::{SpawnError, SpawnErrorKind};
+use crate::exec::life::spawn_error::{SpawnError, SpawnErrorKind};
 use crate::exec::memory::core::TaskRef;
 use crate::exec::memory::cx::Cx;
 use crate::exec::memory::waker::polled;
