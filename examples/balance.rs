@@ -9,11 +9,12 @@ use trilane::time::{Duration, Instant};
 // Three failures in a row, and an endpoint gets nothing for half a second; then one request tries it.
 const OPTIONS: Options = Options::new().failures(3).open_for(Duration::from_millis(500));
 
-static SENSORS: Balancer<RoundRobin, 1, 4> = Balancer::new(RoundRobin, OPTIONS);
+static SENSORS: Balancer<RoundRobin, 1, 4> = Balancer::new(RoundRobin, Options::new());
 
 board::entry!(main);
 
 fn main() -> ! {
+    SENSORS.configure(OPTIONS).expect("options that fit together");
     // The router reads no clock: whoever calls it says what time it is.
     let mut now = Instant::from_secs(1);
     for address in 0x48..0x4c {

@@ -15,11 +15,12 @@ const OPTIONS: Options = Options::new().failures(3).open_for(Duration::from_mill
 type Strategy = AnyStrategy<Maglev<251, 4>>;
 
 static SENSORS: Balancer<Strategy, 1, 4> =
-    Balancer::new(Strategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), OPTIONS);
+    Balancer::new(Strategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), Options::new());
 
 board::entry!(main);
 
 fn main() -> ! {
+    SENSORS.configure(OPTIONS).expect("options that fit together");
     // The router reads no clock: whoever calls it says what time it is.
     let mut now = Instant::from_secs(1);
     for address in 0x48..0x4c {

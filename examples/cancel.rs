@@ -23,7 +23,7 @@ use trilane::exec::{
 use trilane::time::{Duration, Instant};
 
 static REGIONS: Regions<4> = Regions::new();
-static EXECUTOR: Executor<Board, 1, 8> = Executor::new(Board::new()).with_regions(&REGIONS);
+static EXECUTOR: Executor<Board, 1, 8> = Executor::new(Board::new());
 static TOUR: TaskPool<{ future_size(&tour) }, 1> = TaskPool::new();
 
 const TASK: TaskOptions = TaskOptions::new();
@@ -32,7 +32,7 @@ const REGION: RegionOptions = RegionOptions::new();
 board::entry!(main);
 
 fn main() -> ! {
-    board::run(&EXECUTOR, |spawner| {
+    board::run(EXECUTOR.with_regions(&REGIONS), |spawner| {
         spawner.spawn_local(&TOUR, tour).expect("room for one task");
     })
 }

@@ -16,7 +16,7 @@ use trilane::exec::{
 use trilane::sched::Priority;
 use trilane::time::{Duration, Instant};
 
-static EXECUTOR: Executor<Board, 1, 8> = Executor::new(Board::new()).with_miss_hook(on_miss);
+static EXECUTOR: Executor<Board, 1, 8> = Executor::new(Board::new());
 static TOUR: TaskPool<{ future_size(&tour) }, 1> = TaskPool::new();
 
 const TASK: TaskOptions = TaskOptions::new();
@@ -24,7 +24,7 @@ const TASK: TaskOptions = TaskOptions::new();
 board::entry!(main);
 
 fn main() -> ! {
-    board::run(&EXECUTOR, |spawner| {
+    board::run(EXECUTOR.with_miss_hook(on_miss), |spawner| {
         spawner.spawn_local(&TOUR, tour).expect("room for one task");
     })
 }

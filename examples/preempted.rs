@@ -57,7 +57,7 @@ type Caller = Selector<&'static Fleet, Rule, 1, SLOTS, STRIPES, 2>;
 type Taken = Lease<&'static Fleet>;
 
 static FLEET: Fleet =
-    Balancer::new(AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Table::new())), OPTIONS);
+    Balancer::new(AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Table::new())), Options::new());
 
 const OPTIONS: Options = Options::new()
     .failures(2)
@@ -71,6 +71,7 @@ board::entry!(main);
 
 fn main() -> ! {
     counter::start();
+    FLEET.configure(OPTIONS).expect("options that fit together");
     let from = counter::read();
     board::spin(100);
     PER_MILLI.store(counter::instructions(from, counter::read()) * 10, Relaxed);

@@ -33,12 +33,13 @@ type Rule = AnyStrategy<Maglev<251, SLOTS>>;
 type Fleet = Balancer<Rule, 1, SLOTS, STRIPES>;
 type Caller<const CLASSES: usize> = Selector<&'static Fleet, Rule, 1, SLOTS, STRIPES, CLASSES>;
 
-static FLEET: Fleet = Balancer::new(
-    AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())),
-    // Three failures in a row open a breaker; 200 ms later one request is its probe. Who joins or comes back
-    // begins with a sixteenth of its weight.
-    Options::new().failures(3).open_for(millis(200)).probe_window(millis(500)).slow_start(millis(300)),
-);
+static FLEET: Fleet =
+    Balancer::new(AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), Options::new());
+
+/// Three failures in a row open a breaker; 200 ms later one request is its probe. Who joins or comes back
+/// begins with a sixteenth of its weight.
+const OPTIONS: Options =
+    Options::new().failures(3).open_for(millis(200)).probe_window(millis(500)).slow_start(millis(300));
 /// For all requests together: one retry for fifty requests, so that retries don't feed a storm.
 static RETRIES: RetryBudget = RetryBudget::new(20, 0);
 /// The leases of requests whose answer comes in another context, by a number, or never.
@@ -101,6 +102,7 @@ fn endpoint(who: usize) -> Endpoint {
 board::entry!(main);
 
 fn main() -> ! {
+    FLEET.configure(OPTIONS).expect("options that fit together");
     board::irq::bind(urgent_request);
     println!("tier 0: a to d in zone 0, e to h in zone 1; tier 1: i to p likewise; q in tier 0, zone 0");
     let mut start = Instant::from_secs(10);

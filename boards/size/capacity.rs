@@ -2,16 +2,17 @@
 //! but the number of tasks that there is room for, `BANKS * PER_BANK`.
 
 use board::Board;
-use trilane::exec::{Cx, Executor, TaskPool, future_size};
+use trilane::exec::{Cx, Executor, Regions, TaskPool, future_size};
 use trilane::time::Duration;
 
 use crate::{BANKS, PER_BANK};
 
 static TASKS: TaskPool<{ future_size(&sleeping) }, { BANKS * PER_BANK }> = TaskPool::new();
+static REGIONS: Regions<1> = Regions::new();
 static EXECUTOR: Executor<Board, BANKS, PER_BANK> = Executor::new(Board::new());
 
 pub fn run() -> ! {
-    EXECUTOR.run(|spawner| {
+    EXECUTOR.with_regions(&REGIONS).run(|spawner| {
         for _ in 0..BANKS * PER_BANK {
             spawner.spawn_local(&TASKS, sleeping).expect("room for as many tasks");
         }

@@ -15,14 +15,14 @@ mod frame;
 
 static TASKS: TaskPool<512, 4> = TaskPool::new();
 static REGIONS: Regions<2> = Regions::new();
-static EXECUTOR: Executor<Board, 1, 4> = Executor::new(Board::new()).with_regions(&REGIONS);
+static EXECUTOR: Executor<Board, 1, 4> = Executor::new(Board::new());
 
 const SPAN: Duration = Duration::from_millis(10);
 
 board::entry!(main);
 
 fn main() -> ! {
-    EXECUTOR.run(|spawner| {
+    EXECUTOR.with_regions(&REGIONS).run(|spawner| {
         let options = TaskOptions::new().priority(Priority::of::<7>());
         drop(spawner.spawn_local_with(options, &TASKS, lead).unwrap());
     })

@@ -29,12 +29,13 @@ impl Drop for Counted {
 fn what_comes_after_the_runners_thread_has_ended_is_harmless() {
     static POOL: TaskPool<256, 4> = TaskPool::new();
     static REGIONS: Regions<2> = Regions::new();
-    static EXECUTOR: Executor<Thread, 1, 4> = Executor::new(Thread::new()).with_regions(&REGIONS);
+    static EXECUTOR: Executor<Thread, 1, 4> = Executor::new(Thread::new());
     let polls: &AtomicU32 = leak(AtomicU32::new(0));
     let drops = Arc::new(AtomicU32::new(0));
     let kept = Counted(drops.clone());
     let (sender, wakers) = mpsc::channel();
     let mut left = EXECUTOR
+        .with_regions(&REGIONS)
         .spawn(&POOL, |_| {
             poll_fn(move |cx| {
                 let _kept = &kept;

@@ -6,6 +6,7 @@ pub mod future;
 pub mod oracle;
 pub mod platform;
 pub mod routing;
+pub mod statics;
 pub mod watch;
 
 use std::sync::Mutex;
@@ -27,7 +28,7 @@ pub fn manual<const BANKS: usize, const PER_BANK: usize>() -> Runner<Manual, BAN
 pub fn with_regions<const REGIONS: usize, const BANKS: usize, const PER_BANK: usize>()
 -> Runner<Manual, BANKS, PER_BANK> {
     let regions: &Regions<REGIONS> = leak(Regions::new());
-    leak(Executor::new(Manual::new()).with_regions(regions)).start().unwrap_or_else(|error| panic!("{error}"))
+    leak(Executor::new(Manual::new())).with_regions(regions).start().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// All that an executor tells of itself: what was refused leaves it as it was.

@@ -186,7 +186,7 @@ fn compare<const BANKS: usize, const PER_BANK: usize>(
 ) {
     let blockers = BANKS * PER_BANK - ROOM;
     programs.extend((0..blockers).map(|_| Program { priority: 0, deadline: None, steps: vec![Step::Park] }));
-    let executor = leak(Executor::<Manual, BANKS, PER_BANK>::new(Manual::new()).with_fairness(fairness));
+    let executor = leak(Executor::<Manual, BANKS, PER_BANK>::new(Manual::new())).with_fairness(fairness);
     let mut runner = executor.start().unwrap();
     let mut naive = NaiveExecutor::new(BANKS as u16, PER_BANK as u16, fairness, &programs);
     let mut record = Record::default();

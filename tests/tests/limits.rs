@@ -136,9 +136,8 @@ fn a_detached_task_that_is_cancelled_gives_its_slot_back() {
 #[test]
 fn a_miss_calls_the_hook_before_the_poll() {
     static CALLED: Log<Option<Miss>> = Log::new();
-    static EXECUTOR: Executor<Manual, 1, 2> =
-        Executor::new(Manual::new()).with_miss_hook(|miss| CALLED.push(Some(*miss)));
-    let mut runner = EXECUTOR.start().unwrap();
+    static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new());
+    let mut runner = EXECUTOR.with_miss_hook(|miss| CALLED.push(Some(*miss))).start().unwrap();
     let bell: &Bell = leak(Bell::new());
     let task = EXECUTOR.spawn_with(by(10, OnMiss::Call), pool::<1>(), |_| {
         std::future::poll_fn(|cx| {
@@ -158,9 +157,8 @@ fn a_miss_calls_the_hook_before_the_poll() {
 #[test]
 fn the_hook_is_called_only_for_tasks_that_ask_for_it() {
     static CALLED: Log<TaskId> = Log::new();
-    static EXECUTOR: Executor<Manual, 1, 4> =
-        Executor::new(Manual::new()).with_miss_hook(|miss| CALLED.push(miss.task));
-    let mut runner = EXECUTOR.start().unwrap();
+    static EXECUTOR: Executor<Manual, 1, 4> = Executor::new(Manual::new());
+    let mut runner = EXECUTOR.with_miss_hook(|miss| CALLED.push(miss.task)).start().unwrap();
     let pool = pool::<4>();
     let calls = [OnMiss::Count, OnMiss::Cancel, OnMiss::Call]
         .map(|on_miss| EXECUTOR.spawn_with(by(1, on_miss), pool, |_| async {}).unwrap());
@@ -171,10 +169,11 @@ fn the_hook_is_called_only_for_tasks_that_ask_for_it() {
 
 #[test]
 fn the_hook_may_change_the_task_that_missed() {
-    static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new()).with_miss_hook(|miss| {
+    static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new());
+    let later = |miss: &Miss| {
         EXECUTOR.set_deadline(miss.task, Some(miss.now + Duration::from_micros(10))).unwrap();
-    });
-    let mut runner = EXECUTOR.start().unwrap();
+    };
+    let mut runner = EXECUTOR.with_miss_hook(later).start().unwrap();
     let bell: &Bell = leak(Bell::new());
     let task = EXECUTOR.spawn_with(by(10, OnMiss::Call), pool::<1>(), |_| bell.forever()).unwrap();
     for (now, deadline, misses) in [(11, 21, 1), (21, 21, 1), (22, 32, 2)] {
@@ -290,9 +289,8 @@ fn a_poll_that_comes_late_is_one_of_the_quota() {
 
 #[test]
 fn the_hook_may_end_the_task_that_missed() {
-    static EXECUTOR: Executor<Manual, 1, 2> =
-        Executor::new(Manual::new()).with_miss_hook(|miss| EXECUTOR.cancel(miss.task).unwrap());
-    let mut runner = EXECUTOR.start().unwrap();
+    static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new());
+    let mut runner = EXECUTOR.with_miss_hook(|miss| EXECUTOR.cancel(miss.task).unwrap()).start().unwrap();
     let bell: &Bell = leak(Bell::new());
     for quota in [None, NonZeroU16::new(5)] {
         let mut options = by(10, OnMiss::Call);
@@ -328,9 +326,8 @@ fn the_time_to_clean_up_begins_when_the_limit_is_found_whatever_the_pass_has_tak
 #[test]
 fn a_request_by_the_hook_gives_the_task_its_whole_clean_up() {
     // The deadline has passed, the end of the clean-up has not.
-    static EXECUTOR: Executor<Manual, 1, 2> =
-        Executor::new(Manual::new()).with_miss_hook(|miss| EXECUTOR.cancel(miss.task).unwrap());
-    let mut runner = EXECUTOR.start().unwrap();
+    static EXECUTOR: Executor<Manual, 1, 2> = Executor::new(Manual::new());
+    let mut runner = EXECUTOR.with_miss_hook(|miss| EXECUTOR.cancel(miss.task).unwrap()).start().unwrap();
     let pool = pool::<2>();
     static SLOW: Attributes = Attributes::new().cleanup_polls(3).cleanup_time(Duration::from_micros(50));
     let options = TaskOptions::new().attributes(&SLOW).deadline(us(5)).on_miss(OnMiss::Call);

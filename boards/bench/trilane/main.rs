@@ -33,7 +33,7 @@ const BANKS: usize = (MOST + 1).div_ceil(32);
 static SMALL: Executor<Board, 1, 8> = Executor::new(Board::new());
 /// One full bank, for as many runnable tasks.
 static BANK: Executor<Board, 1, 32> = Executor::new(Board::new());
-static LARGE: Executor<Board, BANKS, 32> = Executor::new(Board::new()).with_regions(&REGIONS);
+static LARGE: Executor<Board, BANKS, 32> = Executor::new(Board::new());
 
 type Small = Runner<Board, 1, 8>;
 type Bank = Runner<Board, 1, 32>;
@@ -102,7 +102,7 @@ fn main() -> ! {
     signals::rows(&mut small, meter);
     joins::rows(&mut small, meter);
 
-    let (mut bank, mut large) = (BANK.start().unwrap(), LARGE.start().unwrap());
+    let (mut bank, mut large) = (BANK.start().unwrap(), LARGE.with_regions(&REGIONS).start().unwrap());
     yields::in_turn(&mut bank, &mut large, TURNS.init(Turns::new(meter)));
     cancels::rows(&mut large, meter);
     timers::rows(&mut large, meter);

@@ -139,26 +139,34 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     }
     }
 
-    const_fn! {
-    /// Sets the bounds within which a lane may pass over lower ones.
-    pub const fn with_fairness(mut self, fairness: Fairness) -> Self {
-        self.memory.core.lanes.get_mut().set_fairness(fairness);
+    /// Sets the bounds within which a lane may pass over lower ones, from the next pick on. Any context.
+    pub fn with_fairness(&'static self, fairness: Fairness) -> &'static Self {
+        let exec = self.exec();
+        exec.locked(|cs| exec.with_lanes(cs, |lanes| lanes.set_fairness(fairness)));
         self
-    }
     }
 
     /// Gives the executor room for regions. Without it, [`open_region`](Self::open_region) says that it is
-    /// full.
-    pub const fn with_regions<const N: usize>(mut self, regions: &'static Regions<N>) -> Self {
-        self.memory.core.regions = Some(&regions.entries);
-        self.memory.core.scope = Some(&SCOPE);
+    /// full. Any context; tasks may be there already.
+    ///
+    /// What a program needs of this is set when it runs, and not in the static's initial value: that is all
+    /// zeros, so that capacity takes no flash.
+    ///
+    /// # Panics
+    ///
+    /// When the executor has another table.
+    pub fn with_regions<const N: usize>(&'static self, regions: &'static Regions<N>) -> &'static Self {
+        let exec = self.exec();
+        let is_first = exec.locked(|_| exec.set_region_table(&regions.entries, &SCOPE));
+        assert!(is_first, "the executor has another table of regions: give it one");
         self
     }
 
     /// Calls `hook` when a task whose options say [`OnMiss::Call`](super::OnMiss::Call) misses a deadline:
-    /// from the runner, before the task is polled.
-    pub const fn with_miss_hook(mut self, hook: fn(&Miss)) -> Self {
-        self.memory.core.miss_hook = Some(hook);
+    /// from the runner, before the task is polled. The latest hook counts. Any context.
+    pub fn with_miss_hook(&'static self, hook: fn(&Miss)) -> &'static Self {
+        let exec = self.exec();
+        exec.locked(|cs| exec.with_hook(cs, |place| *place = Some(hook)));
         self
     }
 

@@ -83,7 +83,7 @@
 //! use trilane::time::{Duration, Instant};
 //!
 //! static REGIONS: Regions<2> = Regions::new();
-//! static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new()).with_regions(&REGIONS);
+//! static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
 //! static POOL: TaskPool<768, 4> = TaskPool::new();
 //!
 //! // Attributes: what the task may take to clean up, and what is called if that wasn't enough.
@@ -132,7 +132,7 @@
 //!     Ok(())
 //! }
 //!
-//! let mut runner = EXECUTOR.start().unwrap();
+//! let mut runner = EXECUTOR.with_regions(&REGIONS).start().unwrap();
 //! let mut task = EXECUTOR.spawn(&POOL, tour).unwrap();
 //! runner.poll_pending(Instant::ZERO);
 //! while let Some(at) = runner.next_alarm() {

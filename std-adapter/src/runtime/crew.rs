@@ -180,8 +180,8 @@ impl Crew {
                 spans: Default::default(),
                 shard,
             };
-            let executor = Executor::new(platform).with_regions(regions).with_fairness(size.fairness);
-            let executor: &'static Executor<Worker, BANKS, 32> = Box::leak(Box::new(executor));
+            let executor: &'static Executor<Worker, BANKS, 32> = Box::leak(Box::new(Executor::new(platform)));
+            let executor = executor.with_regions(regions).with_fairness(size.fairness);
             match executor.share(zeroed_lines(SHARD * size.lines)) {
                 Ok(shard) => shard,
                 Err(error) => unreachable!("it is new: {error}"),

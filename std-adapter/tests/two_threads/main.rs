@@ -66,7 +66,7 @@ fn tasks_of_two_threads_share_a_pool_and_a_table_of_regions() {
     let regions: &Table = leak(Regions::new());
     let pool: &Pool = leak(TaskPool::new());
     let executors: [&Exec<Thread>; 2] =
-        [(); 2].map(|()| leak(Exec::new(Thread::new()).with_regions(regions)));
+        [(); 2].map(|()| leak(Exec::new(Thread::new())).with_regions(regions));
     let threads = executors.map(|executor| {
         thread::spawn(|| {
             let mut runner = executor.start().unwrap();

@@ -118,7 +118,7 @@ struct Workers {
 impl Workers {
     fn start() -> Self {
         let regions: &Table = leak(Regions::new());
-        let executor = leak(Exec::new(Roaming::new()).with_regions(regions));
+        let executor = leak(Exec::new(Roaming::new())).with_regions(regions);
         let (stop, moves) = (Arc::default(), Arc::default());
         let (to_first, first) = sync_channel(1);
         let (to_second, second) = sync_channel(1);

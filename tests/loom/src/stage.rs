@@ -73,7 +73,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Stage<BANKS, PER_BANK> {
     /// A started executor; the runner stays with the thread that calls this.
     pub fn set() -> (Self, Runner<Sleeper, BANKS, PER_BANK>) {
         let regions: &Regions<2> = Box::leak(Box::new(Regions::new()));
-        let executor: &_ = Box::leak(Box::new(Executor::new(Sleeper::new()).with_regions(regions)));
+        let executor: &_ = Box::leak(Box::new(Executor::new(Sleeper::new()))).with_regions(regions);
         let pool = Box::leak(Box::new(TaskPool::new()));
         (Self { executor, pool }, executor.start().unwrap())
     }

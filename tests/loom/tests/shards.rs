@@ -23,7 +23,7 @@ fn leak<T>(value: T) -> &'static T {
 
 fn shard() -> Home {
     let regions: &Regions<2> = leak(Regions::new());
-    let executor: &Executor<Sleeper<true>, 2, 1> = leak(Executor::new(Sleeper::new()).with_regions(regions));
+    let executor: &Executor<Sleeper<true>, 2, 1> = leak(Executor::new(Sleeper::new())).with_regions(regions);
     executor.share(&mut []).unwrap()
 }
 

@@ -63,7 +63,7 @@ fn nothing_is_spawned_into_a_region_that_closes_or_has_closed() {
 #[test]
 fn a_region_of_another_executor_is_none_of_this_ones_though_they_share_a_table() {
     let regions = leak(trilane::exec::Regions::<2>::new());
-    let [one, other] = [0; 2].map(|_| leak(Unit::new(Manual::new()).with_regions(regions)));
+    let [one, other] = [0; 2].map(|_| leak(Unit::new(Manual::new())).with_regions(regions));
     let (mine, theirs) = (open(one), open(other));
     assert_eq!(one.open_region(RegionOptions::new()).unwrap_err(), OpenError::Full);
     let pool = pool::<1>();

@@ -241,7 +241,7 @@ fn a_request_whose_reading_of_the_clock_lies_before_the_latest_pass_leaves_the_w
     ];
     for ask in asks {
         let regions: &Regions<1> = leak(Regions::new());
-        let executor = leak(Executor::new(Told(AtomicU64::new(0))).with_regions(regions));
+        let executor = leak(Executor::new(Told(AtomicU64::new(0)))).with_regions(regions);
         let mut runner = executor.start().unwrap();
         let region = executor.open_region(RegionOptions::new()).unwrap();
         let task = region

@@ -333,10 +333,9 @@ fn a_waker_that_panics_when_woken_loses_no_other_wake() {
 
 #[test]
 fn a_miss_hook_that_panics_does_not_cost_the_task_its_wake() {
-    static EXECUTOR: Executor<Manual, 1, SLOTS> =
-        Executor::new(Manual::new()).with_miss_hook(|miss| panic!("{miss:?}"));
+    static EXECUTOR: Executor<Manual, 1, SLOTS> = Executor::new(Manual::new());
     let pool: &Pool = pool();
-    let mut runner = EXECUTOR.start().unwrap();
+    let mut runner = EXECUTOR.with_miss_hook(|miss| panic!("{miss:?}")).start().unwrap();
     let late = TaskOptions::new().deadline(us(1)).on_miss(trilane::exec::OnMiss::Call);
     let mut task = EXECUTOR.spawn_with(late, pool, |_| async { 3 }).unwrap();
     unwinds(&mut runner, 2);

@@ -33,7 +33,7 @@ const LATER_DUE: Instant = us(LATER + SPAN.as_micros());
 
 /// An executor after a pass at `LATEST`, whose clock reads `reading`.
 fn with_reading(reading: u64) -> Run {
-    let executor = leak(Executor::<_, 1, 8>::new(Bench::new()).with_regions(leak(Regions::<4>::new())));
+    let executor = leak(Executor::<_, 1, 8>::new(Bench::new())).with_regions(leak(Regions::<4>::new()));
     let mut runner = executor.start().unwrap();
     executor.platform().set_clock(LATEST);
     settle(&mut runner, us(LATEST));

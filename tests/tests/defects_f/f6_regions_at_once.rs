@@ -34,7 +34,7 @@ struct Scene<const BANKS: usize, const PER_BANK: usize> {
 
 impl<const BANKS: usize, const PER_BANK: usize> Scene<BANKS, PER_BANK> {
     fn new() -> Self {
-        let executor = leak(Executor::new(Bench::new()).with_regions(leak(Regions::<8>::new())));
+        let executor = leak(Executor::new(Bench::new())).with_regions(leak(Regions::<8>::new()));
         let runner = executor.start().unwrap();
         Self { executor, runner, letters: leak(Log::new()), act: Arc::default() }
     }
@@ -392,7 +392,7 @@ fn a_region_is_seen_to_at_once_however_the_executor_is_driven() {
 
 #[test]
 fn the_time_of_the_caller_makes_no_difference() {
-    let executor = leak(Executor::<_, 1, 8>::new(Manual::new()).with_regions(leak(Regions::<1>::new())));
+    let executor = leak(Executor::<_, 1, 8>::new(Manual::new())).with_regions(leak(Regions::<1>::new()));
     let mut runner = executor.start().unwrap();
     let letters: Letters = leak(Log::new());
     let region = executor.open_region(RegionOptions::new()).unwrap();

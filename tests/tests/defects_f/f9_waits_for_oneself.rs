@@ -15,7 +15,7 @@ pub type Shelf<T> = Mutex<Option<T>>;
 pub type Run = Runner<Manual, 1, 16>;
 
 pub fn start() -> Run {
-    let executor = leak(Executor::new(Manual::new()).with_regions(leak(Regions::<4>::new())));
+    let executor = leak(Executor::new(Manual::new())).with_regions(leak(Regions::<4>::new()));
     executor.start().unwrap()
 }
 

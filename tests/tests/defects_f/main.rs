@@ -6,6 +6,7 @@
 
 mod bench;
 mod f10_alarm_due;
+mod f16_no_flash;
 mod f3_reset;
 mod f4_clock_back;
 mod f5_interrupts;

@@ -2,16 +2,15 @@
 //! balancer of another size 26 KB. Here whatever a program has as a static is all zeros, so a linker keeps
 //! nothing of it; what a second balancer costs is in the table of `cargo board size`.
 
-use std::fs;
 use std::hint::black_box;
 
-use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use trilane::route::{
     AnyStrategy, Balancer, ConsistentHash, DetachedLeases, Gauges, Kind, LeastConnections, LeastLatency,
     LeastLoad, Maglev, Options, OptionsError, PeakEwma, PowerOfTwo, RetryBudget, Ring, RoundRobin,
     WeightedRandom, WeightedRoundRobin,
 };
 use trilane::time::{Duration, Instant};
+use trilane_tests::statics::assert_statics;
 
 type Rings = Ring<5_120, 1_024>;
 type Any = AnyStrategy<Maglev<251, 16>>;
@@ -41,25 +40,8 @@ fn l27_what_is_static_is_all_zeros() {
     black_box((&ZERO_TURNS, &ZERO_MANY, &ZERO_CHANCE, &ZERO_LEAST, &ZERO_LATENCY, &ZERO_LOAD, &ZERO_TWO));
     black_box((&ZERO_RING, &ZERO_TABLE, &ZERO_ANY, &ZERO_DETACHED, &ZERO_GAUGES, &ZERO_EWMA));
     black_box((&OTHER_OPTIONS, &OTHER_BUDGET));
-    let image = fs::read(std::env::current_exe().unwrap()).unwrap();
-    let file = object::File::parse(&*image).unwrap();
-    let (mut zeros, mut others) = (0, 0);
-    for symbol in file.symbols() {
-        let Ok(name) = symbol.name() else { continue };
-        let in_bss = || {
-            let section = file.section_by_index(symbol.section_index().unwrap()).unwrap();
-            section.kind() == SectionKind::UninitializedData
-        };
-        if name.contains("l27_no_flash") && name.contains("ZERO_") {
-            zeros += 1;
-            assert!(in_bss(), "{name} has an initial value of {} bytes", symbol.size());
-        }
-        if name.contains("l27_no_flash") && name.contains("OTHER_") {
-            others += 1;
-            assert!(!in_bss(), "{name}");
-        }
-    }
-    assert_eq!((zeros, others), (13, 2));
+    assert_statics("l27_no_flash", "ZERO_", true, 13);
+    assert_statics("l27_no_flash", "OTHER_", false, 2);
 }
 
 #[test]

@@ -20,9 +20,9 @@ use crate::{close, open, start};
 #[test]
 fn a_region_whose_finaliser_drops_its_handle_takes_no_other_off_the_list() {
     static REGIONS: Regions<2> = Regions::new();
-    static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new()).with_regions(&REGIONS);
+    static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
     static HANDLE: Mutex<Option<Region>> = Mutex::new(None);
-    let mut runner = EXECUTOR.start().unwrap();
+    let mut runner = EXECUTOR.with_regions(&REGIONS).start().unwrap();
     for _ in 0..3 {
         let finalised = RegionOptions::new().finaliser(|_| drop(HANDLE.lock().unwrap().take()));
         let first = EXECUTOR.open_region(finalised).unwrap();

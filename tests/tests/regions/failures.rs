@@ -62,7 +62,7 @@ fn a_failure_closes_the_region_that_wants_that() {
 #[test]
 fn the_siblings_of_a_failure_have_their_whole_time_to_clean_up() {
     let regions: &Regions<1> = leak(Regions::new());
-    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new()).with_regions(regions));
+    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new())).with_regions(regions);
     let mut runner = executor.start().unwrap();
     let region = executor.open_region(RegionOptions::new().fail_fast()).unwrap();
     let (pool, bell): (_, &Bell) = (pool::<2>(), leak(Bell::new()));
@@ -86,7 +86,7 @@ fn the_siblings_of_a_failure_have_their_whole_time_to_clean_up() {
 fn the_siblings_of_a_task_ended_by_force_late_in_a_pass_have_their_whole_time_to_clean_up() {
     static ABRUPT: Attributes = Attributes::new().cleanup_polls(0);
     let regions: &Regions<1> = leak(Regions::new());
-    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new()).with_regions(regions));
+    let executor = leak(Executor::<ThreadMode, 1, 8>::new(ThreadMode::new())).with_regions(regions);
     let mut runner = executor.start().unwrap();
     let region = executor.open_region(RegionOptions::new().fail_fast()).unwrap();
     let pool = pool::<3>();

@@ -29,7 +29,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Driver<BANKS, PER_BANK> {
         let book = Arc::new(Mutex::new(book));
         BOOK.set(Some(book.clone()));
         let regions: &Regions<TABLE> = leak(Regions::new());
-        let executor = leak(Executor::new(Manual::new()).with_regions(regions));
+        let executor = leak(Executor::new(Manual::new())).with_regions(regions);
         let (handles, held) = (Mutex::default(), Mutex::default());
         let world = Arc::new(World { executor, pool: leak(TaskPool::new()), book, handles, held });
         Self { world, runner: executor.start().unwrap(), waiting: Vec::new() }

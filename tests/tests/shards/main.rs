@@ -73,7 +73,7 @@ fn each_slot_has_memory_of_its_own() {
     // Banks that are part filled: their slots' numbers have gaps.
     const LINES: usize = 4;
     let regions: &Regions<4> = leak(Regions::new());
-    let executor: &Executor<workers::Still, 3, 5> = leak(Executor::new(workers::Still).with_regions(regions));
+    let executor: &Executor<workers::Still, 3, 5> = leak(Executor::new(workers::Still)).with_regions(regions);
     let memory = memory(15, LINES);
     let inside = memory.as_ptr_range();
     let inside = inside.start.addr()..inside.end.addr();

@@ -85,7 +85,7 @@ pub fn memory(slots: usize, lines: usize) -> &'static mut [Line] {
 /// One shard whose time stands still.
 pub fn shard<const BANKS: usize, const PER_BANK: usize>() -> Shard<Still, BANKS, PER_BANK> {
     let regions: &Regions<4> = leak(Regions::new());
-    let executor: &Executor<Still, BANKS, PER_BANK> = leak(Executor::new(Still).with_regions(regions));
+    let executor: &Executor<Still, BANKS, PER_BANK> = leak(Executor::new(Still)).with_regions(regions);
     executor.share(memory(BANKS * PER_BANK, 4)).unwrap()
 }
 
@@ -154,7 +154,7 @@ pub fn with_workers<F: Future<Output = ()> + Send + 'static>(
         (0..number)
             .map(|_| {
                 let regions: &Regions<16> = leak(Regions::new());
-                let executor: &Executor<Host, 4, 16> = leak(Executor::new(Host::new()).with_regions(regions));
+                let executor: &Executor<Host, 4, 16> = leak(Executor::new(Host::new())).with_regions(regions);
                 executor.share(memory(64, 8)).unwrap()
             })
             .collect::<Vec<_>>(),

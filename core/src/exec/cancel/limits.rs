@@ -59,15 +59,15 @@ fn is_in_time(task: TaskRef, state: State) -> bool {
         let now = exec.with_clock(cs, |clock| clock.now);
         let due = task.node.deadline().filter(|&due| due < now.as_micros())?;
         task.state.set_missed(true);
-        Some((due, now))
+        Some((due, now, exec.with_hook(cs, |hook| *hook)))
     });
-    let Some((deadline, now)) = missed else { return true };
+    let Some((deadline, now, hook)) = missed else { return true };
     add(&exec.tally.misses, 1);
     match state.on_miss() {
         OnMiss::Count => true,
         OnMiss::Cancel => false,
         OnMiss::Call => {
-            if let Some(hook) = exec.miss_hook {
+            if let Some(hook) = hook {
                 // The task's wake was taken: it gets another one if the hook unwinds.
                 let unwound = OnDrop::new(|| task.wake());
                 hook(&Miss { task: task.id(), deadline: Instant::from_micros(deadline), now });

@@ -19,7 +19,7 @@ use crate::sync::{CriticalSection, Ordering};
 #[inline(never)]
 pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
     let exec = task.exec();
-    if ending != Ending::COMPLETED && ending.is_failure() && exec.scope.is_some() {
+    if ending != Ending::COMPLETED && ending.is_failure() && exec.scope().is_some() {
         // Siblings may be asked to stop as of the latest reading: polls of this pass may have taken long, and
         // it may not have made a reading yet.
         let read = exec.read_clock();
@@ -41,7 +41,7 @@ pub(in crate::exec) unsafe fn finish(task: TaskRef, ending: Ending) {
         let member = task.family.is_member();
         if state.has_handle() {
             task.state.finish(state, ending, member);
-            if member && let Some(scope) = exec.scope {
+            if member && let Some(scope) = exec.scope() {
                 (scope.leave)(task, cs, ending.is_failure());
             }
             // Whoever waits stays registered: a result that is awaited is not taken back.
@@ -134,7 +134,7 @@ pub(in crate::exec) unsafe fn release(task: TaskRef, leaves: bool) {
 #[inline(never)]
 unsafe fn free(task: TaskRef, cs: CriticalSection<'_>, leaves: bool) -> Storage {
     if task.family.is_member()
-        && let Some(scope) = task.exec().scope
+        && let Some(scope) = task.exec().scope()
     {
         (scope.unlink)(task, cs, leaves);
     }

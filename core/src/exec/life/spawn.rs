@@ -142,7 +142,7 @@ fn claim(exec: ExecRef, pool: PoolRef, vtable: &'static Vtable, spawner: Option<
     claim_both(exec, pool, vtable, None, |cs| {
         let bank = free_bank(exec)?;
         if let Some(spawner) = spawner {
-            if let Some(scope) = exec.scope {
+            if let Some(scope) = exec.scope() {
                 let owner = Membership::Of(spawner.task, spawner.generation);
                 (scope.admit)(bank.free_task(), cs, owner)?;
             } else if !is_there(spawner) {
@@ -186,7 +186,7 @@ pub(super) fn free_bank_with(
         (None, Some(spawner)) => Membership::Of(spawner.task, spawner.generation),
         (None, None) => Membership::Root,
     };
-    match (exec.scope, owner) {
+    match (exec.scope(), owner) {
         (Some(scope), _) => (scope.admit)(bank.free_task(), cs, owner)?,
         (None, Membership::In(_)) => return Err(SpawnErrorKind::RegionClosed),
         (None, _) => {}

@@ -17,8 +17,8 @@ use crate::sched::{Lanes, Timers};
 #[cfg(not(target_os = "none"))]
 use crate::sync::AtomicU64;
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU32, Cell, CriticalSection, Domain, Fixed, FixedPtr, Guarded, Ordering,
-    const_fn,
+    AtomicBool, AtomicPtr, AtomicU32, Cell, CriticalSection, Domain, Fixed, FixedPtr, FixedU32, Guarded,
+    Ordering, const_fn,
 };
 use crate::time::Instant;
 
@@ -59,10 +59,11 @@ pub(in crate::exec) struct Core {
     pub closing: AtomicBool,
     /// The number of the first region that waits for the runner; 0: none does. Changed under the lock.
     pub work: AtomicU32,
-    /// Set if there is room for regions.
-    pub scope: Option<&'static Scope>,
-    pub regions: Option<&'static [Entry]>,
-    pub miss_hook: Option<fn(&Miss)>,
+    /// Null: there is no room for regions.
+    pub scope: FixedPtr<Scope>,
+    pub regions: FixedPtr<Entry>,
+    pub region_count: FixedU32,
+    pub miss_hook: Guarded<Option<fn(&Miss)>>,
     /// The clock's `now` in microseconds, for whoever would take the lock for that alone.
     #[cfg(not(target_os = "none"))]
     pub pass_time: AtomicU64,
@@ -318,9 +319,10 @@ impl Core {
             watched: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             work: AtomicU32::new(0),
-            scope: None,
-            regions: None,
-            miss_hook: None,
+            scope: FixedPtr::new(ptr::null_mut()),
+            regions: FixedPtr::new(ptr::null_mut()),
+            region_count: FixedU32::new(0),
+            miss_hook: Guarded::new(None),
             #[cfg(not(target_os = "none"))]
             pass_time: AtomicU64::new(0),
             #[cfg(not(target_os = "none"))]

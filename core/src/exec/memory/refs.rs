@@ -10,6 +10,7 @@ use super::trace::TraceEvent;
 use crate::bitmap;
 use crate::exec::task::header::Header;
 use crate::exec::task::id::TaskId;
+use crate::exec::task::options::Miss;
 use crate::exec::task::reason::Reason;
 use crate::sched::{Lanes, Node, Nodes, Timers};
 use crate::sync::{Cell, CriticalSection, Ordering};
@@ -148,6 +149,13 @@ impl ExecRef {
         cs.check(&self.lock);
         // SAFETY: as for `with_lanes`.
         unsafe { self.lanes.with(cs, |lanes| lanes.passes(&self, node)) }
+    }
+
+    /// As [`with_clock`](Self::with_clock).
+    pub fn with_hook<R>(self, cs: CriticalSection<'_>, f: impl FnOnce(&mut Option<fn(&Miss)>) -> R) -> R {
+        cs.check(&self.lock);
+        // SAFETY: the hook is called outside of the lock (Guarded Invariant).
+        unsafe { self.miss_hook.with(cs, f) }
     }
 
     /// The time of the latest pass.

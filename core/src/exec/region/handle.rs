@@ -39,7 +39,7 @@ use crate::id::Stale;
 ///
 /// static POOL: TaskPool<512, 3> = TaskPool::new();
 /// static REGIONS: Regions<2> = Regions::new();
-/// static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new()).with_regions(&REGIONS);
+/// static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
 ///
 /// async fn blink(cx: Cx) -> Result<(), Cancelled> {
 ///     loop {
@@ -54,7 +54,7 @@ use crate::id::Stale;
 ///     region.close().await.unwrap(); // both have returned
 /// }
 ///
-/// let mut runner = EXECUTOR.start().unwrap();
+/// let mut runner = EXECUTOR.with_regions(&REGIONS).start().unwrap();
 /// let task = EXECUTOR.spawn(&POOL, main_task).unwrap();
 /// while runner.poll_pending(Instant::ZERO).more {}
 /// assert!(task.is_finished());

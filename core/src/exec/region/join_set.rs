@@ -26,7 +26,7 @@ use crate::id::Stale;
 /// # use trilane::time::{Duration, Instant};
 /// # static POOL: TaskPool<512, 3> = TaskPool::new();
 /// # static REGIONS: Regions<1> = Regions::new();
-/// # static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new()).with_regions(&REGIONS);
+/// # static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
 /// async fn main_task(cx: Cx) -> u32 {
 ///     let region = cx.open_region(RegionOptions::new()).unwrap();
 ///     let mut set: JoinSet<u32, 2> = JoinSet::new(region);
@@ -38,7 +38,7 @@ use crate::id::Stale;
 ///     }
 ///     sum
 /// }
-/// # let mut runner = EXECUTOR.start().unwrap();
+/// # let mut runner = EXECUTOR.with_regions(&REGIONS).start().unwrap();
 /// # let mut task = EXECUTOR.spawn(&POOL, main_task).unwrap();
 /// # while runner.poll_pending(Instant::ZERO).more {}
 /// # assert_eq!(task.try_join(), Some(Ok(3)));

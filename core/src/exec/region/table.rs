@@ -1,8 +1,8 @@
 //! Where regions are kept.
 
-use core::ptr;
+use core::{ptr, slice};
 
-use crate::exec::memory::core::{Entry, ExecRef, Links, TaskRef};
+use crate::exec::memory::core::{Entry, ExecRef, Links, Scope, TaskRef};
 use crate::exec::task::family::Family;
 use crate::exec::task::id::RegionId;
 use crate::id::Key;
@@ -16,7 +16,9 @@ use crate::sync::{CriticalSection, Ordering, array_of, const_fn};
 /// use trilane::exec::{Executor, Manual, Regions};
 ///
 /// static REGIONS: Regions<4> = Regions::new();
-/// static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new()).with_regions(&REGIONS);
+/// static EXECUTOR: Executor<Manual, 1, 8> = Executor::new(Manual::new());
+///
+/// let mut runner = EXECUTOR.with_regions(&REGIONS).start().unwrap();
 /// ```
 pub struct Regions<const N: usize> {
     pub(in crate::exec) entries: [Entry; N],
@@ -75,8 +77,34 @@ impl Links {
 }
 
 impl ExecRef {
+    /// What regions do; `None` without a table.
+    #[inline(always)]
+    pub fn scope(self) -> Option<&'static Scope> {
+        // SAFETY: what is stored there is static, and never changes.
+        unsafe { self.scope.load(Ordering::Relaxed).as_ref() }
+    }
+
     pub fn region_table(self) -> &'static [Entry] {
-        self.regions.unwrap_or(&[])
+        let (first, count) =
+            (self.regions.load(Ordering::Relaxed), self.region_count.load(Ordering::Relaxed));
+        // A context that sees one of the two only sees no table.
+        if first.is_null() {
+            return &[];
+        }
+        // SAFETY: both are those of a static table, or the second is 0 still.
+        unsafe { slice::from_raw_parts(first, count as usize) }
+    }
+
+    /// Gives the executor a table. Returns false when it has another one. Under the lock.
+    pub fn set_region_table(self, table: &'static [Entry], scope: &'static Scope) -> bool {
+        let before = self.regions.load(Ordering::Relaxed);
+        if !before.is_null() {
+            return ptr::eq(before, table.as_ptr());
+        }
+        self.regions.store(table.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.region_count.store(table.len() as u32, Ordering::Relaxed);
+        self.scope.store(ptr::from_ref(scope).cast_mut(), Ordering::Relaxed);
+        true
     }
 
     /// Not checked: each step of a region's end would pay for it, and each place in the image.

@@ -231,7 +231,7 @@ fn poll<R: Rounds>(exec: ExecRef, rounds: &R, now: Option<Instant>, left: &Cell<
 #[cold]
 #[inline(never)]
 fn look_up(exec: ExecRef) {
-    if let Some(scope) = exec.scope {
+    if let Some(scope) = exec.scope() {
         (scope.serve)(exec);
     }
     if exec.look.has(AlarmDue::SOONER) {

@@ -216,7 +216,7 @@ pub(in crate::exec) fn is_region_next(exec: ExecRef) -> bool {
 #[cold]
 #[inline(never)]
 fn serve_regions(exec: ExecRef) {
-    let Some(scope) = exec.scope else { return };
+    let Some(scope) = exec.scope() else { return };
     while exec.look.has(AlarmDue::WORK) && !exec.seat.swap(true, Ordering::SeqCst) {
         let _leave = OnDrop::new(|| {
             exec.seat.swap(false, Ordering::SeqCst);
