@@ -97,7 +97,7 @@ impl Handle {
         spawn: impl Fn(&Home, B) -> Result<JoinHandle<T>, SpawnError<B>>,
     ) -> Result<JoinHandle<T>, SpawnError<B>> {
         if self.is_over() {
-            return Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build });
+            return Err(SpawnError { kind: SpawnErrorKind::ShutDown, rejected: build });
         }
         let mut kind = SpawnErrorKind::ExecutorFull;
         let spawned = traced(None, || {
@@ -134,7 +134,10 @@ impl Handle {
         build: B,
         spawn: impl FnOnce(&Home, TaskOptions, B) -> Result<JoinHandle<T>, SpawnError<B>>,
     ) -> Result<JoinHandle<T>, SpawnError<B>> {
-        match self.shards().iter().find(|shard| shard.has_region(region)) {
+        if self.is_over() {
+            return Err(SpawnError { kind: SpawnErrorKind::ShutDown, rejected: build });
+        }
+        match self.crew.shards().iter().find(|shard| shard.has_region(region)) {
             Some(shard) => traced(Some(region.id()), || spawn(shard, options.region(region.id()), build)),
             None => Err(SpawnError { kind: SpawnErrorKind::RegionClosed, rejected: build }),
         }
@@ -177,7 +180,7 @@ impl Handle {
     ///
     /// [`OpenError`] when there is no room, or the runtime shuts down.
     pub fn open_region(&self, options: RegionOptions) -> Result<Region, OpenError> {
-        if self.is_over() { Err(OpenError::Closed) } else { self.crew.open_region(options) }
+        if self.is_over() { Err(OpenError::ShutDown) } else { self.crew.open_region(options) }
     }
 
     /// Polls `future` on this thread until it is ready; see [`block_on`](super::block_on()). What it makes of

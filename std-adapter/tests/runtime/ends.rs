@@ -26,11 +26,11 @@ fn nothing_is_spawned_in_a_runtime_that_shuts_down() {
         .unwrap();
     drop(late);
     runtime.shut_down(Duration::from_secs(10)).unwrap();
-    assert_eq!(tell.recv().unwrap(), Err(SpawnErrorKind::RegionClosed));
+    assert_eq!(tell.recv().unwrap(), Err(SpawnErrorKind::ShutDown));
     // Another runtime may have the memory: it isn't this handle's.
     let _next = Runtime::builder().workers(1).build().unwrap();
-    assert_eq!(handle.spawn(|_| async {}).unwrap_err().kind, SpawnErrorKind::RegionClosed);
-    assert_eq!(handle.open_region(RegionOptions::new()).unwrap_err(), OpenError::Closed);
+    assert_eq!(handle.spawn(|_| async {}).unwrap_err().kind, SpawnErrorKind::ShutDown);
+    assert_eq!(handle.open_region(RegionOptions::new()).unwrap_err(), OpenError::ShutDown);
 }
 
 #[test]

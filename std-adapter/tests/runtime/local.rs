@@ -144,7 +144,7 @@ fn what_is_left_when_it_is_dropped_is_asked_to_stop_on_its_thread() {
     let held = local.spawn_local(|_| async { Rc::new(7) }).unwrap();
     drop(local);
     assert_eq!((ended.get(), asked.get()), (3, Some(Reason::Shutdown)));
-    assert_eq!(handle.spawn_local(|_| async {}).unwrap_err().kind, SpawnErrorKind::RegionClosed);
+    assert_eq!(handle.spawn_local(|_| async {}).unwrap_err().kind, SpawnErrorKind::ShutDown);
     assert_eq!(*block_on(held).unwrap(), 7);
 }
 

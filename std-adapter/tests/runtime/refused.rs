@@ -63,7 +63,7 @@ fn a_refused_spawn_is_an_error_by_the_question_mark() {
     start(runtime.handle(), "one").unwrap();
     let ended = Runtime::builder().workers(1).build().unwrap().handle();
     let error = start(ended, "two").unwrap_err();
-    assert_eq!(error.downcast_ref(), Some(&SpawnErrorKind::RegionClosed));
+    assert_eq!(error.downcast_ref(), Some(&SpawnErrorKind::ShutDown));
     // One without a closure that borrows needs no detour.
     let error: Box<dyn Error + Send + Sync> = ended.spawn(|_| async {}).unwrap_err().into();
     assert!(error.to_string().contains("nothing new begins"), "{error}");

@@ -119,18 +119,18 @@ fn an_executor_that_shuts_down_takes_nothing_from_that_instant_on() {
     let spawner = runner.spawner();
     let refused = |region: &Region| {
         unchanged(executor, || {
-            let closed = SpawnErrorKind::RegionClosed;
-            assert_eq!(executor.spawn(pool, |_| forever()).unwrap_err().kind, closed);
-            assert_eq!(spawner.spawn_local(pool, |_| forever()).unwrap_err().kind, closed);
-            assert_eq!(region.spawn(pool, |_| forever()).unwrap_err().kind, closed);
-            assert_eq!(executor.open_region(RegionOptions::new()).unwrap_err(), OpenError::Closed);
-            assert_eq!(region.open_region(RegionOptions::new()).unwrap_err(), OpenError::Closed);
+            let ended = SpawnErrorKind::ShutDown;
+            assert_eq!(executor.spawn(pool, |_| forever()).unwrap_err().kind, ended);
+            assert_eq!(spawner.spawn_local(pool, |_| forever()).unwrap_err().kind, ended);
+            assert_eq!(region.spawn(pool, |_| forever()).unwrap_err().kind, ended);
+            assert_eq!(executor.open_region(RegionOptions::new()).unwrap_err(), OpenError::ShutDown);
+            assert_eq!(region.open_region(RegionOptions::new()).unwrap_err(), OpenError::ShutDown);
         });
     };
     refused(&region);
     settle(&mut runner, us(0));
     refused(&region);
-    let told = (Cancelled(Reason::Shutdown), SpawnErrorKind::RegionClosed);
+    let told = (Cancelled(Reason::Shutdown), SpawnErrorKind::ShutDown);
     assert_eq!(outside.try_join(), Some(Ok(told)));
     assert_eq!(member.try_join(), Some(Err(JoinError::Reclaimed)));
     assert_eq!(executor.tasks().count(), 0);
@@ -147,6 +147,8 @@ fn an_error_says_what_to_do() {
         assert!(!text.ends_with('.') && text.starts_with(char::is_lowercase), "{text:?} is not a clause");
     };
     says(&SpawnErrorKind::RegionClosed, &["region is closing"]);
+    says(&SpawnErrorKind::ShutDown, &["shuts down"]);
+    says(&OpenError::ShutDown, &["shuts down"]);
     says(&SpawnErrorKind::QuotaExceeded, &["quota is used up", "raise it", "wait"]);
     says(&SpawnErrorKind::SetFull, &["join set is full", "raise its N", "take a result"]);
     says(&SpawnErrorKind::Stale, &["has ended", "executor"]);

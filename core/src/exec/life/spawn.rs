@@ -132,7 +132,8 @@ fn kind_of(refused: *const Header) -> SpawnErrorKind {
         3 => SpawnErrorKind::RegionClosed,
         4 => SpawnErrorKind::QuotaExceeded,
         5 => SpawnErrorKind::Stale,
-        _ => SpawnErrorKind::SetFull,
+        6 => SpawnErrorKind::SetFull,
+        _ => SpawnErrorKind::ShutDown,
     }
 }
 
@@ -257,7 +258,7 @@ pub(super) fn take_slot(
 #[inline(always)]
 pub(super) fn free_bank(exec: ExecRef) -> Result<BankRef, SpawnErrorKind> {
     if exec.is_shutting_down() {
-        return Err(SpawnErrorKind::RegionClosed);
+        return Err(SpawnErrorKind::ShutDown);
     }
     let first = exec.first_bank();
     if !first.free.is_empty() {

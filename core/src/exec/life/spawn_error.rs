@@ -39,7 +39,7 @@ pub enum SpawnErrorKind {
     ExecutorFull,
     /// The deadline of the options lies before the time of the executor's latest pass.
     DeadlinePassed,
-    /// The region is closing or has closed, or is another executor's; or the executor shuts down.
+    /// The region is closing or has closed, or is another executor's.
     RegionClosed,
     /// The region has as many tasks as its quota allows.
     QuotaExceeded,
@@ -47,6 +47,8 @@ pub enum SpawnErrorKind {
     Stale,
     /// The join set holds as many tasks as it has room for.
     SetFull,
+    /// The executor or runtime shuts down, or has ended.
+    ShutDown,
 }
 
 impl fmt::Display for SpawnErrorKind {
@@ -63,14 +65,15 @@ impl fmt::Display for SpawnErrorKind {
             Self::DeadlinePassed => "the deadline has passed already: give one that is still to come",
             Self::RegionClosed if cfg!(target_os = "none") => "the region is closing: nothing new begins in it",
             Self::RegionClosed => {
-                "the region is closing, or the executor or runtime, or it is a region of another one: nothing new \
-                 begins in it"
+                "the region is closing, or is one of another executor or runtime: nothing new begins in it"
             }
             Self::QuotaExceeded => "the region's quota is used up: raise it, or wait for a task to end",
             Self::Stale => {
                 "the task that spawns has ended: spawn through the executor, or by the Cx of a task that runs"
             }
             Self::SetFull => "the join set is full: raise its N, or take a result",
+            Self::ShutDown if cfg!(target_os = "none") => "the executor shuts down: nothing new begins in it",
+            Self::ShutDown => "the executor or runtime shuts down, or has ended: nothing new begins in it",
         })
     }
 }

@@ -70,10 +70,12 @@ impl Default for RegionOptions {
 pub enum OpenError {
     /// Every entry of the executor's table is in use, or it has none.
     Full,
-    /// The region around it is closing or has closed, or the executor shuts down.
+    /// The region around it is closing or has closed.
     Closed,
     /// The task that asks, through its [`Cx`](crate::exec::Cx), has ended.
     Stale,
+    /// The executor or runtime shuts down, or has ended.
+    ShutDown,
 }
 
 impl fmt::Display for OpenError {
@@ -88,6 +90,8 @@ impl fmt::Display for OpenError {
             }
             Self::Closed => "the region around it is closing: nothing new begins in it",
             Self::Stale => "the task that asks for it has ended",
+            Self::ShutDown if cfg!(target_os = "none") => "the executor shuts down: nothing new begins in it",
+            Self::ShutDown => "the executor or runtime shuts down, or has ended: nothing new begins in it",
         })
     }
 }
@@ -144,17 +148,18 @@ impl ExecRef {
             Refusal::Stale => OpenError::Stale,
             Refusal::Closed | Refusal::Quota => OpenError::Closed,
         })?;
-        let admits = !self.is_shutting_down()
-            && (parent == 0 || self.with_region(cs, parent, |links| !links.has(CLOSING)));
-        if !admits {
-            return Err(OpenError::Closed);
+        if self.is_shutting_down() {
+            return Err(OpenError::ShutDown);
         }
         let mut next_sibling = 0;
         if parent != 0 {
             next_sibling = self.with_region(cs, parent, |links| {
+                if links.has(CLOSING) {
+                    return Err(OpenError::Closed);
+                }
                 links.children += 1;
-                mem::replace(&mut links.first_child, region)
-            });
+                Ok(mem::replace(&mut links.first_child, region))
+            })?;
         }
         if next_sibling != 0 {
             self.with_region(cs, next_sibling, |links| links.previous_sibling = region);
