@@ -83,9 +83,7 @@ fn a_runtime_s_counters_are_those_of_its_tasks() {
     let stopped = |reason| now.sum("trilane_tasks_asked_to_stop_total", &[("reason", reason)]);
     assert_eq!((stopped("user"), stopped("deadline"), stopped("parent_closed")), (2.0, 0.0, 0.0));
     assert!(now.sum("trilane_polls_total", &[]) >= 22.0);
-    for name in
-        ["trilane_wakes_coalesced_total", "trilane_wakes_stale_total", "trilane_deadlines_missed_total"]
-    {
+    for name in ["trilane_wakes_stale_total", "trilane_deadlines_missed_total"] {
         now.sum(name, &[("worker", "1")]);
     }
     let by_worker = ["0", "1"].map(|worker| now.sum("trilane_tasks_spawned_total", &[("worker", worker)]));

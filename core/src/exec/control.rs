@@ -14,8 +14,6 @@ use super::task::id::TaskId;
 use super::task::reason::Reason;
 use crate::id::Stale;
 use crate::sched::Priority;
-#[cfg(not(target_os = "none"))]
-use crate::sync::Ordering;
 use crate::time::{Duration, Instant};
 
 impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, PER_BANK> {
@@ -94,10 +92,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     pub fn counters(&'static self) -> Counters {
         let exec = self.exec();
         let mut counters = exec.tally.read();
-        #[cfg(not(target_os = "none"))]
-        exec.banks().for_each(|bank| {
-            counters.coalesced = counters.coalesced.wrapping_add(bank.coalesced.load(Ordering::Relaxed));
-        });
         let (queued, deepest) = exec.locked(|cs| exec.with_lanes(cs, |lanes| (lanes.len(), lanes.deepest())));
         counters.deepest_lane = deepest as u32;
         // Every wake that was taken has led to a poll, to something in its place, or to a place in a lane.

@@ -188,7 +188,6 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
             if is_empty {
                 exec.closing.store(false, Ordering::Relaxed);
                 exec.tally.reset();
-                exec.banks().for_each(|bank| bank.coalesced.store(0, Ordering::Relaxed));
                 exec.with_clock(cs, |clock| exec.set_pass_time(clock, Instant::ZERO));
                 exec.with_lanes(cs, |lanes| lanes.end_streaks());
             }

@@ -22,7 +22,6 @@ use crate::exposition::{counters, gauges};
 /// | `trilane_tasks_ended_total` | by the label `end`: `completed`, `panicked`, or ended by force (`forced`) |
 /// | `trilane_tasks_asked_to_stop_total` | by the label `reason`: those of [`Reason`](trilane::exec::Reason) |
 /// | `trilane_polls_total` | polls of tasks |
-/// | `trilane_wakes_coalesced_total` | wakes of tasks that were woken already; the others have led to polls |
 /// | `trilane_wakes_stale_total` | wakes of tasks that were gone |
 /// | `trilane_deadlines_missed_total` | deadlines, each once |
 /// | `trilane_tasks_capacity` | for how many tasks there is room |
@@ -102,12 +101,6 @@ const FAMILIES: &[Family] = &[
         help: "Polls of tasks",
         label: "",
         rows: &[("", |counters| counters.polls)],
-    },
-    Family {
-        name: "trilane_wakes_coalesced",
-        help: "Wakes of tasks that were woken already",
-        label: "",
-        rows: &[("", |counters| counters.coalesced)],
     },
     Family {
         name: "trilane_wakes_stale",

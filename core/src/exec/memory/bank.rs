@@ -7,7 +7,6 @@ use super::claims::Claims;
 use crate::bitmap;
 use crate::exec::task::header::Header;
 #[cfg(not(target_os = "none"))]
-use crate::sync::AtomicU32;
 use crate::sync::{Fixed, array_of, const_fn};
 
 /// A bank's word of wakes. On hosts it says which slots are claimed, too.
@@ -37,10 +36,6 @@ pub(in crate::exec) struct BankHead {
     /// Distance in bytes back to the core.
     pub to_core: Fixed<u32>,
     pub number: Fixed<u32>,
-    /// Of an executor that workers share: wakes of tasks that were woken already. Beside the word that such
-    /// a wake has just changed, and no locked operation: of those at the same instant some may be missed.
-    #[cfg(not(target_os = "none"))]
-    pub coalesced: AtomicU32,
 }
 
 /// Aligned to 32 at least, so that a bank's address has room for the number of an entry: see
@@ -71,8 +66,6 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
                 draining: bitmap::Bank::new(0),
                 to_core: Fixed::new(0),
                 number: Fixed::new(0),
-                #[cfg(not(target_os = "none"))]
-                coalesced: AtomicU32::new(0),
             },
             headers: array_of![Header::new(); PER_BANK],
         }

@@ -16,7 +16,7 @@ pub struct Counters {
     /// Wakes that made a task runnable, spawns and requests to stop included.
     pub wakes: u32,
     /// Wakes of a task that was woken already. If the platform [`SHARES`](crate::exec::Platform::SHARES),
-    /// some of those that several threads make at the same instant may be missing.
+    /// only those that a worker finds at a special task: threads would contend for a count of all.
     pub coalesced: u32,
     /// Woken bits on slots whose task was gone.
     pub stale_wakes: u32,

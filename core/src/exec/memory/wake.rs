@@ -4,8 +4,6 @@ use ::core::mem::transmute;
 
 use super::core::{Announce, BankRef, Cover, ExecRef, Ops, TaskRef};
 use super::look::AlarmDue;
-#[cfg(not(target_os = "none"))]
-use super::tally::add_alone;
 use crate::bitmap;
 use crate::sync::Ordering;
 
@@ -140,15 +138,6 @@ impl BankRef {
             Some(announce) => announce(self, bit, coalesced),
             None => self.count_coalesced(),
         }
-    }
-
-    /// A task of an executor that workers share was woken once more. Returns whether that is all: whoever
-    /// woke it before tells, or has told. Not so if it has become special since.
-    #[cfg(not(target_os = "none"))]
-    #[inline(always)]
-    pub fn is_told(self, bit: u32) -> bool {
-        add_alone(&self.coalesced, 1);
-        self.special.bits() & bit == 0
     }
 
     /// Counts a wake of a task that was woken already.

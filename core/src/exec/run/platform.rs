@@ -37,7 +37,7 @@ pub trait Platform: Sync + 'static {
 
     /// Whether workers are to share the executors of this platform (`Executor::share`, on hosts), as they may
     /// also without it if there are several banks. One more wake of a task that is woken already is then one
-    /// locked operation, and is counted [less exactly](crate::exec::Counters::coalesced). False costs
+    /// locked operation and nothing else, not even [counted](crate::exec::Counters::coalesced). False costs
     /// nothing.
     const SHARES: bool = false;
 

@@ -60,13 +60,18 @@ pub fn ping_pong(tasks: impl Tasks, operations: u64) -> Taken {
     taken
 }
 
-/// A task that is only woken.
+/// A task that is only woken. What its polls write is not beside what the threads read, or whoever polls more
+/// often were the slower for it.
+#[derive(Default)]
+struct Woken {
+    waker: Line<OnceLock<Waker>>,
+    polls: Line<AtomicU64>,
+}
+
+/// Alone on its cache lines.
 #[derive(Default)]
 #[repr(align(128))]
-struct Woken {
-    polls: AtomicU64,
-    waker: OnceLock<Waker>,
-}
+struct Line<T>(T);
 
 /// Some threads wake tasks, each all of them in turn.
 pub fn wakes(tasks: impl Tasks, threads: u64, targets: u64, operations: u64) -> Taken {
@@ -77,18 +82,18 @@ pub fn wakes(tasks: impl Tasks, threads: u64, targets: u64, operations: u64) -> 
             let (all, ends) = (all.clone(), ends.clone());
             tasks.spawn(move |_| {
                 poll_fn(move |cx| {
-                    all[me].polls.fetch_add(1, Ordering::Relaxed);
-                    all[me].waker.get_or_init(|| cx.waker().clone());
+                    all[me].polls.0.fetch_add(1, Ordering::Relaxed);
+                    all[me].waker.0.get_or_init(|| cx.waker().clone());
                     if ends.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
                 })
             })
         })
         .collect();
-    while all.iter().any(|one| one.waker.get().is_none()) {
+    while all.iter().any(|one| one.waker.0.get().is_none()) {
         thread::sleep(Duration::from_micros(50));
     }
-    let wakers: Vec<&Waker> = all.iter().filter_map(|one| one.waker.get()).collect();
-    let polls = || all.iter().map(|one| one.polls.load(Ordering::Relaxed)).sum::<u64>();
+    let wakers: Vec<&Waker> = all.iter().filter_map(|one| one.waker.0.get()).collect();
+    let polls = || all.iter().map(|one| one.polls.0.load(Ordering::Relaxed)).sum::<u64>();
     let [begin, end] = [(); 2].map(|()| Barrier::new(threads as usize + 1));
     let taken = thread::scope(|scope| {
         for thread in 0..threads {
