@@ -6,7 +6,6 @@ use ::core::mem::offset_of;
 use super::claims::Claims;
 use crate::bitmap;
 use crate::exec::task::header::Header;
-#[cfg(not(target_os = "none"))]
 use crate::sync::{Fixed, array_of, const_fn};
 
 /// A bank's word of wakes. On hosts it says which slots are claimed, too.
