@@ -15,6 +15,7 @@
 //! | [`time`] | microseconds, handed in from outside |
 //! | [`sched`] | what runs next, as pure data: FIFO, EDF, lanes, timers |
 //! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join, regions, cancellation |
+//! | [`causal`] | events that prove their place in their emitter's chain; knows neither tasks nor routes |
 //! | [`route`] | who serves an event: balancer, selectors, strategies, breakers; knows no tasks |
 //!
 //! # The critical section
@@ -55,6 +56,7 @@
 #![no_std]
 
 mod bitmap;
+pub mod causal;
 pub mod exec;
 pub mod id;
 pub mod route;
