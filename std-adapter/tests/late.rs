@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use trilane::exec::{Cx, JoinHandle, yield_now};
+use trilane::exec::{Cx, JoinHandle, TaskOptions, yield_now};
 use trilane::time::Duration as Span;
 use trilane_std::runtime::{Runtime, block_on};
 
@@ -48,11 +48,45 @@ fn r1_no_runnable_task_waits_for_a_long_poll_while_others_have_short_ones() {
     assert!(waited[3] < 150_000, "{waited:?} us");
 }
 
+#[test]
+fn r1_no_special_task_waits_for_more_than_a_round_of_a_worker_that_has_others() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let polls: &AtomicU64 = leak(AtomicU64::new(0));
+    let busy = counted_yields_at_worker_1(runtime, polls);
+    let mut waited: Vec<u64> = (0..15)
+        .map(|_| {
+            let waited: &AtomicU64 = leak(AtomicU64::new(u64::MAX));
+            let long = runtime.spawn(move |cx: Cx| async move {
+                let woken = polls.load(SeqCst);
+                let soon = TaskOptions::new().deadline(cx.now() + Span::from_secs(1));
+                let urgent = runtime.spawn_with(soon, move |_| async move {
+                    waited.store(polls.load(SeqCst) - woken, SeqCst);
+                });
+                drop(urgent.unwrap());
+                compute(Duration::from_millis(20));
+            });
+            block_on(long.unwrap()).unwrap();
+            waited.load(SeqCst)
+        })
+        .collect();
+    busy.cancel().unwrap();
+    waited.sort_unstable();
+    // A round is 64 polls. Before the worker has looked once, it may be in one already.
+    assert!(waited[12] <= 200, "{waited:?} polls");
+}
+
 /// The second task from outside, which always wakes itself.
 fn yields_at_worker_1(runtime: &'static Runtime) -> JoinHandle<()> {
+    counted_yields_at_worker_1(runtime, leak(AtomicU64::new(0)))
+}
+
+/// [`yields_at_worker_1`], and how often it was polled.
+fn counted_yields_at_worker_1(runtime: &'static Runtime, polls: &'static AtomicU64) -> JoinHandle<()> {
     block_on(runtime.spawn(|_| async {}).unwrap()).unwrap();
-    let busy = |cx: Cx| async move {
+    let busy = move |cx: Cx| async move {
         while !cx.is_cancelled() {
+            polls.fetch_add(1, SeqCst);
             cx.yield_now().await;
         }
     };

@@ -19,6 +19,8 @@ pub(super) struct Work {
     cursors: Vec<Cursor>,
     /// The shard that it visits first when it looks after those of others.
     visit: usize,
+    /// The worker for whose special tasks it last looked.
+    neighbour: usize,
     pace: Pace,
 }
 
@@ -30,6 +32,7 @@ impl Work {
             sleeper: Sleeper::new(number),
             cursors: vec![Cursor::default(); shards],
             visit: (number + 1) % crew.size.workers * crew.size.shards,
+            neighbour: number,
             pace: Pace::new(&crew.suspects, crew.now()),
         }
     }
@@ -75,7 +78,7 @@ impl<'a> AtWork<'a> {
     /// Serves and polls at home; elsewhere if there is nothing, and now and then. Returns whether there was
     /// something to do.
     fn round(&mut self) -> bool {
-        let (crew, Work { number, sleeper, cursors, visit, pace }) = (self.crew, &mut *self.work);
+        let (crew, Work { number, sleeper, cursors, visit, neighbour, pace }) = (self.crew, &mut *self.work);
         let number = *number;
         let look = || {
             let now = crew.now();
@@ -113,9 +116,18 @@ impl<'a> AtWork<'a> {
                 polls += crew.visit_special(number, |index| work(number, index, &mut mine[index], 1));
             }
         }
-        let tours = workers > 1 && pace.tours(now);
-        if workers == 1 || polls != 0 && !tours {
+        if workers == 1 {
             return polls != 0;
+        }
+        // One of the others may be in a long poll, or have lost its processor to whoever woke the task.
+        *neighbour = (*neighbour + 1) % workers;
+        if *neighbour != number {
+            let theirs = &mut cursors[*neighbour * shards..];
+            polls += crew.visit_special(*neighbour, |index| work(*neighbour, index, &mut theirs[index], 1));
+        }
+        let tours = pace.tours(now);
+        if polls != 0 && !tours {
+            return true;
         }
         for (other, visited) in once_around(*visit, crew.size).filter(|&(other, _)| other != number) {
             let theirs = &mut cursors[other * shards..];
