@@ -8,7 +8,7 @@ use crate::causal::Origin;
 ///
 /// Of `n` origins in it, one that isn't there is taken for one that is with probability (1 − e^(−3n/64))³:
 /// 0.7 % at 4 origins, 3.4 % at 8, 15.6 % at 16, 48 % at 32. So it may save work or make a log readable; no
-/// decision of this crate hangs on it.
+/// decision of this crate hangs on it. A [`Horizon`](crate::causal::Horizon) knows exactly.
 ///
 /// Each origin has three bits. With `h` the XXH3-64 (seed 0) of its eight bytes, little end first, `h1` the
 /// low half of `h` and `h2` the high half with its lowest bit set, they are `h1`, `h1 + h2` and `h1 + 2 h2`,

@@ -13,16 +13,33 @@
 //! | [`Link`] | 32 bytes before each payload: origin, horizon, sequence, parent hash |
 //! | [`Event`] | a link and its payload in one slice, hashed in one shot |
 //! | [`Chain`], [`Head`] | where a chain ends: appends the next event, or verifies it |
+//! | [`Frame`], [`Frames`] | an event with its length before it, and a slice of them |
+//! | [`FrameWriter`], [`FrameReader`] | write a frame in place, read frames from a stream in pieces |
+//! | [`Horizon`] | the highest sequence seen of each origin, exactly |
+//! | [`OriginMap`] | one value an origin, sorted |
+//! | [`RecordRing`] | a bounded log of frames |
 //! | [`Bloom`] | the origins that an emitter had seen, in 64 bits |
 
 mod bloom;
 mod chain;
 mod event;
+mod frame;
+mod frame_reader;
+mod frame_writer;
+mod horizon;
 mod identity;
 mod link;
+mod origin_map;
+mod ring;
 
 pub use bloom::Bloom;
 pub use chain::{AppendError, Chain, Head, LinkError};
 pub use event::{Event, NoLink};
+pub use frame::{Frame, FrameError, Frames};
+pub use frame_reader::FrameReader;
+pub use frame_writer::{FrameWriter, SealError};
+pub use horizon::Horizon;
 pub use identity::{LinkHash, Origin, Sequence};
 pub use link::Link;
+pub use origin_map::{OriginMap, OriginsFull};
+pub use ring::{PushError, Record, RecordRing, Reservation};
