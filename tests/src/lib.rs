@@ -1,5 +1,6 @@
 //! What the tests share: naive oracles, platforms that watch the executor, and a few short forms.
 
+pub mod chains;
 pub mod choosing;
 pub mod counting;
 pub mod future;

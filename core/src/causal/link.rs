@@ -1,6 +1,6 @@
 //! The link: the 32 bytes before each event's payload that say where it stands in its emitter's chain.
 
-use crate::causal::{Bloom, LinkHash, Origin, Sequence};
+use crate::causal::{Bloom, LinkHash, Origin, Sequence, words};
 
 /// Whose event it is, its place in the chain, what its emitter had seen, and the hash of the event before.
 ///
@@ -44,7 +44,7 @@ impl Link {
 
     /// The link that these bytes are. Each 32 bytes are one; whether it fits its chain, the chain says.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let [origin, horizon, sequence, parent] = words(bytes);
+        let [origin, horizon, sequence, parent] = words::read(bytes);
         Self {
             origin: Origin::new(origin),
             horizon: Bloom::from_bits(horizon),
@@ -55,19 +55,9 @@ impl Link {
 
     /// The bytes of the link.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
-        let words = [self.origin.get(), self.horizon.bits(), self.sequence.get(), self.parent.get()];
         let mut bytes = [0; Self::LEN];
-        for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
-            *place = word.to_le_bytes();
-        }
+        let words = [self.origin.get(), self.horizon.bits(), self.sequence.get(), self.parent.get()];
+        words::write(words, &mut bytes);
         bytes
     }
-}
-
-fn words(bytes: &[u8; Link::LEN]) -> [u64; 4] {
-    let mut words = [0; 4];
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    words
 }

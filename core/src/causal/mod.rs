@@ -18,11 +18,13 @@
 //! | [`Horizon`] | the highest sequence seen of each origin, exactly |
 //! | [`OriginMap`] | one value an origin, sorted |
 //! | [`RecordRing`] | a bounded log of frames |
+//! | [`Snapshot`], [`SnapshotWriter`] | a state with all that says which state it is |
 //! | [`Bloom`] | the origins that an emitter had seen, in 64 bits |
 
 mod bloom;
 mod chain;
 mod event;
+mod fork;
 mod frame;
 mod frame_reader;
 mod frame_writer;
@@ -31,10 +33,13 @@ mod identity;
 mod link;
 mod origin_map;
 mod ring;
+mod snapshot;
+mod words;
 
 pub use bloom::Bloom;
 pub use chain::{AppendError, Chain, Head, LinkError};
 pub use event::{Event, NoLink};
+pub use fork::fork_sentinel;
 pub use frame::{Frame, FrameError, Frames};
 pub use frame_reader::FrameReader;
 pub use frame_writer::{FrameWriter, SealError};
@@ -43,3 +48,6 @@ pub use identity::{LinkHash, Origin, Sequence};
 pub use link::Link;
 pub use origin_map::{OriginMap, OriginsFull};
 pub use ring::{PushError, Record, RecordRing, Reservation};
+pub use snapshot::{
+    Ordinal, Position, Progress, Snapshot, SnapshotError, SnapshotV2, SnapshotWriteError, SnapshotWriter,
+};
