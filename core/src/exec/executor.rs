@@ -100,7 +100,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     const ANNOUNCE: *const () = if P::PENDS || P::TELLS_SPECIAL || Self::COVER.is_some() {
         let announce: Announce = |bank, bit, coalesced| {
             if coalesced != 0 {
-                if !P::SHARES {
+                if !bank.is_shared() {
                     bank.count_coalesced();
                 } else if bank.special.bits() & bit == 0 {
                     // Whoever woke it before tells, or has told.

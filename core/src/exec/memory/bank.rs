@@ -6,6 +6,8 @@ use ::core::mem::offset_of;
 use super::claims::Claims;
 use crate::bitmap;
 use crate::exec::task::header::Header;
+#[cfg(not(target_os = "none"))]
+use crate::sync::AtomicBool;
 use crate::sync::{Fixed, array_of, const_fn};
 
 /// A bank's word of wakes. On hosts it says which slots are claimed, too.
@@ -35,6 +37,9 @@ pub(in crate::exec) struct BankHead {
     /// Distance in bytes back to the core.
     pub to_core: Fixed<u32>,
     pub number: Fixed<u32>,
+    /// Workers share the executor. Here, where a wake has just written.
+    #[cfg(not(target_os = "none"))]
+    pub shared: AtomicBool,
 }
 
 /// Aligned to 32 at least, so that a bank's address has room for the number of an entry: see
@@ -65,6 +70,8 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
                 draining: bitmap::Bank::new(0),
                 to_core: Fixed::new(0),
                 number: Fixed::new(0),
+                #[cfg(not(target_os = "none"))]
+                shared: AtomicBool::new(false),
             },
             headers: array_of![Header::new(); PER_BANK],
         }

@@ -15,8 +15,8 @@ pub struct Counters {
     pub polls: u32,
     /// Wakes that made a task runnable, spawns and requests to stop included.
     pub wakes: u32,
-    /// Wakes of a task that was woken already. If the platform [`SHARES`](crate::exec::Platform::SHARES),
-    /// only those that a worker finds at a special task: threads would contend for a count of all.
+    /// Wakes of a task that was woken already. In an executor that workers share, only those that one of them
+    /// finds at a special task: threads would contend for a count of all.
     pub coalesced: u32,
     /// Woken bits on slots whose task was gone.
     pub stale_wakes: u32,

@@ -140,6 +140,15 @@ impl BankRef {
         }
     }
 
+    /// Whether workers share the executor.
+    #[inline(always)]
+    pub fn is_shared(self) -> bool {
+        #[cfg(not(target_os = "none"))]
+        return self.shared.load(Ordering::Relaxed);
+        #[cfg(target_os = "none")]
+        false
+    }
+
     /// Counts a wake of a task that was woken already.
     #[cold]
     #[inline(never)]

@@ -36,9 +36,7 @@ pub trait Platform: Sync + 'static {
     const WATCHES: bool = false;
 
     /// Whether workers are to share the executors of this platform (`Executor::share`, on hosts), as they may
-    /// also without it if there are several banks. One more wake of a task that is woken already is then one
-    /// locked operation and nothing else, not even [counted](crate::exec::Counters::coalesced). False costs
-    /// nothing.
+    /// also without it if there are several banks. False costs nothing.
     const SHARES: bool = false;
 
     /// Whether [`pend_special`](Platform::pend_special) is called; false costs nothing.
