@@ -99,13 +99,8 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
     const COVER: Option<Cover> = if Self::COVERS { Some(ExecRef::cover) } else { None };
     const ANNOUNCE: *const () = if P::PENDS || P::TELLS_SPECIAL || Self::COVER.is_some() {
         let announce: Announce = |bank, bit, coalesced| {
-            if coalesced != 0 {
-                if !bank.is_shared() {
-                    bank.count_coalesced();
-                } else if bank.special.bits() & bit == 0 {
-                    // Whoever woke it before tells, or has told.
-                    return;
-                }
+            if coalesced != 0 && !bank.is_shared() {
+                bank.count_coalesced();
             }
             if let Some(cover) = Self::COVER {
                 cover(bank.exec(), bank, bit);

@@ -102,7 +102,7 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Executor<P, BANKS, 
             return Err(AlreadyStarted);
         }
         core.running.store(Core::SHARED, Ordering::Relaxed);
-        core.banks().for_each(|bank| bank.shared.store(true, Ordering::Relaxed));
+        core.banks().for_each(|bank| bank.shared.store(u32::MAX, Ordering::Relaxed));
         Ok(Shard { executor: self, memory: SlotMemory::new(memory, Self::CAPACITY) })
     }
 }

@@ -30,7 +30,9 @@ mod types {
     pub use core::cell::{Cell, UnsafeCell};
     #[cfg(not(target_os = "none"))]
     pub use portable_atomic::AtomicU64;
-    pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+    // portable-atomic's takes a word of the stack for it.
+    pub use core::sync::atomic::fence;
+    pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 }
 
 /// What is written before anything else that is shared and then only read: the model checker needn't know it.
@@ -49,6 +51,19 @@ pub(crate) use types::AtomicU64;
 pub(crate) use types::Cell;
 use types::UnsafeCell;
 pub use types::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+
+/// A full fence, right after an atomic operation that has changed something. On x86 that is one, so only the
+/// compiler is told.
+#[cfg(not(target_os = "none"))]
+#[inline(always)]
+pub(crate) fn fence_after_change() {
+    let is_one = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
+    if is_one && !cfg!(any(trilane_loom, trilane_shuttle, miri)) {
+        core::sync::atomic::compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
 
 /// A `const fn`; under the model checker, a plain one.
 macro_rules! const_fn {

@@ -128,6 +128,28 @@ fn of_two_wakes_by_two_threads_none_is_lost() {
     });
 }
 
+/// The second wake finds the task woken, and leaves it at that: what came before it is seen nevertheless,
+/// though nothing but the wake orders it.
+#[test]
+fn what_comes_before_one_more_wake_is_seen_by_the_poll() {
+    check(|| {
+        let shard = shard();
+        let letter = Arc::new(AtomicU32::new(0));
+        let read = letter.clone();
+        let (mut handle, waker) = spawn_asleep(shard, TaskOptions::new(), move |_| {
+            if read.load(Ordering::Relaxed) == 7 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        waker.wake_by_ref();
+        let writer = thread::spawn(move || {
+            letter.store(7, Ordering::Relaxed);
+            waker.wake();
+        });
+        work_until(shard, || handle.is_finished());
+        writer.join().unwrap();
+        assert_eq!(handle.try_join(), Some(Ok(())));
+    });
+}
+
 #[test]
 fn a_wake_of_a_special_task_is_never_lost() {
     check_with(1, || wakes_from_elsewhere(TaskOptions::new().priority(Priority::HIGHEST), 1));

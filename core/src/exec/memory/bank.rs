@@ -7,7 +7,7 @@ use super::claims::Claims;
 use crate::bitmap;
 use crate::exec::task::header::Header;
 #[cfg(not(target_os = "none"))]
-use crate::sync::AtomicBool;
+use crate::sync::FixedU32;
 use crate::sync::{Fixed, array_of, const_fn};
 
 /// A bank's word of wakes. On hosts it says which slots are claimed, too.
@@ -37,9 +37,9 @@ pub(in crate::exec) struct BankHead {
     /// Distance in bytes back to the core.
     pub to_core: Fixed<u32>,
     pub number: Fixed<u32>,
-    /// Workers share the executor. Here, where a wake has just written.
+    /// All slots if workers share the executor; else none.
     #[cfg(not(target_os = "none"))]
-    pub shared: AtomicBool,
+    pub shared: FixedU32,
 }
 
 /// Aligned to 32 at least, so that a bank's address has room for the number of an entry: see
@@ -71,7 +71,7 @@ impl<const PER_BANK: usize> Bank<PER_BANK> {
                 to_core: Fixed::new(0),
                 number: Fixed::new(0),
                 #[cfg(not(target_os = "none"))]
-                shared: AtomicBool::new(false),
+                shared: FixedU32::new(0),
             },
             headers: array_of![Header::new(); PER_BANK],
         }

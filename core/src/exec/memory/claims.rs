@@ -23,8 +23,15 @@
 //! clears the summary's bit, then looks at the bank by a read-modify-write. In the order of the changes of
 //! the bank's word one comes first: the worker sees the wake, or the wake sees the cleared summary. Both are
 //! acquire and release.
+//!
+//! # Seen Wake
+//!
+//! A wake that finds its bit set has nothing to change, so it only looks: threads that wake what is woken
+//! don't take the word from each other. But the poll that answers is to see what came before each of the
+//! wakes. So there is a full fence before that look, and one after each step that takes wakes for a poll by a
+//! worker: the look finds the wake taken, or what was written before it is seen by whoever takes it.
 
-use crate::sync::{AtomicU64, Ordering, const_fn, fence};
+use crate::sync::{AtomicU64, Ordering, const_fn, fence, fence_after_change};
 
 /// The slots of a bank that were woken, in the low half; those that are claimed, in the high half.
 pub(in crate::exec) struct Claims(AtomicU64);
@@ -65,6 +72,15 @@ impl Claims {
         // A shift: so the compiler sees that it is one bit, and on x86 takes one instruction, and no loop.
         let woken = 1 << bit.trailing_zeros();
         if self.0.fetch_or(woken, Ordering::SeqCst) & woken != 0 { bit } else { 0 }
+    }
+
+    /// Whether the bit is set; whoever takes it sees what came before this (Seen Wake). Any context, O(1).
+    #[inline(always)]
+    pub fn is_seen(&self, bit: u32) -> bool {
+        self.bits() & bit != 0 && {
+            fence(Ordering::SeqCst);
+            self.bits() & bit != 0
+        }
     }
 
     /// Sets woken bits, any number. Returns those that were set before. Any context, O(1).
@@ -112,6 +128,7 @@ impl Claims {
     #[inline(always)]
     pub fn take_bits(&self, bits: u32) {
         self.remove_bits(bits);
+        fence_after_change();
     }
 
     // === several workers claim one slot each ===
@@ -142,7 +159,10 @@ impl Claims {
         loop {
             let (next, index) = with_first(word, mask)?;
             match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Some((index, claimable(next))),
+                Ok(_) => {
+                    fence_after_change();
+                    return Some((index, claimable(next)));
+                }
                 Err(other) => word = other,
             }
         }
@@ -173,7 +193,10 @@ impl Claims {
                 None => (released, None),
             };
             match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return (word >> index & 1 == 1, first),
+                Ok(_) => {
+                    fence_after_change();
+                    return (word >> index & 1 == 1, first);
+                }
                 Err(other) => word = other,
             }
         }

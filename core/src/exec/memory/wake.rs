@@ -44,6 +44,10 @@ impl TaskRef {
     #[inline(always)]
     pub fn wake(self) {
         let (bank, bit) = (self.bank(), self.bit());
+        #[cfg(not(target_os = "none"))]
+        if bank.is_told(bit) {
+            return;
+        }
         let coalesced = bank.woken.insert_bit(bit);
         // One test for both.
         if coalesced as usize | bank.announce.get().addr() != 0 {
@@ -144,9 +148,17 @@ impl BankRef {
     #[inline(always)]
     pub fn is_shared(self) -> bool {
         #[cfg(not(target_os = "none"))]
-        return self.shared.load(Ordering::Relaxed);
+        return self.shared.load(Ordering::Relaxed) != 0;
         #[cfg(target_os = "none")]
         false
+    }
+
+    /// Whether the task is woken, and that is all, since workers share its executor: whoever has woken it
+    /// tells, or has told. Not so if it is special, since it may have become so meanwhile.
+    #[cfg(not(target_os = "none"))]
+    #[inline(always)]
+    fn is_told(self, bit: u32) -> bool {
+        self.shared.load(Ordering::Relaxed) & bit & !self.special.bits() != 0 && self.woken.is_seen(bit)
     }
 
     /// Counts a wake of a task that was woken already.
