@@ -90,7 +90,7 @@ fn main() -> ! {
 /// Both tables, of which one is in use.
 struct Table {
     maglev: Maglev<127, SLOTS>,
-    ring: Ring<64, 16>,
+    ring: Ring<64, 16, 8>,
 }
 
 /// The ring is the one. Changed while there are no members.
@@ -98,7 +98,7 @@ static RING: AtomicBool = AtomicBool::new(false);
 
 impl Table {
     const fn new() -> Self {
-        Self { maglev: Maglev::new(), ring: Ring::with_points(8) }
+        Self { maglev: Maglev::new(), ring: Ring::new() }
     }
 
     fn used(&self) -> &dyn HashTable {

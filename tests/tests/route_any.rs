@@ -10,7 +10,7 @@ use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
 use proptest::prop_assert_eq;
 use proptest::strategy::{Just, Strategy as _};
 use trilane::route::{
-    Adaptive, AddError, AnyStrategy, Balancer, ConsistentHash, Endpoint, EndpointId, Health, Kind,
+    Adaptive, AddError, AnyStrategy, Balancer, Bounded, ConsistentHash, Endpoint, EndpointId, Health, Kind,
     LeastConnections, LeastLatency, LeastLoad, Maglev, Metrics, Options, PowerOfTwo, Random, Request, Ring,
     RoundRobin, RoutingKey, SelectError, Selector, Strategy, UniformRandom, WeightedRandom,
     WeightedRoundRobin,
@@ -299,7 +299,7 @@ fn the_table_is_built_when_a_kind_is_chosen_that_looks_at_it() {
 /// and keys be where they are for a balancer whose strategy is never exchanged.
 fn assert_a_build_ends_after(change: impl Fn(&World<AnyStrategy<Rings>>, &World<ConsistentHash<Rings>>)) {
     let now = Instant::ZERO;
-    let hash = || ConsistentHash::new(Rings::with_points(10));
+    let hash = || ConsistentHash::new(Rings::new());
     let exchanged: &World<_> =
         leak(Balancer::new(AnyStrategy::new(Kind::ConsistentHash, hash()), Options::new()));
     let constant: &World<_> = leak(Balancer::new(hash(), Options::new()));
@@ -322,7 +322,7 @@ fn assert_a_build_ends_after(change: impl Fn(&World<AnyStrategy<Rings>>, &World<
     assert_eq!(homes(exchanged), homes(constant));
 }
 
-type Rings = Ring<200, 16>;
+type Rings = Ring<200, 16, 10>;
 
 fn weigh<S: Strategy<BANKS, PER_BANK, STRIPES>>(balancer: &World<S>, number: u64, weight: u16) {
     let id = balancer.find(number).unwrap();
@@ -347,7 +347,9 @@ fn a_member_that_weighs_less_amid_a_build_lets_it_end() {
 
 #[test]
 fn a_bound_counts_the_leases_of_other_kinds_too() {
-    let strategy = AnyStrategy::new(Kind::RoundRobin, hash().bounded(1_250));
+    type Any = AnyStrategy<Bounded<Table, 1_250>>;
+    let hash = ConsistentHash::new(Bounded::new(Table::new()));
+    let strategy = AnyStrategy::new(Kind::RoundRobin, hash);
     let balancer: &World<Any> = leak(Balancer::new(strategy, Options::new()));
     let now = Instant::ZERO;
     let ids: Vec<_> = (0..4).map(|number| balancer.add(&Endpoint::new(number), now).unwrap()).collect();

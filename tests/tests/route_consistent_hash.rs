@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use trilane::route::{
-    ConsistentHash, Endpoint, EndpointId, HashTable, Health, Maglev, Random, Request, Ring, RoutingKey,
-    SizedTable,
+    Bounded, ConsistentHash, Endpoint, EndpointId, HashTable, Health, Maglev, Random, Request, Ring,
+    RoutingKey, SizedTable,
 };
 use trilane::time::Instant;
 use trilane_tests::choosing::{Asks, Chooser, Known, World, assert_shares, count};
@@ -212,34 +212,38 @@ fn what_was_tried_is_passed_by_and_who_is_next_stays_the_same() {
 
 #[test]
 fn with_a_bound_no_endpoint_has_more_than_that_times_the_mean() {
-    for permille in [1_001, 1_250, 2_000] {
-        let world = World::<_, 2, 10>::with(hash(Small::new()).bounded(permille), &[1; 20]);
-        world.balancer.finish_build();
-        let mut chooser = world.chooser(1);
-        // One key that everybody wants.
-        let request = Request::ANY.key(RoutingKey::new(b"hot"));
-        let home = chooser.select(&request, Instant::ZERO).unwrap().endpoint();
-        let mut held = Vec::new();
-        let mut out = BTreeMap::new();
-        for all in 1..=1_000u32 {
-            let lease = chooser.select(&request, Instant::ZERO).unwrap();
-            let count = out.entry(lease.endpoint()).or_insert(0u32);
-            *count += 1;
-            let most = (all as f64 / 20.0 * permille as f64 / 1_000.0).ceil();
-            assert!(*count as f64 <= most, "{count} of {all} at one, {permille}");
-            held.push(lease);
-        }
-        drop(held);
-        // When nothing is out, the key is back at home.
-        assert_eq!(chooser.select(&request, Instant::ZERO).unwrap().endpoint(), home);
-        let in_flight = world.known.iter().map(|known| world.balancer.stats(known.handle).unwrap().in_flight);
-        assert_eq!(in_flight.sum::<u32>(), 0);
+    no_endpoint_has_more_than_its_bound::<1_001>();
+    no_endpoint_has_more_than_its_bound::<1_250>();
+    no_endpoint_has_more_than_its_bound::<2_000>();
+}
+
+fn no_endpoint_has_more_than_its_bound<const PERMILLE: u16>() {
+    let world = World::<_, 2, 10>::with(hash(Bounded::<_, PERMILLE>::new(Small::new())), &[1; 20]);
+    world.balancer.finish_build();
+    let mut chooser = world.chooser(1);
+    // One key that everybody wants.
+    let request = Request::ANY.key(RoutingKey::new(b"hot"));
+    let home = chooser.select(&request, Instant::ZERO).unwrap().endpoint();
+    let mut held = Vec::new();
+    let mut out = BTreeMap::new();
+    for all in 1..=1_000u32 {
+        let lease = chooser.select(&request, Instant::ZERO).unwrap();
+        let count = out.entry(lease.endpoint()).or_insert(0u32);
+        *count += 1;
+        let most = (all as f64 / 20.0 * PERMILLE as f64 / 1_000.0).ceil();
+        assert!(*count as f64 <= most, "{count} of {all} at one, {PERMILLE}");
+        held.push(lease);
     }
+    drop(held);
+    // When nothing is out, the key is back at home.
+    assert_eq!(chooser.select(&request, Instant::ZERO).unwrap().endpoint(), home);
+    let in_flight = world.known.iter().map(|known| world.balancer.stats(known.handle).unwrap().in_flight);
+    assert_eq!(in_flight.sum::<u32>(), 0);
 }
 
 #[test]
 fn where_all_of_a_class_are_too_busy_the_bound_is_given_up() {
-    let mut world = World::<_, 2, 10>::with(hash(Small::new()).bounded(1_100), &[1; 20]);
+    let mut world = World::<_, 2, 10>::with(hash(Bounded::<_, 1_100>::new(Small::new())), &[1; 20]);
     world.balancer.finish_build();
     let mut chooser = world.chooser(1);
     for at in 3..20 {

@@ -30,8 +30,8 @@ const BANKS: usize = 8;
 const OUT: usize = 8;
 
 // Tables for 16 points or entries an endpoint and more.
-type Ring16 = Ring<256, 32>;
-type Ring256 = Ring<8_192, 1_024>;
+type Ring16 = Ring<256, 32, 16>;
+type Ring256 = Ring<8_192, 1_024, 16>;
 type Maglev16 = Maglev<251, 16>;
 type Maglev256 = Maglev<4_093, 256>;
 
@@ -76,8 +76,8 @@ fn main() -> ! {
     strategy!(
         meter,
         "route_ring",
-        ConsistentHash::new(Ring16::with_points(16)),
-        ConsistentHash::new(Ring256::with_points(16)),
+        ConsistentHash::new(Ring16::new()),
+        ConsistentHash::new(Ring256::new()),
         7
     );
     strategy!(

@@ -120,6 +120,7 @@ pub use strategies::{
     WeightedRandom, WeightedRoundRobin,
 };
 pub use sync_members::{SyncError, Synced};
+pub use tables::bounded::Bounded;
 pub use tables::maglev::Maglev;
 pub use tables::ring::Ring;
 pub use tables::table::{HashTable, MAX_WEIGHT, Member, Members, Progress, SizedTable};

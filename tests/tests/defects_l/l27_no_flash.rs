@@ -5,15 +5,16 @@
 use std::hint::black_box;
 
 use trilane::route::{
-    AnyStrategy, Balancer, ConsistentHash, DetachedLeases, Gauges, Kind, LeastConnections, LeastLatency,
-    LeastLoad, Maglev, Options, OptionsError, PeakEwma, PowerOfTwo, RetryBudget, Ring, RoundRobin,
-    WeightedRandom, WeightedRoundRobin,
+    AnyStrategy, Balancer, Bounded, ConsistentHash, DetachedLeases, Gauges, Kind, LeastConnections,
+    LeastLatency, LeastLoad, Maglev, Options, OptionsError, PeakEwma, PowerOfTwo, RetryBudget, Ring,
+    RoundRobin, WeightedRandom, WeightedRoundRobin,
 };
 use trilane::time::{Duration, Instant};
 use trilane_tests::statics::assert_statics;
 
 type Rings = Ring<5_120, 1_024>;
-type Any = AnyStrategy<Maglev<251, 16>>;
+type FewPoints = Ring<5_120, 1_024, 40>;
+type Any = AnyStrategy<Bounded<Maglev<251, 16>, 1_250>>;
 
 static ZERO_TURNS: Balancer<RoundRobin, 1, 16, 2> = Balancer::new(RoundRobin, Options::new());
 static ZERO_MANY: Balancer<WeightedRoundRobin, 32> = Balancer::new(WeightedRoundRobin, Options::new());
@@ -26,8 +27,12 @@ static ZERO_RING: Balancer<ConsistentHash<Rings>, 1> =
     Balancer::new(ConsistentHash::new(Rings::new()), Options::new());
 static ZERO_TABLE: Balancer<ConsistentHash<Maglev<4_093, 32>>, 1> =
     Balancer::new(ConsistentHash::new(Maglev::new()), Options::new());
-static ZERO_ANY: Balancer<Any, 1, 16> =
-    Balancer::new(Any::new(Kind::RoundRobin, ConsistentHash::new(Maglev::new())), Options::new());
+static ZERO_ANY: Balancer<Any, 1, 16> = Balancer::new(
+    Any::new(Kind::RoundRobin, ConsistentHash::new(Bounded::new(Maglev::new()))),
+    Options::new(),
+);
+static ZERO_FEW_POINTS: Balancer<ConsistentHash<Bounded<FewPoints, 1_250>>, 1> =
+    Balancer::new(ConsistentHash::new(Bounded::new(Ring::new())), Options::new());
 static ZERO_DETACHED: DetachedLeases<&Balancer<RoundRobin, 1, 16, 2>, 4> = DetachedLeases::new();
 static ZERO_GAUGES: Gauges = Gauges::new();
 static ZERO_EWMA: PeakEwma = PeakEwma::new();
@@ -38,9 +43,17 @@ static OTHER_BUDGET: RetryBudget = RetryBudget::new(20, 1);
 #[test]
 fn l27_what_is_static_is_all_zeros() {
     black_box((&ZERO_TURNS, &ZERO_MANY, &ZERO_CHANCE, &ZERO_LEAST, &ZERO_LATENCY, &ZERO_LOAD, &ZERO_TWO));
-    black_box((&ZERO_RING, &ZERO_TABLE, &ZERO_ANY, &ZERO_DETACHED, &ZERO_GAUGES, &ZERO_EWMA));
+    black_box((
+        &ZERO_RING,
+        &ZERO_FEW_POINTS,
+        &ZERO_TABLE,
+        &ZERO_ANY,
+        &ZERO_DETACHED,
+        &ZERO_GAUGES,
+        &ZERO_EWMA,
+    ));
     black_box((&OTHER_OPTIONS, &OTHER_BUDGET));
-    assert_statics("l27_no_flash", "ZERO_", true, 13);
+    assert_statics("l27_no_flash", "ZERO_", true, 14);
     assert_statics("l27_no_flash", "OTHER_", false, 2);
 }
 

@@ -1,7 +1,8 @@
 //! Keys: an equal key goes to the same endpoint, and stays there whatever happens to others.
 
 use trilane::route::{
-    ConsistentHash, Endpoint, Health, Maglev, Options, Request, Ring, RoutingKey, SizedTable, Strategy,
+    Bounded, ConsistentHash, Endpoint, Health, Maglev, Options, Request, Ring, RoutingKey, SizedTable,
+    Strategy,
 };
 use trilane::time::Duration;
 
@@ -91,7 +92,7 @@ fn is_bounded<T: SizedTable + 'static>(name: &str, table: T, tagged: bool, weigh
         if id < 4 { endpoint.tags(TAG) } else { endpoint }
     });
     let count = if tagged { 12 } else { 4 };
-    let hash = ConsistentHash::new(table).bounded(1_250);
+    let hash = ConsistentHash::new(Bounded::<T, 1_250>::new(table));
     let mut world = World::new(hash, Options::new(), endpoints.take(count));
     world.class = world.routes.selector.class(Filter::ANY.tags(TAG)).unwrap();
     world.keyed = true;

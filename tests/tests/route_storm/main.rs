@@ -123,7 +123,7 @@ fn ten_million_selects_lose_no_lease_pick_nobody_ineligible_and_allocate_nothing
         LeastLatency::new(), |_, _, _| ();
         LeastLoad::new(), |_, _, _| ();
         ConsistentHash::new(Rings::new()), |_, _, _| ();
-        ConsistentHash::new(Maglevs::new()).bounded(1_250), |_, _, _| ();
+        ConsistentHash::new(Bounded::<_, 1_250>::new(Maglevs::new())), |_, _, _| ();
         Adaptive::new(ConsistentHash::new(Maglevs::new())), |_, _, _| ();
         AnyStrategy::new(Kind::RoundRobin, ConsistentHash::new(Rings::new())), |balancer, kind, now| {
             balancer.set_kind(kind, now);

@@ -9,8 +9,8 @@ use super::{build, hashes, large_ring, maglev, ring};
 const SLOTS: usize = 64;
 
 /// A ring of 10 points for each unit of weight.
-fn few<const POINTS: usize, const DIRECTORY: usize>() -> Ring<POINTS, DIRECTORY> {
-    Ring::with_points(10)
+fn few<const POINTS: usize, const DIRECTORY: usize>() -> Ring<POINTS, DIRECTORY, 10> {
+    Ring::new()
 }
 
 /// Who is in which slot, and what a build is told to look at.

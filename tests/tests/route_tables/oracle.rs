@@ -100,7 +100,7 @@ fn check_ring<const POINTS: usize, const DIRECTORY: usize>(
     slice: u32,
     probes: &[u32],
 ) -> Result<(), TestCaseError> {
-    let ring: Box<Ring<POINTS, DIRECTORY>> = Box::new(Ring::with_points(40));
+    let ring: Box<Ring<POINTS, DIRECTORY, 40>> = Box::new(Ring::new());
     let naive = NaiveRing::new(POINTS, DIRECTORY as u32, 40, members);
     build_in_slices(&*ring, members, slice);
     // The points themselves and their neighbours are where a search goes wrong.

@@ -7,7 +7,7 @@ use super::{Barred, Needs, Pool, Strategy, Turn};
 use crate::bitmap::split;
 use crate::route::config::options::PERMILLE;
 use crate::route::state::bank::Sets;
-use crate::route::{Endpoints, HashTable, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
+use crate::route::{Endpoints, Member, Members, Progress, Random, RoutingKey, SizedTable, rehash};
 use crate::sync::const_fn;
 
 /// Consistent hashing: requests with equal keys go to the same endpoint, whichever selector they come
@@ -15,7 +15,7 @@ use crate::sync::const_fn;
 ///
 /// `T` is the table that says where: [`Maglev`](crate::route::Maglev) or [`Ring`](crate::route::Ring), over
 /// all members by weight, whatever their health. It is built in slices beside the selects; until then the
-/// table of before serves.
+/// table of before serves. With a [`Bounded`](crate::route::Bounded) one, keys pass by who has too much.
 ///
 /// A member that is removed or switched off needs no build: keys pass it by, as they do when it is unhealthy,
 /// and if it comes back with the same number and weight, so do they. The next build takes it off the table:
@@ -71,8 +71,6 @@ use crate::sync::const_fn;
 /// ```
 pub struct ConsistentHash<T> {
     table: T,
-    /// How much more than the mean an endpoint may have, in permille of it; 0: any number.
-    bound: u16,
 }
 
 /// How many look-ups a key gets if all members are candidates, and one more. For a share below a twelfth of
@@ -93,22 +91,8 @@ impl<T> ConsistentHash<T> {
     const_fn! {
         /// Places keys by `table`.
         pub const fn new(table: T) -> Self {
-            Self { table, bound: 0 }
+            Self { table }
         }
-    }
-
-    /// Bounded load: an endpoint that has `permille` of the mean or more, for its weight, is passed by, as if
-    /// it were out; 1,250 keeps the busiest one within 1.25 times the mean, rounded up, and costs one counter
-    /// an endpoint. The mean is that of the candidates: of up to 64 of them, evenly spaced, which takes as
-    /// many steps. Where all are found too busy, the key goes where it would without a bound. Less than 1,001
-    /// counts as that.
-    ///
-    /// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. Selects that
-    /// run at once may exceed the bound by one each.
-    #[must_use]
-    pub const fn bounded(mut self, permille: u16) -> Self {
-        self.bound = if permille as u32 > PERMILLE { permille } else { PERMILLE as u16 + 1 };
-        self
     }
 
     /// Its table.
@@ -149,7 +133,7 @@ impl Room {
     }
 }
 
-impl<T: HashTable> ConsistentHash<T> {
+impl<T: SizedTable> ConsistentHash<T> {
     /// The places that a key is looked up at.
     fn places<const BANKS: usize>(cache: &Placing<BANKS>, place: u32) -> impl Iterator<Item = u32> {
         let look_ups = (cache.look_ups + (place & PART)) >> ONE;
@@ -184,7 +168,7 @@ impl<T: HashTable> ConsistentHash<T> {
         place: u32,
         barred: &Barred,
     ) -> Option<u16> {
-        let room = if self.bound == 0 { Room::ANY } else { self.room(pool) };
+        let room = if T::BOUND == 0 { Room::ANY } else { self.room(pool) };
         for at in Self::places(cache, place) {
             if let Some(found) = self.table.find(at)
                 && pool.candidates.contains(found)
@@ -230,7 +214,7 @@ impl<T: HashTable> ConsistentHash<T> {
             let weight = pool.endpoints.weight_left(slot) as u64;
             (out + pool.endpoints.exact_count(slot) as u64, weights + weight)
         });
-        Room { leases: out * self.bound as u64, weights: weights * PERMILLE as u64 }
+        Room { leases: out * T::BOUND as u64, weights: weights * PERMILLE as u64 }
     }
 }
 
@@ -286,7 +270,7 @@ where
 
     #[inline(always)]
     fn needs(&self) -> Needs {
-        Needs { lists: true, builds: true, exact_counts: self.bound != 0, ..Needs::default() }
+        Needs { lists: true, builds: true, exact_counts: T::BOUND != 0, ..Needs::default() }
     }
 
     fn refill(
@@ -307,7 +291,7 @@ where
         cache.look_ups = share.saturating_sub(1 << ONE);
         cache.plain_from = match cache.look_ups {
             0 => u32::MAX,
-            _ if partial || self.bound != 0 => u32::MAX,
+            _ if partial || T::BOUND != 0 => u32::MAX,
             look_ups => (1u32 << ONE).saturating_sub(look_ups) << PART_SHIFT,
         };
     }

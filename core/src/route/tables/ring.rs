@@ -42,15 +42,14 @@ use crate::bitmap::{MAX_BANKS, MAX_PER_BANK};
 use crate::route::tables::table::{HashTable, Members, Progress, Registers, SizedTable, Version};
 use crate::sync::{AtomicU32, Ordering, array_of, const_fn};
 
-/// The points of an endpoint of weight 1, unless said otherwise: as many as most implementations of the
-/// Ketama ring have.
-const USUAL_POINTS: u16 = 160;
-
 /// The most points for each unit of weight. Times [`MAX_WEIGHT`](crate::route::MAX_WEIGHT), this fits 32
 /// bits.
 const MOST_POINTS: u16 = 1023;
 
 /// A ring of up to `POINTS` points, with a directory of `DIRECTORY` entries, a power of two.
+///
+/// Each unit of weight has `PER_WEIGHT` points, 1 to 1,023; if nothing is said, as many as most
+/// implementations of the Ketama ring have.
 ///
 /// # Examples
 ///
@@ -66,50 +65,35 @@ const MOST_POINTS: u16 = 1023;
 /// }
 /// assert_eq!(RING.find(RoutingKey::new(b"device 4711").place()), Some(2));
 /// ```
-pub struct Ring<const POINTS: usize, const DIRECTORY: usize> {
+pub struct Ring<const POINTS: usize, const DIRECTORY: usize, const PER_WEIGHT: u16 = 160> {
     version: Version,
     /// Of each half: where in `points` the points end whose topmost bits are the index. During a build also
     /// how many these are, and then where the next of them goes.
     directory: [[AtomicU32; DIRECTORY]; 2],
     /// Of each half: hash bits and slot, in the order of hashes.
     points: [[AtomicU32; POINTS]; 2],
-    /// 0 for the usual ones, so that a static ring takes no flash.
-    points_per_weight: u16,
     /// How often the points of the active half are halved. The builder's.
     halvings: AtomicU32,
     build: Registers<10>,
 }
 
-impl<const POINTS: usize, const DIRECTORY: usize> Ring<POINTS, DIRECTORY> {
+impl<const POINTS: usize, const DIRECTORY: usize, const PER_WEIGHT: u16> Ring<POINTS, DIRECTORY, PER_WEIGHT> {
     /// How many topmost bits of a hash the directory takes.
     const DIRECTORY_BITS: u32 = DIRECTORY.ilog2();
 
     const_fn! {
-        /// A ring without members, with 160 points for each unit of weight.
+        /// A ring without members.
         pub const fn new() -> Self {
-            Self::with_points(USUAL_POINTS)
-        }
-    }
-
-    const_fn! {
-        /// A ring without members, with `points` points for each unit of weight. 0 counts as 1, and more than
-        /// 1,023 as that.
-        pub const fn with_points(points: u16) -> Self {
             const {
                 assert!(DIRECTORY.is_power_of_two(), "a directory's size is a power of two");
                 assert!(DIRECTORY >= 2 && DIRECTORY <= 1 << 22, "a directory has 2 to 2^22 entries");
                 assert!(POINTS >= 1 && POINTS <= 1 << 30, "a ring has 1 to 2^30 points");
+                assert!(PER_WEIGHT >= 1 && PER_WEIGHT <= MOST_POINTS, "a unit of weight has 1 to 1,023 points");
             };
             Self {
                 version: Version::new(),
                 directory: array_of!(array_of!(AtomicU32::new(0); DIRECTORY); 2),
                 points: array_of!(array_of!(AtomicU32::new(0); POINTS); 2),
-                points_per_weight: match points {
-                    0 => 1,
-                    USUAL_POINTS => 0,
-                    MOST_POINTS.. => MOST_POINTS,
-                    _ => points,
-                },
                 halvings: AtomicU32::new(0),
                 build: Registers::new(),
             }
@@ -155,17 +139,23 @@ impl<const POINTS: usize, const DIRECTORY: usize> Ring<POINTS, DIRECTORY> {
     }
 }
 
-impl<const POINTS: usize, const DIRECTORY: usize> Default for Ring<POINTS, DIRECTORY> {
+impl<const POINTS: usize, const DIRECTORY: usize, const PER_WEIGHT: u16> Default
+    for Ring<POINTS, DIRECTORY, PER_WEIGHT>
+{
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const POINTS: usize, const DIRECTORY: usize> SizedTable for Ring<POINTS, DIRECTORY> {
+impl<const POINTS: usize, const DIRECTORY: usize, const PER_WEIGHT: u16> SizedTable
+    for Ring<POINTS, DIRECTORY, PER_WEIGHT>
+{
     const ENDPOINTS: usize = MAX_BANKS * MAX_PER_BANK;
 }
 
-impl<const POINTS: usize, const DIRECTORY: usize> HashTable for Ring<POINTS, DIRECTORY> {
+impl<const POINTS: usize, const DIRECTORY: usize, const PER_WEIGHT: u16> HashTable
+    for Ring<POINTS, DIRECTORY, PER_WEIGHT>
+{
     fn begin(&self, slots: u16) {
         self.build.store(Build::fit(u32::from(slots).min(SLOT_MASK + 1)).save());
     }
@@ -178,10 +168,7 @@ impl<const POINTS: usize, const DIRECTORY: usize> HashTable for Ring<POINTS, DIR
                 spare: Half { directory: &self.directory[half], points: &self.points[half] },
                 active: Half { directory: &self.directory[half ^ 1], points: &self.points[half ^ 1] },
                 halvings: self.halvings.load(Ordering::Relaxed),
-                points_per_weight: match self.points_per_weight {
-                    0 => u32::from(USUAL_POINTS),
-                    points => u32::from(points),
-                },
+                points_per_weight: u32::from(PER_WEIGHT),
                 bits: Self::DIRECTORY_BITS,
                 members,
                 present: None,

@@ -100,6 +100,10 @@ pub enum Progress {
 pub trait SizedTable: HashTable {
     /// So many.
     const ENDPOINTS: usize;
+
+    /// How much of the mean load an endpoint may have, in permille, before keys pass it by; 0: any number.
+    /// See [`Bounded`](crate::route::Bounded).
+    const BOUND: u16 = 0;
 }
 
 /// A table that places 32-bit hashes on slots: [`Ring`](crate::route::Ring) or
