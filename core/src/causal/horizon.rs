@@ -46,14 +46,12 @@ impl<const N: usize> Horizon<N> {
     /// [`OriginsFull`] if the origin is new and there are `N` others; the horizon is unchanged then.
     #[inline]
     pub fn observe(&mut self, origin: Origin, sequence: Sequence) -> Result<(), OriginsFull> {
-        let before = self.highest(origin);
-        if before.is_some_and(|before| sequence <= before) {
+        if let Some(highest) = self.seen.get_mut(origin) {
+            *highest = sequence.max(*highest);
             return Ok(());
         }
         self.seen.insert(origin, sequence)?;
-        if before.is_none() {
-            self.bloom = self.bloom.union(Bloom::of(origin));
-        }
+        self.bloom = self.bloom.union(Bloom::of(origin));
         Ok(())
     }
 

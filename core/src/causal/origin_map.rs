@@ -45,6 +45,12 @@ impl<V: Copy, const N: usize> OriginMap<V, N> {
         self.find(origin).ok().and_then(|at| self.entries.get(at)).map(|(_, value)| value)
     }
 
+    /// The same, to change it: what is read, checked and changed is looked up once. O(log N).
+    #[inline]
+    pub fn get_mut(&mut self, origin: Origin) -> Option<&mut V> {
+        self.find(origin).ok().and_then(|at| self.entries.get_mut(at)).map(|(_, value)| value)
+    }
+
     /// Sets what is known of `origin`. O(log N) where something is, else O(N).
     ///
     /// # Errors

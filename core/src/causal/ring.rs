@@ -120,7 +120,7 @@ impl<H: Copy, const BYTES: usize, const RECORDS: usize> RecordRing<H, BYTES, REC
     #[inline]
     pub fn push(&mut self, header: H, bytes: &[u8]) -> Result<u64, PushError> {
         let mut room = self.reserve(1, bytes.len())?;
-        room.bytes().copy_from_slice(bytes);
+        room.bytes().get_mut(..bytes.len()).ok_or(PushError::NoBytes)?.copy_from_slice(bytes);
         room.commit(header, bytes.len())
     }
 
