@@ -42,16 +42,20 @@ pub struct How {
     /// On the host: only the rows of runtimes beside each other, which have no instructions
     #[arg(long, conflicts_with = "executors")]
     runtimes: bool,
+    /// On the host: only the rows of causal events, which have no instructions
+    #[arg(long, conflicts_with_all = ["executors", "runtimes"])]
+    events: bool,
     /// On the host: how well the load balancers choose, simulated; no times
-    #[arg(long, conflicts_with_all = ["quick", "executors", "runtimes"])]
+    #[arg(long, conflicts_with_all = ["quick", "executors", "runtimes", "events"])]
     quality: bool,
 }
 
 impl How {
     /// Fails if something was asked for that no other board's benches have.
     pub fn check_unused(self) -> Result<()> {
-        if self.quick || self.no_callgrind || self.executors || self.quality {
-            let why = "--quick, --no-callgrind, --executors, --runtimes and --quality are for `cargo board bench --on host`";
+        let Self { quick, no_callgrind, executors, runtimes, events, quality } = self;
+        if quick || no_callgrind || executors || runtimes || events || quality {
+            let why = "--quick, --no-callgrind, --executors, --runtimes, --events and --quality are for `cargo board bench --on host`";
             return Err(Error::Usage(why.into()));
         }
         Ok(())
@@ -66,7 +70,8 @@ impl How {
 /// 0.
 pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8> {
     let package = package(&session.workspace, host)?;
-    let valgrind = if how.quick || how.no_callgrind || how.executors || how.runtimes || how.quality {
+    let no_instructions = how.no_callgrind || how.executors || how.runtimes || how.events;
+    let valgrind = if how.quick || how.quality || no_instructions {
         None
     } else {
         Some(valgrind(session.machine.as_ref())?)
@@ -79,6 +84,7 @@ pub fn bench(session: &Session, host: &Board, json: bool, how: How) -> Result<u8
         (how.quick, "--quick"),
         (how.executors, "--executors"),
         (how.runtimes, "--runtimes"),
+        (how.events, "--events"),
         (how.quality, "--quality"),
         (how.quality && json, "--json"),
     ];

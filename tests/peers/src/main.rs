@@ -1,12 +1,12 @@
-//! The router's benches, beside other load balancers and designs; two executors beside each other; and the
-//! runtime beside others; in one process.
+//! The router's benches, beside other load balancers and designs; two executors beside each other; the
+//! runtime beside others; and causal events beside the design they come from; in one process.
 //!
 //! `cargo board bench --on host` runs this and makes a table of what it prints. Read in this order:
 //!
 //! - [`world`]: the endpoints and the filter. [`contender`]: what a load balancer does to be measured.
 //! - [`rows`]: what is measured, and the goals. [`side`]: how each operation is measured; [`measure`]: the
 //!   clock.
-//! - [`contenders`]: the load balancers. [`executors`] and [`runtimes`]: rows of their own.
+//! - [`contenders`]: the load balancers. [`executors`], [`runtimes`] and [`events`]: rows of their own.
 //! - [`quality`]: how well they choose, not how fast; a program of its own.
 //!
 //! Printed are one JSON object a row, such as
@@ -16,6 +16,7 @@
 mod allocator;
 mod contender;
 mod contenders;
+mod events;
 mod executors;
 mod measure;
 mod quality;
@@ -61,11 +62,12 @@ fn main() -> ExitCode {
         }
         Err(why) => {
             eprintln!(
-                "{why}\n\nusage: trilane-peers [--quick] [--executors] [--runtimes] [--op NAME] [--iterations K] [--callgrind]\n       \
+                "{why}\n\nusage: trilane-peers [--quick] [--executors] [--runtimes] [--events] [--op NAME] [--iterations K] [--callgrind]\n       \
                  trilane-peers --quality [--check] [--json] [--scenario NAME] [--seed K] [--seeds N]\n  \
                  --quick         run each row once, and fail if trilane allocates\n  \
                  --executors     only the rows of two executors\n  \
                  --runtimes      only the rows of runtimes beside each other\n  \
+                 --events        only the rows of causal events\n  \
                  --op NAME       only the rows of this name\n  \
                  --iterations K  run so many operations, rounded up, instead of what takes some milliseconds\n  \
                  --callgrind     run under callgrind, which counts the rows' instructions\n  \

@@ -152,13 +152,15 @@ pub fn goals() -> Vec<Goal> {
             at_most: Limit::Nanos(50_100),
             rows: [1, 2].map(|workers| format!("task-timed-{workers}w-p999")).into(),
         },
+        goal("a horizon becomes the bits of a link", 1, vec!["event-horizon".into()]),
+        goal("take in an event of 64 bytes", 25, vec!["event-ingress".into()]),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtimes;
+    use crate::{events, runtimes};
 
     #[test]
     fn every_row_comes_once_and_every_goal_is_about_rows() {
@@ -171,7 +173,7 @@ mod tests {
             }
         }
         rows.extend(["2t", "beside"].iter().flat_map(|end| executors::names(end)).map(|row| (row, 2)));
-        for row in runtimes::rows() {
+        for row in runtimes::rows().into_iter().chain(events::rows()) {
             assert!(!rows.contains(&row), "{row:?} comes twice");
             rows.push(row);
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::OWN;
 use crate::contenders;
+use crate::events;
 use crate::executors;
 use crate::measure::{self, Op, Sample, median};
 use crate::rows::{self, Limit, Stage};
@@ -32,6 +33,7 @@ pub struct Plan {
     quick: bool,
     executors: bool,
     runtimes: bool,
+    events: bool,
     callgrind: bool,
     op: Option<String>,
     iterations: Option<u64>,
@@ -47,6 +49,7 @@ impl Plan {
                 "--quick" => plan.quick = true,
                 "--executors" => plan.executors = true,
                 "--runtimes" => plan.runtimes = true,
+                "--events" => plan.events = true,
                 "--callgrind" => plan.callgrind = true,
                 "--op" => plan.op = Some(value()?),
                 "--iterations" => {
@@ -103,14 +106,15 @@ impl Figures {
 
 /// Runs all rows and prints them.
 pub fn run(plan: &Plan) -> ExitCode {
-    let only = plan.executors || plan.runtimes;
+    let only = plan.executors || plan.runtimes || plan.events;
     let stages = if only { Vec::new() } else { rows::stages() };
     if !only {
         about();
     }
     let wanted = |stage: &Stage| stage.ops.iter().any(|&op| plan.wants(&stage.row(op)));
     let count = stages.iter().filter(|stage| wanted(stage)).count();
-    if count == 0 && !executors::is_wanted(plan) && !runtimes::is_wanted(plan) {
+    let others = [executors::is_wanted(plan), runtimes::is_wanted(plan), events::is_wanted(plan)];
+    if count == 0 && others == [false; 3] {
         eprintln!("there is no such row");
         return ExitCode::from(2);
     }
@@ -155,6 +159,9 @@ pub fn run(plan: &Plan) -> ExitCode {
         }
         if plan.runtimes || !only {
             runtimes::run(plan, |row, n, who, figures| print(row, n, who, figures, &[]));
+        }
+        if plan.events || !only {
+            events::run(plan, |row, n, who, figures| print(row, n, who, figures, &[]));
         }
         print_goals(plan);
     }

@@ -33,7 +33,7 @@ pub struct Measured {
 pub struct Row {
     /// The operation.
     pub op: String,
-    /// How many endpoints there are; of a row of runtimes, workers or tasks.
+    /// How many endpoints there are; of a row of runtimes, workers or tasks; of events, origins or bytes.
     pub n: u32,
     /// The contender.
     pub who: String,
