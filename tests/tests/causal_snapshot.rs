@@ -191,7 +191,7 @@ proptest! {
     }
 
     #[test]
-    fn every_bit_that_is_changed_and_every_byte_that_is_missing_is_noticed(content in contents()) {
+    fn g19_every_bit_that_is_changed_and_every_byte_that_is_missing_is_noticed(content in contents()) {
         let mut bytes = content.bytes();
         for bit in 0..8 * bytes.len() {
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -268,6 +268,17 @@ fn a_snapshot_that_is_too_short_for_its_fixed_part_is_an_error_even_with_a_hash_
 }
 
 #[test]
+fn a_buffer_too_small_for_a_snapshot_without_state_is_refused_at_once() {
+    let (filter, horizon) = (OriginMap::<_, 1>::new(), Horizon::<1>::new());
+    let begin = |buffer: &mut [u8]| {
+        SnapshotWriter::new(&Content::of_nothing().progress(), &filter, &horizon, buffer).map(|_| ())
+    };
+    assert_eq!(begin(&mut [0; 88]), Ok(()));
+    assert_eq!(begin(&mut [0; 87]), Err(SnapshotWriteError::NoRoom { needed: 88 }));
+    assert_eq!(begin(&mut []), Err(SnapshotWriteError::NoRoom { needed: 88 }));
+}
+
+#[test]
 fn a_state_that_is_too_large_is_an_error_that_says_the_size_needed() {
     let write = |length| {
         let mut buffer = [0; 100];
@@ -283,7 +294,7 @@ fn a_state_that_is_too_large_is_an_error_that_says_the_size_needed() {
 }
 
 #[test]
-fn a_chain_goes_on_from_a_snapshot_as_if_it_had_never_stopped() {
+fn d8_a_chain_goes_on_from_a_snapshot_as_if_it_had_never_stopped() {
     let mut chain = Chain::new(Origin::new(7));
     let mut verifier = chain;
     let mut buffer = [1; 40];
