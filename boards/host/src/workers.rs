@@ -6,16 +6,17 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use trilane::exec::{Cursor, Cx, Executor, JoinHandle, Shard, SpawnError, TaskOptions, TaskPool};
 use trilane::time::Instant;
+use trilane_std::standstill::Creep;
 
 use crate::command_line::options;
 use crate::machine::{Alarm, MACHINE};
 use crate::other_core::OtherCore;
 use crate::platform::Board;
-use crate::virtual_time;
+use crate::virtual_time::{self, VirtualCore};
 
 /// The most polls that take no time before what is due is done.
 const MOST_POLLS: u32 = 128;
@@ -105,13 +106,13 @@ impl<const BANKS: usize, const PER_BANK: usize> Runner<BANKS, PER_BANK> {
                 let shard = *shard;
                 for number in 1..options().workers.unwrap_or(1) {
                     AT_WORK.fetch_add(1, SeqCst);
-                    let work = move || Worker::new(shard).work_on(number);
+                    let work = move || Worker::new(number, shard).work_on(number);
                     if !OtherCore::of(number).start(format!("worker {number}"), work) {
                         // It has been at work since an earlier call.
                         AT_WORK.fetch_sub(1, SeqCst);
                     }
                 }
-                Worker::new(shard).work_until(&mut done);
+                Worker::new(0, shard).work_until(&mut done);
             }
         }
     }
@@ -180,7 +181,36 @@ pub(crate) fn nudge_all() {
     }
 }
 
+/// The passes of all workers together in which a sleep was due at once, since the clock has last moved by
+/// more than a moment. A worker alone can't count them: one ends a sleep that another has armed, so that none
+/// of them ever rests.
+struct ShortWaits {
+    /// The time of the latest pass, in microseconds.
+    instant: AtomicU64,
+    passes: AtomicU32,
+}
+
+static SHORT_WAITS: ShortWaits = ShortWaits { instant: AtomicU64::new(0), passes: AtomicU32::new(0) };
+
+impl ShortWaits {
+    fn pass_begins(&self, now: Instant, due: Option<Instant>) {
+        let before = self.instant.swap(now.as_micros(), SeqCst);
+        if now > Instant::from_micros(before) + Creep::STEP {
+            self.passes.store(0, SeqCst);
+        }
+        if due.is_some_and(|due| due <= now) {
+            self.passes.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Whether the clock is to be moved for those who wait for no time at all.
+    fn are_too_many(&self) -> bool {
+        self.passes.load(SeqCst) > Creep::AFTER && !options().real_time
+    }
+}
+
 struct Worker<const BANKS: usize, const PER_BANK: usize> {
+    core: VirtualCore,
     shard: Shard<Board, BANKS, PER_BANK>,
     cursor: Cursor,
     /// When it last told the others that there is more to do than it does itself. Once an instant: tasks that
@@ -189,8 +219,8 @@ struct Worker<const BANKS: usize, const PER_BANK: usize> {
 }
 
 impl<const BANKS: usize, const PER_BANK: usize> Worker<BANKS, PER_BANK> {
-    fn new(shard: Shard<Board, BANKS, PER_BANK>) -> Self {
-        Self { shard, cursor: Cursor::default(), told: Cell::new(None) }
+    fn new(core: usize, shard: Shard<Board, BANKS, PER_BANK>) -> Self {
+        Self { core: VirtualCore(core), shard, cursor: Cursor::default(), told: Cell::new(None) }
     }
 
     /// What the first worker does.
@@ -229,6 +259,7 @@ impl<const BANKS: usize, const PER_BANK: usize> Worker<BANKS, PER_BANK> {
         loop {
             let now = MACHINE.now();
             MACHINE.pass_begins(now);
+            SHORT_WAITS.pass_begins(now, self.shard.next_due());
             self.shard.serve(now);
             let before = |more, _| {
                 if more && self.told.replace(Some(now)) != Some(now) {
@@ -238,6 +269,9 @@ impl<const BANKS: usize, const PER_BANK: usize> Worker<BANKS, PER_BANK> {
             // In virtual time polls take none.
             let goes_on = |polls| polls < MOST_POLLS && MACHINE.now() == now;
             self.shard.work(&mut self.cursor, false, &before, &goes_on);
+            if SHORT_WAITS.are_too_many() {
+                self.core.creep();
+            }
             if !self.shard.is_runnable() {
                 return;
             }
