@@ -92,8 +92,8 @@ impl Chain {
         Self { origin, sequence, head, parent: head, ..Self::default() }
     }
 
-    /// Appends the next output, which belongs to the event at `index` and shows the state behind it. `salt` is
-    /// 0 if all members stamp the same time.
+    /// Appends the next output, which belongs to the event at `index` and shows the state behind it. `salt`
+    /// is 0 if all members stamp the same time.
     pub fn append_output(&mut self, state: Row, index: u8, salt: u8) {
         self.computed += 1;
         let place = u64::from_le_bytes([self.computed, index, salt, 2, 0, 0, 0, 0]);

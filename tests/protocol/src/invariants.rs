@@ -9,8 +9,8 @@ pub fn violation(setting: &Setting, state: &State) -> Option<Violation> {
     state.violation.or_else(|| held(setting, state)).or_else(|| states(setting, state))
 }
 
-/// Every acknowledged event is in the log or the filter of the ingress, or with a member; and somebody has the
-/// state that goes with the log.
+/// Every acknowledged event is in the log or the filter of the ingress, or with a member; and somebody has
+/// the state that goes with the log.
 fn held(setting: &Setting, state: &State) -> Option<Violation> {
     let newest = &state.ingresses[state.newest()];
     let members = || state.columns.iter().map(|column| &column.member).filter(|member| member.full);

@@ -1,8 +1,9 @@
 //! A breadth-first search over fingerprints.
 //!
-//! A state is kept whole only while its level is expanded. What stays is its fingerprint, its parent and the number
-//! of the step that led to it: enough to walk the shortest trace again. Steps that go on once the faults have ended
-//! are kept as edges, and a walk back from the states in which all is done finds those that cannot get there.
+//! A state is kept whole only while its level is expanded. What stays is its fingerprint, its parent and the
+//! number of the step that led to it: enough to walk the shortest trace again. Steps that go on once the
+//! faults have ended are kept as edges, and a walk back from the states in which all is done finds those that
+//! cannot get there.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

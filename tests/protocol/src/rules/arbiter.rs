@@ -135,7 +135,8 @@ fn fence_member(setting: &Setting, next: &mut State, number: usize) {
     };
 }
 
-/// A.6.2: it may be fenced without its answer getting through. One that was taken for dead may be fenced still.
+/// A.6.2: it may be fenced without its answer getting through. One that was taken for dead may be fenced
+/// still.
 fn fence_ingresses(moves: &mut Moves<'_>) {
     let Moves { setting, state, .. } = *moves;
     let Arbiter { term, ingress: found, .. } = state.arbiter;
@@ -158,7 +159,8 @@ fn fence_ingresses(moves: &mut Moves<'_>) {
     }
 }
 
-/// An ingress of a new term waits until it is told who the successor is. One that was taken for dead is not told.
+/// An ingress of a new term waits until it is told who the successor is. One that was taken for dead is not
+/// told.
 fn confirm(setting: &Setting, next: &mut State) {
     let (newest, term) = (next.newest(), next.arbiter.term);
     let ingress = &mut next.ingresses[newest];

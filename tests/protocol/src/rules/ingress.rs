@@ -149,7 +149,8 @@ fn drop_behind(member: &mut Member, index: u8) {
     }
 }
 
-/// Commit and base go with each delivery. A log that has not joined may end in records that were never committed.
+/// Commit and base go with each delivery. A log that has not joined may end in records that were never
+/// committed.
 fn take_commit(setting: &Setting, member: &mut Member, ingress: &Ingress) {
     let has_joined = member.generation == ingress.generation;
     if !member.full || !(has_joined || setting.lacks(CommitOfJoined)) {

@@ -92,8 +92,8 @@ fn list<'a>(setting: &Setting, cuts: &'a Cuts, version: u8) -> impl Iterator<Ite
     terms.filter(move |(term, cut)| keeps_struck || !(cut.struck && *term < version))
 }
 
-/// Walks the chain through the cuts, and only then drops what the mark has passed: an output that others let out
-/// under a newer origin is still needed to get there.
+/// Walks the chain through the cuts, and only then drops what the mark has passed: an output that others let
+/// out under a newer origin is still needed to get there.
 pub(super) fn follow_cuts(setting: &Setting, next: &mut State, number: usize) {
     if setting.lacks(WalkBeforeDrop) {
         drop_passed(setting, &mut next.columns[number].member);

@@ -1,8 +1,8 @@
 //! The transitions. Each has the number of its rule in the protocol.
 //!
-//! A message carries what its sender has when it is received: a message that is late is the same as a receiver that
-//! reads late, and one that was dropped, as a receiver that never reads. Where the past matters it is a field: grants,
-//! answers, snapshots, and old ingresses, which go on sending.
+//! A message carries what its sender has when it is received: a message that is late is the same as a
+//! receiver that reads late, and one that was dropped, as a receiver that never reads. Where the past matters
+//! it is a field: grants, answers, snapshots, and old ingresses, which go on sending.
 
 mod arbiter;
 mod faults;
