@@ -203,9 +203,11 @@ impl ShortWaits {
         }
     }
 
-    /// Whether the clock is to be moved for those who wait for no time at all.
+    /// Whether the clock is to be moved for those who wait for no time at all. A burst of such waits keeps
+    /// its exact times by any number of workers.
     fn are_too_many(&self) -> bool {
-        self.passes.load(SeqCst) > Creep::AFTER && !options().real_time
+        let workers = options().workers.unwrap_or(1) as u32;
+        self.passes.load(SeqCst) > Creep::AFTER * workers && !options().real_time
     }
 }
 

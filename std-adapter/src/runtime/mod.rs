@@ -26,8 +26,9 @@
 //!
 //! A task that is runnable waits for about a millisecond at most while a worker sleeps, also if the worker
 //! that has woken it goes on computing. Within a shard special tasks go first, as on a chip; across shards
-//! there is no order, but a special task waits for no poll in another shard than the one under way. When
-//! nothing is to be done, nothing wakes up.
+//! there is no order, but a special task waits for no poll in another shard of its worker than the one under
+//! way. If that one is long, each worker that has something to do looks after one of the others a round, in
+//! turn; a round is 64 polls in each of its shards. When nothing is to be done, nothing wakes up.
 //!
 //! When all workers are busy, each looks every tenth of a millisecond, between two polls, whether a sleep of
 //! its shards is over or a socket is ready, and every millisecond after the shards of the others, of which

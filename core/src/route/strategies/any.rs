@@ -58,6 +58,9 @@ pub struct AnyStrategy<T> {
 impl<T> AnyStrategy<T> {
     const_fn! {
     /// Begins as `kind`; `hash` is for consistent hash and adaptive.
+    ///
+    /// A static balancer that begins as [`Kind::RoundRobin`] is all zeros and takes no flash; for another
+    /// kind there, [`set_kind`](crate::route::Balancer::set_kind) is called when the program runs.
     pub const fn new(kind: Kind, hash: ConsistentHash<T>) -> Self {
         Self {
             kind: AtomicU32::new(kind.number()),
