@@ -111,6 +111,60 @@ fn a_buffer_shorter_than_a_link_is_an_error_and_changes_nothing() {
     assert_eq!(chain.append(Bloom::EMPTY, &mut no_payload).unwrap().payload(), b"");
 }
 
+/// Reads the events of `events` from the head before the last one that fits, again after each that doesn't;
+/// `changed` comes with one bit turned over, the first time.
+fn read_with_the_last_two_heads(events: &[Vec<u8>], changed: (usize, usize)) -> (Vec<Vec<u8>>, usize) {
+    let origin = Origin::new(7);
+    let (mut seen, mut change) = (Chain::new(origin), Some(changed));
+    let (mut before, mut payloads, mut again) = (seen.head(), vec![], 0);
+    while payloads.len() < events.len() {
+        let next = payloads.len();
+        let mut bytes = events[next].clone();
+        if let Some((_, bit)) = change.take_if(|change| change.0 == next) {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let (event, head) = (Event::new(&bytes).unwrap(), seen.head());
+        match seen.verify(event) {
+            Ok(()) => {
+                payloads.push(event.payload().to_vec());
+                before = head;
+            }
+            Err(error) => {
+                again += 1;
+                if let LinkError::Parent { .. } = error {
+                    assert!(error.to_string().contains("go back to the head before"));
+                    seen = Chain::resume(origin, before);
+                    payloads.truncate(before.sequence.get() as usize);
+                }
+            }
+        }
+    }
+    (payloads, again)
+}
+
+#[test]
+fn whichever_bit_was_changed_who_goes_back_to_the_head_before_reads_what_was_sent() {
+    let mut chain = Chain::new(Origin::new(7));
+    let payloads = [vec![1], vec![2, 2], vec![], vec![4, 4, 4]];
+    let events = payloads.each_ref().map(|payload| {
+        let mut bytes = event_bytes(link(0, 0, 0, 0), payload);
+        chain.append(Bloom::EMPTY, &mut bytes).unwrap();
+        bytes
+    });
+    for index in 0..3 {
+        for bit in 0..8 * events[index].len() {
+            assert_eq!(
+                read_with_the_last_two_heads(&events, (index, bit)),
+                (payloads.to_vec(), 1),
+                "{index} {bit}"
+            );
+        }
+    }
+    // The newest event's own payload is proven by nothing yet.
+    let (read, again) = read_with_the_last_two_heads(&events, (3, 8 * Link::LEN));
+    assert_eq!((&read[3], again), (&vec![5, 4, 4], 0));
+}
+
 /// What a verifier does with an emitter's events.
 #[derive(Clone, Debug)]
 enum Step {

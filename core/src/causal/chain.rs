@@ -1,5 +1,5 @@
-//! The chain: each event of an origin names the hash of the one before it, so a gap, a double or a change
-//! shows at the next link.
+//! The chain: each event of an origin names the hash of the one before it, so a gap or a double shows at
+//! once, and a change of an event at the next link.
 //!
 //! Neither end keeps an event. The emitter hashes what it appends and keeps the hash, and so does who
 //! verifies: 16 bytes an origin, a [`Head`].
@@ -50,7 +50,10 @@ impl Head {
         Ok(())
     }
 
-    /// The head behind `event`, if it is the next one of `origin`. O(length), by one hash.
+    /// The head behind `event`, if its link is the next one of `origin`. O(length), by one hash.
+    ///
+    /// `Ok` means that the link fits. The event's payload, horizon and length are proven by the event behind
+    /// it, whose parent is this head's: see [what `Ok` proves](crate::causal#what-ok-proves).
     ///
     /// # Errors
     ///
@@ -138,7 +141,11 @@ impl Chain {
         self.head.validate(self.origin, link)
     }
 
-    /// Verifies the next event and goes on behind it. O(length), by one hash.
+    /// Verifies that the event's link is the next one, and goes on behind it. O(length), by one hash.
+    ///
+    /// `Ok` means that the link fits. The event's payload, horizon and length are proven by the next event;
+    /// until then they may be others than were emitted: see [what `Ok`
+    /// proves](crate::causal#what-ok-proves), and [the way back](crate::causal#recovering).
     ///
     /// # Errors
     ///
@@ -169,7 +176,8 @@ pub enum LinkError {
         /// The link's place.
         got: Sequence,
     },
-    /// The event before it was another than ours.
+    /// The event before it was another than ours: that one was changed on the way, or this one's link. See
+    /// [the way back](crate::causal#recovering).
     Parent {
         /// The hash of the last event.
         expected: LinkHash,
@@ -200,8 +208,8 @@ impl fmt::Display for LinkError {
             }
             Self::Parent { expected, got } => write!(
                 f,
-                "the link's parent is {:#018x}, the last event's hash {:#018x}: the chains have diverged, \
-                 or bytes were changed on the way",
+                "the link's parent is {:#018x}, the last event's hash {:#018x}: the event before this one, \
+                 or this one, was changed; go back to the head before that one and read both again",
                 got.get(),
                 expected.get()
             ),
