@@ -20,8 +20,9 @@ use core::ops::{Add, AddAssign, Sub};
 /// let start = Instant::from_micros(1_500);
 /// assert_eq!(start + Duration::from_millis(2), Instant::from_micros(3_500));
 /// assert_eq!(start - Instant::from_micros(2_000), Duration::ZERO); // a clock that went backwards: no wrap
+/// assert_eq!(format!("{start} {start:?}"), "1500 us 1500 us");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
 
@@ -38,8 +39,9 @@ pub struct Instant(u64);
 /// let span = core::time::Duration::from_nanos(1_500);
 /// assert_eq!(Duration::from(span), Duration::from_micros(2)); // a wait is never shorter than asked
 /// assert_eq!(core::time::Duration::from(Duration::MAX).as_micros(), u64::MAX.into());
+/// assert_eq!(format!("{:?}", Some(Duration::from_millis(5))), "Some(5000 us)");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Duration(u64);
 
@@ -186,5 +188,19 @@ impl fmt::Display for Instant {
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} us", self.0)
+    }
+}
+
+/// As [`Display`](fmt::Display): with the unit.
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As [`Display`](fmt::Display): with the unit.
+impl fmt::Debug for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
