@@ -246,6 +246,7 @@ fn a_selector_too_many_is_refused_until_one_is_dropped() {
     for _ in 0..5 {
         assert!(matches!(Chooser::new(&balancer, 1), Err(TooManySelectors)));
     }
+    assert!(TooManySelectors.to_string().contains("raise STRIPES"));
     let lease = first.select(&Request::ANY, NOW).unwrap();
     drop(first);
     let mut third = chooser(&balancer);

@@ -235,14 +235,17 @@ impl fmt::Display for UpdateError {
 
 impl core::error::Error for UpdateError {}
 
-/// All stripes have a selector: give the balancer more.
+/// All stripes have a selector: give the balancer more, by the last parameter of its type, `STRIPES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TooManySelectors;
 
 impl fmt::Display for TooManySelectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("each of the balancer's stripes has a selector: give it more stripes")
+        f.write_str(
+            "each of the balancer's stripes has a selector: raise STRIPES, the last parameter of \
+             Balancer<S, BANKS, PER_BANK, STRIPES>, which is 1 if it isn't given",
+        )
     }
 }
 
