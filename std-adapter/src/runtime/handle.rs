@@ -146,6 +146,10 @@ impl Handle {
     /// Spawns a task in a region of this runtime, whatever region the options name: one that was opened by a
     /// handle, or by a task's [`Cx`]. Its tasks are in the region's shard. See [`spawn`](Self::spawn).
     ///
+    /// When the region has closed, a result that nobody waits for is gone, though the [`JoinHandle`] is held
+    /// ([`Reclaimed`](trilane::exec::JoinError::Reclaimed)): await it before, or
+    /// [push](super::JoinSet::push) it to a [`JoinSet`](super::JoinSet), which keeps results.
+    ///
     /// # Errors
     ///
     /// As for [`spawn_with`](Self::spawn_with); also when the region's shard is full, which has 1,024 tasks

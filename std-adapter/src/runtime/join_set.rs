@@ -134,7 +134,8 @@ impl<T> JoinSet<T> {
         handle.spawn(build).map(|task| self.push(task))
     }
 
-    /// Puts a task into the set, wherever it runs. To stop this one alone, keep its
+    /// Puts a task into the set, wherever it runs. From then on it is waited for: if it is in a region that
+    /// closes, its result is kept. To stop this one alone, keep its
     /// [`abort_handle`](JoinHandle::abort_handle).
     pub fn push(&mut self, task: JoinHandle<T>) {
         let index = self.free.pop().unwrap_or_else(|| self.grow());

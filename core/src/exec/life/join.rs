@@ -58,8 +58,9 @@ pub enum JoinError {
     Panicked,
     /// The result was handed out before.
     Taken,
-    /// The task's region has closed, and nobody was waiting for the result. A
-    /// [`JoinSet`](crate::exec::JoinSet) keeps the results of tasks that a close ends.
+    /// The task's region has closed, and nobody was waiting for the result: to hold the handle is not to
+    /// wait. Await it before the region closes, or while it does; or have a
+    /// [`JoinSet`](crate::exec::JoinSet), which keeps the results of tasks that a close ends.
     Reclaimed,
     /// The task that waits was asked to stop itself. The one that it waits for goes on, unless the handle
     /// goes too.
