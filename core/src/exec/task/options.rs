@@ -79,7 +79,7 @@ impl TaskOptions {
         self
     }
 
-    /// What a missed deadline does.
+    /// What a missed deadline does, once the task is to be polled: it limits no wait (see [`OnMiss`]).
     pub const fn on_miss(mut self, on_miss: OnMiss) -> Self {
         self.on_miss = on_miss;
         self
@@ -170,6 +170,11 @@ pub struct Forced {
 ///
 /// A deadline is missed when the task is dispatched in a pass whose time lies after it. Each deadline is
 /// missed at most once; a new one counts afresh.
+///
+/// It says by when a task is to be polled that is woken, and is looked at then. A task that waits is not
+/// dispatched, so no deadline stops it, [`Cancel`](Self::Cancel) neither: to limit the time of a wait take
+/// [`Cx::timeout`](crate::exec::Cx::timeout), that of a task
+/// [`JoinHandle::join_within`](crate::exec::JoinHandle::join_within).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -177,7 +182,8 @@ pub enum OnMiss {
     /// Counts it, and polls the task.
     #[default]
     Count = 0,
-    /// Counts it and asks the task to stop, for [`Reason::Deadline`].
+    /// Counts it and asks the task to stop, for [`Reason::Deadline`]: when it is to be polled again, after
+    /// whatever it waits for.
     Cancel = 1,
     /// Counts it, calls the executor's hook
     /// ([`Executor::with_miss_hook`](crate::exec::Executor::with_miss_hook)), and polls the task.
