@@ -4,7 +4,7 @@ use std::future::{pending, ready};
 use std::num::NonZeroU16;
 
 use futures::FutureExt;
-use trilane::exec::{Cx, MissedTick, TaskOptions, TimeoutError};
+use trilane::exec::{Cx, JoinError, MissedTick, TaskOptions, TimeoutError};
 use trilane::time::Duration;
 use trilane_tests::future::Bell;
 use trilane_tests::{Log, leak, manual, pool, run_out, settle, us};
@@ -161,4 +161,22 @@ fn an_interval_longer_than_time_never_ticks() {
     settle(&mut runner, us(5));
     assert_eq!(runner.next_alarm(), None);
     drop(task);
+}
+
+#[test]
+fn what_can_be_awaited_has_limited_time_too_and_a_handle_stays() {
+    let mut runner = manual::<1, 2>();
+    let pool = pool::<2>();
+    let task = runner.executor().spawn(pool, |cx| async move {
+        let mut handle =
+            cx.spawn(pool, |cx| async move { cx.sleep(micros(10)).await.map(|()| 'x') }).unwrap();
+        assert_eq!(cx.timeout(micros(4), &mut handle).await, Err(TimeoutError::Elapsed));
+        assert_eq!(cx.shield(&mut handle).await, Ok(Ok('x')));
+        assert_eq!((&mut handle).await, Err(JoinError::Taken));
+        let handle = cx.spawn(pool, |_| async { 'y' }).unwrap();
+        assert_eq!(cx.run_until_cancelled(handle).await, Ok(Ok('y')));
+    });
+    let mut task = task.unwrap_or_else(|error| panic!("{error}"));
+    run_out(&mut runner);
+    assert_eq!(task.try_join(), Some(Ok(())));
 }

@@ -65,7 +65,9 @@ impl<F: Future> Future for Timeout<F> {
 }
 
 impl Cx {
-    /// Gives `future` until `span` from now; see [`Timeout`].
+    /// Gives `future` until `span` from now; see [`Timeout`]. Takes whatever can be awaited: of a
+    /// [`JoinHandle`], `&mut handle` is still there afterwards, while `handle` is dropped, which detaches the
+    /// task.
     ///
     /// # Errors
     ///
@@ -97,8 +99,8 @@ impl Cx {
     /// # assert_eq!(prompt.try_join(), Some(Ok(Ok(7))));
     /// # assert_eq!(slow.try_join(), Some(Ok(Ok(0))));
     /// ```
-    pub fn timeout<F: Future>(&self, span: impl Into<Duration>, future: F) -> Timeout<F> {
-        Timeout { sleep: self.sleep(span), future }
+    pub fn timeout<F: IntoFuture>(&self, span: impl Into<Duration>, future: F) -> Timeout<F::IntoFuture> {
+        Timeout { sleep: self.sleep(span), future: future.into_future() }
     }
 }
 

@@ -132,13 +132,13 @@ impl Cx {
     /// # Errors
     ///
     /// [`Cancelled`](crate::exec::Cancelled) when that happens before it is ready.
-    pub fn run_until_cancelled<F: Future>(&self, future: F) -> UntilCancelled<F> {
-        UntilCancelled { cx: *self, future }
+    pub fn run_until_cancelled<F: IntoFuture>(&self, future: F) -> UntilCancelled<F::IntoFuture> {
+        UntilCancelled { cx: *self, future: future.into_future() }
     }
 
     /// Runs `future` as if the task had not been asked to stop: for what must not be torn, and for clean-up
     /// that itself waits; see [`Shield`].
-    pub fn shield<F: Future>(&self, future: F) -> Shield<F> {
-        Shield { cx: *self, future }
+    pub fn shield<F: IntoFuture>(&self, future: F) -> Shield<F::IntoFuture> {
+        Shield { cx: *self, future: future.into_future() }
     }
 }

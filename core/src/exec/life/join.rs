@@ -296,6 +296,16 @@ impl<T> IntoFuture for JoinHandle<T> {
     }
 }
 
+/// Waits without taking the handle, as [`join`](JoinHandle::join) does.
+impl<'a, T> IntoFuture for &'a mut JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+    type IntoFuture = Join<&'a mut JoinHandle<T>, T>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.join()
+    }
+}
+
 /// Waits for a task's end; made by awaiting a [`JoinHandle`] or by [`JoinHandle::join`].
 ///
 /// # Cancellation
