@@ -60,7 +60,7 @@
 //!             payloads.truncate(before.sequence.get() as usize); // The newest may be wrong.
 //!             seen = Chain::resume(ORIGIN, before);
 //!         }
-//!         Err(error) => return Err(error.into()), // For good: the emitter has begun anew, or isn't the same.
+//!         Err(error) => return Err(error.into()), // For good: another emitter, or one begun anew.
 //!     }
 //! }
 //! assert_eq!((payloads, again), (vec![0, 1, 2, 3], 1));
