@@ -370,6 +370,15 @@ impl Crew {
         (0..self.size.workers).any(|worker| self.home(worker).iter().any(Shard::is_runnable_before_sleep))
     }
 
+    /// Whether more than `most` tasks are runnable, or a special one is.
+    pub fn has_backlog(&self, most: usize) -> bool {
+        let mut woken = 0;
+        self.shards_in_use().any(|(_, shard)| {
+            woken += shard.woken().take(most + 1).count();
+            woken > most || shard.is_special_next()
+        })
+    }
+
     /// How long it is until something is due at home.
     pub fn until_due(&self, number: usize) -> Option<Duration> {
         let due = self.home(number).iter().filter_map(Shard::next_due).min()?;

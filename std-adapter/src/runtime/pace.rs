@@ -5,6 +5,8 @@
 //! due would wait for all of them. So when the polls since the last look have taken too long, those that come
 //! next are timed alone. A task whose poll takes too long is a suspect: each of its polls is timed, and is
 //! the last before a look, until [`TRUST`] of them in a row were short.
+//!
+//! It also knows how long a poll takes usually: whether a backlog is worth another worker's wake.
 
 use std::cell::Cell;
 
@@ -23,6 +25,8 @@ const TOUR: Duration = Duration::from_millis(1);
 const TRUST: u8 = 32;
 /// The polls that are timed alone after a round that has taken too long.
 const SINGLE: u32 = 32;
+/// A backlog that takes no longer than this is not worth another worker's wake, which takes some of it.
+const BACKLOG: Duration = Duration::from_micros(50);
 
 /// Whose polls are to be timed.
 #[derive(Debug)]
@@ -72,6 +76,10 @@ pub(super) struct Pace {
     is_careful: Cell<bool>,
     /// The polls since the last look.
     count: Cell<u32>,
+    /// How long a poll takes usually, in nanoseconds: a mean in which those between two looks are an eighth.
+    usual: Cell<u64>,
+    /// Whether it was asked since the last look whether to wake another worker.
+    asked: Cell<bool>,
     /// The slot that was polled last, if it is careful.
     last: Cell<usize>,
 }
@@ -88,6 +96,9 @@ impl Pace {
             toured: Cell::new(now),
             is_careful: Cell::new(false),
             count: Cell::new(0),
+            // As long as if it were worth a wake.
+            usual: Cell::new(BACKLOG.as_micros() * 1_000),
+            asked: Cell::new(false),
             last: Cell::new(0),
         }
     }
@@ -95,6 +106,7 @@ impl Pace {
     /// A look at the clock. Returns whether it is time to look for events.
     pub fn look(&self, now: Instant) -> bool {
         let goes_on = self.goes_on.replace(true);
+        self.asked.set(false);
         if goes_on {
             self.learn(now);
         } else {
@@ -125,6 +137,10 @@ impl Pace {
     fn learn(&self, now: Instant) {
         let (took, count, polls) = (now - self.began.replace(now), self.count.replace(0), self.polls.get());
         let (is_long, is_single) = (took > GRAIN, self.single.get() != 0);
+        if count != 0 {
+            let (usual, mean) = (self.usual.get(), took.as_micros() * 1_000 / u64::from(count));
+            self.usual.set(usual - usual / 8 + mean / 8);
+        }
         self.single.set(self.single.get().saturating_sub(count));
         if count == 1 && self.is_careful.get() {
             self.suspects.learn(self.last.get(), is_long);
@@ -159,6 +175,18 @@ impl Pace {
             self.learn(now());
         }
         self.last.set(slot);
+    }
+
+    /// Whether to ask if another worker is to be woken: once between two looks.
+    #[inline]
+    pub fn may_ask(&self) -> bool {
+        !self.asked.get()
+    }
+
+    /// Asks it. Returns the longest backlog, in tasks, that isn't worth a wake.
+    pub fn ask(&self) -> usize {
+        self.asked.set(true);
+        (BACKLOG.as_micros() * 1_000 / self.usual.get().max(1)) as usize
     }
 
     /// The most polls in a shard before the next look.
@@ -253,5 +281,18 @@ mod tests {
         assert_eq!(pace.polls.get(), MOST_POLLS, "rounds without polls say nothing");
         (0..10 * SINGLE).for_each(|_| round(&pace, &mut now, 40));
         assert!((1..=2).contains(&pace.polls.get()), "{}", pace.polls.get());
+    }
+
+    #[test]
+    fn a_backlog_is_worth_a_wake_if_it_takes_long_by_the_polls_before_and_that_is_asked_once_a_look() {
+        let (pace, mut now) = (pace(), 0);
+        pace.look(at(0));
+        assert!(pace.may_ask() && pace.ask() == 1 && !pace.may_ask(), "nothing is known");
+        for (took, most) in [(5, 9..=10), (1, 45..=50), (25, 1..=2), (0, 1_000..=50_000)] {
+            (0..80).for_each(|_| drop(poll(&pace, &mut now, &[(1, took), (2, took)])));
+            assert!(pace.may_ask());
+            let asked = pace.ask();
+            assert!(most.contains(&asked), "{took} us: {asked}");
+        }
     }
 }

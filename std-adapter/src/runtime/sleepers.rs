@@ -14,12 +14,17 @@
 //! fires what is due anywhere, and takes what waits. It is asked for by a worker that, in a poll, leaves
 //! something to itself. When all sleep, nobody ticks.
 //!
+//! Whoever goes to sleep in a bed takes the watch also from the worker in the driver: that one is woken by
+//! events, and would have to pass the watch on each time.
+//!
 //! # The driver
 //!
 //! Events of sockets are waited for in the [`Driver`], by one worker at a time: it is where the first that
 //! goes to sleep does so, and whoever wakes that one does it through the driver. Before it polls what the
 //! events have woken it leaves the driver and asks for the watch. If it isn't back there a tick later,
 //! whoever has the watch goes in. (To send somebody in at once costs a wake of a thread for each event.)
+//! It wakes another worker only if it has more to poll than takes some 50 us, as long as polls take usually,
+//! or something special; if a poll turns out long, the tick after it finds the others.
 //! While all are at work, each looks at the driver now and then. A driver without sources is not touched.
 
 use std::cell::Cell;
@@ -183,10 +188,14 @@ impl<D: Driver> Sleepers<D> {
             worker.is_timed.set(limit.is_some());
             let turns = self.turns.load(SeqCst);
             let is_visited = worker.turns.replace(turns) != turns;
-            let ticks = self.take_watch(worker) && self.must_tick(bit, is_visited);
-            let limit = if ticks { Some(limit.map_or(TICK, |limit| limit.min(TICK))) } else { limit };
+            let mut ticks = self.take_watch(worker, NOBODY) && self.must_tick(bit, is_visited);
             // Whoever has just been in the driver is back there soon, most likely.
             worker.drove.set(!(ticks && is_visited) && self.take_driver(worker));
+            if !worker.drove.get() && !worker.watches.get() {
+                let driver = self.drives.load(SeqCst);
+                ticks = self.take_watch(worker, driver) && self.must_tick(bit, is_visited);
+            }
+            let limit = if ticks { Some(limit.map_or(TICK, |limit| limit.min(TICK))) } else { limit };
             if worker.drove.get() {
                 bed.wait_elsewhere(|| self.driver.wait(limit, &mut woken));
                 self.drives.store(NOBODY, SeqCst);
@@ -200,6 +209,7 @@ impl<D: Driver> Sleepers<D> {
             self.searching.fetch_add(1, SeqCst);
         }
         worker.searches.set(was_woken || !woken.is_empty());
+        worker.has_events.set(!woken.is_empty());
         wake_all(&mut woken);
         worker.woken.set(woken);
     }
@@ -227,8 +237,7 @@ impl<D: Driver> Sleepers<D> {
         let searched = self.stop_search(worker);
         // Its own timers may become due during the poll, and events come.
         let asks = worker.is_timed.replace(false) | worker.drove.replace(false);
-        if worker.watches.replace(false) {
-            self.watch.store(NOBODY, SeqCst);
+        if worker.watches.replace(false) && self.leave_watch(worker) {
             if asks {
                 self.ticks.store(true, SeqCst);
             }
@@ -252,13 +261,19 @@ impl<D: Driver> Sleepers<D> {
         searched
     }
 
-    /// Whether the worker has the watch now.
-    fn take_watch(&self, worker: &Sleeper) -> bool {
-        if !worker.watches.get() {
-            let number = worker.number as u32;
-            worker.watches.set(self.watch.compare_exchange(NOBODY, number, SeqCst, SeqCst).is_ok());
-        }
-        worker.watches.get()
+    /// Whether the worker has the watch now: it had it, or nobody but `from` did.
+    fn take_watch(&self, worker: &Sleeper, from: u32) -> bool {
+        let number = worker.number as u32;
+        // Nobody else gives it to this one, but somebody may have taken it.
+        let has = worker.watches.get() && self.watch.load(SeqCst) == number
+            || self.watch.compare_exchange(from, number, SeqCst, SeqCst).is_ok();
+        worker.watches.set(has);
+        has
+    }
+
+    /// Whether the worker had the watch, which it hasn't now.
+    fn leave_watch(&self, worker: &Sleeper) -> bool {
+        self.watch.compare_exchange(worker.number as u32, NOBODY, SeqCst, SeqCst).is_ok()
     }
 
     /// Whether the worker has the driver now.
@@ -302,11 +317,14 @@ pub(super) fn wake_all(woken: &mut Vec<Waker>) {
 pub(super) struct Sleeper {
     pub number: usize,
     searches: Cell<bool>,
+    /// It had the watch when it went to sleep.
     watches: Cell<bool>,
     /// Something is due at its home, some time.
     is_timed: Cell<bool>,
     /// It has waited in the driver.
     drove: Cell<bool>,
+    /// Events have ended its last sleep.
+    has_events: Cell<bool>,
     /// How often anybody had been in the driver when it last went to sleep.
     turns: Cell<u32>,
     /// Those whom events wake; empty, kept for its memory.
@@ -324,7 +342,12 @@ impl Sleeper {
         self.searches.get() | self.watches.get() | self.is_timed.get() | self.drove.get()
     }
 
-    /// Whether it is the one that looks after all shards.
+    /// Whether events have ended its last sleep.
+    pub fn has_events(&self) -> bool {
+        self.has_events.get()
+    }
+
+    /// Whether it is the one that looks after all shards; or was, until another one went to bed.
     pub fn watches(&self) -> bool {
         self.watches.get()
     }

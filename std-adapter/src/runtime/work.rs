@@ -93,8 +93,8 @@ impl<'a> AtWork<'a> {
         let work = |worker: usize, index: usize, cursor: &mut Cursor, most: u32| {
             let first = worker * shards;
             let before = |more, slot| {
-                if sleeper.has_slept() || more && crew.sleepers.has_idle() {
-                    before_poll(crew, sleeper, more);
+                if sleeper.has_slept() || more && pace.may_ask() && crew.sleepers.has_idle() {
+                    before_poll(crew, sleeper, pace, more);
                 }
                 pace.begin_poll((first + index) * SHARD + usize::from(slot), || crew.now());
             };
@@ -154,11 +154,16 @@ fn once_around(shard: usize, size: Size) -> impl Iterator<Item = (usize, Range<u
     begin.chain(all).chain(iter::once((first, 0..from)))
 }
 
-/// A worker has something to poll, and if `more` there is something for others, too.
+/// A worker has something to poll, and if `more` there is something for others, too: one of those that sleep
+/// is woken. But most events bring short polls: after events only if the backlog is long, or special. If it
+/// turns out long, whoever has the watch, which is asked for then, finds it in a tick.
 #[inline(never)]
-fn before_poll(crew: &Crew, worker: &Sleeper, more: bool) {
+fn before_poll(crew: &Crew, worker: &Sleeper, pace: &Pace, more: bool) {
     let searched = worker.has_slept() && crew.sleepers.at_work(worker);
-    if crew.sleepers.has_idle() && (more || searched && crew.is_runnable()) {
+    if crew.sleepers.has_idle()
+        && (more || searched && crew.is_runnable())
+        && (!worker.has_events() || crew.has_backlog(pace.ask()))
+    {
         crew.sleepers.wake_one(worker.number);
     }
 }

@@ -1,8 +1,8 @@
 //! Who waits for events, and who is woken.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,50 @@ fn r7_a_worker_in_a_long_poll_keeps_no_events_from_the_other() {
     took.sort_unstable();
     // Two milliseconds until somebody looks; beside it stands what a busy computer takes.
     assert!(took[took.len() / 2] < Duration::from_millis(50), "{took:?}");
+}
+
+/// What is known of polls so far says that one worker has done with all soon.
+#[test]
+fn r1_no_task_that_an_event_has_woken_waits_for_a_poll_that_turns_out_long() {
+    let runtime = runtime(2, "r1");
+    let began: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let (mut near, far): (Vec<_>, Vec<_>) =
+        (0..4).map(|_| std::os::unix::net::UnixStream::pair().unwrap()).unzip();
+    let tasks: Vec<_> = far
+        .into_iter()
+        .map(|far| {
+            let began = began.clone();
+            let serve = move |_| async move {
+                let far = UnixStream::try_from(far).unwrap();
+                let mut byte = [0];
+                while far.read(&mut byte).await.unwrap() != 0 {
+                    began.lock().unwrap().push(Instant::now());
+                    if byte == *b"l" {
+                        compute(Duration::from_millis(50));
+                    }
+                    far.write_all(&byte).await.unwrap();
+                }
+            };
+            runtime.spawn(serve).unwrap()
+        })
+        .collect();
+    let mut waited = Vec::new();
+    for _ in 0..9 {
+        for byte in [[b"s"; 100].as_slice(), &[b"l"]].concat() {
+            began.lock().unwrap().clear();
+            let sent = Instant::now();
+            near.iter_mut().for_each(|near| near.write_all(byte).unwrap());
+            near.iter_mut().for_each(|near| near.read_exact(&mut [0]).unwrap());
+            if byte == b"l" {
+                waited.push(began.lock().unwrap()[1] - sent);
+            }
+        }
+    }
+    drop(near);
+    tasks.into_iter().for_each(|task| block_on(task).unwrap());
+    waited.sort_unstable();
+    // Two milliseconds until somebody looks; beside it stands what a busy computer takes.
+    assert!(waited[waited.len() / 2] < Duration::from_millis(10), "{waited:?}");
 }
 
 #[test]
