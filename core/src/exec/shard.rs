@@ -180,6 +180,11 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         region.is_of(self.exec())
     }
 
+    /// Whether it is the [`Cx`] of a task that is here and hasn't ended.
+    pub fn has_task(&self, cx: Cx) -> bool {
+        cx.exec() == self.exec() && cx.is_live()
+    }
+
     /// Takes tasks again after [`Executor::shut_down`]; the counters, and maybe the platform's clock, begin
     /// anew. Returns false, and does nothing, if there still are tasks.
     pub fn reopen(&self) -> bool {

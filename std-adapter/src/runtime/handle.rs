@@ -48,7 +48,8 @@ impl Handle {
         Crew::here().map(Self::new).or(BLOCKS.with(Cell::get))
     }
 
-    /// Spawns a task that is in no region, whoever spawns: `build` is called with the task's [`Cx`] once
+    /// Spawns a task that is in no region, whoever spawns ([`spawn_beside`](Self::spawn_beside) stays in the
+    /// caller's): `build` is called with the task's [`Cx`] once
     /// there is room, and makes the future in the caller's context; an `async fn(Cx)` is such a function. Any
     /// thread. O(1); O(shards) when some are full.
     ///
@@ -143,6 +144,26 @@ impl Handle {
         }
     }
 
+    /// Has `spawn` spawn in the region of the task of `cx`, or in none if that is in none.
+    #[cfg_attr(feature = "tracing", track_caller)]
+    pub(super) fn start_beside<B, T>(
+        &self,
+        cx: Cx,
+        options: TaskOptions,
+        build: B,
+        spawn: impl Fn(&Home, TaskOptions, B) -> Result<JoinHandle<T>, SpawnError<B>>,
+    ) -> Result<JoinHandle<T>, SpawnError<B>> {
+        // A task that is there still was so when it was asked for its region, which never changes.
+        let region = cx.region();
+        match (self.shards().iter().find(|shard| shard.has_task(cx)), region) {
+            (Some(shard), Some(region)) if !options.names_region() => {
+                traced(Some(region), || spawn(shard, options.region(region), build))
+            }
+            (None, _) if !self.is_over() => Err(SpawnError { kind: SpawnErrorKind::Stale, rejected: build }),
+            _ => self.start_with(options, build, spawn),
+        }
+    }
+
     /// Spawns a task in a region of this runtime, whatever region the options name: one that was opened by a
     /// handle, or by a task's [`Cx`]. Its tasks are in the region's shard. See [`spawn`](Self::spawn).
     ///
@@ -169,6 +190,31 @@ impl Handle {
         F::Output: Send + 'static,
     {
         self.start_in(region, options, build, |shard, options, build| {
+            shard.spawn::<Heap, B, F>(Some(options), build)
+        })
+    }
+
+    /// Spawns a task beside that of `cx`, which is mostly the caller's: in the same region, if that is in one,
+    /// and so in the region's shard, as what a task spawns by its [`Cx`] into a pool; else in none. See
+    /// [`spawn`](Self::spawn) and [`spawn_in`](Self::spawn_in).
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn_in`](Self::spawn_in); when the options name a region; and when the task of `cx` has
+    /// ended, or is not of this runtime ([`Stale`](SpawnErrorKind::Stale)).
+    #[cfg_attr(feature = "tracing", track_caller)]
+    pub fn spawn_beside<B, F>(
+        &self,
+        cx: Cx,
+        options: TaskOptions,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.start_beside(cx, options, build, |shard, options, build| {
             shard.spawn::<Heap, B, F>(Some(options), build)
         })
     }

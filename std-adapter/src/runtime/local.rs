@@ -217,6 +217,29 @@ impl LocalHandle {
             unsafe { shard.spawn_unchecked::<Heap, B, F>(Some(options), build) }
         })
     }
+
+    /// Spawns a task beside that of `cx` on this thread; as [`Handle::spawn_beside`], without `Send`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg_attr(feature = "tracing", track_caller)]
+    pub fn spawn_local_beside<B, F>(
+        &self,
+        cx: Cx,
+        options: TaskOptions,
+        build: B,
+    ) -> Result<JoinHandle<F::Output>, SpawnError<B>>
+    where
+        B: FnOnce(Cx) -> F,
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.handle.start_beside(cx, options, build, |shard, options, build| {
+            // SAFETY: as in `spawn_local`.
+            unsafe { shard.spawn_unchecked::<Heap, B, F>(Some(options), build) }
+        })
+    }
 }
 
 impl Deref for LocalHandle {

@@ -37,6 +37,71 @@
 //! From then on it looks after each poll of that task, until 32 of them in a row were short. What blocks for
 //! long belongs into `Handle::spawn_blocking` (feature `blocking`).
 //!
+//! # A server, its connections in a region
+//!
+//! The server asks its connections to stop before it ends, and waits until they have, whatever they had
+//! spawned beside themselves:
+//!
+//! ```
+//! use std::io;
+//! use std::sync::Arc;
+//!
+//! use trilane::exec::{Attributes, Cx, RegionOptions, TaskOptions};
+//! use trilane::time::Duration;
+//! use trilane_std::net::{TcpListener, TcpStream};
+//! use trilane_std::runtime::{Handle, Runtime};
+//!
+//! // More time to clean up than its connections have.
+//! static SERVER: Attributes = Attributes::named("server").cleanup_time(Duration::from_secs(1));
+//!
+//! async fn serve(cx: Cx, handle: Handle, listener: TcpListener) {
+//!     let mut region = cx.open_region(RegionOptions::new().quota(100)).expect("room for a region");
+//!     while let Ok(accepted) = cx.run_until_cancelled(listener.accept()).await {
+//!         let Ok((stream, peer)) = accepted else { continue };
+//!         let connection = move |cx| echo(cx, handle, stream);
+//!         if let Err(error) = handle.spawn_in(&region, TaskOptions::new(), connection) {
+//!             println!("{peer} is turned away: {error}");
+//!         }
+//!     }
+//!     cx.shield(region.close()).await.expect("it is closed once, from outside");
+//! }
+//!
+//! async fn echo(cx: Cx, handle: Handle, stream: TcpStream) -> io::Result<()> {
+//!     let stream = Arc::new(stream);
+//!     let own = stream.clone();
+//!     // In the region as this task is; what `handle.spawn` makes is in none.
+//!     let beat = handle.spawn_beside(cx, TaskOptions::new(), move |cx| async move {
+//!         while cx.sleep(Duration::from_secs(1)).await.is_ok() && own.write_all(b"\n").await.is_ok() {}
+//!     });
+//!     let beat = beat.map_err(|error| io::Error::other(error.kind))?;
+//!     let mut bytes = [0; 512];
+//!     while let Ok(read @ 1..) = cx.run_until_cancelled(stream.read(&mut bytes)).await.unwrap_or(Ok(0)) {
+//!         stream.write_all(&bytes[..read]).await?;
+//!     }
+//!     let _ = beat.cancel(); // It may have ended.
+//!     Ok(())
+//! }
+//!
+//! let runtime = Runtime::builder().workers(2).build()?;
+//! let handle = runtime.handle();
+//! runtime.block_on(async {
+//!     let listener = TcpListener::bind(([127, 0, 0, 1], 0))?;
+//!     let address = listener.local_addr()?;
+//!     let options = TaskOptions::new().attributes(&SERVER);
+//!     let server = handle.spawn_with(options, move |cx| serve(cx, handle, listener)).unwrap();
+//!     let client = TcpStream::connect(address).await?;
+//!     client.write_all(b"hello").await?;
+//!     let mut bytes = [0; 5];
+//!     let read = client.read(&mut bytes).await?;
+//!     assert_eq!(&bytes[..read], b"hello");
+//!     server.cancel().unwrap();
+//!     server.await.unwrap();
+//!     assert_eq!(handle.tasks().count(), 0);
+//!     Ok::<_, io::Error>(())
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Other ways to run it
 //!
 //! [`Builder::build_local`] makes a [`Local`]: no threads, the tasks are polled by the thread that blocks on
@@ -65,8 +130,9 @@
 //!
 //! Ids of tasks and regions are unique in a shard, not in a runtime: ask a task to stop by its handle or its
 //! [`AbortHandle`](trilane::exec::AbortHandle), and spawn [in](Handle::spawn_in) a
-//! [`Region`](trilane::exec::Region) itself. What is spawned by a [`Handle`] is in no region; what is spawned
-//! by a [`Cx`](trilane::exec::Cx) is in that of its task.
+//! [`Region`](trilane::exec::Region) itself. What is spawned by [`Handle::spawn`] is in no region, also
+//! by a member of one; what is spawned by a [`Cx`](trilane::exec::Cx), or [beside](Handle::spawn_beside) it,
+//! is in that of its task.
 //!
 //! A shard has 1,024 tasks and 64 regions. A region's tasks are in one shard, where they share the room with
 //! whatever else was spawned there, and all workers poll them. Where a [`Handle`] has opened a region, what

@@ -99,6 +99,19 @@ fn tasks_are_stopped_one_by_one_by_regions_and_by_force() {
         assert!(tasks.iter().all(|task| task.is_finished()));
         let late = local.spawn_local_in(&region, TaskOptions::new(), |_| async {}).unwrap_err();
         assert_eq!(late.kind, SpawnErrorKind::RegionClosed);
+        let (mut region, held) = (local.open_region(RegionOptions::new()).unwrap(), mine.clone());
+        let handle = local.local_handle();
+        let member = local.spawn_local_in(&region, TaskOptions::new(), move |cx| async move {
+            let child = move |own: Cx| async move {
+                own.cancelled().await;
+                drop(held);
+            };
+            handle.spawn_local_beside(cx, TaskOptions::new(), child).unwrap()
+        });
+        let child = member.unwrap().await.unwrap();
+        assert!(!child.is_finished());
+        region.close().await.unwrap();
+        assert!(child.is_finished());
     });
     assert_eq!((mine.get(), Rc::strong_count(&mine)), (4, 1));
 }

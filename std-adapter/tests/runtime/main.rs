@@ -15,6 +15,7 @@ mod sleeping;
 mod turns;
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -127,6 +128,58 @@ fn a_task_owns_what_it_spawns_in_its_region() {
         sum
     });
     assert_eq!(block_on(task.unwrap().into_future()), Ok(42));
+}
+
+#[test]
+fn what_is_spawned_beside_a_member_ends_with_the_region() {
+    let runtime = runtime(2, "beside");
+    let handle = runtime.handle();
+    let mut region = runtime.open_region(RegionOptions::new()).unwrap();
+    let id = region.id();
+    let (send, receive) = mpsc::channel();
+    let member = handle.spawn_in(&region, TaskOptions::new(), move |cx| async move {
+        let spawned = (0..20).map(|_| {
+            let send = send.clone();
+            let child = move |own: Cx| async move {
+                assert_eq!(own.region(), Some(id));
+                let grandchild = move |own: Cx| async move {
+                    assert_eq!(own.region(), Some(id));
+                    send.send(own.cancelled().await.0).unwrap();
+                };
+                handle.spawn_beside(own, TaskOptions::new(), grandchild).unwrap();
+            };
+            handle.spawn_beside(cx, TaskOptions::new().priority(Priority::of::<3>()), child).unwrap()
+        });
+        for child in spawned.collect::<Vec<_>>() {
+            child.await.unwrap();
+        }
+    });
+    assert_eq!(block_on(member.unwrap()), Ok(()));
+    assert!(receive.try_recv().is_err());
+    block_on(region.close()).unwrap();
+    assert_eq!(receive.try_iter().collect::<Vec<_>>(), [Reason::ParentClosed; 20]);
+}
+
+#[test]
+fn beside_a_task_of_no_region_a_task_is_in_none_and_beside_one_that_has_ended_there_is_no_place() {
+    let [here, elsewhere] = ["beside-none", "beside-elsewhere"].map(|name| runtime(2, name));
+    let region = here.open_region(RegionOptions::new()).unwrap();
+    let (id, options) = (region.id(), TaskOptions::new());
+    let task = here.spawn(move |cx| async move {
+        let child = here.spawn_beside(cx, options, |own| async move { own.region() }).unwrap();
+        assert_eq!(child.await, Ok(None));
+        let refused =
+            |handle: Handle, options| handle.spawn_beside(cx, options, |_| async {}).unwrap_err().kind;
+        assert_eq!(refused(here.handle(), options.region(id)), SpawnErrorKind::RegionClosed);
+        assert_eq!(refused(elsewhere.handle(), options), SpawnErrorKind::Stale);
+        let ended = Runtime::builder().workers(1).build().unwrap().handle();
+        assert_eq!(refused(ended, options), SpawnErrorKind::ShutDown);
+        cx
+    });
+    let cx = block_on(task.unwrap()).unwrap();
+    let error = here.spawn_beside(cx, options, |_| async { 7 }).unwrap_err();
+    assert_eq!(error.kind, SpawnErrorKind::Stale);
+    assert_eq!(block_on(here.spawn(error.rejected).unwrap()), Ok(7));
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub enum SpawnErrorKind {
     RegionClosed,
     /// The region has as many tasks as its quota allows.
     QuotaExceeded,
-    /// The task whose [`Cx`](crate::exec::Cx) spawns has ended.
+    /// The task whose [`Cx`](crate::exec::Cx) spawns has ended; or, on hosts, is of another runtime.
     Stale,
     /// The join set holds as many tasks as it has room for.
     SetFull,
@@ -68,8 +68,12 @@ impl fmt::Display for SpawnErrorKind {
                 "the region is closing, or is one of another executor or runtime: nothing new begins in it"
             }
             Self::QuotaExceeded => "the region's quota is used up: raise it, or wait for a task to end",
-            Self::Stale => {
+            Self::Stale if cfg!(target_os = "none") => {
                 "the task that spawns has ended: spawn through the executor, or by the Cx of a task that runs"
+            }
+            Self::Stale => {
+                "the task that spawns has ended, or is of another runtime: spawn through the executor, or by the Cx \
+                 of a task that runs there"
             }
             Self::SetFull => "the join set is full: raise its N, or take a result",
             Self::ShutDown if cfg!(target_os = "none") => "the executor shuts down: nothing new begins in it",
