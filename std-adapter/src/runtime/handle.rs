@@ -194,8 +194,8 @@ impl Handle {
         })
     }
 
-    /// Spawns a task beside that of `cx`, which is mostly the caller's: in the same region, if that is in one,
-    /// and so in the region's shard, as what a task spawns by its [`Cx`] into a pool; else in none. See
+    /// Spawns a task beside that of `cx`, which is mostly the caller's: in the same region, if that is in
+    /// one, and so in the region's shard, as what a task spawns by its [`Cx`] into a pool; else in none. See
     /// [`spawn`](Self::spawn) and [`spawn_in`](Self::spawn_in).
     ///
     /// # Errors
