@@ -154,15 +154,17 @@ impl<D: Driver> Sleepers<D> {
         }
     }
 
+    /// Returns whether nobody else has done so.
     #[cold]
-    fn begin_ticks(&self) {
+    fn begin_ticks(&self) -> bool {
         if self.ticks.swap(true, SeqCst) {
-            return;
+            return false;
         }
         match self.beds.get(self.watch.load(SeqCst) as usize) {
             Some(bed) => self.nudge(bed),
             None => self.wake_searcher(0),
         }
+        true
     }
 
     /// All look.
@@ -237,12 +239,11 @@ impl<D: Driver> Sleepers<D> {
         let searched = self.stop_search(worker);
         // Its own timers may become due during the poll, and events come.
         let asks = worker.is_timed.replace(false) | worker.drove.replace(false);
-        if worker.watches.replace(false) && self.leave_watch(worker) {
-            if asks {
-                self.ticks.store(true, SeqCst);
-            }
-        } else if asks && !self.ticks.load(SeqCst) {
-            self.begin_ticks();
+        if worker.watches.replace(false) {
+            self.leave_watch(worker);
+        }
+        // After that: who takes the watch meanwhile sees that it is asked for, or is told.
+        if asks && !self.ticks.load(SeqCst) && self.begin_ticks() {
             return searched;
         }
         if self.ticks.load(SeqCst) && self.watch.load(SeqCst) == NOBODY && self.has_idle() {
@@ -271,9 +272,9 @@ impl<D: Driver> Sleepers<D> {
         has
     }
 
-    /// Whether the worker had the watch, which it hasn't now.
-    fn leave_watch(&self, worker: &Sleeper) -> bool {
-        self.watch.compare_exchange(worker.number as u32, NOBODY, SeqCst, SeqCst).is_ok()
+    /// The worker has the watch no more; another one may have taken it already.
+    fn leave_watch(&self, worker: &Sleeper) {
+        let _ = self.watch.compare_exchange(worker.number as u32, NOBODY, SeqCst, SeqCst);
     }
 
     /// Whether the worker has the driver now.
