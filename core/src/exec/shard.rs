@@ -45,7 +45,8 @@ use crate::time::Instant;
 /// # Platform
 ///
 /// [`Platform::pend`] is called after each wake, by whoever wakes: some worker is to look. If the platform
-/// [`SHARES`](Platform::SHARES), not after one more wake of a task that is woken already.
+/// [`SHARES`](Platform::SHARES), not after one more wake of a task that is woken already. For tasks that are
+/// woken in their polls it is called once, before the worker that polls them leaves the shard.
 /// [`Platform::set_alarm`] is called when a sleep is armed that is due before all others of the shard, by
 /// whoever arms it: some worker is to look by then. The platform's own sleep is not used.
 pub struct Shard<P: Platform, const BANKS: usize, const PER_BANK: usize> {
@@ -310,14 +311,18 @@ impl<P: Platform, const BANKS: usize, const PER_BANK: usize> Shard<P, BANKS, PER
         before: &impl Fn(bool, u16),
         goes_on: &impl Fn(u32) -> bool,
     ) -> u32 {
-        let (exec, polls) = (self.exec(), Cell::new(0));
+        let (exec, polls, untold) = (self.exec(), Cell::new(0), Cell::new(false));
         // Also if one unwinds.
         let counted = OnDrop::new(|| {
             if polls.get() != 0 {
                 add(&exec.tally.polls, polls.get());
             }
+            if untold.get() {
+                exec.pend();
+            }
         });
-        let mut worker = Worker { exec, cursor: &mut cursor.slot, polls: &polls, guest, before, goes_on };
+        let mut worker =
+            Worker { exec, cursor: &mut cursor.slot, polls: &polls, untold: &untold, guest, before, goes_on };
         if P::TRACES || P::TIMES_POLLS {
             worker.run::<true>()
         } else {

@@ -14,8 +14,9 @@
 //!    is queued there: a queued task keeps its claim, and whoever takes it out of its lane under the lock has
 //!    the claim then.
 //! 2. Clearing the bit is the last that its owner does with the slot. If a wake came meanwhile, the owner
-//!    covers the bank again.
-//! 3. A wake sets the woken bit alone, claimed or not.
+//!    covers the bank, and tells the platform, before he leaves the shard at the latest.
+//! 3. A wake sets the woken bit, claimed or not. If a plain task is claimed after that, that is all: whoever
+//!    has the claim sees the bit when he gives it up, or somebody has taken it for a poll by then.
 //!
 //! # Look Again
 //!

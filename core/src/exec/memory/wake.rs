@@ -49,6 +49,10 @@ impl TaskRef {
             return;
         }
         let coalesced = bank.woken.insert_bit(bit);
+        #[cfg(not(target_os = "none"))]
+        if bank.is_left_to_claim(bit) {
+            return;
+        }
         // One test for both.
         if coalesced as usize | bank.announce.get().addr() != 0 {
             bank.announce_wake(bit, coalesced);
@@ -100,12 +104,21 @@ impl TaskRef {
         false
     }
 
-    /// The lanes give their claim up: the task was taken out of its lane, and not to be polled (Claim
-    /// Invariant). Where no workers share the executor, nobody claims.
+    /// The lanes give their claim up: the task was taken out of its lane, and not to be polled but for a wake
+    /// that comes after this (Claim Invariant). Where no workers share the executor, nobody claims.
     #[inline(always)]
     pub fn unclaim(self) {
         #[cfg(not(target_os = "none"))]
         self.bank().woken.release(self.index());
+    }
+
+    /// A claim was given up, and the slot was woken meanwhile: as of Claim Invariant 2.
+    #[cfg(not(target_os = "none"))]
+    #[cold]
+    #[inline(never)]
+    pub fn tell(self) {
+        self.cover();
+        self.exec().pend();
     }
 
     /// Notes under the lock whether the task is plain.
@@ -159,6 +172,14 @@ impl BankRef {
     #[inline(always)]
     fn is_told(self, bit: u32) -> bool {
         self.shared.load(Ordering::Relaxed) & bit & !self.special.bits() != 0 && self.woken.is_seen(bit)
+    }
+
+    /// After the bit was set: whether somebody has a claim of the plain task, and tells when he gives it up
+    /// (Claim Invariant 2). So it is for a task that wakes itself in its poll.
+    #[cfg(not(target_os = "none"))]
+    #[inline(always)]
+    fn is_left_to_claim(self, bit: u32) -> bool {
+        self.shared.load(Ordering::Relaxed) & bit & !self.special.bits() & self.woken.claimed() != 0
     }
 
     /// Counts a wake of a task that was woken already.

@@ -22,6 +22,8 @@ pub(in crate::exec) struct Worker<'a, B: Fn(bool, u16), G: Fn(u32) -> bool> {
     /// The slot that the next round begins at.
     pub cursor: &'a mut u16,
     pub polls: &'a Cell<u32>,
+    /// A task was woken while it was claimed here: the platform is to be told.
+    pub untold: &'a Cell<bool>,
     /// Its home is another shard.
     pub guest: bool,
     /// Called before each poll: whether another worker would find something to do, too; the task's slot.
@@ -123,6 +125,9 @@ impl<B: Fn(bool, u16), G: Fn(u32) -> bool> Worker<'_, B, G> {
             let (again, mut next) = bank.woken.release_and_claim(index, seen, !1 << round);
             if again && (exec.summary.bits() >> number & 1 == 0 || bank.special.bits() & task.bit() != 0) {
                 task.cover();
+            }
+            if again {
+                self.untold.set(true);
             }
             if next.is_none() && self.guest {
                 (again_here, next) = (true, bank.woken.claim(u32::MAX));
@@ -270,6 +275,6 @@ fn enqueue(task: TaskRef) {
 #[inline(always)]
 pub(super) fn release(task: TaskRef) {
     if task.bank().woken.release(task.index()) {
-        task.cover();
+        task.tell();
     }
 }
