@@ -16,6 +16,8 @@
 //! | [`sched`] | what runs next, as pure data: FIFO, EDF, lanes, timers |
 //! | [`exec`] | how it runs: platform, executor, pool, task, waker, context, join, regions, cancellation |
 //! | [`causal`] | events that prove their place in their emitter's chain; knows neither tasks nor routes |
+//! | [`daemon`] | state machines that take events and answer with outputs |
+//! | [`group`] | several copies of a daemon, so that the death of any loses nothing; knows no tasks and no routes |
 //! | [`route`] | who serves an event: balancer, selectors, strategies, breakers; knows no tasks |
 //!
 //! # The critical section
@@ -57,7 +59,9 @@
 
 mod bitmap;
 pub mod causal;
+pub mod daemon;
 pub mod exec;
+pub mod group;
 pub mod id;
 pub mod route;
 pub mod sched;

@@ -98,7 +98,7 @@ mod link;
 mod origin_map;
 mod ring;
 mod snapshot;
-mod words;
+pub(crate) mod words;
 
 pub use bloom::Bloom;
 pub use chain::{AppendError, Chain, Head, LinkError};

@@ -110,6 +110,15 @@ impl<H: Copy, const BYTES: usize, const RECORDS: usize> RecordRing<H, BYTES, REC
         Some(Record { header: slot.header, bytes })
     }
 
+    /// The bytes of the record at `index`, to be changed in place. O(1).
+    #[inline]
+    pub fn get_mut(&mut self, index: u64) -> Option<&mut [u8]> {
+        let nth = index.checked_sub(self.first).filter(|nth| *nth < self.count as u64)?;
+        let &Slot { start, length, .. } = self.nth(nth as usize)?;
+        let start = Self::byte(start as usize);
+        self.bytes.get_mut(start..start + length as usize)
+    }
+
     // === Adding ===
 
     /// Adds a record, and gives its index. O(length), for the copy.

@@ -2,7 +2,7 @@
 
 /// The first `N` numbers of `bytes`.
 #[inline]
-pub(super) fn read<const N: usize>(bytes: &[u8]) -> [u64; N] {
+pub(crate) fn read<const N: usize>(bytes: &[u8]) -> [u64; N] {
     let mut words = [0; N];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u64::from_le_bytes(*bytes);
@@ -12,7 +12,7 @@ pub(super) fn read<const N: usize>(bytes: &[u8]) -> [u64; N] {
 
 /// Writes `words` to the front of `bytes`.
 #[inline]
-pub(super) fn write<const N: usize>(words: [u64; N], bytes: &mut [u8]) {
+pub(crate) fn write<const N: usize>(words: [u64; N], bytes: &mut [u8]) {
     for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
         *place = word.to_le_bytes();
     }

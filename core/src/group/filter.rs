@@ -1,0 +1,92 @@
+//! What was taken from whom: the filter of an ingress, and of a member's state.
+
+use crate::causal::{Bloom, Head, Horizon, Origin, OriginMap, OriginsFull, Sequence};
+
+/// Where the chain of each producer has come to, and the producers as a link carries them.
+#[derive(Clone, Debug)]
+pub(super) struct Filter<const N: usize> {
+    heads: OriginMap<Head, N>,
+    bloom: Bloom,
+}
+
+impl<const N: usize> Filter<N> {
+    pub const fn new() -> Self {
+        Self { heads: OriginMap::new(), bloom: Bloom::EMPTY }
+    }
+
+    /// Where the chain of `producer` has come to; its genesis if nothing was taken from it.
+    #[inline]
+    pub fn head(&self, producer: Origin) -> Head {
+        self.heads.get(producer).copied().unwrap_or_else(|| Head::genesis(producer))
+    }
+
+    /// As [`head`](Self::head), if something was taken.
+    pub fn known(&self, producer: Origin) -> Option<Head> {
+        self.heads.get(producer).copied()
+    }
+
+    /// Notes that the event at `head` was taken. O(log N) of a producer that is known, else O(N).
+    #[inline]
+    pub fn set(&mut self, producer: Origin, head: Head) -> Result<(), OriginsFull> {
+        if let Some(known) = self.heads.get_mut(producer) {
+            *known = head;
+            return Ok(());
+        }
+        self.heads.insert(producer, head)?;
+        self.bloom = self.bloom.union(Bloom::of(producer));
+        Ok(())
+    }
+
+    /// Whether there is room for `producer`.
+    #[inline]
+    pub fn has_room(&self, producer: Origin) -> bool {
+        self.heads.len() < N || self.heads.get(producer).is_some()
+    }
+
+    /// Forgets all producers.
+    pub fn clear(&mut self) {
+        self.heads.clear();
+        self.bloom = Bloom::EMPTY;
+    }
+
+    pub const fn bloom(&self) -> Bloom {
+        self.bloom
+    }
+
+    pub const fn heads(&self) -> &OriginMap<Head, N> {
+        &self.heads
+    }
+
+    /// The same as a horizon: whose events the state has, and up to where. O(N²).
+    pub fn horizon(&self) -> Horizon<N> {
+        let mut horizon = Horizon::new();
+        for (producer, Head { sequence, .. }) in self.heads.iter() {
+            // It has as much room.
+            let _ = horizon.observe(producer, sequence);
+        }
+        horizon
+    }
+
+    /// Takes over `heads`. O(N²).
+    ///
+    /// # Errors
+    ///
+    /// [`OriginsFull`]; then the filter has some of them.
+    pub fn replace(&mut self, heads: impl Iterator<Item = (Origin, Head)>) -> Result<(), OriginsFull> {
+        self.clear();
+        heads.into_iter().try_for_each(|(producer, head)| self.set(producer, head))
+    }
+
+    /// Notes each of the events behind one another: later ones of a producer win.
+    pub fn extend(
+        &mut self,
+        taken: impl Iterator<Item = (Origin, Sequence, Head)>,
+    ) -> Result<(), OriginsFull> {
+        for (producer, sequence, head) in taken {
+            if self.known(producer).is_none_or(|known| known.sequence < sequence) {
+                self.set(producer, head)?;
+            }
+        }
+        Ok(())
+    }
+}

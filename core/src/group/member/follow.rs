@@ -1,0 +1,127 @@
+//! How a member follows an ingress: A.4.2.
+
+use super::machine::{Fault, Member};
+use crate::causal::PushError;
+use crate::daemon::Daemon;
+use crate::group::message::{Ack, Deliver, LowerTerm};
+use crate::group::rules::{Rule, lacks};
+
+impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize, const CUTS: usize>
+    Member<D, BYTES, RECORDS, PRODUCERS, CUTS>
+{
+    /// Takes a record of the ingress, and what has become of those before. The answer, if there is one, goes
+    /// to the ingress.
+    ///
+    /// O(length) for the next record of the generation that it has joined. Who joins another drops what that
+    /// one's log doesn't have.
+    ///
+    /// # Errors
+    ///
+    /// [`LowerTerm`] from an ingress of a term that has ended.
+    #[inline]
+    pub fn deliver(&mut self, deliver: &Deliver<'_>) -> Result<Option<Ack>, LowerTerm> {
+        if !self.is_full() || self.incarnation == 0 || deliver.generation < self.generation {
+            return Ok(None);
+        }
+        self.take_term(deliver.term)?;
+        let mut ack = self.ack();
+        if deliver.generation == self.generation {
+            self.take_next(deliver);
+        } else if !self.take_of_newer(deliver) {
+            // Not this position: the one before it, or ours.
+            let wants = deliver.before.index.min(self.log.end() + 1);
+            ack = ack.map(|ack| Ack { wants, ..ack });
+            return Ok(ack.filter(|_| self.is_full()));
+        }
+        self.take_commit(deliver);
+        Ok(self.ack())
+    }
+
+    #[inline]
+    fn take_next(&mut self, deliver: &Deliver<'_>) {
+        let Some(record) = deliver.record else { return };
+        let index = record.delivery.position.index;
+        if index == self.log.end() + 1 {
+            self.push(deliver);
+        } else if self.log.get(index).is_some_and(|ours| {
+            ours.delivery.position != record.delivery.position || ours.hash != record.hash
+        }) {
+            self.stop(Fault::Conflict { index });
+        }
+    }
+
+    /// Without room the record is sent again: this member hasn't come as far as others.
+    #[inline]
+    fn push(&mut self, deliver: &Deliver<'_>) {
+        let Some(record) = deliver.record else { return };
+        let room = self.log.push(&record);
+        if matches!(room, Err(PushError::NoBytes | PushError::NoRecords)) {
+            // What is applied and no longer in the ingress's log is wanted by nobody.
+            self.evict(deliver.base);
+            let _ = self.log.push(&record);
+        }
+    }
+
+    /// Of a generation that it has not joined. Returns whether the position before the record is ours, too.
+    #[cold]
+    fn take_of_newer(&mut self, deliver: &Deliver<'_>) -> bool {
+        let before = deliver.before;
+        if !self.log.has(before) {
+            let reaches_back = before.index + 1 > deliver.base && self.log.end() + 1 >= deliver.base;
+            if !reaches_back {
+                // Nothing that the ingress has goes on from what is here.
+                self.become_empty();
+            }
+            return false;
+        }
+        let mut last = before.index;
+        if let Some(record) = deliver.record {
+            let position = record.delivery.position;
+            if self.log.end() > last && !self.log.has(position) {
+                self.drop_behind(last);
+            }
+            if self.is_full && self.log.end() == last {
+                self.push(deliver);
+            }
+            last = last.max(self.log.end().min(position.index));
+        }
+        if self.is_full && (last >= deliver.start || lacks(Rule::JoinAtStart)) {
+            if !lacks(Rule::DropBehindStart) {
+                self.drop_behind(last);
+            }
+            if self.is_full {
+                self.generation = deliver.generation;
+            }
+        }
+        true
+    }
+
+    fn drop_behind(&mut self, index: u64) {
+        if self.applied.index > index {
+            self.become_empty();
+        } else {
+            self.log.truncate_behind(index);
+        }
+    }
+
+    /// A log that has not joined may end in records that were never committed.
+    #[inline]
+    fn take_commit(&mut self, deliver: &Deliver<'_>) {
+        let has_joined = self.generation == deliver.generation;
+        if !self.is_full || !(has_joined || lacks(Rule::CommitOfJoined)) {
+            return;
+        }
+        self.commit = self.commit.max(deliver.commit);
+        self.evict(deliver.base);
+        self.is_counted |= has_joined && self.log.end() >= deliver.commit;
+    }
+
+    /// A.3.5, of the member's log.
+    #[inline]
+    fn evict(&mut self, base: u64) {
+        let through = base.saturating_sub(1).min(self.applied.index);
+        if through >= self.log.base() {
+            self.log.evict_through(through);
+        }
+    }
+}
