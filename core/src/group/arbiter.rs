@@ -357,7 +357,9 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
 
     /// Counts a tick and decides what it can: picks as soon as all have answered, or some after `patience`
     /// ticks; takes the ingress for dead after as many; and after three times as many without an end, ends
-    /// the term for another.
+    /// the term for another. With [`Acks::One`], where another ingress may not know all that was
+    /// acknowledged, it waits for the one there is: [`replace_ingress`](Self::replace_ingress) is for whoever
+    /// knows that it won't come back.
     ///
     /// # Errors
     ///
@@ -380,7 +382,8 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
             return Ok(());
         }
         let has_waited = self.waited > patience;
-        if self.ingress == Found::Unknown && has_waited {
+        let may_replace = !matches!(self.acks, Acks::One);
+        if self.ingress == Found::Unknown && has_waited && may_replace {
             self.replace_ingress()?;
         }
         let all = self.answers.iter().all(|answer| answer.incarnation > 0);

@@ -50,5 +50,5 @@ pub use log::Record;
 pub use member::{Applied, Fault, InstallError, Member, SnapshotFailed, Standby};
 pub use outlet::{Outlet, OutletError, RecordError, Taken};
 #[cfg(trilane_rules)]
-pub use rules::{RULES, Rule, take_away};
+pub use rules::{RULES, Rule, lacks as lacks_rule, take_away};
 pub use transfer::{Offer, Request, Slice, Transfer, TransferError};

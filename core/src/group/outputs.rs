@@ -1,6 +1,6 @@
 //! A member's chain of outputs, and those of them that are not known to be let out.
 
-use crate::causal::{Bloom, Chain, Event, Frame, Head, LinkHash, Ordinal, Origin, RecordRing, Sequence};
+use crate::causal::{Bloom, Chain, Event, Head, LinkHash, Ordinal, Origin, RecordRing, Sequence};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cut, Cuts, GroupId, HandOver, Mark};
 

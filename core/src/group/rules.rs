@@ -120,8 +120,6 @@ rules! {
     ParentInSnapshot,
     /// A.7.2: the snapshot has the filter.
     FilterInSnapshot,
-    /// A.7.3: the slices of one transfer are of one state.
-    HoldBetweenSlices,
     /// A.7.3: a transfer whose other end is gone ends.
     TransferEnds,
     /// A.7.5: a member is counted once it caught up.

@@ -138,7 +138,7 @@ impl<const N: usize> Transfer<N> {
     pub fn slice(&mut self, request: Request, most: usize) -> Result<Slice<'_>, TransferError> {
         let Request { hash, offset } = request;
         let Role::Source(offer) = self.role else { return Err(TransferError::NotOffered) };
-        if offer.hash != hash && !lacks(Rule::HoldBetweenSlices) {
+        if offer.hash != hash {
             return Err(TransferError::NotOffered);
         }
         let whole = self.buffer.get(..offer.bytes as usize).unwrap_or_default();

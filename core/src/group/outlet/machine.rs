@@ -246,9 +246,11 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
     }
 
     /// Forgets the cuts that all members have passed: those below what the ingress says that all of its
-    /// eviction set have applied (A.6.8).
-    pub fn forget_cuts(&mut self, applied_by_all: u64) {
-        self.cuts.forget_through(applied_by_all);
+    /// eviction set have applied (A.6.8). The word of an ingress of an earlier term changes nothing.
+    pub fn forget_cuts(&mut self, ingress_term: u64, applied_by_all: u64) {
+        if ingress_term == self.term {
+            self.cuts.forget_through(applied_by_all);
+        }
     }
 
     /// Where the chain of outputs ends.

@@ -1,0 +1,341 @@
+//! What becomes of a message at its receiver.
+
+use trilane::causal::{Event, Frame};
+use trilane::group::message::{Grant, Joined, Output};
+use trilane::group::{HandOver, OutletError, Rule, Slice, SubmitError, Submitted, Taken, ToIngress, lacks_rule};
+use trilane::time::Instant;
+
+use super::{IngressNode, PRODUCERS, Violation, World};
+use crate::message::{Message, Node, OwnedDeliver, OwnedMarked, Packet};
+
+impl<const N: usize> World<N> {
+    pub(super) fn receive(&mut self, packet: Packet) {
+        let Packet { from, to, message, .. } = packet;
+        match to {
+            Node::Producer(number) => self.to_producer(number, message),
+            Node::Ingress(number) => self.to_ingress(number, from, message),
+            Node::Member(number) => self.to_member(number, from, message),
+            Node::Outlet => self.to_outlet(from, message),
+            Node::Arbiter => self.to_arbiter(from, message),
+        }
+    }
+
+    fn to_producer(&mut self, number: usize, message: Message) {
+        let acked = self.producers[number].acked;
+        match message {
+            // Each answer is to one event; those before it are acknowledged with it, for they are in order.
+            Message::Answer { sequence, answer: Submitted::Acknowledged } if sequence == acked + 1 => {
+                self.producers[number].acked += 1;
+            }
+            Message::Refused { high_water } => {
+                let own = high_water.sequence.get();
+                let event = own.checked_sub(1).and_then(|at| self.producers[number].events.get(at as usize));
+                let is_same = event.is_none_or(|event| Event::new(event).unwrap().hash() == high_water.hash);
+                if !is_same {
+                    self.violate(Violation::Rejected, Node::Producer(number));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn to_ingress(&mut self, number: usize, from: Node, message: Message) {
+        let IngressNode { ingress, alive, slow_until } = &mut self.ingresses[number];
+        if !*alive || *slow_until > self.now {
+            return;
+        }
+        let node = Node::Ingress(number);
+        match message {
+            Message::Submit { event } => {
+                let event = Event::new(&event).expect("it is an event");
+                let sequence = event.link().sequence.get();
+                let seed = self.rng.next();
+                let answer = match ingress.submit(event, Instant::from_micros(self.clock), seed) {
+                    Ok(answer) => Message::Answer { sequence, answer },
+                    Err(SubmitError::Link { high_water, .. }) => Message::Refused { high_water },
+                    Err(SubmitError::NotConfirmed | SubmitError::Full) => return,
+                    Err(error) => return self.reject(node, &error),
+                };
+                self.send(node, from, answer);
+            }
+            Message::Ack(ack) => {
+                let Node::Member(member) = from else { return };
+                ingress.ack(member, &ack);
+            }
+            Message::Marked(marked) => ingress.mark_reached(marked.mark.done),
+            Message::ToIngress(asked) => {
+                let state = match asked {
+                    ToIngress::Fence { term } => ingress.fence(term),
+                    ToIngress::Confirm { term, successor } => ingress.confirm(term, successor),
+                };
+                if let Ok(Some(state)) = state {
+                    self.send(node, from, Message::Ingress(state));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reject(&mut self, node: Node, error: &impl std::fmt::Display) {
+        self.note(node, || error.to_string());
+        self.violate(Violation::Rejected, node);
+    }
+
+    fn to_member(&mut self, number: usize, from: Node, message: Message) {
+        if !self.runs(number) {
+            return;
+        }
+        let node = Node::Member(number);
+        let seat = &mut self.members[number];
+        let member = &mut seat.member;
+        match message {
+            Message::Deliver(deliver) => {
+                if let Ok(Some(ack)) = member.deliver(&deliver.get()) {
+                    self.send(node, from, Message::Ack(ack));
+                }
+            }
+            Message::Marked(marked) => {
+                let _ = member.mark_reached(&marked.get());
+            }
+            Message::Joined { nonce, incarnation, marked } => {
+                member.join(&Joined { nonce, incarnation, marked: marked.get() });
+            }
+            Message::Fence { term } => {
+                if let Ok(Some(answer)) = member.fence(term) {
+                    self.send(node, from, Message::Fenced(answer));
+                }
+            }
+            Message::Begin { term, incarnation } => self.begin(number, term, incarnation),
+            Message::Grant { incarnation, marked } => {
+                if let Ok(Some(answer)) = member.grant(&Grant { incarnation, marked: marked.get() }) {
+                    self.note(node, || format!("active in term {}", answer.term));
+                    self.send(node, from, Message::Granted(answer));
+                }
+            }
+            Message::AskOffer => {
+                if let Ok(offer) = seat.transfer.offer(&seat.member) {
+                    self.send(node, from, Message::Offer(offer));
+                }
+            }
+            Message::Offer(offer) => {
+                let is_wanted = !seat.member.is_full() || offer.applied > seat.member.applied();
+                if is_wanted && offer.term == seat.member.term() {
+                    if let Err(error) = seat.transfer.accept(offer, PRODUCERS)
+                        && error != trilane::group::TransferError::Busy
+                    {
+                        self.reject(node, &error);
+                    }
+                    self.ask_for_slice(number, from);
+                }
+            }
+            Message::Request(request) => {
+                let most = 48 + self.rng.below(200);
+                let seat = &mut self.members[number];
+                if let Ok(Slice { hash, offset, check, bytes }) = seat.transfer.slice(request, most) {
+                    let mut bytes = bytes.to_vec();
+                    if self.has_faults && self.rng.permille(self.plan.corrupt) && !bytes.is_empty() {
+                        let at = self.rng.below(bytes.len());
+                        bytes[at] ^= 1 << self.rng.below(8);
+                    }
+                    self.send(node, from, Message::Slice { hash, offset, check, bytes });
+                }
+            }
+            Message::Slice { hash, offset, check, bytes } => {
+                self.take_slice(number, from, &Slice { hash, offset, check, bytes: &bytes });
+            }
+            _ => {}
+        }
+        self.look_at(number);
+    }
+
+    /// Another member is asked next for the rest.
+    pub(super) fn ask_for_slice(&mut self, number: usize, from: Node) {
+        if let Some(request) = self.members[number].transfer.request() {
+            self.send(Node::Member(number), from, Message::Request(request));
+        }
+    }
+
+    fn take_slice(&mut self, number: usize, from: Node, slice: &Slice<'_>) {
+        let seat = &mut self.members[number];
+        let Ok(whole) = seat.transfer.take(slice) else { return };
+        if let Some(bytes) = whole {
+            let outcome = seat.member.install(bytes);
+            seat.transfer.end();
+            self.note(Node::Member(number), || format!("snapshot: {outcome:?}"));
+            if outcome.is_ok() {
+                self.note_digest(number);
+            }
+        } else {
+            self.ask_for_slice(number, from);
+        }
+    }
+
+    /// A new ingress, beside a member.
+    fn begin(&mut self, number: usize, term: u64, incarnation: u64) {
+        let node = Node::Member(number);
+        let already = self.ingresses.iter().position(|old| {
+            old.ingress.state().is_some_and(|state| state.generation == term && term > 1)
+        });
+        let place = match already {
+            Some(place) => place,
+            None => {
+                let mut ingress = Box::new(super::GroupIngress::new());
+                let member = &self.members[number].member;
+                if ingress.begin(self.plan.acks, term, incarnation, member).is_err() {
+                    return;
+                }
+                self.ingresses.push(IngressNode { ingress, alive: true, slow_until: 0 });
+                let place = self.newest();
+                self.note(Node::Ingress(place), || format!("begins in term {term} with the log of member {number}"));
+                place
+            }
+        };
+        if let Some(state) = self.ingresses[place].ingress.state()
+            && self.ingresses[place].alive
+        {
+            self.send(node, Node::Arbiter, Message::Ingress(state));
+        }
+    }
+
+    fn to_outlet(&mut self, from: Node, message: Message) {
+        let node = Node::Outlet;
+        match message {
+            Message::Output { term, frame, ordinal, is_last } => {
+                let output = Output { term, frame: &frame, ordinal, is_last };
+                self.take(&output, from);
+            }
+            Message::Through(through) => {
+                if self.outlet.outlet.take_through(&through) == Ok(true) {
+                    self.outlet.store();
+                }
+            }
+            Message::Join { nonce } => {
+                let Node::Member(member) = from else { return };
+                if let Ok(joined) = self.outlet.outlet.join(member, nonce) {
+                    let Joined { nonce, incarnation, .. } = joined;
+                    let marked = self.marked();
+                    self.outlet.store();
+                    self.send(node, from, Message::Joined { nonce, incarnation, marked });
+                }
+            }
+            Message::Raise { from: term } => {
+                let before = self.outlet.outlet.term();
+                if self.outlet.outlet.raise(term).is_ok() {
+                    let marked = self.marked();
+                    self.outlet.store();
+                    if marked.term > before {
+                        self.note(node, || format!("term {}, cut at {:?}", marked.term, marked.mark));
+                    }
+                    self.send(node, from, Message::Raised(marked));
+                }
+            }
+            Message::AppliedByAll { term, index } => self.outlet.outlet.forget_cuts(term, index),
+            _ => {}
+        }
+    }
+
+    /// Take, store, let out, note: with a restart between any two of them.
+    fn take(&mut self, output: &Output<'_>, from: Node) {
+        match self.outlet.outlet.take(output) {
+            Ok(Taken::Next) => {}
+            Ok(Taken::Again) => return,
+            Err(OutletError::Diverged) => return self.violate(Violation::Diverged, from),
+            Err(OutletError::CutsFull(_) | OutletError::TooLong { .. } | OutletError::NoFrame) => {
+                return self.violate(Violation::Rejected, from);
+            }
+            Err(_) => return,
+        }
+        let crash = if self.has_faults && self.rng.permille(self.plan.outlet_restarts) {
+            self.rng.below(4)
+        } else {
+            usize::MAX
+        };
+        if crash == 0 {
+            return self.restart_outlet();
+        }
+        let is_first = !lacks_rule(Rule::RecordFirst);
+        if is_first {
+            self.store(crash == 1);
+            if crash <= 2 {
+                return self.restart_outlet();
+            }
+        }
+        self.release();
+        if crash <= 3 {
+            return self.restart_outlet();
+        }
+        if !is_first {
+            self.store(false);
+        }
+    }
+
+    /// Stores the record, or a part of it.
+    fn store(&mut self, is_torn: bool) {
+        let before = self.outlet.copies.clone();
+        self.outlet.store();
+        if is_torn {
+            let whole = self.outlet.copies.clone();
+            let from = self.rng.below(whole[0].len());
+            for (copy, (before, whole)) in self.outlet.copies.iter_mut().zip(before.iter().zip(&whole)) {
+                copy[..from].copy_from_slice(&whole[..from]);
+                copy[from..].copy_from_slice(&before[from..]);
+            }
+        }
+    }
+
+    pub(super) fn restart_outlet(&mut self) {
+        self.note(Node::Outlet, || "restarts".into());
+        self.outlet.restart();
+    }
+
+    /// The receiver drops the last one if it comes again.
+    pub(super) fn release(&mut self) {
+        let Some(frame) = self.outlet.outlet.pending().map(<[u8]>::to_vec) else { return };
+        self.outlet.outlet.released();
+        let event = Frame::split(&frame).expect("it is a frame").0.event();
+        let link = event.link();
+        let place = (link.origin.get(), link.sequence.get());
+        if self.receiver.last == place {
+            return;
+        }
+        self.receiver.last = place;
+        if HandOver::read(event).is_none() {
+            self.receiver.outputs.push(event.payload().to_vec());
+        }
+        self.note(Node::Outlet, || format!("lets out {:x}:{}", place.0 >> 48, place.1));
+        self.receiver.frames.extend_from_slice(&frame);
+    }
+
+    fn to_arbiter(&mut self, from: Node, message: Message) {
+        match (message, from) {
+            (Message::Raised(marked), _) => self.arbiter.raised(&marked.get()),
+            (Message::Fenced(answer), Node::Member(member)) => self.arbiter.fenced(member, &answer),
+            (Message::Granted(answer), Node::Member(member)) => self.arbiter.granted(member, &answer),
+            (Message::Ingress(state), _) => self.arbiter.ingress_answered(&state),
+            (Message::Marked(marked), _) => {
+                self.heard_term = self.heard_term.max(marked.term);
+                if marked.mark.done > self.heard_done.0 {
+                    self.heard_done = (marked.mark.done, self.now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Deliveries of one ingress to one member.
+    pub(super) fn deliveries(&mut self, number: usize, member: usize) {
+        let ingress = &self.ingresses[number].ingress;
+        let Some(first) = ingress.deliver(member) else { return };
+        let index = first.before.index + 1;
+        let several = [Some(first), ingress.deliver_at(index + 1), ingress.deliver_at(index + 2)];
+        let several: Vec<_> = several.iter().flatten().map(OwnedDeliver::new).collect();
+        for deliver in several {
+            self.send(Node::Ingress(number), Node::Member(member), Message::Deliver(deliver));
+        }
+    }
+
+    pub(super) fn send_marked(&mut self, to: Node) {
+        let marked: OwnedMarked = self.marked();
+        self.send(Node::Outlet, to, Message::Marked(marked));
+    }
+}
