@@ -27,6 +27,8 @@ pub struct Arbiter<const MEMBERS: usize, const CUTS: usize> {
     term: u64,
     mark: Mark,
     cuts: Cuts<CUTS>,
+    /// The newest ingress.
+    generation: u64,
     answers: [Fenced; MEMBERS],
     ingress: Found,
     /// The successor's life.
@@ -51,10 +53,27 @@ enum Found {
     Stays {
         base: u64,
     },
-    /// A member is to begin it from its log.
+    /// The outlet is to note that there is another, and then a member begins it from its log.
     Begins {
         member: MemberIndex,
         incarnation: u64,
+        is_noted: bool,
+    },
+}
+
+/// What the outlet is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ToOutlet {
+    /// [`Outlet::raise`](crate::group::Outlet::raise).
+    Raise {
+        /// The term to be ended.
+        from: u64,
+    },
+    /// [`Outlet::replace_ingress`](crate::group::Outlet::replace_ingress).
+    ReplaceIngress {
+        /// The term.
+        term: u64,
     },
 }
 
@@ -90,6 +109,8 @@ pub enum ToIngress {
     Confirm {
         /// The term.
         term: u64,
+        /// The ingress that is meant.
+        generation: u64,
         /// The successor.
         successor: MemberIndex,
     },
@@ -153,6 +174,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
                 ordinal: crate::causal::Ordinal { index: 0, output: 0 },
             },
             cuts: Cuts::new(),
+            generation: 0,
             answers: [Self::NO_ANSWER; MEMBERS],
             ingress: Found::Unknown,
             picked: None,
@@ -185,9 +207,15 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         }
     }
 
-    /// The term that the outlet is asked to end: [`Outlet::raise`](crate::group::Outlet::raise).
-    pub fn to_outlet(&self) -> Option<u64> {
-        (self.phase == Phase::Raising).then_some(self.term)
+    /// What the outlet is asked.
+    pub fn to_outlet(&self) -> Option<ToOutlet> {
+        match (self.phase, self.ingress) {
+            (Phase::Raising, _) => Some(ToOutlet::Raise { from: self.term }),
+            (Phase::InTerm, Found::Begins { is_noted: false, .. }) => {
+                Some(ToOutlet::ReplaceIngress { term: self.term })
+            }
+            _ => None,
+        }
     }
 
     /// The outlet's answer.
@@ -199,7 +227,19 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         self.term = marked.term;
         self.mark = marked.mark;
         self.cuts.clone_from(marked.cuts);
+        self.generation = marked.generation;
         self.forget_answers();
+    }
+
+    /// The outlet has noted that there is another ingress.
+    pub fn ingress_replaced(&mut self, term: u64) {
+        if let Found::Begins { is_noted, .. } = &mut self.ingress
+            && self.phase == Phase::InTerm
+            && term == self.term
+        {
+            *is_noted = true;
+            self.generation = term;
+        }
     }
 
     fn forget_answers(&mut self) {
@@ -221,11 +261,12 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         }
         match (self.picked, self.ingress) {
             (Some((picked, incarnation)), _) => {
-                let marked = Marked { term, mark: self.mark, cuts: &self.cuts };
+                let Self { generation, mark, ref cuts, .. } = *self;
+                let marked = Marked { term, mark, cuts, generation };
                 let is_asked = picked == member && !self.is_granted;
                 is_asked.then_some(ToMember::Grant(Grant { incarnation, marked }))
             }
-            (None, Found::Begins { member: first, incarnation }) if first == member => {
+            (None, Found::Begins { member: first, incarnation, is_noted: true }) if first == member => {
                 Some(ToMember::Begin { term, incarnation })
             }
             (None, _) => Some(ToMember::Fence { term }),
@@ -240,7 +281,9 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         }
         match (self.ingress, self.picked) {
             (Found::Unknown, _) => Some(ToIngress::Fence { term }),
-            (_, Some((successor, _))) if !self.is_confirmed => Some(ToIngress::Confirm { term, successor }),
+            (_, Some((successor, _))) if !self.is_confirmed => {
+                Some(ToIngress::Confirm { term, generation: self.generation, successor })
+            }
             _ => None,
         }
     }
@@ -263,16 +306,13 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
 
     /// The ingress's answer: to the fence, of having begun, or of having been told the successor.
     pub fn ingress_answered(&mut self, state: &IngressState) {
-        if self.phase != Phase::InTerm || state.term != self.term {
+        let is_newest = state.generation == self.generation || lacks(Rule::NewestIngress);
+        if self.phase != Phase::InTerm || state.term != self.term || !is_newest {
             return;
         }
         match self.ingress {
-            Found::Unknown => self.ingress = Found::Stays { base: state.base },
-            Found::Begins { .. } if state.generation == self.term => {
-                self.ingress = Found::Stays { base: state.base };
-            }
-            // Taken for dead, it is not heard again.
-            Found::Begins { .. } => {}
+            Found::Begins { is_noted: false, .. } => {}
+            Found::Unknown | Found::Begins { .. } => self.ingress = Found::Stays { base: state.base },
             Found::Stays { .. } => self.is_confirmed |= state.is_confirmed && self.picked.is_some(),
         }
         self.end_if_done();
@@ -319,7 +359,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         let first = first.max_by_key(|(_, answer)| ahead(answer));
         match first {
             Some((member, answer)) if answered >= needed => {
-                self.ingress = Found::Begins { member, incarnation: answer.incarnation };
+                self.ingress = Found::Begins { member, incarnation: answer.incarnation, is_noted: false };
                 Ok(())
             }
             _ => Err(NotPicked::NoIngress { answered, needed }),

@@ -79,6 +79,8 @@ pub struct Marked<'a, const CUTS: usize> {
     pub mark: Mark,
     /// The cuts.
     pub cuts: &'a Cuts<CUTS>,
+    /// The newest ingress: those of other generations have been replaced.
+    pub generation: u64,
 }
 
 /// From the outlet to a member that began anew.

@@ -43,7 +43,7 @@ mod rules;
 mod transfer;
 
 pub use acks::Acks;
-pub use arbiter::{Arbiter, NotPicked, ToIngress, ToMember};
+pub use arbiter::{Arbiter, NotPicked, ToIngress, ToMember, ToOutlet};
 pub use cut::{Cut, Cuts, CutsFull, GroupId, HandOver, Mark};
 pub use ingress::{BeginError, ExcludeError, HighWater, Ingress, SubmitError, Submitted};
 pub use log::Record;

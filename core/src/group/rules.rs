@@ -88,6 +88,8 @@ rules! {
     NewFilter,
     /// A.6.3: who has become another incarnation hands over no log.
     LogOfIncarnation,
+    /// A.6.3: an ingress that was replaced is not heard again.
+    NewestIngress,
     /// A.6.3: an ingress of a new term waits until it is told the successor.
     Confirm,
     /// A.6.4: the successor has applied the record below the base.

@@ -74,12 +74,18 @@ pub struct OwnedMarked {
     pub term: u64,
     pub mark: Mark,
     pub cuts: Cuts<CUTS>,
+    pub generation: u64,
 }
 
 impl OwnedMarked {
     /// The message.
     pub fn get(&self) -> trilane::group::message::Marked<'_, CUTS> {
-        trilane::group::message::Marked { term: self.term, mark: self.mark, cuts: &self.cuts }
+        trilane::group::message::Marked {
+            term: self.term,
+            mark: self.mark,
+            cuts: &self.cuts,
+            generation: self.generation,
+        }
     }
 }
 
@@ -100,6 +106,8 @@ pub enum Message {
     Joined { nonce: u64, incarnation: u64, marked: OwnedMarked },
     Raise { from: u64 },
     Raised(OwnedMarked),
+    ReplaceIngress { term: u64 },
+    IngressReplaced { term: u64 },
     Fence { term: u64 },
     Fenced(Fenced),
     Begin { term: u64, incarnation: u64 },

@@ -238,7 +238,7 @@ impl<const N: usize> World<N> {
 
     pub(crate) fn marked(&self) -> OwnedMarked {
         let marked = self.outlet.outlet.marked().expect("it is open");
-        OwnedMarked { term: marked.term, mark: marked.mark, cuts: marked.cuts.clone() }
+        OwnedMarked { term: marked.term, mark: marked.mark, cuts: marked.cuts.clone(), generation: marked.generation }
     }
 
     /// Whether the member does anything now.

@@ -335,12 +335,18 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
     ///
     /// # Errors
     ///
-    /// [`LowerTerm`]. `Ok(None)` of one that was not fenced in `term`: it was taken for dead.
-    pub fn confirm(&mut self, term: u64, successor: MemberIndex) -> Result<Option<IngressState>, LowerTerm> {
+    /// [`LowerTerm`]. `Ok(None)` of one that was not fenced in `term`, or has been replaced.
+    pub fn confirm(
+        &mut self,
+        term: u64,
+        generation: u64,
+        successor: MemberIndex,
+    ) -> Result<Option<IngressState>, LowerTerm> {
         if term < self.term {
             return Err(LowerTerm { term: self.term });
         }
-        if self.generation == 0 || term > self.term {
+        let is_meant = self.generation == generation || lacks(Rule::NewestIngress);
+        if self.generation == 0 || term > self.term || !is_meant {
             return Ok(None);
         }
         if !self.is_confirmed {

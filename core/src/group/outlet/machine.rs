@@ -21,6 +21,8 @@ pub struct Outlet<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> {
     pub(super) group: GroupId,
     /// 0: it is closed.
     pub(super) term: u64,
+    /// The newest ingress.
+    pub(super) generation: u64,
     pub(super) mark: Mark,
     pub(super) hash: LinkHash,
     pub(super) cuts: Cuts<CUTS>,
@@ -52,6 +54,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         Self {
             group: GroupId::new(0),
             term: 0,
+            generation: 0,
             mark: Mark {
                 term: 0,
                 sequence: Sequence::GENESIS,
@@ -72,7 +75,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
     /// the consumer's record is given to it.
     pub fn found(&mut self, group: GroupId) {
         *self = Self::new();
-        (self.group, self.term, self.mark.term) = (group, 1, 1);
+        (self.group, self.term, self.generation, self.mark.term) = (group, 1, 1, 1);
         self.hash = Chain::new(group.origin(1)).head().next_parent;
         self.cuts.begin();
     }
@@ -91,7 +94,8 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         if self.term == 0 {
             return Err(OutletError::Closed);
         }
-        Ok(Marked { term: self.term, mark: self.mark, cuts: &self.cuts })
+        let Self { term, generation, mark, ref cuts, .. } = *self;
+        Ok(Marked { term, mark, cuts, generation })
     }
 
     // === Outputs ===
@@ -221,6 +225,18 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             return Err(OutletError::LowerTerm(LowerTerm { term: self.term }));
         }
         self.marked()
+    }
+
+    /// Notes that a new ingress begins in `term`: from now on no other is heard, in this term or a later one
+    /// (A.6.3). The record is to be stored before the answer goes out.
+    ///
+    /// # Errors
+    ///
+    /// The outlet is closed, or in another term.
+    pub fn replace_ingress(&mut self, term: u64) -> Result<(), OutletError> {
+        self.check(term)?;
+        self.generation = term;
+        Ok(())
     }
 
     /// The last event let out; none in the first term's genesis.

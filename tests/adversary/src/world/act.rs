@@ -1,7 +1,7 @@
 //! What everybody does by itself, each tick.
 
-use trilane::group::message::Output;
-use trilane::group::{Applied, Fault, Standby, ToMember};
+use trilane::group::message::{Marked, Output};
+use trilane::group::{Applied, Fault, Standby, ToMember, ToOutlet};
 
 use super::{PATIENCE, TRANSFER_LIMIT, Violation, World};
 use crate::message::{Message, Node, OwnedMarked};
@@ -144,8 +144,12 @@ impl<const N: usize> World<N> {
         if self.rng.below(2) > 0 {
             return;
         }
-        if let Some(from) = self.arbiter.to_outlet() {
-            self.send(node, Node::Outlet, Message::Raise { from });
+        let asked = self.arbiter.to_outlet().map(|asked| match asked {
+            ToOutlet::Raise { from } => Message::Raise { from },
+            ToOutlet::ReplaceIngress { term } => Message::ReplaceIngress { term },
+        });
+        if let Some(message) = asked {
+            self.send(node, Node::Outlet, message);
         }
         if let Some(asked) = self.arbiter.to_ingress() {
             for ingress in 0..self.ingresses.len() {
@@ -158,8 +162,8 @@ impl<const N: usize> World<N> {
                 Some(ToMember::Fence { term }) => Message::Fence { term },
                 Some(ToMember::Begin { term, incarnation }) => Message::Begin { term, incarnation },
                 Some(ToMember::Grant(grant)) => {
-                    let (mark, cuts) = (grant.marked.mark, grant.marked.cuts.clone());
-                    let marked = OwnedMarked { term: grant.marked.term, mark, cuts };
+                    let Marked { term, mark, cuts, generation } = grant.marked;
+                    let marked = OwnedMarked { term, mark, cuts: cuts.clone(), generation };
                     Message::Grant { incarnation: grant.incarnation, marked }
                 }
                 None => continue,

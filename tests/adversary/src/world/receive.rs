@@ -66,7 +66,9 @@ impl<const N: usize> World<N> {
             Message::ToIngress(asked) => {
                 let state = match asked {
                     ToIngress::Fence { term } => ingress.fence(term),
-                    ToIngress::Confirm { term, successor } => ingress.confirm(term, successor),
+                    ToIngress::Confirm { term, generation, successor } => {
+                        ingress.confirm(term, generation, successor)
+                    },
                 };
                 if let Ok(Some(state)) = state {
                     self.send(node, from, Message::Ingress(state));
@@ -229,6 +231,12 @@ impl<const N: usize> World<N> {
                     self.send(node, from, Message::Raised(marked));
                 }
             }
+            Message::ReplaceIngress { term } => {
+                if self.outlet.outlet.replace_ingress(term).is_ok() {
+                    self.outlet.store();
+                    self.send(node, from, Message::IngressReplaced { term });
+                }
+            }
             Message::AppliedByAll { term, index } => self.outlet.outlet.forget_cuts(term, index),
             _ => {}
         }
@@ -309,6 +317,7 @@ impl<const N: usize> World<N> {
     fn to_arbiter(&mut self, from: Node, message: Message) {
         match (message, from) {
             (Message::Raised(marked), _) => self.arbiter.raised(&marked.get()),
+            (Message::IngressReplaced { term }, _) => self.arbiter.ingress_replaced(term),
             (Message::Fenced(answer), Node::Member(member)) => self.arbiter.fenced(member, &answer),
             (Message::Granted(answer), Node::Member(member)) => self.arbiter.granted(member, &answer),
             (Message::Ingress(state), _) => self.arbiter.ingress_answered(&state),
