@@ -236,21 +236,20 @@ impl<const N: usize> Cuts<N> {
         self.term = term;
     }
 
-    /// Forgets the cuts that all members have passed which have applied the event at `index`. The newest
-    /// stays: a hand-over may be wanted again.
-    pub(super) fn forget_through(&mut self, index: u64) {
-        while self.entries.len() > 1
-            && self
-                .entries
-                .first()
-                .is_some_and(|cut| cut.mark.ordinal.index <= index && cut.mark.done <= index)
-        {
+    /// Forgets the cuts up to that by which `term` began. The newest stays: its hand-over may be wanted again.
+    pub(super) fn forget_through(&mut self, term: u64) {
+        while self.entries.len() > 1 && self.entries.first().is_some_and(|cut| cut.term <= term) {
             self.entries.remove(0);
         }
     }
+
+    /// The term that began by the oldest cut, if there is no room for another cut of the present term.
+    pub(super) fn oldest_in_the_way(&self) -> Option<u64> {
+        if self.entries.len() < N { None } else { self.entries.first().map(|cut| cut.term) }
+    }
 }
 
-/// The list of cuts has no room for another: there is no new term until all members have come past the
+/// The list of cuts has no room for another: there is no new term until two members have come past the
 /// oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -263,7 +262,7 @@ impl fmt::Display for CutsFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "there are {} cuts that some member has not come past: bring the members up to date, or raise the capacity",
+            "there are {} cuts, and fewer than two members past the oldest: bring them up to date, or raise CUTS",
             self.limit
         )
     }

@@ -70,6 +70,16 @@ pub struct Through {
     pub sequence: crate::causal::Sequence,
 }
 
+/// From a member to the outlet: its chain is past the cut by which a term began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Passed {
+    /// Which life of the member it is.
+    pub incarnation: u64,
+    /// The term whose origin its chain has.
+    pub term: u64,
+}
+
 /// From the outlet to all: how far it has let out, and where terms began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marked<'a, const CUTS: usize> {

@@ -2,7 +2,7 @@
 
 use trilane::causal::{Event, LinkHash, Ordinal, Position};
 use trilane::daemon::Delivery;
-use trilane::group::message::{Ack, Deliver, Fenced, Granted, IngressState, Through};
+use trilane::group::message::{Ack, Deliver, Fenced, Granted, IngressState, Passed, Through};
 use trilane::group::{Cuts, HighWater, Mark, Offer, Record, Request, Submitted, ToIngress};
 use trilane::time::Instant;
 
@@ -115,7 +115,7 @@ pub enum Message {
     Granted(Granted),
     ToIngress(ToIngress),
     Ingress(IngressState),
-    AppliedByAll { term: u64, index: u64 },
+    Passed(Passed),
     AskOffer,
     Offer(Offer),
     Request(Request),

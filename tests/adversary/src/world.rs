@@ -258,13 +258,17 @@ impl<const N: usize> World<N> {
         self.ingresses.len() - 1
     }
 
-    /// Everything is acknowledged, and let out.
+    /// Everything is acknowledged and let out, and somebody would go on.
     pub fn is_done(&self) -> bool {
         let all = self.producers.iter().all(|producer| producer.acked == self.plan.events);
         let newest = &self.ingresses[self.newest()].ingress;
         let outlet = &self.outlet.outlet;
         let done = outlet.marked().is_ok_and(|marked| marked.mark.done == newest.end());
-        all && done && outlet.pending().is_none()
+        let has_active = (0..N).any(|number| {
+            let member = &self.members[number].member;
+            self.runs(number) && member.is_active() && member.applied().index == newest.end()
+        });
+        all && done && has_active && outlet.pending().is_none()
     }
 }
 

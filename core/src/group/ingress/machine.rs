@@ -376,11 +376,6 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
     pub const fn commit(&self) -> u64 {
         self.commit
     }
-
-    /// The index up to which all members of the eviction set have applied: cuts below it are passed by all.
-    pub fn applied_by_all(&self) -> u64 {
-        self.peers.applied_by_all().min(self.done)
-    }
 }
 
 impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize> Default

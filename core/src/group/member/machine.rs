@@ -6,7 +6,7 @@ use crate::causal::{Chain, Ordinal, Position};
 use crate::daemon::{Daemon, Outbox, ProcessError};
 use crate::group::filter::Filter;
 use crate::group::log::Log;
-use crate::group::message::{Ack, Fenced, Grant, Granted, Joined, LowerTerm, Marked, Output, Through};
+use crate::group::message::{Ack, Fenced, Grant, Granted, Joined, LowerTerm, Marked, Output, Passed, Through};
 use crate::group::outputs::{AppendBlocked, Blocked, Outputs};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cuts, GroupId, Mark};
@@ -386,6 +386,12 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         let has_none = self.outputs.computed().index < index;
         let sequence = self.outputs.chain().head().sequence;
         (self.is_active() && is_told && has_none).then_some(Through { term, index, sequence })
+    }
+
+    /// What it tells the outlet of the cuts: those that it has passed needn't be kept for it.
+    pub fn passed(&self) -> Option<Passed> {
+        let (incarnation, term) = (self.incarnation, self.outputs.term());
+        (incarnation > 0 && self.is_full()).then_some(Passed { incarnation, term })
     }
 
     /// What it tells the ingress; nothing before it has joined its group.

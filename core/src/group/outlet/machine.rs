@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::causal::{Chain, Event, Frame, Head, LinkHash, Ordinal, Sequence};
-use crate::group::message::{Joined, LowerTerm, Marked, MemberIndex, Output, Through};
+use crate::group::message::{Joined, LowerTerm, Marked, MemberIndex, Output, Passed, Through};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cut, Cuts, CutsFull, GroupId, Mark};
 
@@ -27,6 +27,8 @@ pub struct Outlet<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> {
     pub(super) hash: LinkHash,
     pub(super) cuts: Cuts<CUTS>,
     pub(super) incarnations: [u64; MEMBERS],
+    /// The term whose origin each member's chain has, as far as it was heard.
+    pub(super) passed: [u64; MEMBERS],
     pub(super) frame: [u8; FRAME],
     pub(super) length: usize,
     pub(super) is_pending: bool,
@@ -64,6 +66,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             hash: LinkHash::NONE,
             cuts: Cuts::new(),
             incarnations: [0; MEMBERS],
+            passed: [0; MEMBERS],
             frame: [0; FRAME],
             length: 0,
             is_pending: false,
@@ -214,6 +217,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         }
         if from == self.term {
             let Some(term) = self.term.checked_add(1) else { return Err(OutletError::UsedUp) };
+            self.make_room_for_cut();
             let mut mark = self.mark;
             if lacks(Rule::CutOfAnyTerm) && mark.term < self.term {
                 (mark.term, mark.sequence) = (self.term, Sequence::GENESIS);
@@ -258,14 +262,30 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         let Some(count) = self.incarnations.get_mut(member) else { return Err(OutletError::NoMember) };
         *count = count.checked_add(1).ok_or(OutletError::UsedUp)?;
         let incarnation = *count;
+        if let Some(passed) = self.passed.get_mut(member) {
+            *passed = 0;
+        }
         Ok(Joined { nonce, incarnation, marked: self.marked()? })
     }
 
-    /// Forgets the cuts that all members have passed: those below what the ingress says that all of its
-    /// eviction set have applied (A.6.8). The word of an ingress of an earlier term changes nothing.
-    pub fn forget_cuts(&mut self, ingress_term: u64, applied_by_all: u64) {
-        if ingress_term == self.term {
-            self.cuts.forget_through(applied_by_all);
+    /// Takes note that a member has passed cuts. Those that all have passed are forgotten (A.6.8).
+    pub fn take_passed(&mut self, member: MemberIndex, passed: &Passed) {
+        if self.incarnations.get(member) != Some(&passed.incarnation) {
+            return;
+        }
+        if let Some(known) = self.passed.get_mut(member) {
+            *known = passed.term.max(*known);
+        }
+        let by_all = self.passed.iter().copied().min().unwrap_or(0);
+        self.cuts.forget_through(by_all);
+    }
+
+    /// Without room for a cut the oldest goes, if two members have passed it: the others, if they can't get
+    /// past it without, begin anew with the state of one of those.
+    fn make_room_for_cut(&mut self) {
+        let Some(term) = self.cuts.oldest_in_the_way() else { return };
+        if self.passed.iter().filter(|passed| **passed >= term).count() >= MEMBERS.min(2) {
+            self.cuts.forget_through(term);
         }
     }
 

@@ -48,8 +48,6 @@ impl<const N: usize> World<N> {
         if self.rng.below(3) > 0 {
             return;
         }
-        let (term, index) = (self.ingresses[number].ingress.term(), self.ingresses[number].ingress.applied_by_all());
-        self.send(Node::Ingress(number), Node::Outlet, Message::AppliedByAll { term, index });
         for member in 0..N {
             self.deliveries(number, member);
         }
@@ -77,6 +75,7 @@ impl<const N: usize> World<N> {
                 outputs.push(Message::Output { term, frame: frame.to_vec(), ordinal, is_last });
             });
             outputs.extend(member.through().map(Message::Through));
+            outputs.extend(member.passed().map(Message::Passed));
             for output in outputs {
                 self.send(node, Node::Outlet, output);
             }

@@ -53,11 +53,13 @@ impl<const N: usize> World<N> {
         }
     }
 
-    /// The next single death begins when every member is counted again, in the newest generation.
+    /// The next single death begins when every member is counted again, in the newest generation, and two
+    /// have the state that its log goes on from.
     fn are_others_counted(&self, dying: Option<usize>) -> bool {
         let newest = &self.ingresses[self.newest()];
         let generation = newest.ingress.state().map_or(0, |state| state.generation);
         newest.alive
+            && !newest.ingress.is_degraded()
             && (0..N).filter(|other| Some(*other) != dying).all(|other| {
                 let node = &self.members[other];
                 let ack = node.member.ack();

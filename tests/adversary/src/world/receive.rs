@@ -237,7 +237,10 @@ impl<const N: usize> World<N> {
                     self.send(node, from, Message::IngressReplaced { term });
                 }
             }
-            Message::AppliedByAll { term, index } => self.outlet.outlet.forget_cuts(term, index),
+            Message::Passed(passed) => {
+                let Node::Member(member) = from else { return };
+                self.outlet.outlet.take_passed(member, &passed);
+            }
             _ => {}
         }
     }
