@@ -137,6 +137,16 @@ impl<const BYTES: usize, const RECORDS: usize> Outputs<BYTES, RECORDS> {
         self.kept.clear(0);
     }
 
+    /// Whether a chain that has come to its present place in `term` can be brought past the cuts.
+    pub fn can_resume<const CUTS: usize>(
+        group: GroupId,
+        cuts: &Cuts<CUTS>,
+        term: u64,
+        chain: Chain,
+    ) -> bool {
+        matches!(Tip { term, chain }.walk(group, cuts, 0), Ok(Walk::Arrived))
+    }
+
     /// The term whose origin the chain has.
     pub const fn term(&self) -> u64 {
         self.tip.term

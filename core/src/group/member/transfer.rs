@@ -8,6 +8,7 @@ use crate::causal::{
     SnapshotWriteError, SnapshotWriter,
 };
 use crate::daemon::{Daemon, StateError};
+use crate::group::outputs::Outputs;
 use crate::group::rules::{Rule, lacks};
 
 impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize, const CUTS: usize>
@@ -77,6 +78,9 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             return Err(InstallError::NotNewer);
         }
         let chain_term = self.term_of(chain.origin()).ok_or(InstallError::UnknownChain)?;
+        if !Outputs::<BYTES, RECORDS>::can_resume(self.group, &self.cuts, chain_term, chain) {
+            return Err(InstallError::BeyondCut);
+        }
         if snapshot.filter().len() > PRODUCERS {
             return Err(InstallError::OriginsFull(OriginsFull { limit: PRODUCERS }));
         }
@@ -175,6 +179,8 @@ pub enum InstallError {
     NotNewer,
     /// Its chain ends in a term that the member does not know of.
     UnknownChain,
+    /// Its chain lies beyond a cut: its source has not heard of that yet.
+    BeyondCut,
     /// It has more producers than there is room for.
     OriginsFull(OriginsFull),
     /// The daemon did not take its state.
@@ -197,6 +203,9 @@ impl fmt::Display for InstallError {
             Self::NotNewer => f.write_str("the member is as far itself: nothing is to be done"),
             Self::UnknownChain => {
                 f.write_str("the snapshot's chain ends in a term that is not known here: ask for a newer one")
+            }
+            Self::BeyondCut => {
+                f.write_str("the snapshot's chain lies beyond a cut: ask again once its source has heard of that")
             }
             Self::OriginsFull(error) => error.fmt(f),
             Self::State(error) => error.fmt(f),

@@ -27,8 +27,8 @@ pub struct Outlet<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> {
     pub(super) hash: LinkHash,
     pub(super) cuts: Cuts<CUTS>,
     pub(super) incarnations: [u64; MEMBERS],
-    /// The term whose origin each member's chain has, as far as it was heard.
-    pub(super) passed: [u64; MEMBERS],
+    /// What each member said last of the cuts that it has passed.
+    pub(super) passed: [Passed; MEMBERS],
     pub(super) frame: [u8; FRAME],
     pub(super) length: usize,
     pub(super) is_pending: bool,
@@ -66,7 +66,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             hash: LinkHash::NONE,
             cuts: Cuts::new(),
             incarnations: [0; MEMBERS],
-            passed: [0; MEMBERS],
+            passed: [Passed { incarnation: 0, term: 0 }; MEMBERS],
             frame: [0; FRAME],
             length: 0,
             is_pending: false,
@@ -262,21 +262,16 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         let Some(count) = self.incarnations.get_mut(member) else { return Err(OutletError::NoMember) };
         *count = count.checked_add(1).ok_or(OutletError::UsedUp)?;
         let incarnation = *count;
-        if let Some(passed) = self.passed.get_mut(member) {
-            *passed = 0;
-        }
         Ok(Joined { nonce, incarnation, marked: self.marked()? })
     }
 
     /// Takes note that a member has passed cuts. Those that all have passed are forgotten (A.6.8).
     pub fn take_passed(&mut self, member: MemberIndex, passed: &Passed) {
-        if self.incarnations.get(member) != Some(&passed.incarnation) {
-            return;
+        let Some(known) = self.passed.get_mut(member) else { return };
+        if (passed.incarnation, passed.term) > (known.incarnation, known.term) {
+            *known = *passed;
         }
-        if let Some(known) = self.passed.get_mut(member) {
-            *known = passed.term.max(*known);
-        }
-        let by_all = self.passed.iter().copied().min().unwrap_or(0);
+        let by_all = self.passed.iter().map(|passed| passed.term).min().unwrap_or(0);
         self.cuts.forget_through(by_all);
     }
 
@@ -284,7 +279,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
     /// past it without, begin anew with the state of one of those.
     fn make_room_for_cut(&mut self) {
         let Some(term) = self.cuts.oldest_in_the_way() else { return };
-        if self.passed.iter().filter(|passed| **passed >= term).count() >= MEMBERS.min(2) {
+        if self.passed.iter().filter(|passed| passed.term >= term).count() >= MEMBERS.min(2) {
             self.cuts.forget_through(term);
         }
     }

@@ -3,7 +3,7 @@
 use trilane::group::message::{Marked, Output};
 use trilane::group::{Applied, Fault, Standby, ToMember, ToOutlet};
 
-use super::{PATIENCE, TRANSFER_LIMIT, Violation, World};
+use super::{PATIENCE, SILENCE, TRANSFER_LIMIT, Violation, World};
 use crate::message::{Message, Node, OwnedMarked};
 
 impl<const N: usize> World<N> {
@@ -44,7 +44,7 @@ impl<const N: usize> World<N> {
         if !node.alive || node.slow_until > self.now {
             return;
         }
-        node.ingress.tick(PATIENCE * 2);
+        node.ingress.tick(SILENCE);
         if self.rng.below(3) > 0 {
             return;
         }

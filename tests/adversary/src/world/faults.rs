@@ -2,7 +2,7 @@
 
 use trilane::group::{Acks, Arbiter};
 
-use super::World;
+use super::{MemberNode, World};
 use crate::message::Node;
 
 impl<const N: usize> World<N> {
@@ -13,7 +13,10 @@ impl<const N: usize> World<N> {
             let step = self.rng.below(4_000) as u64;
             self.clock = if self.rng.below(2) == 0 { self.clock + step } else { self.clock.saturating_sub(step) };
         }
-        if self.rng.permille(plan.slow) {
+        // With `Acks::One` a single member may be left with the state while another is not heard of. So it
+        // doesn't die then.
+        let may_be_unheard = plan.acks != Acks::One || self.are_others_counted(None);
+        if may_be_unheard && self.rng.permille(plan.slow) {
             let member = self.rng.below(N);
             self.members[member].slow_until = self.now + self.rng.below(120) as u64;
         }
@@ -21,7 +24,7 @@ impl<const N: usize> World<N> {
             let newest = self.newest();
             self.ingresses[newest].slow_until = self.now + self.rng.below(60) as u64;
         }
-        if self.rng.permille(plan.partition) {
+        if may_be_unheard && self.rng.permille(plan.partition) {
             self.part();
         }
         if self.rng.permille(plan.arbiter_restarts) {
@@ -36,7 +39,10 @@ impl<const N: usize> World<N> {
         }
         if self.rng.permille(plan.member_deaths) {
             let member = self.rng.below(N);
-            if self.members[member].alive && self.are_others_counted(Some(member)) {
+            let is_heard = |node: &MemberNode| node.slow_until <= self.now;
+            let all_are_heard = self.now >= self.partition_until && self.members.iter().all(is_heard);
+            let may_die = all_are_heard || plan.acks != Acks::One;
+            if may_die && self.members[member].alive && self.are_others_counted(Some(member)) {
                 self.kill(member);
             }
         }
