@@ -11,4 +11,5 @@ pub mod message;
 pub mod plan;
 pub mod rng;
 pub mod run;
+pub mod seeds;
 pub mod world;

@@ -2,33 +2,110 @@
 
 use std::process::ExitCode;
 
-use trilane_adversary::plan::Plan;
+use trilane::group::{RULES, Rule, take_away};
+use trilane_adversary::plan::{KINDS, Plan};
 use trilane_adversary::run::run;
+use trilane_adversary::seeds::{run_seeds, shrink, take_each_away};
+
+const USAGE: &str = "\
+usage: cargo run --release -- [SEEDS]            run so many seeds, 10000 unless told
+       cargo run --release -- --mutations        take each rule away, and count the seeds that it takes to notice
+       cargo run --release -- --seed SEED [--events N] [--without KINDS] [--rule RULE]
+                                                 run one seed and tell what happens; KINDS with commas between";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments[0] == "many" {
-        let n: u64 = arguments[1].parse().unwrap();
-        let mut bad = 0;
-        let (mut ticks, mut terms, mut deaths, mut outputs) = (0, 0, 0, 0);
-        for seed in 1..=n {
-            let outcome = run(&Plan::new(seed), false);
-            ticks += outcome.ticks; terms += outcome.terms; deaths += outcome.deaths; outputs += outcome.outputs;
-            if let Some(violation) = outcome.violation {
-                bad += 1;
-                if bad <= 20 { println!("{seed} {violation:?} {:?}", outcome.complaint); }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => seeds(10_000),
+        ["--mutations"] => mutations(),
+        ["--seed", seed, ref options @ ..] => match seed.parse().ok().and_then(|seed| planned(seed, options)) {
+            Some(plan) => tell(&plan),
+            None => usage(),
+        },
+        [seeds_wanted] => seeds_wanted.parse().map_or_else(|_| usage(), seeds),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    let rules: Vec<String> = RULES.iter().map(|rule| format!("{rule:?}")).collect();
+    eprintln!("{USAGE}\nkinds: {}\nrules: {}", KINDS.join(","), rules.join(","));
+    ExitCode::FAILURE
+}
+
+/// The plan of a seed, as the options say.
+fn planned(seed: u64, options: &[&str]) -> Option<Plan> {
+    let mut plan = Plan::new(seed);
+    for option in options.chunks(2) {
+        match option {
+            ["--events", events] => plan.events = events.parse().ok()?,
+            ["--without", kinds] => {
+                for kind in kinds.split(',') {
+                    plan = plan.without(KINDS.iter().find(|known| **known == kind)?);
+                }
             }
+            ["--rule", name] => take_away(Some(rule(name)?)),
+            _ => return None,
         }
-        println!("bad {bad} ticks {ticks} terms {terms} deaths {deaths} outputs {outputs}");
+    }
+    Some(plan)
+}
+
+fn rule(name: &str) -> Option<Rule> {
+    RULES.iter().copied().find(|rule| format!("{rule:?}") == name)
+}
+
+fn seeds(seeds: u64) -> ExitCode {
+    let began = std::time::Instant::now();
+    let sum = run_seeds(1..seeds + 1);
+    let [ticks, terms, deaths, outputs] = sum.counts;
+    println!(
+        "{} seeds in {:.1} s: {ticks} ticks, {terms} terms, {deaths} deaths of members, {outputs} outputs",
+        sum.seeds,
+        began.elapsed().as_secs_f64()
+    );
+    let Some((seed, violation)) = sum.found else {
+        println!("nothing was lost, doubled, changed or stuck");
         return ExitCode::SUCCESS;
-    }
-    let seed: u64 = arguments.first().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let plan = Plan::new(seed);
+    };
+    let (plan, without) = shrink(&Plan::new(seed));
+    println!("seed {seed}: {violation:?}; to see the least that shows it:");
+    let without = if without.is_empty() { String::new() } else { format!(" --without {}", without.join(",")) };
+    println!("cargo run --release -- --seed {seed} --events {}{without}", plan.events);
+    ExitCode::FAILURE
+}
+
+/// One line a rule that is taken away; fails if it was not noticed.
+fn mutations() -> ExitCode {
+    let mut missed = 0;
+    println!("| rule taken away | seeds to notice, median of 5 | found as |\n| --- | --- | --- |");
+    take_each_away(5, 1_000, |noticed| {
+        let mut found: Vec<String> =
+            noticed.found.iter().flatten().map(|(_, violation)| format!("{violation:?}")).collect();
+        found.sort_unstable();
+        found.dedup();
+        let median = noticed.median().map_or_else(|| "more than 1000".to_owned(), |median| median.to_string());
+        missed += u64::from(noticed.median().is_none());
+        println!("| {:?} | {median} | {} |", noticed.rule, found.join(", "));
+    });
+    ExitCode::from(u8::from(missed > 0))
+}
+
+fn tell(plan: &Plan) -> ExitCode {
     println!("{plan:?}");
-    let outcome = run(&plan, true);
+    let outcome = run(plan, true);
     for note in &outcome.notes {
-        println!("{:5} {:?} {}", note.tick, note.node, note.text);
+        println!("{:5}  {:12}  {}", note.tick, format!("{:?}", note.node), note.text);
     }
-    println!("{:?} {} ticks {} terms {} deaths {} outputs {:?}", outcome.violation, outcome.ticks, outcome.terms, outcome.deaths, outcome.outputs, outcome.complaint);
-    ExitCode::SUCCESS
+    if let Some(complaint) = outcome.complaint {
+        println!("{complaint}");
+    }
+    match outcome.violation {
+        None => ExitCode::SUCCESS,
+        Some(violation) => {
+            println!("{violation:?}");
+            ExitCode::FAILURE
+        }
+    }
 }

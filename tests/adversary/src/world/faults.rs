@@ -122,7 +122,11 @@ impl<const N: usize> World<N> {
         }
         let frozen = self.rng.below(N);
         let enough = N > 2 && N - 1 >= self.plan.acks_count();
-        if self.plan.freeze && enough && self.are_others_counted(Some(frozen)) {
+        // Else the list of cuts may fill up before they have come past the first.
+        let term = self.outlet.outlet.term();
+        let near = |node: &MemberNode| node.member.passed().is_some_and(|passed| passed.term + 4 >= term);
+        let are_near = (0..N).filter(|other| *other != frozen).all(|other| near(&self.members[other]));
+        if self.plan.freeze && enough && are_near && self.are_others_counted(Some(frozen)) {
             self.note(Node::Member(frozen), || "stands still".into());
             self.frozen = Some(frozen);
         }
