@@ -76,9 +76,10 @@ impl Daemon for Counter {
     }
 
     fn snapshot(&self, buffer: &mut [u8]) -> Result<usize, StateError> {
-        let words = self.seen.iter().flat_map(|seen| {
-            [seen.producer, seen.sequence, seen.time, seen.seed, seen.payload]
-        });
+        let words = self
+            .seen
+            .iter()
+            .flat_map(|seen| [seen.producer, seen.sequence, seen.time, seen.seed, seen.payload]);
         let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
         let place = buffer.get_mut(..bytes.len()).ok_or(StateError::NoRoom { needed: bytes.len() })?;
         place.copy_from_slice(&bytes);
@@ -86,7 +87,7 @@ impl Daemon for Counter {
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
-        if state.len() % Self::SEEN != 0 {
+        if !state.len().is_multiple_of(Self::SEEN) {
             return Err(StateError::Invalid);
         }
         *self = Self::default();

@@ -18,8 +18,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => seeds(10_000),
-        ["--mutations"] => mutations(),
-        ["--seed", seed, ref options @ ..] => match seed.parse().ok().and_then(|seed| planned(seed, options)) {
+        ["--mutations"] => mutations(1_000),
+        ["--mutations", limit] => limit.parse().map_or_else(|_| usage(), mutations),
+        ["--seed", seed, ref options @ ..] => match seed.parse().ok().and_then(|seed| planned(seed, options))
+        {
             Some(plan) => tell(&plan),
             None => usage(),
         },
@@ -71,21 +73,23 @@ fn seeds(seeds: u64) -> ExitCode {
     };
     let (plan, without) = shrink(&Plan::new(seed));
     println!("seed {seed}: {violation:?}; to see the least that shows it:");
-    let without = if without.is_empty() { String::new() } else { format!(" --without {}", without.join(",")) };
+    let without =
+        if without.is_empty() { String::new() } else { format!(" --without {}", without.join(",")) };
     println!("cargo run --release -- --seed {seed} --events {}{without}", plan.events);
     ExitCode::FAILURE
 }
 
 /// One line a rule that is taken away; fails if it was not noticed.
-fn mutations() -> ExitCode {
+fn mutations(limit: u64) -> ExitCode {
     let mut missed = 0;
     println!("| rule taken away | seeds to notice, median of 5 | found as |\n| --- | --- | --- |");
-    take_each_away(5, 1_000, |noticed| {
+    take_each_away(5, limit, |noticed| {
         let mut found: Vec<String> =
             noticed.found.iter().flatten().map(|(_, violation)| format!("{violation:?}")).collect();
         found.sort_unstable();
         found.dedup();
-        let median = noticed.median().map_or_else(|| "more than 1000".to_owned(), |median| median.to_string());
+        let median =
+            noticed.median().map_or_else(|| format!("more than {limit}"), |median| median.to_string());
         missed += u64::from(noticed.median().is_none());
         println!("| {:?} | {median} | {} |", noticed.rule, found.join(", "));
     });

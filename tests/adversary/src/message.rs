@@ -93,25 +93,57 @@ impl OwnedMarked {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Message {
-    Submit { event: Vec<u8> },
-    Answer { sequence: u64, answer: Submitted },
+    Submit {
+        event: Vec<u8>,
+    },
+    Answer {
+        sequence: u64,
+        answer: Submitted,
+    },
     /// Not taken: where the producer's chain is at the ingress.
-    Refused { high_water: HighWater },
+    Refused {
+        high_water: HighWater,
+    },
     Deliver(OwnedDeliver),
     Ack(Ack),
-    Output { term: u64, frame: Vec<u8>, ordinal: Option<Ordinal>, is_last: bool },
+    Output {
+        term: u64,
+        frame: Vec<u8>,
+        ordinal: Option<Ordinal>,
+        is_last: bool,
+    },
     Through(Through),
     Marked(OwnedMarked),
-    Join { nonce: u64 },
-    Joined { nonce: u64, incarnation: u64, marked: OwnedMarked },
-    Raise { from: u64 },
+    Join {
+        nonce: u64,
+    },
+    Joined {
+        nonce: u64,
+        incarnation: u64,
+        marked: OwnedMarked,
+    },
+    Raise {
+        from: u64,
+    },
     Raised(OwnedMarked),
-    ReplaceIngress { term: u64 },
-    IngressReplaced { term: u64 },
-    Fence { term: u64 },
+    ReplaceIngress {
+        term: u64,
+    },
+    IngressReplaced {
+        term: u64,
+    },
+    Fence {
+        term: u64,
+    },
     Fenced(Fenced),
-    Begin { term: u64, incarnation: u64 },
-    Grant { incarnation: u64, marked: OwnedMarked },
+    Begin {
+        term: u64,
+        incarnation: u64,
+    },
+    Grant {
+        incarnation: u64,
+        marked: OwnedMarked,
+    },
     Granted(Granted),
     ToIngress(ToIngress),
     Ingress(IngressState),
@@ -119,7 +151,12 @@ pub enum Message {
     AskOffer,
     Offer(Offer),
     Request(Request),
-    Slice { hash: u64, offset: u32, check: u32, bytes: Vec<u8> },
+    Slice {
+        hash: u64,
+        offset: u32,
+        check: u32,
+        bytes: Vec<u8>,
+    },
 }
 
 /// A message on its way.

@@ -6,8 +6,19 @@ use crate::rng::Rng;
 
 /// The kinds of faults, by which a plan can be made smaller.
 pub const KINDS: [&str; 13] = [
-    "drop", "repeat", "delay", "partition", "member", "ingress", "arbiter", "outlet", "suspicion", "slow",
-    "corrupt", "clock", "freeze",
+    "drop",
+    "repeat",
+    "delay",
+    "partition",
+    "member",
+    "ingress",
+    "arbiter",
+    "outlet",
+    "suspicion",
+    "slow",
+    "corrupt",
+    "clock",
+    "freeze",
 ];
 
 /// How a run goes.

@@ -93,7 +93,8 @@ fn check<const N: usize>(world: &mut World<N>) -> Option<String> {
     });
     for (origin, sequence, event) in events {
         let payload = u64::from_le_bytes(event[32..40].try_into().unwrap());
-        let times = state.seen.iter().filter(|seen| (seen.producer, seen.sequence) == (origin, sequence)).count();
+        let times =
+            state.seen.iter().filter(|seen| (seen.producer, seen.sequence) == (origin, sequence)).count();
         let expected = usize::from(payload % 16 != 15);
         if times != expected {
             let violation = if times < expected { Violation::EventLost } else { Violation::EventTwice };

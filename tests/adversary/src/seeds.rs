@@ -66,7 +66,8 @@ pub struct Noticed {
 impl Noticed {
     /// The median of how many seeds it took.
     pub fn median(&self) -> Option<u64> {
-        let mut seeds: Vec<u64> = self.found.iter().map(|found| found.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
+        let mut seeds: Vec<u64> =
+            self.found.iter().map(|found| found.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
         seeds.sort_unstable();
         seeds.get(seeds.len() / 2).copied().filter(|seeds| *seeds < u64::MAX)
     }

@@ -240,7 +240,12 @@ impl<const N: usize> World<N> {
 
     pub(crate) fn marked(&self) -> OwnedMarked {
         let marked = self.outlet.outlet.marked().expect("it is open");
-        OwnedMarked { term: marked.term, mark: marked.mark, cuts: marked.cuts.clone(), generation: marked.generation }
+        OwnedMarked {
+            term: marked.term,
+            mark: marked.mark,
+            cuts: marked.cuts.clone(),
+            generation: marked.generation,
+        }
     }
 
     /// Whether the member does anything now.

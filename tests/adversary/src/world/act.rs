@@ -29,8 +29,7 @@ impl<const N: usize> World<N> {
             return;
         }
         let producer = &self.producers[number];
-        let events: Vec<_> =
-            producer.events.iter().skip(producer.acked as usize).take(3).cloned().collect();
+        let events: Vec<_> = producer.events.iter().skip(producer.acked as usize).take(3).cloned().collect();
         let newest = self.newest();
         let stale = self.has_faults && self.rng.below(4) == 0;
         let to = if stale { self.rng.below(newest + 1) } else { newest };

@@ -11,7 +11,8 @@ impl<const N: usize> World<N> {
         let plan = self.plan.clone();
         if self.rng.permille(plan.clock_steps) {
             let step = self.rng.below(4_000) as u64;
-            self.clock = if self.rng.below(2) == 0 { self.clock + step } else { self.clock.saturating_sub(step) };
+            self.clock =
+                if self.rng.below(2) == 0 { self.clock + step } else { self.clock.saturating_sub(step) };
         }
         // With `Acks::One` a single member may be left with the state while another is not heard of. So it
         // doesn't die then.
@@ -121,7 +122,7 @@ impl<const N: usize> World<N> {
             ingress.slow_until = 0;
         }
         let frozen = self.rng.below(N);
-        let enough = N > 2 && N - 1 >= self.plan.acks_count();
+        let enough = N > 2 && N > self.plan.acks_count();
         // Else the list of cuts may fill up before they have come past the first.
         let term = self.outlet.outlet.term();
         let near = |node: &MemberNode| node.member.passed().is_some_and(|passed| passed.term + 4 >= term);

@@ -2,7 +2,9 @@
 
 use trilane::causal::{Event, Frame};
 use trilane::group::message::{Grant, Joined, Output};
-use trilane::group::{HandOver, OutletError, Rule, Slice, SubmitError, Submitted, Taken, ToIngress, lacks_rule};
+use trilane::group::{
+    HandOver, OutletError, Rule, Slice, SubmitError, Submitted, Taken, ToIngress, lacks_rule,
+};
 use trilane::time::Instant;
 
 use super::{IngressNode, PRODUCERS, Violation, World};
@@ -12,15 +14,15 @@ impl<const N: usize> World<N> {
     pub(super) fn receive(&mut self, packet: Packet) {
         let Packet { from, to, message, .. } = packet;
         match to {
-            Node::Producer(number) => self.to_producer(number, message),
-            Node::Ingress(number) => self.to_ingress(number, from, message),
-            Node::Member(number) => self.to_member(number, from, message),
-            Node::Outlet => self.to_outlet(from, message),
-            Node::Arbiter => self.to_arbiter(from, message),
+            Node::Producer(number) => self.receive_at_producer(number, message),
+            Node::Ingress(number) => self.receive_at_ingress(number, from, message),
+            Node::Member(number) => self.receive_at_member(number, from, message),
+            Node::Outlet => self.receive_at_outlet(from, message),
+            Node::Arbiter => self.receive_at_arbiter(from, message),
         }
     }
 
-    fn to_producer(&mut self, number: usize, message: Message) {
+    fn receive_at_producer(&mut self, number: usize, message: Message) {
         let acked = self.producers[number].acked;
         match message {
             // Each answer is to one event; those before it are acknowledged with it, for they are in order.
@@ -39,7 +41,7 @@ impl<const N: usize> World<N> {
         }
     }
 
-    fn to_ingress(&mut self, number: usize, from: Node, message: Message) {
+    fn receive_at_ingress(&mut self, number: usize, from: Node, message: Message) {
         let IngressNode { ingress, alive, slow_until } = &mut self.ingresses[number];
         if !*alive || *slow_until > self.now {
             return;
@@ -68,7 +70,7 @@ impl<const N: usize> World<N> {
                     ToIngress::Fence { term } => ingress.fence(term),
                     ToIngress::Confirm { term, generation, successor } => {
                         ingress.confirm(term, generation, successor)
-                    },
+                    }
                 };
                 if let Ok(Some(state)) = state {
                     self.send(node, from, Message::Ingress(state));
@@ -83,7 +85,7 @@ impl<const N: usize> World<N> {
         self.violate(Violation::Rejected, node);
     }
 
-    fn to_member(&mut self, number: usize, from: Node, message: Message) {
+    fn receive_at_member(&mut self, number: usize, from: Node, message: Message) {
         if !self.runs(number) {
             return;
         }
@@ -175,9 +177,10 @@ impl<const N: usize> World<N> {
     /// A new ingress, beside a member.
     fn begin(&mut self, number: usize, term: u64, incarnation: u64) {
         let node = Node::Member(number);
-        let already = self.ingresses.iter().position(|old| {
-            old.ingress.state().is_some_and(|state| state.generation == term && term > 1)
-        });
+        let already = self
+            .ingresses
+            .iter()
+            .position(|old| old.ingress.state().is_some_and(|state| state.generation == term && term > 1));
         let place = match already {
             Some(place) => place,
             None => {
@@ -188,7 +191,9 @@ impl<const N: usize> World<N> {
                 }
                 self.ingresses.push(IngressNode { ingress, alive: true, slow_until: 0 });
                 let place = self.newest();
-                self.note(Node::Ingress(place), || format!("begins in term {term} with the log of member {number}"));
+                self.note(Node::Ingress(place), || {
+                    format!("begins in term {term} with the log of member {number}")
+                });
                 place
             }
         };
@@ -199,17 +204,15 @@ impl<const N: usize> World<N> {
         }
     }
 
-    fn to_outlet(&mut self, from: Node, message: Message) {
+    fn receive_at_outlet(&mut self, from: Node, message: Message) {
         let node = Node::Outlet;
         match message {
             Message::Output { term, frame, ordinal, is_last } => {
                 let output = Output { term, frame: &frame, ordinal, is_last };
                 self.take(&output, from);
             }
-            Message::Through(through) => {
-                if self.outlet.outlet.take_through(&through) == Ok(true) {
-                    self.outlet.store();
-                }
+            Message::Through(through) if self.outlet.outlet.take_through(&through) == Ok(true) => {
+                self.outlet.store();
             }
             Message::Join { nonce } => {
                 let Node::Member(member) = from else { return };
@@ -231,11 +234,9 @@ impl<const N: usize> World<N> {
                     self.send(node, from, Message::Raised(marked));
                 }
             }
-            Message::ReplaceIngress { term } => {
-                if self.outlet.outlet.replace_ingress(term).is_ok() {
-                    self.outlet.store();
-                    self.send(node, from, Message::IngressReplaced { term });
-                }
+            Message::ReplaceIngress { term } if self.outlet.outlet.replace_ingress(term).is_ok() => {
+                self.outlet.store();
+                self.send(node, from, Message::IngressReplaced { term });
             }
             Message::Passed(passed) => {
                 let Node::Member(member) = from else { return };
@@ -317,7 +318,7 @@ impl<const N: usize> World<N> {
         self.receiver.frames.extend_from_slice(&frame);
     }
 
-    fn to_arbiter(&mut self, from: Node, message: Message) {
+    fn receive_at_arbiter(&mut self, from: Node, message: Message) {
         match (message, from) {
             (Message::Raised(marked), _) => self.arbiter.raised(&marked.get()),
             (Message::IngressReplaced { term }, _) => self.arbiter.ingress_replaced(term),
