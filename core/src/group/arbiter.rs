@@ -387,7 +387,10 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
             let youth = (u64::MAX - answer.incarnation, MEMBERS - member);
             (answer.generation, answer.applied, youth)
         };
-        let fit = self.answers.iter().enumerate().filter(|(_, answer)| is_fit(answer));
+        // Another than before, if it may be picked twice.
+        let before = self.successor();
+        let fit = self.answers.iter().enumerate();
+        let fit = fit.filter(|(member, answer)| is_fit(answer) && before != Some(*member));
         let best = fit.max_by_key(|(member, answer)| rank(*member, answer));
         let Some((member, answer)) = best else { return Err(NotPicked::Behind) };
         self.picked = Some((member, answer.incarnation));
@@ -418,10 +421,10 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
                 return Ok(());
             }
         }
-        if self.picked.is_some() {
+        let has_waited = self.waited > patience;
+        if self.picked.is_some() && !(lacks(Rule::OneSuccessor) && has_waited && !self.is_granted) {
             return Ok(());
         }
-        let has_waited = self.waited > patience;
         let may_replace = !matches!(self.acks, Acks::One);
         if self.ingress == Found::Unknown && has_waited && may_replace {
             self.replace_ingress()?;

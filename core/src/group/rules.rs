@@ -102,14 +102,10 @@ rules! {
     CutList,
     /// A.6.6: the hand-over is a function of the cut alone.
     HandOverOfCut,
-    /// A.6.6: outputs under an older origin are suppressed.
-    SuppressOlderOrigins,
     /// A.6.7: what lies beyond a cut is linked again.
     Relink,
     /// A.6.7: a member that lacks outputs behind the cut becomes empty.
     RelinkWhole,
-    /// A.7.1: a restarted member is empty.
-    RestartedIsEmpty,
     /// A.7.1: a restarted member takes its term from the outlet.
     TermOfOutlet,
     /// A.7.2: a snapshot is installed in its own term.

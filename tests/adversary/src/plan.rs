@@ -68,6 +68,9 @@ impl Plan {
         let (arbiter_restarts, outlet_restarts) = (some(15), some(25));
         let (suspicion, slow, clock_steps) = (some(40), some(20), some(30));
         let warm = rng.below(members);
+        if rng.below(3) == 0 {
+            return Self::of_false_suspicion(seed, &mut rng);
+        }
         Self {
             seed,
             members,
@@ -88,6 +91,32 @@ impl Plan {
             suspicion,
             slow,
             clock_steps,
+            freeze: rng.below(3) == 0,
+        }
+    }
+
+    /// The ingress is taken for dead, and goes on; members die meanwhile.
+    fn of_false_suspicion(seed: u64, rng: &mut Rng) -> Self {
+        Self {
+            seed,
+            members: 3,
+            warm: rng.below(2),
+            acks: Acks::Members(2),
+            producers: 2,
+            events: 8 + rng.below(8) as u64,
+            ticks: 300 + rng.below(300) as u64,
+            drop: rng.below(60) as u32,
+            repeat: rng.below(60) as u32,
+            delay: *rng.pick(&[1, 3, 8, 30]),
+            corrupt: 0,
+            partition: rng.below(12) as u32,
+            member_deaths: rng.below(60) as u32,
+            ingress_deaths: rng.below(12) as u32,
+            arbiter_restarts: rng.below(12) as u32,
+            outlet_restarts: 0,
+            suspicion: 10 + rng.below(30) as u32,
+            slow: 10 + rng.below(40) as u32,
+            clock_steps: 0,
             freeze: rng.below(3) == 0,
         }
     }

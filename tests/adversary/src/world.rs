@@ -44,6 +44,7 @@ pub(crate) type GroupOutlet<const N: usize> = Outlet<N, CUTS, FRAME>;
 pub enum Violation {
     EventLost,
     EventTwice,
+    NotHeld,
     OutputLost,
     OutputTwice,
     OutputChanged,

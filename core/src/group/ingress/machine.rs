@@ -372,6 +372,11 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
         self.log.end()
     }
 
+    /// The place of the event at `index`, if that is still in the log.
+    pub fn position(&self, index: u64) -> Option<Position> {
+        self.log.position(index)
+    }
+
     /// Up to here all is committed.
     pub const fn commit(&self) -> u64 {
         self.commit

@@ -25,6 +25,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
         self.take_term(deliver.term)?;
         let mut ack = self.ack();
+        self.is_behind = self.log.end() + 1 < deliver.base;
         if deliver.generation == self.generation {
             self.take_next(deliver);
         } else if !self.take_of_newer(deliver) {

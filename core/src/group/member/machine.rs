@@ -48,6 +48,8 @@ pub struct Member<D, const BYTES: usize, const RECORDS: usize, const PRODUCERS: 
     pub(super) is_fresh: bool,
     pub(super) is_full: bool,
     pub(super) is_counted: bool,
+    /// The ingress has evicted the next record before it came.
+    pub(super) is_behind: bool,
     pub(super) is_active: bool,
     pub(super) fault: Option<Fault>,
     pub(super) log: Log<BYTES, RECORDS>,
@@ -140,6 +142,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             is_fresh: false,
             is_full: false,
             is_counted: false,
+            is_behind: false,
             is_active: false,
             fault: None,
             log: Log::new(),
@@ -205,7 +208,12 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         self.is_active && self.fault.is_none()
     }
 
-    /// Whether it has a state. Without one it needs a snapshot.
+    /// Whether only a snapshot brings it further: it has no state, or the log doesn't go on from there.
+    pub const fn wants_snapshot(&self) -> bool {
+        self.incarnation > 0 && self.fault.is_none() && (!self.is_full || self.is_behind)
+    }
+
+    /// Whether it has a state.
     pub const fn is_full(&self) -> bool {
         self.is_full && self.fault.is_none()
     }
@@ -228,6 +236,11 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// The index of the last record that it holds.
     pub const fn held(&self) -> u64 {
         self.log.end()
+    }
+
+    /// Whether it holds the event at `position`, or has it in its state.
+    pub fn holds(&self, position: Position) -> bool {
+        self.is_full() && (position.index <= self.applied.index || self.log.has(position))
     }
 
     /// How far it knows the outlet to be.
@@ -350,6 +363,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         self.generation = 0;
         self.is_full = false;
         self.is_counted = false;
+        self.is_behind = false;
         self.is_active = false;
         self.log.restart(Position::default());
         self.applied = Position::default();
@@ -363,8 +377,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// What the active has to let out, oldest first: the hand-over and the outputs that the mark hasn't
     /// passed. They are sent again until it has. Nothing of a member that isn't active.
     pub fn outputs(&self, mut send: impl FnMut(Output<'_>)) {
-        let is_sent = self.outputs.term() == self.term || lacks(Rule::SuppressOlderOrigins);
-        if !self.is_active() || !self.is_full || !is_sent {
+        if !self.is_active() || !self.is_full || self.outputs.term() != self.term {
             return;
         }
         let term = self.term;

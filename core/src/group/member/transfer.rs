@@ -17,13 +17,9 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// A member that began anew: whatever its memory says, it is empty.
     pub fn restart(&mut self, nonce: u64) {
         self.fault = None;
-        if lacks(Rule::RestartedIsEmpty) {
-            self.incarnation = 0;
-            self.is_active = false;
-        } else {
-            self.become_empty();
-            self.term = 0;
-        }
+        self.become_empty();
+        self.incarnation = 0;
+        self.term = 0;
         self.nonce = nonce;
     }
 
@@ -99,6 +95,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         // They have been counted.
         let _ = self.filter.replace(snapshot.filter());
         self.is_full = true;
+        self.is_behind = false;
         self.applied = applied;
         self.outputs.resume(chain_term, chain, output);
         // If it stops at a cut, it says so itself.

@@ -117,7 +117,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         }
         let event = frame.event();
         let link = event.link();
-        if link.origin != self.group.origin(output.term) && !lacks(Rule::SuppressOlderOrigins) {
+        if link.origin != self.group.origin(output.term) {
             return Err(OutletError::Origin);
         }
         let is_own = self.mark.term == output.term;

@@ -86,8 +86,9 @@ impl<const N: usize> World<N> {
     fn ask_for_snapshot(&mut self, number: usize) {
         let seat = &self.members[number];
         let is_warm = seat.standby == Standby::Warm && !seat.member.is_active();
-        let often = if !seat.member.is_full() { 6 } else { 30 };
-        if seat.member.is_full() && !is_warm || self.rng.below(often) > 0 {
+        let is_wanted = seat.member.wants_snapshot();
+        let often = if is_wanted { 6 } else { 30 };
+        if !is_wanted && !is_warm || self.rng.below(often) > 0 {
             return;
         }
         let other = (number + 1 + self.rng.below(N - 1)) % N;

@@ -7,7 +7,7 @@ use trilane::group::{
 };
 use trilane::time::Instant;
 
-use super::{IngressNode, PRODUCERS, Violation, World};
+use super::{IngressNode, MemberNode, PRODUCERS, Violation, World};
 use crate::message::{Message, Node, OwnedDeliver, OwnedMarked, Packet};
 
 impl<const N: usize> World<N> {
@@ -47,6 +47,7 @@ impl<const N: usize> World<N> {
             return;
         }
         let node = Node::Ingress(number);
+        let before = ingress.commit();
         match message {
             Message::Submit { event } => {
                 let event = Event::new(&event).expect("it is an event");
@@ -54,7 +55,14 @@ impl<const N: usize> World<N> {
                 let seed = self.rng.next();
                 let answer = match ingress.submit(event, Instant::from_micros(self.clock), seed) {
                     Ok(answer) => Message::Answer { sequence, answer },
-                    Err(SubmitError::Link { high_water, .. }) => Message::Refused { high_water },
+                    Err(SubmitError::Link { high_water, .. }) => {
+                        let Node::Producer(producer) = from else { return };
+                        let is_newest = number + 1 == self.ingresses.len();
+                        if is_newest && high_water.sequence.get() < self.producers[producer].acked {
+                            return self.violate(Violation::EventLost, node);
+                        }
+                        Message::Refused { high_water }
+                    }
                     Err(SubmitError::NotConfirmed | SubmitError::Full) => return,
                     Err(error) => return self.reject(node, &error),
                 };
@@ -77,6 +85,22 @@ impl<const N: usize> World<N> {
                 }
             }
             _ => {}
+        }
+        self.check_commit(number, before);
+    }
+
+    /// What is acknowledged is held by as many members as was said, but for those that have died meanwhile.
+    fn check_commit(&mut self, number: usize, before: u64) {
+        let ingress = &self.ingresses[number].ingress;
+        let needed = self.plan.acks_count();
+        let is_held = |index: u64| {
+            let Some(position) = ingress.position(index) else { return true };
+            let holds =
+                |node: &&MemberNode| !node.alive || !node.member.is_counted() || node.member.holds(position);
+            needed == 1 || self.members.iter().filter(holds).count() >= needed
+        };
+        if !(before + 1..=ingress.commit()).all(is_held) {
+            self.violate(Violation::NotHeld, Node::Ingress(number));
         }
     }
 
