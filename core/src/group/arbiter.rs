@@ -347,7 +347,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         if self.phase != Phase::InTerm || self.ingress != Found::Unknown {
             return Err(NotPicked::NotMeasuring);
         }
-        let counted = |answer: &&Fenced| answer.is_full && answer.is_counted;
+        let counted = |answer: &&Fenced| answer.is_counted;
         let answered = self.answers.iter().filter(counted).count();
         let needed = if lacks(Rule::EnoughFenced) {
             1
@@ -377,7 +377,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
             return Err(NotPicked::NotMeasuring);
         }
         let Found::Stays { base } = self.ingress else {
-            let answered = self.answers.iter().filter(|answer| answer.is_full && answer.is_counted).count();
+            let answered = self.answers.iter().filter(|answer| answer.is_counted).count();
             let needed = (MEMBERS + 1).saturating_sub(self.acks.count()).max(1);
             return Err(NotPicked::NoIngress { answered, needed });
         };

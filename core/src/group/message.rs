@@ -118,7 +118,7 @@ pub struct Fenced {
     pub held: u64,
     /// Its state has the events up to this index.
     pub applied: u64,
-    /// Whether it has a state.
+    /// Whether it can be active.
     pub is_full: bool,
     /// Whether its log counts.
     pub is_counted: bool,

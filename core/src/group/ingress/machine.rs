@@ -108,7 +108,7 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
         member: &Member<D, BYTES, RECORDS, PRODUCERS, CUTS>,
     ) -> Result<(), BeginError> {
         let is_other = member.incarnation() != incarnation && !lacks(Rule::LogOfIncarnation);
-        if is_other || !member.is_full() || member.term() != term {
+        if is_other || !member.has_a_log() || member.term() != term {
             return Err(BeginError);
         }
         *self = Self::new();

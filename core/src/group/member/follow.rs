@@ -20,7 +20,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// [`LowerTerm`] from an ingress of a term that has ended.
     #[inline]
     pub fn deliver(&mut self, deliver: &Deliver<'_>) -> Result<Option<Ack>, LowerTerm> {
-        if !self.is_full() || self.incarnation == 0 || deliver.generation < self.generation {
+        if !self.has_a_log() || self.incarnation == 0 || deliver.generation < self.generation {
             return Ok(None);
         }
         self.take_term(deliver.term)?;
@@ -32,7 +32,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             // Not this position: the one before it, or ours.
             let wants = deliver.before.index.min(self.log.end() + 1);
             ack = ack.map(|ack| Ack { wants, ..ack });
-            return Ok(ack.filter(|_| self.is_full()));
+            return Ok(ack.filter(|_| self.has_a_log()));
         }
         self.take_commit(deliver);
         Ok(self.ack())
@@ -81,16 +81,16 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             if self.log.end() > last && !self.log.has(position) {
                 self.drop_behind(last);
             }
-            if self.is_full && self.log.end() == last {
+            if self.has_log && self.log.end() == last {
                 self.push(deliver);
             }
             last = last.max(self.log.end().min(position.index));
         }
-        if self.is_full && (last >= deliver.start || lacks(Rule::JoinAtStart)) {
+        if self.has_log && (last >= deliver.start || lacks(Rule::JoinAtStart)) {
             if !lacks(Rule::DropBehindStart) {
                 self.drop_behind(last);
             }
-            if self.is_full {
+            if self.has_log {
                 self.generation = deliver.generation;
             }
         }
@@ -109,7 +109,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     #[inline]
     fn take_commit(&mut self, deliver: &Deliver<'_>) {
         let has_joined = self.generation == deliver.generation;
-        if !self.is_full || !(has_joined || lacks(Rule::CommitOfJoined)) {
+        if !self.has_log || !(has_joined || lacks(Rule::CommitOfJoined)) {
             return;
         }
         self.commit = self.commit.max(deliver.commit);

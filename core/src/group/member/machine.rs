@@ -46,7 +46,10 @@ pub struct Member<D, const BYTES: usize, const RECORDS: usize, const PRODUCERS: 
     pub(super) generation: u64,
     /// The daemon's state is the one before the first event.
     pub(super) is_fresh: bool,
-    pub(super) is_full: bool,
+    /// Its state and its log are those of the group up to some index.
+    pub(super) has_log: bool,
+    /// Its chain of outputs can't be brought past a cut.
+    pub(super) is_cut_off: bool,
     pub(super) is_counted: bool,
     /// The ingress has evicted the next record before it came.
     pub(super) is_behind: bool,
@@ -140,7 +143,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             term: 0,
             generation: 0,
             is_fresh: false,
-            is_full: false,
+            has_log: false,
+            is_cut_off: false,
             is_counted: false,
             is_behind: false,
             is_active: false,
@@ -183,7 +187,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         self.incarnation = joined.incarnation;
         if self.is_fresh {
             self.is_fresh = false;
-            self.is_full = true;
+            self.has_log = true;
             self.outputs.begin(self.group);
         }
         if !lacks(Rule::TermOfOutlet) {
@@ -210,17 +214,22 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     /// Whether only a snapshot brings it further: it has no state, or the log doesn't go on from there.
     pub const fn wants_snapshot(&self) -> bool {
-        self.incarnation > 0 && self.fault.is_none() && (!self.is_full || self.is_behind)
+        self.incarnation > 0 && self.fault.is_none() && (!self.is_full() || self.is_behind)
     }
 
-    /// Whether it has a state.
+    /// Whether it has the state and the chain of outputs of some event, and can go on from there.
     pub const fn is_full(&self) -> bool {
-        self.is_full && self.fault.is_none()
+        self.has_a_log() && !self.is_cut_off
+    }
+
+    /// Whether it has a place in the log: what it holds from there on counts.
+    pub(in crate::group) const fn has_a_log(&self) -> bool {
+        self.has_log && self.fault.is_none()
     }
 
     /// Whether what it holds counts for commits, and for the log of a new ingress.
     pub const fn is_counted(&self) -> bool {
-        self.is_counted && self.is_full()
+        self.is_counted && self.has_a_log()
     }
 
     /// Which life it is; 0 before it has joined.
@@ -240,7 +249,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     /// Whether it holds the event at `position`, or has it in its state.
     pub fn holds(&self, position: Position) -> bool {
-        self.is_full() && (position.index <= self.applied.index || self.log.has(position))
+        self.has_a_log() && (position.index <= self.applied.index || self.log.has(position))
     }
 
     /// How far it knows the outlet to be.
@@ -306,15 +315,18 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             Ok((length, filter.bloom()))
         };
         let limits = (D::MAX_OUTPUTS, Self::ROOM);
+        let position = delivery.position;
         match self.outputs.append(self.group, &self.cuts, index, limits, fill) {
             Ok(()) => {}
             Err(AppendBlocked::Full) => return Ok(Applied::Full),
             Err(AppendBlocked::UsedUp) => return Err(self.stop(Fault::UsedUp)),
             Err(AppendBlocked::Failed(())) => return Err(self.stop(Fault::Daemon { index })),
-            Err(AppendBlocked::Blocked(blocked)) => return self.block(blocked).map(|()| Applied::Nothing),
+            Err(AppendBlocked::Blocked(blocked)) => self.block(blocked)?,
         }
-        self.applied = delivery.position;
-        self.follow()?;
+        self.applied = position;
+        if !self.is_cut_off {
+            self.follow()?;
+        }
         Ok(if result.is_ok() { Applied::One } else { Applied::Refused })
     }
 
@@ -340,7 +352,10 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         match blocked {
             Blocked::Diverged => Err(self.stop(Fault::Diverged)),
             Blocked::Lost => {
-                self.become_empty();
+                // State and log are right, and count; but only another member knows the chain that belongs
+                // to them.
+                self.is_cut_off = true;
+                self.is_active = false;
                 Ok(())
             }
         }
@@ -361,7 +376,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             self.incarnation = 0;
         }
         self.generation = 0;
-        self.is_full = false;
+        self.has_log = false;
+        self.is_cut_off = false;
         self.is_counted = false;
         self.is_behind = false;
         self.is_active = false;
@@ -377,7 +393,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// What the active has to let out, oldest first: the hand-over and the outputs that the mark hasn't
     /// passed. They are sent again until it has. Nothing of a member that isn't active.
     pub fn outputs(&self, mut send: impl FnMut(Output<'_>)) {
-        if !self.is_active() || !self.is_full || self.outputs.term() != self.term {
+        if !self.is_active() || !self.is_full() || self.outputs.term() != self.term {
             return;
         }
         let term = self.term;
@@ -411,7 +427,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     pub fn ack(&self) -> Option<Ack> {
         let Self { incarnation, generation, .. } = *self;
         let held = self.log.end();
-        (incarnation > 0 && self.is_full()).then_some(Ack {
+        (incarnation > 0 && self.has_a_log()).then_some(Ack {
             incarnation,
             generation,
             held,

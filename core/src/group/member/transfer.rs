@@ -70,7 +70,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         if applied.index > self.mark.done && !lacks(Rule::SnapshotUpToMark) {
             return Err(InstallError::BeyondMark { done: self.mark.done, applied: applied.index });
         }
-        if self.is_full && applied <= self.applied {
+        let is_older = if self.is_cut_off { applied < self.applied } else { applied <= self.applied };
+        if self.has_log && is_older {
             return Err(InstallError::NotNewer);
         }
         let chain_term = self.term_of(chain.origin()).ok_or(InstallError::UnknownChain)?;
@@ -84,7 +85,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             self.become_empty();
             return Err(InstallError::State(error));
         }
-        let continues = self.is_full && self.log.has(applied);
+        let continues = self.has_log && self.log.has(applied);
         if !continues {
             self.log.restart(applied);
             self.is_counted = lacks(Rule::CountedWhenCaughtUp);
@@ -94,7 +95,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
         // They have been counted.
         let _ = self.filter.replace(snapshot.filter());
-        self.is_full = true;
+        self.has_log = true;
+        self.is_cut_off = false;
         self.is_behind = false;
         self.applied = applied;
         self.outputs.resume(chain_term, chain, output);
