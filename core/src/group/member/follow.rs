@@ -29,8 +29,10 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         if deliver.generation == self.generation {
             self.take_next(deliver);
         } else if !self.take_of_newer(deliver) {
-            // Not this position: the one before it, or ours.
-            let wants = deliver.before.index.min(self.log.end() + 1);
+            // Not this position: the one before it, or, if we don't have it, the end of ours.
+            let before = deliver.before.index;
+            let is_ours = (self.log.base() - 1..=self.log.end()).contains(&before);
+            let wants = if is_ours { before } else { self.log.end() + 1 };
             ack = ack.map(|ack| Ack { wants, ..ack });
             return Ok(ack.filter(|_| self.has_a_log()));
         }
@@ -68,8 +70,10 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     fn take_of_newer(&mut self, deliver: &Deliver<'_>) -> bool {
         let before = deliver.before;
         if !self.log.has(before) {
-            let reaches_back = before.index + 1 > deliver.base && self.log.end() + 1 >= deliver.base;
-            if !reaches_back {
+            // The lowest index that both logs know of.
+            let lowest = self.log.base().max(deliver.base) - 1;
+            let is_ingress_shorter = deliver.record.is_none() && before.index < lowest;
+            if lowest <= self.log.end() && (before.index == lowest || is_ingress_shorter) {
                 // Nothing that the ingress has goes on from what is here.
                 self.become_empty();
             }
