@@ -10,7 +10,7 @@
 use core::fmt;
 
 use crate::group::acks::Acks;
-use crate::group::message::{Fenced, Grant, Granted, IngressState, Marked, MemberIndex};
+use crate::group::message::{Fenced, Grant, Granted, IngressState, LowerTerm, Marked, MemberIndex};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cuts, Mark};
 
@@ -22,6 +22,8 @@ use crate::group::{Cuts, Mark};
 #[derive(Debug)]
 pub struct Arbiter<const MEMBERS: usize, const CUTS: usize> {
     acks: Acks,
+    /// Which life of the arbiter it is.
+    nonce: u64,
     phase: Phase,
     /// The term of the phase; while raising, the one to be ended.
     term: u64,
@@ -69,6 +71,8 @@ pub enum ToOutlet {
     Raise {
         /// The term to be ended.
         from: u64,
+        /// The life of the arbiter.
+        nonce: u64,
     },
     /// [`Outlet::replace_ingress`](crate::group::Outlet::replace_ingress).
     ReplaceIngress {
@@ -161,10 +165,12 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         is_counted: false,
     };
 
-    /// An arbiter that knows nothing.
-    pub const fn new(acks: Acks) -> Self {
+    /// An arbiter that knows nothing. No earlier life had the same `nonce`: the outlet gives a term to one of
+    /// them alone.
+    pub const fn new(acks: Acks, nonce: u64) -> Self {
         Self {
             acks,
+            nonce,
             phase: Phase::Idle,
             term: 0,
             mark: Mark {
@@ -189,6 +195,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
     /// One that is in progress and has picked its member ends with this, for a term has one successor. One
     /// that still measures goes on.
     pub fn raise(&mut self, outlet_term: u64) {
+        let outlet_term = outlet_term.max(self.term);
         let measures = match self.phase {
             Phase::Idle => false,
             Phase::Raising => self.term == outlet_term,
@@ -210,7 +217,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
     /// What the outlet is asked.
     pub fn to_outlet(&self) -> Option<ToOutlet> {
         match (self.phase, self.ingress) {
-            (Phase::Raising, _) => Some(ToOutlet::Raise { from: self.term }),
+            (Phase::Raising, _) => Some(ToOutlet::Raise { from: self.term, nonce: self.nonce }),
             (Phase::InTerm, Found::Begins { is_noted: false, .. }) => {
                 Some(ToOutlet::ReplaceIngress { term: self.term })
             }
@@ -229,6 +236,13 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         self.cuts.clone_from(marked.cuts);
         self.generation = marked.generation;
         self.forget_answers();
+    }
+
+    /// The outlet is in a later term than was to be ended: that one is ended instead.
+    pub fn refused(&mut self, refused: LowerTerm) {
+        if self.phase == Phase::Raising {
+            self.term = self.term.max(refused.term);
+        }
     }
 
     /// The outlet has noted that there is another ingress.

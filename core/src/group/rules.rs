@@ -80,6 +80,8 @@ rules! {
     StrikeEmptyTerms,
     /// A.6.1: an arbiter that restarted takes the next term.
     NextTermAfterRestart,
+    /// A.6.1: a term is given to one life of an arbiter.
+    TermOfOneArbiter,
     /// A.6.3: n - k + 1 counted members are fenced.
     EnoughFenced,
     /// A.6.3: a new log goes on from what is held, not from what is applied.

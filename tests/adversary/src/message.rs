@@ -2,7 +2,7 @@
 
 use trilane::causal::{Event, LinkHash, Ordinal, Position};
 use trilane::daemon::Delivery;
-use trilane::group::message::{Ack, Deliver, Fenced, Granted, IngressState, Passed, Through};
+use trilane::group::message::{Ack, Deliver, Fenced, Granted, IngressState, LowerTerm, Passed, Through};
 use trilane::group::{Cuts, HighWater, Mark, Offer, Record, Request, Submitted, ToIngress};
 use trilane::time::Instant;
 
@@ -122,9 +122,8 @@ pub enum Message {
         incarnation: u64,
         marked: OwnedMarked,
     },
-    Raise {
-        from: u64,
-    },
+    Raise { from: u64, nonce: u64 },
+    RaiseRefused(LowerTerm),
     Raised(OwnedMarked),
     ReplaceIngress {
         term: u64,

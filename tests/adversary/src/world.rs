@@ -163,7 +163,7 @@ impl<const N: usize> World<N> {
             members: (0..N).map(member).collect(),
             ingresses: vec![IngressNode { ingress, alive: true, slow_until: 0 }],
             outlet,
-            arbiter: Arbiter::new(plan.acks),
+            arbiter: Arbiter::new(plan.acks, 1),
             heard_term: 0,
             heard_done: (0, 0),
             receiver: Receiver::default(),

@@ -23,6 +23,8 @@ pub struct Outlet<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> {
     pub(super) term: u64,
     /// The newest ingress.
     pub(super) generation: u64,
+    /// The life of the arbiter that was given the term.
+    pub(super) arbiter: u64,
     pub(super) mark: Mark,
     pub(super) hash: LinkHash,
     pub(super) cuts: Cuts<CUTS>,
@@ -57,6 +59,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             group: GroupId::new(0),
             term: 0,
             generation: 0,
+            arbiter: 0,
             mark: Mark {
                 term: 0,
                 sequence: Sequence::GENESIS,
@@ -205,13 +208,13 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
     // === Terms and lives ===
 
     /// Gives out the next term, if the one that goes on is `from`, and appends the cut: A.6.1. From now on
-    /// lower terms are refused. Asked again it gives the same answer. The record is to be stored before the
-    /// answer goes out.
+    /// lower terms are refused. The same life of an arbiter that asks again gets the same answer. The record
+    /// is to be stored before the answer goes out.
     ///
     /// # Errors
     ///
     /// The outlet is closed, or in another term, or the list of cuts is full.
-    pub fn raise(&mut self, from: u64) -> Result<Marked<'_, CUTS>, OutletError> {
+    pub fn raise(&mut self, from: u64, arbiter: u64) -> Result<Marked<'_, CUTS>, OutletError> {
         if self.term == 0 {
             return Err(OutletError::Closed);
         }
@@ -225,7 +228,10 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             let horizon = self.last_event().map_or(crate::causal::Bloom::EMPTY, |event| event.link().horizon);
             self.cuts.push(Cut { term, mark, hash: self.hash, horizon }).map_err(OutletError::CutsFull)?;
             self.term = term;
-        } else if from.checked_add(1) != Some(self.term) {
+            self.arbiter = arbiter;
+        } else if from.checked_add(1) != Some(self.term)
+            || self.arbiter != arbiter && !lacks(Rule::TermOfOneArbiter)
+        {
             return Err(OutletError::LowerTerm(LowerTerm { term: self.term }));
         }
         self.marked()

@@ -13,7 +13,7 @@ use crate::group::{Cut, GroupId, Mark};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"outlet 1");
 /// Words before the incarnations.
-const FIXED: usize = 14;
+const FIXED: usize = 15;
 /// Words of a cut.
 const CUT: usize = 8;
 
@@ -47,6 +47,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             self.group.get(),
             self.term,
             self.generation,
+            self.arbiter,
             term,
             sequence.get(),
             done,
@@ -111,13 +112,13 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             Mark { term, sequence: Sequence::new(sequence), done, ordinal }
         };
         let fixed: [u64; FIXED] = words::read(numbers);
-        let [magic, version, its, term, generation, m0, m1, m2, m3, m4, hash, flags, list, count] = fixed;
+        let [magic, version, its, term, generation, arbiter, m0, m1, m2, m3, m4, hash, flags, list, count] = fixed;
         if magic != MAGIC || GroupId::new(its) != group {
             return Err(RecordError::Group);
         }
         let mut outlet = Self::new();
         (outlet.group, outlet.version, outlet.term) = (group, version, term);
-        outlet.generation = generation;
+        (outlet.generation, outlet.arbiter) = (generation, arbiter);
         outlet.mark = mark([m0, m1, m2, m3, m4]);
         outlet.hash = LinkHash::new(hash);
         outlet.is_pending = flags >> 32 == 1;

@@ -144,7 +144,7 @@ impl<const N: usize> World<N> {
             return;
         }
         let asked = self.arbiter.to_outlet().map(|asked| match asked {
-            ToOutlet::Raise { from } => Message::Raise { from },
+            ToOutlet::Raise { from, nonce } => Message::Raise { from, nonce },
             ToOutlet::ReplaceIngress { term } => Message::ReplaceIngress { term },
         });
         if let Some(message) = asked {

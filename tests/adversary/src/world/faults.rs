@@ -30,7 +30,8 @@ impl<const N: usize> World<N> {
         }
         if self.rng.permille(plan.arbiter_restarts) {
             self.note(Node::Arbiter, || "restarts".into());
-            self.arbiter = Arbiter::new(plan.acks);
+            let nonce = self.next_nonce();
+            self.arbiter = Arbiter::new(plan.acks, nonce);
         }
         if self.rng.permille(plan.outlet_restarts / 4) {
             self.restart_outlet();

@@ -247,16 +247,21 @@ impl<const N: usize> World<N> {
                     self.send(node, from, Message::Joined { nonce, incarnation, marked });
                 }
             }
-            Message::Raise { from: term } => {
+            Message::Raise { from: term, nonce } => {
                 let before = self.outlet.outlet.term();
-                if self.outlet.outlet.raise(term).is_ok() {
-                    let marked = self.marked();
-                    self.outlet.store();
-                    if marked.term > before {
-                        self.note(node, || format!("term {}, cut at {:?}", marked.term, marked.mark));
+                match self.outlet.outlet.raise(term, nonce) {
+                    Ok(_) => {}
+                    Err(OutletError::LowerTerm(refused)) => {
+                        return self.send(node, from, Message::RaiseRefused(refused));
                     }
-                    self.send(node, from, Message::Raised(marked));
+                    Err(_) => return,
                 }
+                let marked = self.marked();
+                self.outlet.store();
+                if marked.term > before {
+                    self.note(node, || format!("term {}, cut at {:?}", marked.term, marked.mark));
+                }
+                self.send(node, from, Message::Raised(marked));
             }
             Message::ReplaceIngress { term } if self.outlet.outlet.replace_ingress(term).is_ok() => {
                 self.outlet.store();
@@ -345,6 +350,7 @@ impl<const N: usize> World<N> {
     fn receive_at_arbiter(&mut self, from: Node, message: Message) {
         match (message, from) {
             (Message::Raised(marked), _) => self.arbiter.raised(&marked.get()),
+            (Message::RaiseRefused(refused), _) => self.arbiter.refused(refused),
             (Message::IngressReplaced { term }, _) => self.arbiter.ingress_replaced(term),
             (Message::Fenced(answer), Node::Member(member)) => self.arbiter.fenced(member, &answer),
             (Message::Granted(answer), Node::Member(member)) => self.arbiter.granted(member, &answer),
