@@ -55,11 +55,15 @@ enum Found {
     Stays {
         base: u64,
     },
-    /// The outlet is to note that there is another, and then a member begins it from its log.
+    /// A member is to begin another from its log.
     Begins {
         member: MemberIndex,
         incarnation: u64,
-        is_noted: bool,
+    },
+    /// It has begun, and the outlet is to note that it is the newest. If this arbiter is gone before, the one
+    /// there was may go on.
+    Begun {
+        base: u64,
     },
 }
 
@@ -218,9 +222,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
     pub fn to_outlet(&self) -> Option<ToOutlet> {
         match (self.phase, self.ingress) {
             (Phase::Raising, _) => Some(ToOutlet::Raise { from: self.term, nonce: self.nonce }),
-            (Phase::InTerm, Found::Begins { is_noted: false, .. }) => {
-                Some(ToOutlet::ReplaceIngress { term: self.term })
-            }
+            (Phase::InTerm, Found::Begun { .. }) => Some(ToOutlet::ReplaceIngress { term: self.term }),
             _ => None,
         }
     }
@@ -247,11 +249,11 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
 
     /// The outlet has noted that there is another ingress.
     pub fn ingress_replaced(&mut self, term: u64) {
-        if let Found::Begins { is_noted, .. } = &mut self.ingress
+        if let Found::Begun { base } = self.ingress
             && self.phase == Phase::InTerm
             && term == self.term
         {
-            *is_noted = true;
+            self.ingress = Found::Stays { base };
             self.generation = term;
         }
     }
@@ -280,7 +282,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
                 let is_asked = picked == member && !self.is_granted;
                 is_asked.then_some(ToMember::Grant(Grant { incarnation, marked }))
             }
-            (None, Found::Begins { member: first, incarnation, is_noted: true }) if first == member => {
+            (None, Found::Begins { member: first, incarnation }) if first == member => {
                 Some(ToMember::Begin { term, incarnation })
             }
             (None, _) => Some(ToMember::Fence { term }),
@@ -320,13 +322,17 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
 
     /// The ingress's answer: to the fence, of having begun, or of having been told the successor.
     pub fn ingress_answered(&mut self, state: &IngressState) {
-        let is_newest = state.generation == self.generation || lacks(Rule::NewestIngress);
-        if self.phase != Phase::InTerm || state.term != self.term || !is_newest {
+        if self.phase != Phase::InTerm || state.term != self.term {
             return;
         }
+        let is_newest = state.generation == self.generation || lacks(Rule::NewestIngress);
         match self.ingress {
-            Found::Begins { is_noted: false, .. } => {}
-            Found::Unknown | Found::Begins { .. } => self.ingress = Found::Stays { base: state.base },
+            Found::Unknown if is_newest => self.ingress = Found::Stays { base: state.base },
+            Found::Begins { .. } if state.generation == self.term => {
+                self.ingress = Found::Begun { base: state.base };
+            }
+            Found::Unknown | Found::Begins { .. } | Found::Begun { .. } => {}
+            Found::Stays { .. } if !is_newest => {}
             Found::Stays { .. } => self.is_confirmed |= state.is_confirmed && self.picked.is_some(),
         }
         self.end_if_done();
@@ -373,7 +379,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         let first = first.max_by_key(|(_, answer)| ahead(answer));
         match first {
             Some((member, answer)) if answered >= needed => {
-                self.ingress = Found::Begins { member, incarnation: answer.incarnation, is_noted: false };
+                self.ingress = Found::Begins { member, incarnation: answer.incarnation };
                 Ok(())
             }
             _ => Err(NotPicked::NoIngress { answered, needed }),

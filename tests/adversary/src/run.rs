@@ -63,7 +63,6 @@ fn run_sized<const N: usize>(plan: &Plan, with_notes: bool) -> Outcome {
         world.tick();
         if world.now > limit {
             world.violate(Violation::Stuck, Node::Arbiter);
-            if with_notes { for n in &world.ingresses { eprintln!("{:?}", n.ingress); } for n in &world.members { eprintln!("{:?} {:?} {:?}", n.member.passed(), n.member.ack(), n.member.mark()); } }
         }
     }
     let mut complaint = None;

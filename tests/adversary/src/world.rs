@@ -261,9 +261,11 @@ impl<const N: usize> World<N> {
         self.nonces
     }
 
-    /// The number of the newest ingress.
+    /// The number of the newest ingress, by what the outlet knows.
     pub(crate) fn newest(&self) -> usize {
-        self.ingresses.len() - 1
+        let newest = self.outlet.outlet.marked().map_or(0, |marked| marked.generation);
+        let is_it = |node: &IngressNode<N>| node.ingress.state().is_some_and(|state| state.generation == newest);
+        self.ingresses.iter().position(is_it).unwrap_or(0)
     }
 
     /// Everything is acknowledged and let out, and somebody would go on.

@@ -32,7 +32,7 @@ impl<const N: usize> World<N> {
         let events: Vec<_> = producer.events.iter().skip(producer.acked as usize).take(3).cloned().collect();
         let newest = self.newest();
         let stale = self.has_faults && self.rng.below(4) == 0;
-        let to = if stale { self.rng.below(newest + 1) } else { newest };
+        let to = if stale { self.rng.below(self.ingresses.len()) } else { newest };
         for event in events {
             self.send(Node::Producer(number), Node::Ingress(to), Message::Submit { event });
         }

@@ -57,7 +57,7 @@ impl<const N: usize> World<N> {
                     Ok(answer) => Message::Answer { sequence, answer },
                     Err(SubmitError::Link { high_water, .. }) => {
                         let Node::Producer(producer) = from else { return };
-                        let is_newest = number + 1 == self.ingresses.len();
+                        let is_newest = number == self.newest();
                         if is_newest && high_water.sequence.get() < self.producers[producer].acked {
                             return self.violate(Violation::EventLost, node);
                         }
@@ -214,7 +214,7 @@ impl<const N: usize> World<N> {
                     return;
                 }
                 self.ingresses.push(IngressNode { ingress, alive: true, slow_until: 0 });
-                let place = self.newest();
+                let place = self.ingresses.len() - 1;
                 self.note(Node::Ingress(place), || {
                     format!("begins in term {term} with the log of member {number}")
                 });
