@@ -8,7 +8,8 @@ use trilane_adversary::run::run;
 use trilane_adversary::seeds::{run_seeds, shrink, take_each_away};
 
 const USAGE: &str = "\
-usage: cargo run --release -- [SEEDS]            run so many seeds, 10000 unless told
+usage: cargo run --release -- [SEEDS [--rule RULE]]
+                                                 run so many seeds, 10000 unless told; without a rule
        cargo run --release -- --mutations        take each rule away, and count the seeds that it takes to notice
        cargo run --release -- --seed SEED [--events N] [--without KINDS] [--rule RULE]
                                                  run one seed and tell what happens; KINDS with commas between";
@@ -26,6 +27,13 @@ fn main() -> ExitCode {
             None => usage(),
         },
         [seeds_wanted] => seeds_wanted.parse().map_or_else(|_| usage(), seeds),
+        [seeds_wanted, "--rule", name] => match (seeds_wanted.parse(), rule(name)) {
+            (Ok(wanted), Some(rule)) => {
+                take_away(Some(rule));
+                seeds(wanted)
+            }
+            _ => usage(),
+        },
         _ => usage(),
     }
 }

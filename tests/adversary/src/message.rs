@@ -122,7 +122,10 @@ pub enum Message {
         incarnation: u64,
         marked: OwnedMarked,
     },
-    Raise { from: u64, nonce: u64 },
+    Raise {
+        from: u64,
+        nonce: u64,
+    },
     RaiseRefused(LowerTerm),
     Raised(OwnedMarked),
     ReplaceIngress {

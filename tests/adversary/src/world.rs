@@ -264,7 +264,8 @@ impl<const N: usize> World<N> {
     /// The number of the newest ingress, by what the outlet knows.
     pub(crate) fn newest(&self) -> usize {
         let newest = self.outlet.outlet.marked().map_or(0, |marked| marked.generation);
-        let is_it = |node: &IngressNode<N>| node.ingress.state().is_some_and(|state| state.generation == newest);
+        let is_it =
+            |node: &IngressNode<N>| node.ingress.state().is_some_and(|state| state.generation == newest);
         self.ingresses.iter().position(is_it).unwrap_or(0)
     }
 

@@ -32,6 +32,8 @@ impl<const N: usize> World<N> {
             self.note(Node::Arbiter, || "restarts".into());
             let nonce = self.next_nonce();
             self.arbiter = Arbiter::new(plan.acks, nonce);
+            // It hears of one again, perhaps of an older one first.
+            self.heard_term = 0;
         }
         if self.rng.permille(plan.outlet_restarts / 4) {
             self.restart_outlet();
@@ -61,13 +63,13 @@ impl<const N: usize> World<N> {
         }
     }
 
-    /// The next single death begins when every member is counted again, in the newest generation, and two
-    /// have the state that its log goes on from.
+    /// The next single death begins when every member is counted again, in the newest generation; with
+    /// `Acks::One`, when two have the state that its log goes on from.
     fn are_others_counted(&self, dying: Option<usize>) -> bool {
         let newest = &self.ingresses[self.newest()];
         let generation = newest.ingress.state().map_or(0, |state| state.generation);
         newest.alive
-            && !newest.ingress.is_degraded()
+            && !(self.plan.acks == Acks::One && newest.ingress.is_degraded())
             && (0..N).filter(|other| Some(*other) != dying).all(|other| {
                 let node = &self.members[other];
                 let ack = node.member.ack();
