@@ -26,8 +26,6 @@ pub const FRAME: usize = 100;
 pub const SNAPSHOT: usize = 4096;
 /// Ticks after which a transfer without progress ends.
 const TRANSFER_LIMIT: u32 = 60;
-/// Ticks after which the ingress no longer waits for a member.
-const SILENCE: u32 = 160;
 /// Ticks after which the arbiter goes on with what it has.
 const PATIENCE: u32 = 20;
 
