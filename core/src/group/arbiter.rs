@@ -393,7 +393,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
     ///
     /// [`NotPicked`].
     pub fn pick(&mut self) -> Result<MemberIndex, NotPicked> {
-        if self.phase != Phase::InTerm || self.picked.is_some() && !lacks(Rule::OneSuccessor) {
+        if self.phase != Phase::InTerm || self.picked.is_some() {
             return Err(NotPicked::NotMeasuring);
         }
         let Found::Stays { base } = self.ingress else {
@@ -401,16 +401,12 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
             let needed = (MEMBERS + 1).saturating_sub(self.acks.count()).max(1);
             return Err(NotPicked::NoIngress { answered, needed });
         };
-        let is_fit =
-            |answer: &Fenced| answer.is_full && (answer.applied + 1 >= base || lacks(Rule::SuccessorAtBase));
+        let is_fit = |answer: &Fenced| answer.is_full && answer.applied + 1 >= base;
         let rank = |member: MemberIndex, answer: &Fenced| {
             let youth = (u64::MAX - answer.incarnation, MEMBERS - member);
             (answer.generation, answer.applied, youth)
         };
-        // Another than before, if it may be picked twice.
-        let before = self.successor();
-        let fit = self.answers.iter().enumerate();
-        let fit = fit.filter(|(member, answer)| is_fit(answer) && before != Some(*member));
+        let fit = self.answers.iter().enumerate().filter(|(_, answer)| is_fit(answer));
         let best = fit.max_by_key(|(member, answer)| rank(*member, answer));
         let Some((member, answer)) = best else { return Err(NotPicked::Behind) };
         self.picked = Some((member, answer.incarnation));
@@ -442,7 +438,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
             }
         }
         let has_waited = self.waited > patience;
-        if self.picked.is_some() && !(lacks(Rule::OneSuccessor) && has_waited && !self.is_granted) {
+        if self.picked.is_some() {
             return Ok(());
         }
         let may_replace = !matches!(self.acks, Acks::One);

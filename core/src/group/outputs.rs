@@ -138,12 +138,7 @@ impl<const BYTES: usize, const RECORDS: usize> Outputs<BYTES, RECORDS> {
     }
 
     /// Whether a chain that has come to its present place in `term` can be brought past the cuts.
-    pub fn can_resume<const CUTS: usize>(
-        group: GroupId,
-        cuts: &Cuts<CUTS>,
-        term: u64,
-        chain: Chain,
-    ) -> bool {
+    pub fn can_resume<const CUTS: usize>(group: GroupId, cuts: &Cuts<CUTS>, term: u64, chain: Chain) -> bool {
         matches!(Tip { term, chain }.walk(group, cuts, 0), Ok(Walk::Arrived))
     }
 
@@ -202,9 +197,6 @@ impl<const BYTES: usize, const RECORDS: usize> Outputs<BYTES, RECORDS> {
         cuts: &Cuts<CUTS>,
         mark: &Mark,
     ) -> Result<(), Blocked> {
-        if lacks(Rule::WalkBeforeDrop) {
-            self.drop_passed(mark);
-        }
         if let Walk::Beyond(cut) = self.tip.walk(group, cuts, self.computed.index)? {
             self.relink(group, cuts, cut)?;
         }
@@ -224,7 +216,7 @@ impl<const BYTES: usize, const RECORDS: usize> Outputs<BYTES, RECORDS> {
             return Ok(());
         }
         let is_whole = self.dropped <= cut.mark.ordinal && self.computed >= cut.mark.ordinal;
-        if !is_whole && !lacks(Rule::RelinkWhole) {
+        if !is_whole {
             return Err(Blocked::Lost);
         }
         self.drop_while(|ordinal| ordinal <= cut.mark.ordinal);

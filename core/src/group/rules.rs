@@ -28,40 +28,26 @@ rules! {
     CommitHeld,
     /// A.3.4: acks of another generation are ignored.
     AckOfGeneration,
-    /// A.3.4: a newer incarnation starts at 0.
-    AckOfIncarnation,
     /// A.3.5: what is evicted is applied by all of the eviction set.
     EvictApplied,
     /// A.3.5: two others that hold the state remain in the eviction set.
     TwoRemain,
-    /// A.3.5: the successor does not leave the eviction set.
-    SuccessorStays,
     /// A.4.1: members refuse lower terms.
     LowerTermsRefused,
-    /// A.4.1: a higher term ends being active.
-    FencedIsInactive,
     /// A.4.2: below the start of a generation a member only catches up.
     JoinAtStart,
     /// A.4.2: who joins drops what lies behind.
     DropBehindStart,
     /// A.4.2: the commit of a generation counts for those who joined it.
     CommitOfJoined,
-    /// A.4.2: who becomes empty takes a new incarnation.
-    EmptyIsRestart,
     /// A.4.3: only what is committed is applied.
     ApplyCommitted,
-    /// A.4.3: a standby applies up to the mark.
-    StandbyUpToMark,
     /// A.4.3: the time is stamped at acceptance.
     TimeAtAcceptance,
     /// A.4.5: outputs are kept until the mark passes them.
     KeepOutputs,
-    /// A.4.5: a chain walks through the cuts before it drops what the mark has passed.
-    WalkBeforeDrop,
     /// A.5: lower terms are fenced.
     OutletFence,
-    /// A.5: another origin begins with a hand-over behind the last link.
-    OutletParent,
     /// A.5: the record outlives a restart.
     OutletRecord,
     /// A.5: the record is written before the link is let out.
@@ -80,8 +66,6 @@ rules! {
     StrikeEmptyTerms,
     /// A.6.1: an arbiter that restarted takes the next term.
     NextTermAfterRestart,
-    /// A.6.1: a term is given to one life of an arbiter.
-    TermOfOneArbiter,
     /// A.6.3: n - k + 1 counted members are fenced.
     EnoughFenced,
     /// A.6.3: a new log goes on from what is held, not from what is applied.
@@ -94,26 +78,12 @@ rules! {
     NewestIngress,
     /// A.6.3: an ingress of a new term waits until it is told the successor.
     Confirm,
-    /// A.6.4: the successor has applied the record below the base.
-    SuccessorAtBase,
-    /// A.6.4: one successor a term.
-    OneSuccessor,
-    /// A.6.5: a grant is for one incarnation that is full.
-    GrantOfIncarnation,
     /// A.6.6: a chain walks through the whole list of cuts.
     CutList,
     /// A.6.6: the hand-over is a function of the cut alone.
     HandOverOfCut,
     /// A.6.7: what lies beyond a cut is linked again.
     Relink,
-    /// A.6.7: a member that lacks outputs behind the cut becomes empty.
-    RelinkWhole,
-    /// A.7.1: a restarted member takes its term from the outlet.
-    TermOfOutlet,
-    /// A.7.2: a snapshot is installed in its own term.
-    SnapshotOfTerm,
-    /// A.7.2: a snapshot is installed at most at the mark.
-    SnapshotUpToMark,
     /// A.7.2: the whole hash is checked before anything of a snapshot is used.
     WholeHash,
     /// A.7.2: the snapshot has the parent of the next link.
@@ -124,8 +94,6 @@ rules! {
     TransferEnds,
     /// A.7.5: a member is counted once it caught up.
     CountedWhenCaughtUp,
-    /// A.7.5: an installed member that was empty has joined no generation.
-    InstalledHasNotJoined,
 }
 
 #[cfg(trilane_rules)]

@@ -351,7 +351,7 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
         }
         if !self.is_confirmed {
             self.is_confirmed = true;
-            self.peers.set_successor((!lacks(Rule::SuccessorStays)).then_some(successor));
+            self.peers.set_successor(Some(successor));
         }
         Ok(self.state())
     }

@@ -60,7 +60,7 @@ impl<const N: usize> Peers<N> {
         if ack.incarnation < peer.incarnation {
             return false;
         }
-        if ack.incarnation > peer.incarnation && !lacks(Rule::AckOfIncarnation) {
+        if ack.incarnation > peer.incarnation {
             *peer = Peer { is_excluded: peer.is_excluded, ..Self::new().peers[0] };
             peer.incarnation = ack.incarnation;
         }

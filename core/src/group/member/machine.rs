@@ -6,7 +6,9 @@ use crate::causal::{Chain, Ordinal, Position};
 use crate::daemon::{Daemon, Outbox, ProcessError};
 use crate::group::filter::Filter;
 use crate::group::log::Log;
-use crate::group::message::{Ack, Fenced, Grant, Granted, Joined, LowerTerm, Marked, Output, Passed, Through};
+use crate::group::message::{
+    Ack, Fenced, Grant, Granted, Joined, LowerTerm, Marked, Output, Passed, Through,
+};
 use crate::group::outputs::{AppendBlocked, Blocked, Outputs};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cuts, GroupId, Mark};
@@ -190,9 +192,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             self.has_log = true;
             self.outputs.begin(self.group);
         }
-        if !lacks(Rule::TermOfOutlet) {
-            self.learn(&joined.marked);
-        }
+        self.learn(&joined.marked);
     }
 
     // === What it is ===
@@ -333,7 +333,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     #[inline]
     fn may_apply(&self, index: u64) -> bool {
         let is_committed = index <= self.commit || lacks(Rule::ApplyCommitted);
-        let is_let_out = index <= self.mark.done || lacks(Rule::StandbyUpToMark);
+        let is_let_out = index <= self.mark.done;
         let may = self.is_active || (self.standby == Standby::Hot && is_let_out);
         self.is_full() && may && is_committed
     }
@@ -372,9 +372,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     #[cold]
     pub(super) fn become_empty(&mut self) {
         self.nonce = self.nonce.wrapping_add(1);
-        if !lacks(Rule::EmptyIsRestart) {
-            self.incarnation = 0;
-        }
+        self.incarnation = 0;
         self.generation = 0;
         self.has_log = false;
         self.is_cut_off = false;
@@ -466,7 +464,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// [`LowerTerm`].
     pub fn grant(&mut self, grant: &Grant<'_, CUTS>) -> Result<Option<Granted>, LowerTerm> {
         let term = grant.marked.term;
-        let is_meant = self.incarnation == grant.incarnation || lacks(Rule::GrantOfIncarnation);
+        let is_meant = self.incarnation == grant.incarnation;
         if !is_meant || !self.is_full() {
             return Ok(None);
         }
@@ -519,7 +517,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
         if term > self.term {
             self.term = term;
-            self.is_active &= lacks(Rule::FencedIsInactive);
+            self.is_active = false;
         }
         Ok(())
     }

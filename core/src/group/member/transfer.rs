@@ -64,10 +64,10 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
         let snapshot = Snapshot::read(bytes).map_err(InstallError::Snapshot)?;
         let Progress { term, applied, output, chain } = snapshot.progress;
-        if term != self.term && !lacks(Rule::SnapshotOfTerm) {
+        if term != self.term {
             return Err(InstallError::Term { ours: self.term, its: term });
         }
-        if applied.index > self.mark.done && !lacks(Rule::SnapshotUpToMark) {
+        if applied.index > self.mark.done {
             return Err(InstallError::BeyondMark { done: self.mark.done, applied: applied.index });
         }
         let is_older = if self.is_cut_off { applied < self.applied } else { applied <= self.applied };
@@ -89,9 +89,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         if !continues {
             self.log.restart(applied);
             self.is_counted = lacks(Rule::CountedWhenCaughtUp);
-            if !lacks(Rule::InstalledHasNotJoined) {
-                self.generation = 0;
-            }
+            self.generation = 0;
         }
         // They have been counted.
         let _ = self.filter.replace(snapshot.filter());
@@ -203,9 +201,9 @@ impl fmt::Display for InstallError {
             Self::UnknownChain => {
                 f.write_str("the snapshot's chain ends in a term that is not known here: ask for a newer one")
             }
-            Self::BeyondCut => {
-                f.write_str("the snapshot's chain lies beyond a cut: ask again once its source has heard of that")
-            }
+            Self::BeyondCut => f.write_str(
+                "the snapshot's chain lies beyond a cut: ask again once its source has heard of that",
+            ),
             Self::OriginsFull(error) => error.fmt(f),
             Self::State(error) => error.fmt(f),
         }

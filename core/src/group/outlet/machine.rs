@@ -140,7 +140,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             return Err(OutletError::Gap { expected });
         }
         let is_hand_over = output.ordinal.is_none();
-        if (link.parent != self.hash || is_own == is_hand_over) && !lacks(Rule::OutletParent) {
+        if link.parent != self.hash || is_own == is_hand_over {
             return Err(OutletError::Diverged);
         }
         if self.is_pending {
@@ -229,9 +229,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             self.cuts.push(Cut { term, mark, hash: self.hash, horizon }).map_err(OutletError::CutsFull)?;
             self.term = term;
             self.arbiter = arbiter;
-        } else if from.checked_add(1) != Some(self.term)
-            || self.arbiter != arbiter && !lacks(Rule::TermOfOneArbiter)
-        {
+        } else if from.checked_add(1) != Some(self.term) || self.arbiter != arbiter {
             return Err(OutletError::LowerTerm(LowerTerm { term: self.term }));
         }
         self.marked()

@@ -112,7 +112,8 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             Mark { term, sequence: Sequence::new(sequence), done, ordinal }
         };
         let fixed: [u64; FIXED] = words::read(numbers);
-        let [magic, version, its, term, generation, arbiter, m0, m1, m2, m3, m4, hash, flags, list, count] = fixed;
+        let [magic, version, its, term, generation, arbiter, m0, m1, m2, m3, m4, hash, flags, list, count] =
+            fixed;
         if magic != MAGIC || GroupId::new(its) != group {
             return Err(RecordError::Group);
         }
