@@ -23,6 +23,8 @@ pub struct Deliver<'a> {
     pub base: u64,
     /// Up to here all is committed.
     pub commit: u64,
+    /// The life of the member that the ingress has heard of last.
+    pub incarnation: u64,
     /// The position before `record`, or the last one.
     pub before: Position,
     /// The record behind it.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use trilane::group::{RULES, Rule, take_away};
 use trilane_adversary::plan::{KINDS, Plan};
 use trilane_adversary::run::run;
-use trilane_adversary::seeds::{run_seeds, shrink, take_each_away};
+use trilane_adversary::seeds::{limit, run_seeds, shrink, take_each_away};
 
 const USAGE: &str = "\
 usage: cargo run --release -- [SEEDS [--rule RULE]]
@@ -19,8 +19,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => seeds(10_000),
-        ["--mutations"] => mutations(1_000),
-        ["--mutations", limit] => limit.parse().map_or_else(|_| usage(), mutations),
+        ["--mutations"] => mutations(),
         ["--seed", seed, ref options @ ..] => match seed.parse().ok().and_then(|seed| planned(seed, options))
         {
             Some(plan) => tell(&plan),
@@ -88,16 +87,17 @@ fn seeds(seeds: u64) -> ExitCode {
 }
 
 /// One line a rule that is taken away; fails if it was not noticed.
-fn mutations(limit: u64) -> ExitCode {
+fn mutations() -> ExitCode {
     let mut missed = 0;
     println!("| rule taken away | seeds to notice, median of 5 | found as |\n| --- | --- | --- |");
-    take_each_away(5, limit, |noticed| {
+    take_each_away(5, |noticed| {
         let mut found: Vec<String> =
             noticed.found.iter().flatten().map(|(_, violation)| format!("{violation:?}")).collect();
         found.sort_unstable();
         found.dedup();
-        let median =
-            noticed.median().map_or_else(|| format!("more than {limit}"), |median| median.to_string());
+        let median = noticed
+            .median()
+            .map_or_else(|| format!("more than {}", limit(noticed.rule)), |median| median.to_string());
         missed += u64::from(noticed.median().is_none());
         println!("| {:?} | {median} | {} |", noticed.rule, found.join(", "));
     });

@@ -46,7 +46,7 @@ impl OwnedRecord {
 /// [`Deliver`], owned.
 #[derive(Clone, Debug)]
 pub struct OwnedDeliver {
-    head: [u64; 5],
+    head: [u64; 6],
     before: Position,
     record: Option<OwnedRecord>,
 }
@@ -54,16 +54,16 @@ pub struct OwnedDeliver {
 impl OwnedDeliver {
     /// A copy.
     pub fn new(deliver: &Deliver<'_>) -> Self {
-        let Deliver { term, generation, start, base, commit, before, record } = deliver;
-        let head = [*term, *generation, *start, *base, *commit];
+        let Deliver { term, generation, start, base, commit, incarnation, before, record } = deliver;
+        let head = [*term, *generation, *start, *base, *commit, *incarnation];
         Self { head, before: *before, record: record.as_ref().map(OwnedRecord::new) }
     }
 
     /// The message.
     pub fn get(&self) -> Deliver<'_> {
-        let [term, generation, start, base, commit] = self.head;
+        let [term, generation, start, base, commit, incarnation] = self.head;
         let record = self.record.as_ref().map(OwnedRecord::get);
-        Deliver { term, generation, start, base, commit, before: self.before, record }
+        Deliver { term, generation, start, base, commit, incarnation, before: self.before, record }
     }
 }
 

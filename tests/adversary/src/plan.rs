@@ -47,6 +47,8 @@ pub struct Plan {
     pub outlet_restarts: u32,
     pub suspicion: u32,
     pub slow: u32,
+    /// How many in a thousand ticks of one that is dead.
+    pub rebirth: u32,
     pub clock_steps: u32,
     /// A member stands still while the others come to an end.
     pub freeze: bool,
@@ -68,8 +70,11 @@ impl Plan {
         let (arbiter_restarts, outlet_restarts) = (some(15), some(25));
         let (suspicion, slow, clock_steps) = (some(40), some(20), some(30));
         let warm = rng.below(members);
-        if rng.below(3) == 0 {
-            return Self::of_false_suspicion(seed, &mut rng);
+        match rng.below(8) {
+            0 | 1 => return Self::of_false_suspicion(seed, &mut rng),
+            2 => return Self::of_laggards(seed, &mut rng),
+            3 => return Self::of_late_messages(seed, &mut rng),
+            _ => {}
         }
         Self {
             seed,
@@ -90,6 +95,7 @@ impl Plan {
             outlet_restarts,
             suspicion,
             slow,
+            rebirth: *rng.pick(&[15, 30, 100, 400]),
             clock_steps,
             freeze: rng.below(3) == 0,
         }
@@ -106,8 +112,8 @@ impl Plan {
             events: 8 + rng.below(8) as u64,
             ticks: 300 + rng.below(300) as u64,
             drop: rng.below(60) as u32,
-            repeat: rng.below(60) as u32,
-            delay: *rng.pick(&[1, 3, 8, 30]),
+            repeat: rng.below(250) as u32,
+            delay: *rng.pick(&[1, 4, 10, 30, 50]),
             corrupt: 0,
             partition: rng.below(12) as u32,
             member_deaths: rng.below(60) as u32,
@@ -116,8 +122,39 @@ impl Plan {
             outlet_restarts: 0,
             suspicion: 10 + rng.below(30) as u32,
             slow: 10 + rng.below(40) as u32,
+            rebirth: *rng.pick(&[15, 30, 100, 400]),
             clock_steps: 0,
             freeze: rng.below(3) == 0,
+        }
+    }
+
+    /// Members are slow for so long that the ring goes on without them, and others die.
+    fn of_laggards(seed: u64, rng: &mut Rng) -> Self {
+        Self {
+            events: 12 + rng.below(6) as u64,
+            delay: 1,
+            repeat: 0,
+            partition: 0,
+            ingress_deaths: 0,
+            member_deaths: 10 + rng.below(40) as u32,
+            slow: 20 + rng.below(40) as u32,
+            rebirth: *rng.pick(&[10, 20]),
+            ..Self::of_false_suspicion(seed, rng)
+        }
+    }
+
+    /// Members die and are back at once, while messages of their earlier lives are still on their way.
+    fn of_late_messages(seed: u64, rng: &mut Rng) -> Self {
+        Self {
+            acks: *rng.pick(&[Acks::Members(2), Acks::Members(3)]),
+            drop: 0,
+            repeat: 100 + rng.below(200) as u32,
+            delay: *rng.pick(&[20, 40, 60]),
+            partition: 0,
+            member_deaths: 20 + rng.below(80) as u32,
+            slow: rng.below(20) as u32,
+            rebirth: *rng.pick(&[100, 400, 1_000]),
+            ..Self::of_false_suspicion(seed, rng)
         }
     }
 

@@ -39,10 +39,10 @@ fn a_seed_gives_the_same_run_each_time() {
 }
 
 #[test]
-fn each_rule_taken_away_is_noticed_within_a_thousand_seeds() {
+fn each_rule_taken_away_is_noticed() {
     let _alone = alone();
     let mut missed = Vec::new();
-    take_each_away(1, 1_000, |noticed| {
+    take_each_away(1, |noticed| {
         if noticed.median().is_none() {
             missed.push(noticed.rule);
         }

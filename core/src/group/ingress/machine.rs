@@ -241,11 +241,12 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
     /// same until the member has answered, or until [`peer_sent`](Self::peer_sent).
     #[inline]
     pub fn deliver(&self, member: MemberIndex) -> Option<Deliver<'_>> {
-        self.deliver_at(self.peers.next(member)?)
+        self.deliver_at(member, self.peers.next(member)?)
     }
 
-    /// The record at `index`, or what is nearest to it, as it is delivered: so several go out at once.
-    pub fn deliver_at(&self, index: u64) -> Option<Deliver<'_>> {
+    /// The record at `index`, or what is nearest to it, as it is delivered to `member`: so several go out at
+    /// once.
+    pub fn deliver_at(&self, member: MemberIndex, index: u64) -> Option<Deliver<'_>> {
         if self.generation == 0 || !self.is_confirmed && !lacks(Rule::Confirm) {
             return None;
         }
@@ -256,6 +257,7 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
             start: self.start,
             base: self.log.base(),
             commit: self.commit,
+            incarnation: self.peers.incarnation(member),
             before: self.log.position(index - 1)?,
             record: self.log.get(index),
         })

@@ -52,6 +52,11 @@ impl<const N: usize> Peers<N> {
         self.peers.get(member).map(|peer| peer.wants + 1)
     }
 
+    /// The life of a member that was heard of last.
+    pub fn incarnation(&self, member: MemberIndex) -> u64 {
+        self.peers.get(member).map_or(0, |peer| peer.incarnation)
+    }
+
     /// Notes an ack. Returns whether it counts: not that of an older incarnation. What one of another
     /// generation wants counts, and what its state has.
     #[inline]

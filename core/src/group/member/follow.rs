@@ -118,7 +118,9 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
         self.commit = self.commit.max(deliver.commit);
         self.evict(deliver.base);
-        self.is_counted |= has_joined && self.log.end() >= deliver.commit;
+        // What was sent before this life was heard of may tell of too low a commit.
+        let is_of_this_life = deliver.incarnation == self.incarnation;
+        self.is_counted |= has_joined && self.log.end() >= deliver.commit && is_of_this_life;
     }
 
     /// A.3.5, of the member's log.

@@ -51,7 +51,7 @@ impl<const N: usize> World<N> {
             }
         }
         for member in 0..N {
-            if !self.members[member].alive && self.rng.permille(30) {
+            if !self.members[member].alive && self.rng.permille(plan.rebirth) {
                 self.restart(member);
             }
         }

@@ -370,7 +370,8 @@ impl<const N: usize> World<N> {
         let ingress = &self.ingresses[number].ingress;
         let Some(first) = ingress.deliver(member) else { return };
         let index = first.before.index + 1;
-        let several = [Some(first), ingress.deliver_at(index + 1), ingress.deliver_at(index + 2)];
+        let several =
+            [Some(first), ingress.deliver_at(member, index + 1), ingress.deliver_at(member, index + 2)];
         let several: Vec<_> = several.iter().flatten().map(OwnedDeliver::new).collect();
         for deliver in several {
             self.send(Node::Ingress(number), Node::Member(member), Message::Deliver(deliver));
