@@ -238,7 +238,7 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
     // === Members ===
 
     /// What `member` gets next; nothing while the ingress of a new term waits to be told the successor. The
-    /// same until the member has answered, or until [`peer_sent`](Self::peer_sent).
+    /// same until the member has answered.
     #[inline]
     pub fn deliver(&self, member: MemberIndex) -> Option<Deliver<'_>> {
         self.deliver_at(member, self.peers.next(member)?)
