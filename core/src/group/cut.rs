@@ -236,7 +236,8 @@ impl<const N: usize> Cuts<N> {
         self.term = term;
     }
 
-    /// Forgets the cuts up to that by which `term` began. The newest stays: its hand-over may be wanted again.
+    /// Forgets the cuts up to that by which `term` began. The newest stays: its hand-over may be wanted
+    /// again.
     pub(super) fn forget_through(&mut self, term: u64) {
         while self.entries.len() > 1 && self.entries.first().is_some_and(|cut| cut.term <= term) {
             self.entries.remove(0);

@@ -53,8 +53,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     ///
     /// # Errors
     ///
-    /// [`InstallError`]. The member is as it was then, but that it may have become empty if its daemon did not
-    /// take the state.
+    /// [`InstallError`]. The member is as it was then, but that it may have become empty if its daemon
+    /// did not take the state.
     pub fn install(&mut self, bytes: &[u8]) -> Result<(), InstallError> {
         if let Some(fault) = self.fault {
             return Err(InstallError::Fault(fault));
