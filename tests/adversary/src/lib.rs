@@ -8,6 +8,8 @@
 
 pub mod counter;
 pub mod message;
+pub mod notes;
+pub mod picture;
 pub mod plan;
 pub mod rng;
 pub mod run;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use trilane::group::{RULES, Rule, take_away};
+use trilane_adversary::picture::page;
 use trilane_adversary::plan::{KINDS, Plan};
 use trilane_adversary::run::run;
 use trilane_adversary::seeds::{limit, run_seeds, shrink, take_each_away};
@@ -12,7 +13,9 @@ usage: cargo run --release -- [SEEDS [--rule RULE]]
                                                  run so many seeds, 10000 unless told; without a rule
        cargo run --release -- --mutations        take each rule away, and count the seeds that it takes to notice
        cargo run --release -- --seed SEED [--events N] [--without KINDS] [--rule RULE]
-                                                 run one seed and tell what happens; KINDS with commas between";
+                                                 run one seed and tell what happens; KINDS with commas between
+       cargo run --release -- --picture SEED FILE
+                                                 run one seed and write a page that shows what happens";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +28,9 @@ fn main() -> ExitCode {
             Some(plan) => tell(&plan),
             None => usage(),
         },
+        ["--picture", seed, file] => {
+            seed.parse().map_or_else(|_| usage(), |seed| draw(&Plan::new(seed), file))
+        }
         [seeds_wanted] => seeds_wanted.parse().map_or_else(|_| usage(), seeds),
         [seeds_wanted, "--rule", name] => match (seeds_wanted.parse(), rule(name)) {
             (Ok(wanted), Some(rule)) => {
@@ -104,11 +110,21 @@ fn mutations() -> ExitCode {
     ExitCode::from(u8::from(missed > 0))
 }
 
+fn draw(plan: &Plan, file: &str) -> ExitCode {
+    match std::fs::write(file, page(plan, &run(plan, true))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{file}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn tell(plan: &Plan) -> ExitCode {
     println!("{plan:?}");
     let outcome = run(plan, true);
-    for note in &outcome.notes {
-        println!("{:5}  {:12}  {}", note.tick, format!("{:?}", note.node), note.text);
+    for note in outcome.notes.iter().filter(|note| !note.what.is_detail()) {
+        println!("{:5}  {:12}  {}", note.tick, format!("{:?}", note.node), note.what);
     }
     if let Some(complaint) = outcome.complaint {
         println!("{complaint}");

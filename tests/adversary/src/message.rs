@@ -1,5 +1,7 @@
 //! Messages as they travel: owned, for they outlive the state of their sender.
 
+use std::fmt;
+
 use trilane::causal::{Event, LinkHash, Ordinal, Position};
 use trilane::daemon::Delivery;
 use trilane::group::message::{Ack, Deliver, Fenced, Granted, IngressState, LowerTerm, Passed, Through};
@@ -18,6 +20,18 @@ pub enum Node {
     Member(usize),
     Outlet,
     Arbiter,
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Producer(number) => write!(f, "producer {number}"),
+            Self::Ingress(number) => write!(f, "ingress {number}"),
+            Self::Member(number) => write!(f, "member {number}"),
+            Self::Outlet => f.write_str("outlet"),
+            Self::Arbiter => f.write_str("arbiter"),
+        }
+    }
 }
 
 /// A record as it travels.

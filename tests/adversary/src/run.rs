@@ -7,8 +7,9 @@ use trilane::group::Acks;
 
 use crate::counter::Counter;
 use crate::message::Node;
+use crate::notes::{Note, Notes};
 use crate::plan::Plan;
-use crate::world::{Note, Violation, World};
+use crate::world::{Violation, World};
 
 /// How many ticks a group has to come to its end once faults have ended.
 pub const LIMIT: u64 = 4_000;
@@ -51,7 +52,7 @@ pub fn run(plan: &Plan, with_notes: bool) -> Outcome {
 
 fn run_sized<const N: usize>(plan: &Plan, with_notes: bool) -> Outcome {
     let mut world = World::<N>::new(plan);
-    world.notes = with_notes.then(Vec::new);
+    world.notes = with_notes.then(Notes::default);
     while world.violation.is_none() && world.now < plan.ticks {
         world.tick();
     }
@@ -75,7 +76,7 @@ fn run_sized<const N: usize>(plan: &Plan, with_notes: bool) -> Outcome {
         terms: world.outlet.outlet.term(),
         deaths: world.deaths,
         outputs: world.receiver.outputs.len(),
-        notes: world.notes.unwrap_or_default(),
+        notes: world.notes.unwrap_or_default().list,
         complaint,
     }
 }

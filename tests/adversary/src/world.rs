@@ -11,6 +11,7 @@ use trilane::group::{Arbiter, GroupId, Ingress, Member, Outlet, Rule, Standby, T
 
 use crate::counter::Counter;
 use crate::message::{CUTS, Message, Node, OwnedMarked, Packet};
+use crate::notes::{Note, Notes, What};
 use crate::plan::Plan;
 use crate::rng::Rng;
 
@@ -92,16 +93,6 @@ pub(crate) struct Producer {
     pub acked: u64,
 }
 
-/// What may have been said of a run.
-pub struct Note {
-    /// When.
-    pub tick: u64,
-    /// Of whom.
-    pub node: Node,
-    /// What.
-    pub text: String,
-}
-
 /// Everything.
 pub struct World<const N: usize> {
     pub(crate) plan: Plan,
@@ -130,7 +121,7 @@ pub struct World<const N: usize> {
     pub(crate) violation: Option<Violation>,
     pub(crate) deaths: u64,
     /// What has happened, if it is wanted.
-    pub notes: Option<Vec<Note>>,
+    pub notes: Option<Notes>,
 }
 
 impl<const N: usize> World<N> {
@@ -180,13 +171,13 @@ impl<const N: usize> World<N> {
     }
 
     pub(crate) fn violate(&mut self, violation: Violation, node: Node) {
-        self.note(node, || format!("VIOLATION {violation:?}"));
+        self.note(node, || What::Violates(violation));
         self.violation.get_or_insert(violation);
     }
 
-    pub(crate) fn note(&mut self, node: Node, text: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, node: Node, what: impl FnOnce() -> What) {
         if let Some(notes) = &mut self.notes {
-            notes.push(Note { tick: self.now, node, text: text() });
+            notes.list.push(Note { tick: self.now, node, what: what() });
         }
     }
 
@@ -195,7 +186,7 @@ impl<const N: usize> World<N> {
         let (plan, rng) = (&self.plan, &mut self.rng);
         let is_cut = self.now < self.partition_until && self.partition.contains(&(from, to));
         if self.has_faults && (is_cut || rng.permille(plan.drop)) {
-            return;
+            return self.note(from, || What::Lost);
         }
         let delay = if self.has_faults { plan.delay } else { 2 };
         let copies = 1 + usize::from(self.has_faults && rng.permille(plan.repeat));
@@ -235,6 +226,7 @@ impl<const N: usize> World<N> {
             }
         }
         self.act();
+        self.note_states();
     }
 
     pub(crate) fn marked(&self) -> OwnedMarked {

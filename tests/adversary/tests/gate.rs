@@ -30,7 +30,7 @@ fn a_seed_gives_the_same_run_each_time() {
     let _alone = alone();
     let told = |seed| {
         let outcome = run(&Plan::new(seed), true);
-        let notes = outcome.notes.iter().map(|note| format!("{} {:?} {}", note.tick, note.node, note.text));
+        let notes = outcome.notes.iter().map(|note| format!("{} {:?} {}", note.tick, note.node, note.what));
         (notes.collect::<Vec<_>>(), outcome.ticks, outcome.outputs)
     };
     for seed in 1..20 {

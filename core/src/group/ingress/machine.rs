@@ -293,6 +293,11 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
         self.peers.exclude(member, self.acks, at_base)
     }
 
+    /// Whether `member` is out of the eviction set: it needs a snapshot, or has yet to catch up.
+    pub fn is_excluded(&self, member: MemberIndex) -> bool {
+        self.peers.is_excluded(member)
+    }
+
     /// Counts a tick: a member of which nothing was heard for `patience` of them is taken out of the eviction
     /// set when room is needed.
     pub fn tick(&mut self, patience: u32) {

@@ -106,6 +106,10 @@ impl<const N: usize> Peers<N> {
         remaining.map(|peer| peer.applied).min().unwrap_or(0)
     }
 
+    pub fn is_excluded(&self, member: MemberIndex) -> bool {
+        self.peers.get(member).is_some_and(|peer| peer.is_excluded)
+    }
+
     /// How many members of the eviction set have the state that the log goes on from.
     pub fn keepers(&self, at_base: u64) -> usize {
         self.peers.iter().filter(|peer| !peer.is_excluded && peer.applied >= at_base).count()

@@ -5,6 +5,7 @@ use trilane::group::{Acks, Applied, Fault, Standby, ToMember, ToOutlet};
 
 use super::{PATIENCE, TRANSFER_LIMIT, Violation, World};
 use crate::message::{Message, Node, OwnedMarked};
+use crate::notes::What;
 
 impl<const N: usize> World<N> {
     pub(super) fn act(&mut self) {
@@ -116,7 +117,7 @@ impl<const N: usize> World<N> {
     /// No member stops: its daemon is deterministic.
     pub(super) fn look_at(&mut self, number: usize) {
         if let Some(fault) = self.members[number].member.fault() {
-            self.note(Node::Member(number), || fault.to_string());
+            self.note(Node::Member(number), || What::Says(fault.to_string()));
             let violation = if fault == Fault::Diverged { Violation::Diverged } else { Violation::Rejected };
             self.violate(violation, Node::Member(number));
         }
@@ -181,6 +182,7 @@ impl<const N: usize> World<N> {
         let is_false = self.has_faults && self.rng.permille(self.plan.suspicion);
         if self.heard_term > 0 && (is_first || is_suspect || is_false) {
             self.heard_done.1 = self.now;
+            self.note(Node::Arbiter, || What::Suspects { is_false: !is_first && !is_suspect });
             self.arbiter.raise(self.heard_term);
         }
     }

@@ -4,6 +4,7 @@ use trilane::group::{Acks, Arbiter};
 
 use super::{MemberNode, World};
 use crate::message::Node;
+use crate::notes::What;
 
 impl<const N: usize> World<N> {
     /// The faults of one tick.
@@ -19,17 +20,21 @@ impl<const N: usize> World<N> {
         let may_be_unheard = plan.acks != Acks::One || self.are_others_counted(None);
         if may_be_unheard && self.rng.permille(plan.slow) {
             let member = self.rng.below(N);
-            self.members[member].slow_until = self.now + self.rng.below(120) as u64;
+            let until = self.now + self.rng.below(120) as u64;
+            self.members[member].slow_until = until;
+            self.note(Node::Member(member), || What::Slow { until });
         }
         if self.rng.permille(plan.slow) {
             let newest = self.newest();
-            self.ingresses[newest].slow_until = self.now + self.rng.below(60) as u64;
+            let until = self.now + self.rng.below(60) as u64;
+            self.ingresses[newest].slow_until = until;
+            self.note(Node::Ingress(newest), || What::Slow { until });
         }
         if may_be_unheard && self.rng.permille(plan.partition) {
             self.part();
         }
         if self.rng.permille(plan.arbiter_restarts) {
-            self.note(Node::Arbiter, || "restarts".into());
+            self.note(Node::Arbiter, || What::Restarts);
             let nonce = self.next_nonce();
             self.arbiter = Arbiter::new(plan.acks, nonce);
             // It hears of one again, perhaps of an older one first.
@@ -58,7 +63,7 @@ impl<const N: usize> World<N> {
         let newest = self.newest();
         let may_die = plan.acks != Acks::One && self.ingresses[newest].alive;
         if may_die && self.rng.permille(plan.ingress_deaths) && self.are_others_counted(None) {
-            self.note(Node::Ingress(newest), || "dies".into());
+            self.note(Node::Ingress(newest), || What::Dies);
             self.ingresses[newest].alive = false;
         }
     }
@@ -78,13 +83,13 @@ impl<const N: usize> World<N> {
     }
 
     fn kill(&mut self, member: usize) {
-        self.note(Node::Member(member), || "dies".into());
+        self.note(Node::Member(member), || What::Dies);
         self.members[member].alive = false;
         self.deaths += 1;
     }
 
     fn restart(&mut self, member: usize) {
-        self.note(Node::Member(member), || "restarts".into());
+        self.note(Node::Member(member), || What::Restarts);
         let nonce = self.next_nonce();
         let node = &mut self.members[member];
         node.alive = true;
@@ -108,11 +113,16 @@ impl<const N: usize> World<N> {
             }
         }
         self.partition_until = self.now + self.rng.below(150) as u64;
-        self.note(Node::Arbiter, || "a partition begins".into());
+        let until = self.partition_until;
+        self.note(Node::Arbiter, || {
+            let apart = nodes.iter().zip(&side).filter(|(_, side)| **side).map(|(node, _)| *node).collect();
+            What::Parted { until, apart, both }
+        });
     }
 
     /// The faults end. One member may stand still, if the others can do without it.
     pub fn heal(&mut self) {
+        self.note(Node::Arbiter, || What::Heals);
         self.has_faults = false;
         self.partition_until = 0;
         for member in 0..N {
@@ -131,7 +141,7 @@ impl<const N: usize> World<N> {
         let near = |node: &MemberNode| node.member.passed().is_some_and(|passed| passed.term + 4 >= term);
         let are_near = (0..N).filter(|other| *other != frozen).all(|other| near(&self.members[other]));
         if self.plan.freeze && enough && are_near && self.are_others_counted(Some(frozen)) {
-            self.note(Node::Member(frozen), || "stands still".into());
+            self.note(Node::Member(frozen), || What::StandsStill);
             self.frozen = Some(frozen);
         }
     }

@@ -9,6 +9,7 @@ use trilane::time::Instant;
 
 use super::{IngressNode, MemberNode, PRODUCERS, Violation, World};
 use crate::message::{Message, Node, OwnedDeliver, OwnedMarked, Packet};
+use crate::notes::What;
 
 impl<const N: usize> World<N> {
     pub(super) fn receive(&mut self, packet: Packet) {
@@ -28,6 +29,7 @@ impl<const N: usize> World<N> {
             // Each answer is to one event; those before it are acknowledged with it, for they are in order.
             Message::Answer { sequence, answer: Submitted::Acknowledged } if sequence == acked + 1 => {
                 self.producers[number].acked += 1;
+                self.note(Node::Producer(number), || What::Acknowledged(acked + 1));
             }
             Message::Refused { high_water } => {
                 let own = high_water.sequence.get();
@@ -105,7 +107,7 @@ impl<const N: usize> World<N> {
     }
 
     fn reject(&mut self, node: Node, error: &impl std::fmt::Display) {
-        self.note(node, || error.to_string());
+        self.note(node, || What::Says(error.to_string()));
         self.violate(Violation::Rejected, node);
     }
 
@@ -136,7 +138,7 @@ impl<const N: usize> World<N> {
             Message::Begin { term, incarnation } => self.begin(number, term, incarnation),
             Message::Grant { incarnation, marked } => {
                 if let Ok(Some(answer)) = member.grant(&Grant { incarnation, marked: marked.get() }) {
-                    self.note(node, || format!("active in term {}", answer.term));
+                    self.note(node, || What::Active { term: answer.term });
                     self.send(node, from, Message::Granted(answer));
                 }
             }
@@ -189,7 +191,7 @@ impl<const N: usize> World<N> {
         if let Some(bytes) = whole {
             let outcome = seat.member.install(bytes);
             seat.transfer.end();
-            self.note(Node::Member(number), || format!("snapshot: {outcome:?}"));
+            self.note(Node::Member(number), || What::Snapshot(outcome));
             if outcome.is_ok() {
                 self.note_digest(number);
             }
@@ -215,9 +217,7 @@ impl<const N: usize> World<N> {
                 }
                 self.ingresses.push(IngressNode { ingress, alive: true, slow_until: 0 });
                 let place = self.ingresses.len() - 1;
-                self.note(Node::Ingress(place), || {
-                    format!("begins in term {term} with the log of member {number}")
-                });
+                self.note(Node::Ingress(place), || What::Begins { term, member: number });
                 place
             }
         };
@@ -259,7 +259,7 @@ impl<const N: usize> World<N> {
                 let marked = self.marked();
                 self.outlet.store();
                 if marked.term > before {
-                    self.note(node, || format!("term {}, cut at {:?}", marked.term, marked.mark));
+                    self.note(node, || What::Term { term: marked.term, cut: marked.mark });
                 }
                 self.send(node, from, Message::Raised(marked));
             }
@@ -325,7 +325,7 @@ impl<const N: usize> World<N> {
     }
 
     pub(super) fn restart_outlet(&mut self) {
-        self.note(Node::Outlet, || "restarts".into());
+        self.note(Node::Outlet, || What::Restarts);
         self.outlet.restart();
     }
 
@@ -340,10 +340,15 @@ impl<const N: usize> World<N> {
             return;
         }
         self.receiver.last = place;
-        if HandOver::read(event).is_none() {
+        let term = self.marked().mark.term;
+        let is_hand_over = HandOver::read(event).is_some();
+        if !is_hand_over {
             self.receiver.outputs.push(event.payload().to_vec());
         }
-        self.note(Node::Outlet, || format!("lets out {:x}:{}", place.0 >> 48, place.1));
+        self.note(Node::Outlet, || {
+            let (origin, sequence) = place;
+            What::LetsOut { origin, sequence, term, is_hand_over }
+        });
         self.receiver.frames.extend_from_slice(&frame);
     }
 
