@@ -14,7 +14,7 @@ usage: cargo run --release -- [SEEDS [--rule RULE]]
        cargo run --release -- --mutations        take each rule away, and count the seeds that it takes to notice
        cargo run --release -- --seed SEED [--events N] [--without KINDS] [--rule RULE]
                                                  run one seed and tell what happens; KINDS with commas between
-       cargo run --release -- --picture SEED FILE
+       cargo run --release -- --picture SEED FILE [the same options]
                                                  run one seed and write a page that shows what happens";
 
 fn main() -> ExitCode {
@@ -28,8 +28,11 @@ fn main() -> ExitCode {
             Some(plan) => tell(&plan),
             None => usage(),
         },
-        ["--picture", seed, file] => {
-            seed.parse().map_or_else(|_| usage(), |seed| draw(&Plan::new(seed), file))
+        ["--picture", seed, file, ref options @ ..] => {
+            match seed.parse().ok().and_then(|seed| planned(seed, options)) {
+                Some(plan) => draw(&plan, file),
+                None => usage(),
+            }
         }
         [seeds_wanted] => seeds_wanted.parse().map_or_else(|_| usage(), seeds),
         [seeds_wanted, "--rule", name] => match (seeds_wanted.parse(), rule(name)) {

@@ -22,7 +22,7 @@ const FOOT: u64 = 34;
 const LANE: u64 = 40;
 const BAR: u64 = 20;
 /// The outlet's is higher, for its dots.
-const HIGHER: u64 = 14;
+const HIGHER: u64 = 22;
 /// The colours of terms, again and again.
 const COLOURS: [&str; 8] =
     ["#1f77b4", "#d2691e", "#2e8b57", "#b03060", "#6a5acd", "#8b6914", "#008b8b", "#708090"];
@@ -111,18 +111,13 @@ impl<'a> Drawing<'a> {
             Lane { node, top, bar: (top + 6, BAR + higher) }
         };
         let lanes = nodes.into_iter().map(Some).chain([None]).map(&mut lane).collect();
-        let cuts = outcome.notes.iter().filter_map(|note| match note.what {
+        let cut = |note: &Note| match note.what {
             What::Term { term, cut } => Some((note.tick, term, cut)),
             _ => None,
-        });
-        Self {
-            notes: &outcome.notes,
-            lanes,
-            cuts: cuts.collect(),
-            end: outcome.ticks.max(1),
-            height: height + FOOT,
-            svg: String::new(),
-        }
+        };
+        let cuts = outcome.notes.iter().filter_map(cut).collect();
+        let (end, height) = (outcome.ticks.max(1), height + FOOT);
+        Self { notes: &outcome.notes, lanes, cuts, end, height, svg: String::new() }
     }
 
     fn draw(&mut self, text: fmt::Arguments<'_>) {
@@ -329,7 +324,13 @@ impl<'a> Drawing<'a> {
                 }
                 active.push((note.node, term));
             }
-            let (x, y) = (self.x(note.tick), self.bar_of(note.node).0 + BAR / 2);
+            // A restart often follows a death at once.
+            let down = match note.what {
+                What::Dies => 5,
+                What::Restarts => 15,
+                _ => BAR / 2,
+            };
+            let (x, y) = (self.x(note.tick), self.bar_of(note.node).0 + down);
             let title = escaped(format_args!("{}: {}, tick {}", note.node, note.what, note.tick));
             self.draw(format_args!(
                 r##"<use href="#{id}" x="{x:.3}%" y="{y}"><title>{title}</title></use>"##
