@@ -14,7 +14,7 @@ const PAGE: &str = include_str!("picture.html");
 /// Of the column of names, and about what is beside it in a window of 1,400.
 const NAMES: u64 = 104;
 const WIDTH: u64 = 1_260;
-/// Above the lanes, where terms and cuts have their numbers, and below, for the axis.
+/// Above the lanes, where terms and cuts have their numbers; where lines begin; below, for the axis.
 const HEAD: u64 = 56;
 const LINES: u64 = 24;
 const FOOT: u64 = 34;
@@ -135,10 +135,6 @@ impl<'a> Drawing<'a> {
         self.lanes.iter().find(|lane| lane.node == Some(node)).expect("it has a note").bar
     }
 
-    fn bottom(&self) -> u64 {
-        self.height - FOOT
-    }
-
     fn names(&self) -> String {
         let mut names = String::new();
         for Lane { node, top, .. } in &self.lanes {
@@ -162,7 +158,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn line(&mut self, tick: u64, class: &str, title: impl fmt::Display) {
-        let (x, bottom, title) = (self.x(tick), self.bottom(), escaped(title));
+        let (x, bottom, title) = (self.x(tick), self.height - FOOT, escaped(title));
         self.draw(format_args!(
             r#"<line class="{class}" x1="{x:.3}%" x2="{x:.3}%" y1="{LINES}" y2="{bottom}"><title>{title}</title></line>"#
         ));
@@ -170,12 +166,12 @@ impl<'a> Drawing<'a> {
 
     /// Bands with the terms' numbers, and the cuts between them.
     fn terms(&mut self) {
-        let begins: Vec<_> =
-            [(0, 1)].into_iter().chain(self.cuts.iter().map(|(tick, term, _)| (*tick, *term))).collect();
+        let cuts = self.cuts.iter().map(|(tick, term, _)| (*tick, *term));
+        let begins: Vec<_> = [(0, 1)].into_iter().chain(cuts).collect();
         let ends = begins.iter().skip(1).map(|(tick, _)| *tick).chain([self.end]);
         for ((from, term), to) in begins.iter().copied().zip(ends) {
             let (fill, title) = (format!(r#"fill="{}""#, colour(term)), format!("term {term}"));
-            let under = (LINES, self.bottom() - LINES);
+            let under = (LINES, self.height - FOOT - LINES);
             self.bar((from, to), under, &format!(r#"{fill} opacity=".07""#), &title);
             self.bar((from, to), (3, 18), &format!(r#"{fill} data-term="{term}""#), &title);
             let (x, width) = (self.x(from), self.x(to) - self.x(from));
@@ -227,8 +223,7 @@ impl<'a> Drawing<'a> {
                 self.bar(span, bar, r#"class="still""#, format_args!("{node} does nothing"));
             }
             for (span, ()) in self.spans(node, |state| state.is_excluded.then_some(())) {
-                let title = format_args!("{node} is out of the eviction set");
-                self.bar(span, (top + 2, 3), r#"class="excluded""#, title);
+                self.bar(span, (top + 2, 3), r#"class="excluded""#, format_args!("{node} is not waited for"));
             }
             self.draw(format_args!("</g>"));
         }
@@ -341,7 +336,7 @@ impl<'a> Drawing<'a> {
     fn axis(&mut self) {
         let steps = [5, 10, 20, 50, 100, 200, 500];
         let step = steps.into_iter().find(|step| self.end / step <= 24).unwrap_or(1_000);
-        let (bottom, text) = (self.bottom(), self.height - 6);
+        let (bottom, text) = (self.height - FOOT, self.height - 6);
         self.draw(format_args!(r#"<line class="lane" x2="100%" y1="{bottom}" y2="{bottom}"/>"#));
         for tick in (0..=self.end).step_by(step as usize) {
             let x = self.x(tick);
