@@ -4,6 +4,7 @@ pub mod chains;
 pub mod choosing;
 pub mod counting;
 pub mod future;
+pub mod group;
 pub mod oracle;
 pub mod platform;
 pub mod routing;
