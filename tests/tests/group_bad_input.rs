@@ -8,9 +8,9 @@ use trilane::causal::{
 use trilane::daemon::StateError;
 use trilane::group::message::{Fenced, Grant, IngressState, Joined, LowerTerm, Marked, Passed, Through};
 use trilane::group::{
-    Acks, Applied, Arbiter, BeginError, CutsFull, Fault, GroupId, HandOver, HighWater, InstallError, Member,
-    NotPicked, Offer, OutletError, RecordError, Request, Slice, SnapshotFailed, Standby, SubmitError,
-    Submitted, Taken, Transfer, TransferError,
+    Acks, Applied, Arbiter, BeginError, Cuts, CutsFull, Fault, GroupId, HandOver, HighWater, InstallError,
+    Mark, Member, NotPicked, Offer, OutletError, RecordError, Request, Slice, SnapshotFailed, Standby,
+    SubmitError, Submitted, Taken, Transfer, TransferError,
 };
 use trilane_tests::group::{
     BYTES, CUTS, FRAME, GROUP, Group, Kept, PRODUCERS, RECORDS, Tally, TallyIngress, TallyMember,
@@ -1199,6 +1199,18 @@ fn an_arbiter_whose_outlet_is_further_ends_that_term() {
     }
     assert!(group.arbiter.is_idle());
     assert_eq!((group.outlet.term(), group.arbiter.term()), (4, 4));
+}
+
+#[test]
+fn an_arbiter_that_is_to_end_the_last_term_of_all_takes_no_other_for_the_next() {
+    let mut arbiter = Arbiter::<3, CUTS>::new(Acks::One, 1);
+    arbiter.raise(u64::MAX);
+    let before = dump(&arbiter);
+    let cuts = Cuts::new();
+    for term in [0, 1, u64::MAX] {
+        arbiter.raised(&Marked { term, mark: Mark::default(), cuts: &cuts, generation: 1 });
+    }
+    assert_eq!(dump(&arbiter), before);
 }
 
 #[test]

@@ -229,7 +229,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
 
     /// The outlet's answer.
     pub fn raised(&mut self, marked: &Marked<'_, CUTS>) {
-        if self.phase != Phase::Raising || marked.term != self.term + 1 {
+        if self.phase != Phase::Raising || self.term.checked_add(1) != Some(marked.term) {
             return;
         }
         self.phase = Phase::InTerm;
