@@ -340,3 +340,24 @@ fn the_successor_stays_in_the_eviction_set_while_its_term_lasts() {
     assert!(refused);
     assert_eq!((group.members[1].applied().index, group.ingress.state().unwrap().base), (1, 2));
 }
+
+// === The ingress ===
+
+#[test]
+fn an_ingress_that_is_taken_for_dead_after_a_long_wait_is_replaced_in_that_term() {
+    let mut group = with_an_event(Acks::One);
+    group.ingress_lives = false;
+    // With `Acks::One` the arbiter waits until somebody says that it won't come back.
+    assert!(group.try_fail_over().is_err());
+    let term = group.outlet.term();
+    group.arbiter.replace_ingress().unwrap();
+    for _ in 0..4 {
+        let _ = group.arbiter.tick(4);
+        group.arbitrate();
+    }
+    assert!(group.arbiter.is_idle());
+    assert_eq!((group.outlet.term(), group.ingress.term()), (term, term));
+    group.submit(b"b");
+    group.settle();
+    group.assert_let_out(&[b"a", b"b"]);
+}

@@ -364,6 +364,13 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
     ///
     /// [`NotPicked::NoIngress`] if too few have answered.
     pub fn replace_ingress(&mut self) -> Result<(), NotPicked> {
+        self.take_ingress_for_dead()?;
+        // However long it has waited until now: the term goes on with this.
+        self.waited = 0;
+        Ok(())
+    }
+
+    fn take_ingress_for_dead(&mut self) -> Result<(), NotPicked> {
         if self.phase != Phase::InTerm || self.ingress != Found::Unknown {
             return Err(NotPicked::NotMeasuring);
         }
@@ -443,7 +450,7 @@ impl<const MEMBERS: usize, const CUTS: usize> Arbiter<MEMBERS, CUTS> {
         }
         let may_replace = !matches!(self.acks, Acks::One);
         if self.ingress == Found::Unknown && has_waited && may_replace {
-            self.replace_ingress()?;
+            self.take_ingress_for_dead()?;
         }
         let all = self.answers.iter().all(|answer| answer.incarnation > 0);
         if matches!(self.ingress, Found::Stays { .. }) && (all || has_waited) {
