@@ -273,6 +273,21 @@ impl<const N: usize> Group<N> {
         }
     }
 
+    /// A member that wants a snapshot installs that of another.
+    pub fn copy_state(&mut self, member: usize) {
+        if !self.members[member].wants_snapshot() {
+            return;
+        }
+        let mut buffer = [0; 2_000];
+        for source in (0..N).filter(|source| *source != member && self.lives[*source]) {
+            if let Ok(state) = self.members[source].snapshot(&mut buffer)
+                && self.members[member].install(state).is_ok()
+            {
+                return;
+            }
+        }
+    }
+
     /// All that may go on among those that live.
     pub fn settle(&mut self) {
         self.release();
@@ -287,6 +302,7 @@ impl<const N: usize> Group<N> {
             (0..N).filter(|member| self.lives[*member]).collect::<Vec<_>>().into_iter().for_each(|member| {
                 self.mark(member);
                 self.join(member);
+                self.copy_state(member);
             });
             self.ingress.mark_reached(self.outlet.marked().expect("it is open").mark.done);
         }
