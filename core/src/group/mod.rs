@@ -28,6 +28,76 @@
 //! | [`Transfer`] | a snapshot on its way from one member to another |
 //! | [`Cut`], [`Cuts`], [`HandOver`] | where terms began |
 //! | [`message`] | what they tell each other |
+//!
+//! # Examples
+//!
+//! A group of two in one program, where each message arrives at once and nobody dies:
+//!
+//! ```
+//! use trilane::causal::{Bloom, Chain, Frame, Link, Origin};
+//! use trilane::daemon::{Daemon, Delivery, Outbox, ProcessError};
+//! use trilane::group::message::Grant;
+//! use trilane::group::{Acks, GroupId, Ingress, Member, Outlet, Standby, Submitted, Taken};
+//! use trilane::time::Instant;
+//!
+//! /// Adds up the first bytes of its events, and gives out each sum.
+//! struct Sum(u8);
+//!
+//! impl Daemon for Sum {
+//!     const MAX_OUTPUTS: usize = 1;
+//!     const MAX_OUTPUT_BYTES: usize = 1;
+//!
+//!     fn process(&mut self, delivery: &Delivery<'_>, outbox: &mut Outbox<'_>) -> Result<(), ProcessError> {
+//!         self.0 = self.0.wrapping_add(*delivery.event.payload().first().ok_or(ProcessError::Refuse)?);
+//!         Ok(outbox.send(&[self.0])?)
+//!     }
+//! }
+//!
+//! const GROUP: GroupId = GroupId::new(7);
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let (mut outlet, mut ingress) = (Outlet::<2, 4, 128>::new(), Ingress::<2, 1024, 8, 4>::new());
+//! outlet.found(GROUP);
+//! ingress.found(Acks::Members(2));
+//! let mut members = [Member::<Sum, 1024, 8, 4, 4>::new(Sum(0)), Member::new(Sum(0))];
+//! for (number, member) in members.iter_mut().enumerate() {
+//!     member.start(GROUP, Standby::Hot, 1);
+//!     member.join(&outlet.join(number, 1)?);
+//! }
+//!
+//! // What an `Arbiter` does, who waits for answers and picks by them: member 0 is active in term 2.
+//! let marked = outlet.raise(1, 0)?;
+//! ingress.fence(2)?;
+//! let fenced = [members[0].fence(2)?, members[1].fence(2)?];
+//! members[0].grant(&Grant { incarnation: fenced[0].unwrap_or_default().incarnation, marked })?;
+//! ingress.confirm(2, marked.generation, 0)?;
+//!
+//! let mut producer = Chain::new(Origin::new(100));
+//! let mut bytes = [5; Link::LEN + 1];
+//! let event = producer.append(Bloom::EMPTY, &mut bytes)?;
+//! assert_eq!(ingress.submit(event, Instant::ZERO, 0)?, Submitted::Pending { held: 0, needed: 2 });
+//! for number in [0, 1, 0] {
+//!     let Some(deliver) = ingress.deliver(number) else { continue };
+//!     let Some(ack) = members[number].deliver(&deliver)? else { continue };
+//!     ingress.ack(number, &ack);
+//! }
+//! assert_eq!(ingress.submit(event, Instant::ZERO, 0)?, Submitted::Acknowledged);
+//!
+//! members[0].apply()?;
+//! let mut let_out = vec![];
+//! members[0].outputs(|output| {
+//!     if outlet.take(&output) == Ok(Taken::Next) {
+//!         // Here its record is stored: `Outlet::write`.
+//!         let_out.extend(outlet.pending().map(<[u8]>::to_vec));
+//!         outlet.released();
+//!     }
+//! });
+//! // A hand-over begins the term, and then there is the sum.
+//! let (sum, _) = Frame::split(&let_out[1])?;
+//! assert_eq!((let_out.len(), sum.event().payload()), (2, &[5][..]));
+//! # Ok(())
+//! # }
+//! ```
 
 mod acks;
 mod arbiter;
