@@ -56,7 +56,7 @@ pub struct Member<D, const BYTES: usize, const RECORDS: usize, const PRODUCERS: 
     /// The ingress has evicted the next record before it came.
     pub(super) is_behind: bool,
     pub(super) is_active: bool,
-    pub(super) fault: Option<Fault>,
+    pub(super) stopped: Stopped,
     pub(super) log: Log<BYTES, RECORDS>,
     pub(super) applied: Position,
     pub(super) commit: u64,
@@ -109,6 +109,15 @@ impl fmt::Display for Fault {
 
 impl core::error::Error for Fault {}
 
+/// Whether a member has stopped. An `Option` would have another tag than 0 for none, and so a static member
+/// would not be all zeros.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Stopped {
+    No,
+    By(Fault),
+}
+
 /// What came of a call of [`Member::apply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -150,7 +159,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             is_counted: false,
             is_behind: false,
             is_active: false,
-            fault: None,
+            stopped: Stopped::No,
             log: Log::new(),
             applied: Position { term: 0, index: 0 },
             commit: 0,
@@ -177,7 +186,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     /// What it asks the outlet with, until it has joined.
     pub fn wants_to_join(&self) -> Option<u64> {
-        (self.incarnation == 0 && self.fault.is_none()).then_some(self.nonce)
+        (self.incarnation == 0 && self.fault().is_none()).then_some(self.nonce)
     }
 
     /// The outlet's answer. With a daemon in its first state the member can follow from the first event on;
@@ -209,12 +218,12 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     /// Whether its outputs are the group's.
     pub const fn is_active(&self) -> bool {
-        self.is_active && self.fault.is_none()
+        self.is_active && self.fault().is_none()
     }
 
     /// Whether only a snapshot brings it further: it has no state, or the log doesn't go on from there.
     pub const fn wants_snapshot(&self) -> bool {
-        self.incarnation > 0 && self.fault.is_none() && (!self.is_full() || self.is_behind)
+        self.incarnation > 0 && self.fault().is_none() && (!self.is_full() || self.is_behind)
     }
 
     /// Whether it has the state and the chain of outputs of some event, and can go on from there.
@@ -224,7 +233,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     /// Whether it has a place in the log: what it holds from there on counts.
     pub(in crate::group) const fn has_a_log(&self) -> bool {
-        self.has_log && self.fault.is_none()
+        self.has_log && self.fault().is_none()
     }
 
     /// Whether what it holds counts for commits, and for the log of a new ingress.
@@ -259,7 +268,10 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     /// Why it has stopped, if it has.
     pub const fn fault(&self) -> Option<Fault> {
-        self.fault
+        match self.stopped {
+            Stopped::No => None,
+            Stopped::By(fault) => Some(fault),
+        }
     }
 
     /// The chain of its outputs.
@@ -289,7 +301,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     pub fn apply(&mut self) -> Result<Applied, Fault> {
         let index = self.applied.index + 1;
         if !self.may_apply(index) {
-            return self.fault.map_or(Ok(Applied::Nothing), Err);
+            return self.fault().map_or(Ok(Applied::Nothing), Err);
         }
         let Some(record) = self.log.get(index) else { return Ok(Applied::Nothing) };
         let producer = record.delivery.event.link().origin;
@@ -364,7 +376,9 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     #[cold]
     pub(super) fn stop(&mut self, fault: Fault) -> Fault {
         self.is_active = false;
-        *self.fault.get_or_insert(fault)
+        let first = self.fault().unwrap_or(fault);
+        self.stopped = Stopped::By(first);
+        first
     }
 
     /// A.4.2: it loses its state and its log, and takes a new incarnation, so that its earlier answers and
@@ -442,7 +456,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     ///
     /// [`LowerTerm`]. `Ok(None)` of a member that has not joined, which has no answer.
     pub fn fence(&mut self, term: u64) -> Result<Option<Fenced>, LowerTerm> {
-        if self.incarnation == 0 || self.fault.is_some() {
+        if self.incarnation == 0 || self.fault().is_some() {
             return Ok(None);
         }
         self.take_term(term)?;

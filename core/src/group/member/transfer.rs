@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::machine::{Fault, Member};
+use super::machine::{Fault, Member, Stopped};
 use crate::causal::{
     Chain, Head, LinkHash, Origin, OriginMap, OriginsFull, Progress, Snapshot, SnapshotError,
     SnapshotWriteError, SnapshotWriter,
@@ -16,7 +16,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 {
     /// A member that began anew: whatever its memory says, it is empty.
     pub fn restart(&mut self, nonce: u64) {
-        self.fault = None;
+        self.stopped = Stopped::No;
         self.become_empty();
         self.incarnation = 0;
         self.term = 0;
@@ -56,7 +56,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// [`InstallError`]. The member is as it was then, but that it may have become empty if its daemon
     /// did not take the state.
     pub fn install(&mut self, bytes: &[u8]) -> Result<(), InstallError> {
-        if let Some(fault) = self.fault {
+        if let Some(fault) = self.fault() {
             return Err(InstallError::Fault(fault));
         }
         if self.incarnation == 0 {
