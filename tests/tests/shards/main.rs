@@ -58,6 +58,31 @@ fn a_single_bank_is_shared_if_its_platform_says_so() {
 }
 
 #[test]
+fn the_platform_is_told_of_tasks_that_wake_themselves_once_and_whoever_else_polls_finds_them() {
+    let executor: &Executor<workers::Told, 1, 4> = leak(Executor::new(workers::Told(AtomicU32::new(0))));
+    let told = || executor.platform().0.swap(0, SeqCst);
+    let shard = executor.share(memory(4, 4)).unwrap();
+    let mut tasks = [(); 2].map(|()| {
+        let yields = |cx: Cx| async move {
+            while !cx.is_cancelled() {
+                cx.yield_now().await;
+            }
+        };
+        spawn(shard, yields).unwrap()
+    });
+    assert_eq!(told(), 2, "of each spawn");
+    for polls in [1, 2, 3, 10] {
+        assert_eq!(alone(shard, polls), polls);
+        assert_eq!(told(), 1, "after {polls} polls");
+        assert!(shard.is_runnable_before_sleep());
+    }
+    tasks.iter().for_each(|task| task.cancel().unwrap());
+    assert_eq!(alone(shard, 100), 2);
+    assert!(tasks.iter_mut().all(|task| task.try_join() == Some(Ok(()))));
+    assert!(!shard.is_runnable_before_sleep());
+}
+
+#[test]
 fn a_full_shard_gives_the_build_function_back() {
     let shard = shard::<2, 4>();
     let tasks: Vec<_> = (0..8).map(|number| spawn(shard, move |_| async move { number }).unwrap()).collect();

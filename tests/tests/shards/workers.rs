@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -73,6 +73,25 @@ impl Platform for Shared {
     fn set_alarm(&self, _: Option<Instant>) {}
 
     fn pend(&self) {}
+
+    fn idle(&self, _: &dyn Fn() -> bool) {}
+}
+
+/// The same, and counts how often it is told.
+pub struct Told(pub AtomicU32);
+
+impl Platform for Told {
+    const SHARES: bool = true;
+
+    fn now(&self) -> Instant {
+        Instant::ZERO
+    }
+
+    fn set_alarm(&self, _: Option<Instant>) {}
+
+    fn pend(&self) {
+        self.0.fetch_add(1, SeqCst);
+    }
 
     fn idle(&self, _: &dyn Fn() -> bool) {}
 }

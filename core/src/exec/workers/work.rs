@@ -118,7 +118,10 @@ impl<B: Fn(bool, u16), G: Fn(u32) -> bool> Worker<'_, B, G> {
             unwound.defuse();
             goes_on = self.goes_on();
             if !goes_on || is_special_next(exec) || is_region_next(exec) {
-                release(task);
+                if bank.woken.release(index) {
+                    task.cover();
+                    self.untold.set(true);
+                }
                 break;
             }
             let seen = if hints < MOST_HINTS { others } else { u32::MAX };
