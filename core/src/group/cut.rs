@@ -52,6 +52,22 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// How many numbers it is.
+    pub(super) const WORDS: usize = 5;
+
+    /// It as numbers, as they are kept and sent.
+    pub(super) fn to_words(self) -> [u64; Self::WORDS] {
+        let Self { term, sequence, done, ordinal: Ordinal { index, output } } = self;
+        [term, sequence.get(), done, index, output.into()]
+    }
+
+    /// What [`to_words`](Self::to_words) gave; none if a number is larger than it can be.
+    pub(super) fn from_words(words: [u64; Self::WORDS]) -> Option<Self> {
+        let [term, sequence, done, index, output] = words;
+        let ordinal = Ordinal { index, output: u32::try_from(output).ok()? };
+        Some(Self { term, sequence: Sequence::new(sequence), done, ordinal })
+    }
+
     /// Whether the output at `ordinal` is let out.
     #[inline]
     pub fn has_passed(&self, ordinal: Ordinal) -> bool {
@@ -74,6 +90,22 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// How many numbers it is.
+    pub(super) const WORDS: usize = 8;
+
+    /// It as numbers, as they are kept and sent.
+    pub(super) fn to_words(self) -> [u64; Self::WORDS] {
+        let [m0, m1, m2, m3, m4] = self.mark.to_words();
+        [self.term, m0, m1, m2, m3, m4, self.hash.get(), self.horizon.bits()]
+    }
+
+    /// What [`to_words`](Self::to_words) gave; none if a number is larger than it can be.
+    pub(super) fn from_words(words: [u64; Self::WORDS]) -> Option<Self> {
+        let [term, m0, m1, m2, m3, m4, hash, horizon] = words;
+        let mark = Mark::from_words([m0, m1, m2, m3, m4])?;
+        Some(Self { term, mark, hash: LinkHash::new(hash), horizon: Bloom::from_bits(horizon) })
+    }
+
     /// The first event of the new term's chain. It is a function of the cut alone, so whoever computes it
     /// computes the same.
     pub(super) fn hand_over(&self, group: GroupId, own: u64) -> (Chain, [u8; HandOver::FRAME]) {
@@ -230,10 +262,15 @@ impl<const N: usize> Cuts<N> {
         Ok(())
     }
 
-    /// The list as it was kept.
-    pub(super) fn restore(&mut self, term: u64, entries: impl Iterator<Item = Cut>) {
-        self.entries = entries.take(N).collect();
+    /// The list as it was kept; `None` if one of its cuts isn't one. No more than `N` are taken.
+    pub(super) fn restore(
+        &mut self,
+        term: u64,
+        entries: impl Iterator<Item = [u64; Cut::WORDS]>,
+    ) -> Option<()> {
+        self.entries = entries.take(N).map(Cut::from_words).collect::<Option<_>>()?;
         self.term = term;
+        Some(())
     }
 
     /// Forgets the cuts up to that by which `term` began. The newest stays: its hand-over may be wanted

@@ -27,7 +27,7 @@
 //! | [`Ingress`], [`Outlet`], [`Arbiter`] | the parts around it |
 //! | [`Transfer`] | a snapshot on its way from one member to another |
 //! | [`Cut`], [`Cuts`], [`HandOver`] | where terms began |
-//! | [`message`] | what they tell each other |
+//! | [`message`], [`Message`] | what they tell each other, and its bytes |
 //!
 //! # Examples
 //!
@@ -111,6 +111,7 @@ mod outlet;
 mod outputs;
 mod rules;
 mod transfer;
+mod wire;
 
 pub use acks::Acks;
 pub use arbiter::{Arbiter, NotPicked, ToIngress, ToMember, ToOutlet};
@@ -122,3 +123,4 @@ pub use outlet::{Outlet, OutletError, RecordError, Taken};
 #[cfg(trilane_rules)]
 pub use rules::{RULES, Rule, lacks as lacks_rule, take_away};
 pub use transfer::{Offer, Request, Slice, Transfer, TransferError};
+pub use wire::{Message, WireError};

@@ -7,19 +7,17 @@ use core::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::machine::Outlet;
-use crate::causal::{Bloom, Frame, LinkHash, Ordinal, Sequence, words};
+use crate::causal::{Frame, LinkHash, words};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cut, GroupId, Mark};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"outlet 1");
 /// Words before the incarnations.
 const FIXED: usize = 15;
-/// Words of a cut.
-const CUT: usize = 8;
 
 impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS, CUTS, FRAME> {
     /// How many bytes a copy of the record takes.
-    pub const RECORD: usize = 8 * (FIXED + MEMBERS + CUT * CUTS + 1) + FRAME;
+    pub const RECORD: usize = 8 * (FIXED + MEMBERS + Cut::WORDS * CUTS + 1) + FRAME;
 
     /// Writes the record into the older of two copies. O(record), with one hash.
     ///
@@ -39,7 +37,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
 
     /// Writes what is in the record to a copy of its own.
     fn write_copy(&self, copy: &mut [u8]) {
-        let Mark { term, sequence, done, ordinal } = self.mark;
+        let [m0, m1, m2, m3, m4] = self.mark.to_words();
         let flags = u64::from(self.is_pending) << 32 | self.length as u64;
         let fixed: [u64; FIXED] = [
             MAGIC,
@@ -48,22 +46,18 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             self.term,
             self.generation,
             self.arbiter,
-            term,
-            sequence.get(),
-            done,
-            ordinal.index,
-            ordinal.output.into(),
+            m0,
+            m1,
+            m2,
+            m3,
+            m4,
             self.hash.get(),
             flags,
             self.cuts.term(),
             self.cuts.iter().count() as u64,
         ];
         let mut words = fixed.into_iter().chain(self.incarnations);
-        let mut cuts = self.cuts.iter().flat_map(|cut| {
-            let Mark { term, sequence, done, ordinal } = cut.mark;
-            let place = [cut.term, term, sequence.get(), done, ordinal.index, ordinal.output.into()];
-            place.into_iter().chain([cut.hash.get(), cut.horizon.bits()])
-        });
+        let mut cuts = self.cuts.iter().flat_map(|cut| cut.to_words());
         let (content, hash) = copy.split_at_mut(Self::RECORD - 8);
         let (numbers, frame) = content.split_at_mut(Self::RECORD - 8 - FRAME);
         for place in numbers.as_chunks_mut().0 {
@@ -106,11 +100,6 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             return Err(RecordError::Hash);
         }
         let (numbers, frame) = content.split_at(Self::RECORD - 8 - FRAME);
-        let mark = |words: [u64; 5]| {
-            let [term, sequence, done, index, output] = words;
-            let ordinal = Ordinal { index, output: output as u32 };
-            Mark { term, sequence: Sequence::new(sequence), done, ordinal }
-        };
         let fixed: [u64; FIXED] = words::read(numbers);
         let [magic, version, its, term, generation, arbiter, m0, m1, m2, m3, m4, hash, flags, list, count] =
             fixed;
@@ -120,7 +109,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         let mut outlet = Self::new();
         (outlet.group, outlet.version, outlet.term) = (group, version, term);
         (outlet.generation, outlet.arbiter) = (generation, arbiter);
-        outlet.mark = mark([m0, m1, m2, m3, m4]);
+        outlet.mark = Mark::from_words([m0, m1, m2, m3, m4]).ok_or(RecordError::Group)?;
         outlet.hash = LinkHash::new(hash);
         outlet.is_pending = flags >> 32 == 1;
         outlet.length = (flags as u32 as usize).min(FRAME);
@@ -128,13 +117,9 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         let behind = numbers.get(8 * FIXED..).unwrap_or_default();
         outlet.incarnations = words::read(behind);
         let cuts = behind.get(8 * MEMBERS..).unwrap_or_default();
-        let (cuts, _) = cuts.as_chunks::<{ 8 * CUT }>();
-        let entries = cuts.iter().take(count as usize).map(|bytes| {
-            let [term, m0, m1, m2, m3, m4, hash, horizon] = words::read(bytes);
-            let mark = mark([m0, m1, m2, m3, m4]);
-            Cut { term, mark, hash: LinkHash::new(hash), horizon: Bloom::from_bits(horizon) }
-        });
-        outlet.cuts.restore(list, entries);
+        let (cuts, _) = cuts.as_chunks::<{ 8 * Cut::WORDS }>();
+        let entries = cuts.iter().take(count as usize).map(|bytes| words::read(bytes));
+        outlet.cuts.restore(list, entries).ok_or(RecordError::Group)?;
         let is_frame =
             outlet.length == 0 || Frame::split(outlet.frame.get(..outlet.length).unwrap_or_default()).is_ok();
         if is_frame && term > 0 { Ok(outlet) } else { Err(RecordError::Group) }
