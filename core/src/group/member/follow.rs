@@ -26,17 +26,20 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         self.take_term(deliver.term)?;
         let mut ack = self.ack();
         self.is_behind = self.log.end() + 1 < deliver.base;
-        if deliver.generation == self.generation {
+        let shared = if deliver.generation == self.generation {
             self.take_next(deliver);
-        } else if !self.take_of_newer(deliver) {
+            self.log.end()
+        } else if let Some(shared) = self.take_of_newer(deliver) {
+            shared
+        } else {
             // Not this position: the one before it, or, if we don't have it, the end of ours.
             let before = deliver.before.index;
             let is_ours = (self.log.base() - 1..=self.log.end()).contains(&before);
             let wants = if is_ours { before } else { self.log.end() + 1 };
             ack = ack.map(|ack| Ack { wants, ..ack });
             return Ok(ack.filter(|_| self.has_a_log()));
-        }
-        self.take_commit(deliver);
+        };
+        self.take_commit(deliver, shared);
         Ok(self.ack())
     }
 
@@ -65,9 +68,10 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
     }
 
-    /// Of a generation that it has not joined. Returns whether the position before the record is ours, too.
+    /// Of a generation that it has not joined. Returns up to where both logs are the same, as far as this
+    /// shows; `None` if the position before the record is not ours.
     #[cold]
-    fn take_of_newer(&mut self, deliver: &Deliver<'_>) -> bool {
+    fn take_of_newer(&mut self, deliver: &Deliver<'_>) -> Option<u64> {
         let before = deliver.before;
         if !self.log.has(before) {
             // The lowest index that both logs know of.
@@ -77,7 +81,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
                 // Nothing that the ingress has goes on from what is here.
                 self.become_empty();
             }
-            return false;
+            return None;
         }
         let mut last = before.index;
         if let Some(record) = deliver.record {
@@ -98,7 +102,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
                 self.generation = deliver.generation;
             }
         }
-        true
+        Some(last)
     }
 
     fn drop_behind(&mut self, index: u64) {
@@ -109,14 +113,17 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
     }
 
-    /// A log that has not joined may end in records that were never committed.
+    /// Of a log that has not joined only what is known to be the ingress's counts as committed: behind that it
+    /// may end in records that never were.
     #[inline]
-    fn take_commit(&mut self, deliver: &Deliver<'_>) {
-        let has_joined = self.generation == deliver.generation;
-        if !self.has_log || !(has_joined || lacks(Rule::CommitOfJoined)) {
+    fn take_commit(&mut self, deliver: &Deliver<'_>, shared: u64) {
+        if !self.has_log {
             return;
         }
-        self.commit = self.commit.max(deliver.commit);
+        let has_joined = self.generation == deliver.generation;
+        let is_known = has_joined || lacks(Rule::CommitOfJoined);
+        let committed = if is_known { deliver.commit } else { deliver.commit.min(shared) };
+        self.commit = self.commit.max(committed);
         self.evict(deliver.base);
         // What was sent before this life was heard of may tell of too low a commit.
         let is_of_this_life = deliver.incarnation == self.incarnation;
