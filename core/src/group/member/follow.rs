@@ -113,8 +113,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
     }
 
-    /// Of a log that has not joined only what is known to be the ingress's counts as committed: behind that it
-    /// may end in records that never were.
+    /// Of a log that has not joined only what is known to be the ingress's counts as committed: behind that
+    /// it may end in records that never were.
     #[inline]
     fn take_commit(&mut self, deliver: &Deliver<'_>, shared: u64) {
         if !self.has_log {
