@@ -41,7 +41,7 @@ impl<const N: usize> World<N> {
 
     fn run_ingress(&mut self, number: usize) {
         // With `Acks::One` it may go down to a single member that has the state, so it waits for long.
-        let silence = if self.plan.acks == Acks::One { 160 } else { 30 };
+        let silence = if self.plan.acks == Acks::One { 500 } else { 30 };
         let node = &mut self.ingresses[number];
         if !node.alive || node.slow_until > self.now {
             return;
