@@ -3,6 +3,8 @@
 //! That design keeps the payload of the last event to hash it with the next, streams every hash over two
 //! pieces, encodes a horizon anew for each event, and gives each payload and each frame memory of its own.
 
+mod group;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -40,10 +42,30 @@ enum Op {
     Append,
     /// An event that came is verified, given an index and kept.
     Ingress,
+    /// The ingress of a group takes an event.
+    Submit,
+    /// A member of a group takes a record of the ingress.
+    Deliver,
+    /// A member applies an event, with an output of so many bytes.
+    Apply,
+    /// The outlet takes an output.
+    Take,
+    /// Another member becomes active, with so many events in flight, and offers an output.
+    FailOver,
 }
 
 impl Op {
-    const ALL: [Self; 4] = [Self::Horizon, Self::Hash, Self::Append, Self::Ingress];
+    const ALL: [Self; 9] = [
+        Self::Horizon,
+        Self::Hash,
+        Self::Append,
+        Self::Ingress,
+        Self::Submit,
+        Self::Deliver,
+        Self::Apply,
+        Self::Take,
+        Self::FailOver,
+    ];
 
     const fn row(self) -> &'static str {
         match self {
@@ -51,26 +73,39 @@ impl Op {
             Self::Hash => "event-hash",
             Self::Append => "event-append",
             Self::Ingress => "event-ingress",
+            Self::Submit => "group-submit",
+            Self::Deliver => "group-deliver",
+            Self::Apply => "group-apply",
+            Self::Take => "group-outlet",
+            Self::FailOver => "group-fail-over",
         }
     }
 
-    /// Origins of a horizon, else bytes of a payload.
+    /// Origins of a horizon, events in flight at a fail-over, else bytes of a payload.
     const fn sizes(self) -> &'static [usize] {
         match self {
             Self::Horizon => &[1, 8, 32],
             Self::Hash | Self::Append => &[64, 1024],
-            Self::Ingress => &[64],
+            Self::Ingress | Self::Submit | Self::Deliver | Self::Take => &[group::PAYLOAD],
+            Self::Apply => &[0, group::PAYLOAD],
+            Self::FailOver => &[1, 16],
         }
     }
 
-    fn sides(self, n: usize) -> [(&'static str, Run); 2] {
+    /// Who is measured; the other is not known to have each operation.
+    fn sides(self, n: usize) -> Vec<(&'static str, Run)> {
         let (own, other) = match self {
-            Self::Horizon => (own_horizon(n), other_horizon(n)),
-            Self::Hash => (own_hash(n), other_hash(n)),
-            Self::Append => (own_append(n), other_append(n)),
-            Self::Ingress => (own_ingress(n), other_ingress(n)),
+            Self::Horizon => (own_horizon(n), Some(other_horizon(n))),
+            Self::Hash => (own_hash(n), Some(other_hash(n))),
+            Self::Append => (own_append(n), Some(other_append(n))),
+            Self::Ingress => (own_ingress(n), Some(other_ingress(n))),
+            Self::Submit => (group::own_submit(n), Some(other_ingress(n))),
+            Self::Deliver => (group::own_deliver(n), None),
+            Self::Apply => (group::own_apply(n), Some(group::other_apply(n))),
+            Self::Take => (group::own_take(n), None),
+            Self::FailOver => (group::own_fail_over(n), None),
         };
-        [(crate::OWN, own), (OTHER, other)]
+        [(crate::OWN, own)].into_iter().chain(other.map(|other| (OTHER, other))).collect()
     }
 }
 
@@ -249,11 +284,11 @@ pub fn run(plan: &Plan, mut print: impl FnMut(&str, usize, &str, &Figures)) {
     for op in Op::ALL.into_iter().filter(|op| plan.wants(op.row())) {
         for &n in op.sizes() {
             let mut sides = op.sides(n);
-            let operations = sides.each_mut().map(|(_, run)| enough(plan, run));
-            let mut samples: [Vec<Sample>; 2] = Default::default();
+            let operations: Vec<u64> = sides.iter_mut().map(|(_, run)| enough(plan, run)).collect();
+            let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); sides.len()];
             for _ in 0..if plan.is_quick() { 1 } else { ROUNDS } {
-                for (((_, run), operations), samples) in sides.iter_mut().zip(operations).zip(&mut samples) {
-                    samples.push(run(operations));
+                for (((_, run), operations), samples) in sides.iter_mut().zip(&operations).zip(&mut samples) {
+                    samples.push(run(*operations));
                 }
             }
             for ((who, _), samples) in sides.iter().zip(samples) {
