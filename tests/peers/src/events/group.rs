@@ -114,7 +114,7 @@ impl Group {
     fn deliver(&mut self, member: usize) -> Ack {
         loop {
             let next = self.members[member].held() + 1;
-            let deliver = self.ingress.deliver_at(next).expect("it has begun");
+            let deliver = self.ingress.deliver_at(member, next).expect("it has begun");
             let ack = self.members[member].deliver(black_box(&deliver)).expect("its term is no lower");
             if deliver.record.is_none() {
                 return ack.expect("it has joined");
