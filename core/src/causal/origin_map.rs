@@ -94,8 +94,22 @@ impl<V: Copy, const N: usize> OriginMap<V, N> {
         self.entries.iter().copied()
     }
 
+    /// What is known at a place. O(1).
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> Option<&V> {
+        self.entries.get(place).map(|(_, value)| value)
+    }
+
+    /// As [`at`](Self::at), to be changed. O(1).
+    #[inline]
+    pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut V> {
+        self.entries.get_mut(place).map(|(_, value)| value)
+    }
+
     /// Where `origin` is, or where it would be.
-    fn find(&self, origin: Origin) -> Result<usize, usize> {
+    /// Where `origin` is, or would be. The place is good until another origin comes or goes.
+    #[inline]
+    pub(crate) fn find(&self, origin: Origin) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&origin, |(origin, _)| *origin)
     }
 }

@@ -9,6 +9,14 @@ pub(super) struct Filter<const N: usize> {
     bloom: Bloom,
 }
 
+/// Where a producer is in a filter, until that changes otherwise than by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    producer: Origin,
+    /// `None`: nothing was taken from it.
+    at: Option<usize>,
+}
+
 impl<const N: usize> Filter<N> {
     pub const fn new() -> Self {
         Self { heads: OriginMap::new(), bloom: Bloom::EMPTY }
@@ -37,10 +45,33 @@ impl<const N: usize> Filter<N> {
         Ok(())
     }
 
-    /// Whether there is room for `producer`.
+    /// Where `producer` is in the filter, so that it is searched for once. O(log N).
     #[inline]
-    pub fn has_room(&self, producer: Origin) -> bool {
-        self.heads.len() < N || self.heads.get(producer).is_some()
+    pub fn find(&self, producer: Origin) -> Seat {
+        Seat { producer, at: self.heads.find(producer).ok() }
+    }
+
+    /// As [`head`](Self::head). O(1) of a producer that is known.
+    #[inline]
+    pub fn head_at(&self, seat: Seat) -> Head {
+        let known = seat.at.and_then(|at| self.heads.at(at));
+        known.copied().unwrap_or_else(|| Head::genesis(seat.producer))
+    }
+
+    /// As [`set`](Self::set). O(1) of a producer that is known.
+    #[inline]
+    pub fn set_at(&mut self, seat: Seat, head: Head) -> Result<(), OriginsFull> {
+        if let Some(known) = seat.at.and_then(|at| self.heads.at_mut(at)) {
+            *known = head;
+            return Ok(());
+        }
+        self.set(seat.producer, head)
+    }
+
+    /// Whether there is room for the producer at `seat`.
+    #[inline]
+    pub fn has_room(&self, seat: Seat) -> bool {
+        seat.at.is_some() || self.heads.len() < N
     }
 
     /// Forgets all producers.

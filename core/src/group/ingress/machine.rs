@@ -151,7 +151,8 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
         }
         let link = event.link();
         let producer = link.origin;
-        let head = self.filter.head(producer);
+        let seat = self.filter.find(producer);
+        let head = self.filter.head_at(seat);
         if link.sequence <= head.sequence {
             return self.answer_again(event);
         }
@@ -159,13 +160,13 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
             Ok(head) => head,
             Err(error) => return Err(SubmitError::Link { error, high_water: head.into() }),
         };
-        if !self.filter.has_room(producer) {
+        if !self.filter.has_room(seat) {
             return Err(SubmitError::OriginsFull(OriginsFull { limit: PRODUCERS }));
         }
         let length = event.bytes().len();
         if let Err(error) = self.log.room(length).or_else(|_| self.make_room(length)) {
             if lacks(Rule::FilterWithRing) {
-                let _ = self.filter.set(producer, head);
+                let _ = self.filter.set_at(seat, head);
             }
             return Err(match error {
                 PushError::TooLong { .. } => {
@@ -179,7 +180,7 @@ impl<const MEMBERS: usize, const BYTES: usize, const RECORDS: usize, const PRODU
         let delivery = Delivery { position, time, seed, event };
         self.log
             .push(&Record { delivery, hash: head.next_parent })
-            .and_then(|()| self.filter.set(producer, head).map_err(|_| PushError::NoRecords))
+            .and_then(|()| self.filter.set_at(seat, head).map_err(|_| PushError::NoRecords))
             .map_err(|_| SubmitError::Full)?;
         self.commit_held();
         Ok(self.submitted(index))

@@ -24,7 +24,6 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             return Ok(None);
         }
         self.take_term(deliver.term)?;
-        let mut ack = self.ack();
         self.is_behind = self.log.end() + 1 < deliver.base;
         let shared = if deliver.generation == self.generation {
             self.take_next(deliver);
@@ -36,8 +35,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
             let before = deliver.before.index;
             let is_ours = (self.log.base() - 1..=self.log.end()).contains(&before);
             let wants = if is_ours { before } else { self.log.end() + 1 };
-            ack = ack.map(|ack| Ack { wants, ..ack });
-            return Ok(ack.filter(|_| self.has_a_log()));
+            return Ok(self.ack().map(|ack| Ack { wants, ..ack }));
         };
         self.take_commit(deliver, shared);
         Ok(self.ack())
@@ -45,7 +43,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
 
     #[inline]
     fn take_next(&mut self, deliver: &Deliver<'_>) {
-        let Some(record) = deliver.record else { return };
+        let Some(record) = &deliver.record else { return };
         let index = record.delivery.position.index;
         if index == self.log.end() + 1 {
             self.push(deliver);
@@ -59,12 +57,12 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// Without room the record is sent again: this member hasn't come as far as others.
     #[inline]
     fn push(&mut self, deliver: &Deliver<'_>) {
-        let Some(record) = deliver.record else { return };
-        let room = self.log.push(&record);
+        let Some(record) = &deliver.record else { return };
+        let room = self.log.push(record);
         if matches!(room, Err(PushError::NoBytes | PushError::NoRecords)) {
             // What is applied and no longer in the ingress's log is wanted by nobody.
             self.evict(deliver.base);
-            let _ = self.log.push(&record);
+            let _ = self.log.push(record);
         }
     }
 

@@ -305,7 +305,8 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
         }
         let Some(record) = self.log.get(index) else { return Ok(Applied::Nothing) };
         let producer = record.delivery.event.link().origin;
-        if !self.filter.has_room(producer) {
+        let seat = self.filter.find(producer);
+        if !self.filter.has_room(seat) {
             return Err(self.stop(Fault::FilterFull));
         }
         let (daemon, filter) = (&mut self.daemon, &mut self.filter);
@@ -323,7 +324,7 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
                 Err(ProcessError::Fault) => return Err(()),
             };
             // It has room.
-            let _ = filter.set(producer, record.head());
+            let _ = filter.set_at(seat, record.head());
             Ok((length, filter.bloom()))
         };
         let limits = (D::MAX_OUTPUTS, Self::ROOM);

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::causal::{Chain, Event, Frame, Head, LinkHash, Ordinal, Sequence};
+use crate::causal::{Chain, Event, Frame, Head, LinkHash, Ordinal, Origin, Sequence};
 use crate::group::message::{Joined, LowerTerm, Marked, MemberIndex, Output, Passed, Through};
 use crate::group::rules::{Rule, lacks};
 use crate::group::{Cut, Cuts, CutsFull, GroupId, Mark};
@@ -21,6 +21,8 @@ pub struct Outlet<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> {
     pub(super) group: GroupId,
     /// 0: it is closed.
     pub(super) term: u64,
+    /// The origin of its outputs.
+    pub(super) origin: Origin,
     /// The newest ingress.
     pub(super) generation: u64,
     /// The life of the arbiter that was given the term.
@@ -58,6 +60,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         Self {
             group: GroupId::new(0),
             term: 0,
+            origin: Origin::new(0),
             generation: 0,
             arbiter: 0,
             mark: Mark {
@@ -82,7 +85,8 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
     pub fn found(&mut self, group: GroupId) {
         *self = Self::new();
         (self.group, self.term, self.generation, self.mark.term) = (group, 1, 1, 1);
-        self.hash = Chain::new(group.origin(1)).head().next_parent;
+        self.origin = group.origin(1);
+        self.hash = Chain::new(self.origin).head().next_parent;
         self.cuts.begin();
     }
 
@@ -120,7 +124,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         }
         let event = frame.event();
         let link = event.link();
-        if link.origin != self.group.origin(output.term) {
+        if link.origin != self.origin && !(lacks(Rule::OutletFence) && self.is_of_earlier(output, link.origin)) {
             return Err(OutletError::Origin);
         }
         let is_own = self.mark.term == output.term;
@@ -157,6 +161,11 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             self.mark.ordinal = ordinal;
         }
         Ok(Taken::Next)
+    }
+
+    /// What is not asked where outputs of earlier terms are refused.
+    fn is_of_earlier(&self, output: &Output<'_>, origin: Origin) -> bool {
+        output.term < self.term && origin == self.group.origin(output.term)
     }
 
     fn keep(&mut self, frame: &[u8]) -> Result<(), OutletError> {
@@ -228,6 +237,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
             let horizon = self.last_event().map_or(crate::causal::Bloom::EMPTY, |event| event.link().horizon);
             self.cuts.push(Cut { term, mark, hash: self.hash, horizon }).map_err(OutletError::CutsFull)?;
             self.term = term;
+            self.origin = self.group.origin(term);
             self.arbiter = arbiter;
         } else if from.checked_add(1) != Some(self.term) || self.arbiter != arbiter {
             return Err(OutletError::LowerTerm(LowerTerm { term: self.term }));

@@ -109,6 +109,7 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         let mut outlet = Self::new();
         (outlet.group, outlet.version, outlet.term) = (group, version, term);
         (outlet.generation, outlet.arbiter) = (generation, arbiter);
+        outlet.origin = group.origin(term);
         outlet.mark = Mark::from_words([m0, m1, m2, m3, m4]).ok_or(RecordError::Group)?;
         outlet.hash = LinkHash::new(hash);
         outlet.is_pending = flags >> 32 == 1;
