@@ -48,6 +48,8 @@ pub struct RecordRing<H, const BYTES: usize, const RECORDS: usize> {
     /// The oldest record's place in `slots`.
     first_slot: usize,
     count: usize,
+    /// The position behind the newest record. Of no meaning without records.
+    end: usize,
 }
 
 /// Where a record is, and what the user keeps beside it.
@@ -77,7 +79,7 @@ impl<H: Copy, const BYTES: usize, const RECORDS: usize> RecordRing<H, BYTES, REC
             assert!(BYTES >= 1 && BYTES <= (u32::MAX / 4) as usize, "positions are numbers of 32 bits");
         }
         let slot = Slot { start: 0, length: 0, header: filler };
-        Self { bytes: [0; BYTES], slots: [slot; RECORDS], first: 0, first_slot: 0, count: 0 }
+        Self { bytes: [0; BYTES], slots: [slot; RECORDS], first: 0, first_slot: 0, count: 0, end: 0 }
     }
 
     // === Reading ===
@@ -193,6 +195,9 @@ impl<H: Copy, const BYTES: usize, const RECORDS: usize> RecordRing<H, BYTES, REC
     /// oldest. O(1).
     pub fn truncate_from(&mut self, index: u64) {
         self.count = index.saturating_sub(self.first).min(self.count as u64) as usize;
+        if let Some(newest) = self.nth(self.count.wrapping_sub(1)) {
+            self.end = Self::position((newest.start + newest.length) as usize);
+        }
     }
 
     /// Drops all records; the next one's index is `next`. O(1).
@@ -205,10 +210,8 @@ impl<H: Copy, const BYTES: usize, const RECORDS: usize> RecordRing<H, BYTES, REC
 
     /// The position of `length` bytes in one piece behind the newest record, if they are free.
     fn room(&self, length: usize) -> Option<usize> {
-        let (Some(oldest), Some(newest)) = (self.nth(0), self.nth(self.count.wrapping_sub(1))) else {
-            return Some(0);
-        };
-        let end = Self::position((newest.start + newest.length) as usize);
+        let Some(oldest) = self.nth(0) else { return Some(0) };
+        let end = self.end;
         let used = Self::position(end + 2 * BYTES - oldest.start as usize);
         let to_end = BYTES - Self::byte(end);
         let skipped = if length <= to_end { 0 } else { to_end };
@@ -274,6 +277,7 @@ impl<H: Copy, const BYTES: usize, const RECORDS: usize> Reservation<'_, H, BYTES
         ring.count += 1;
         self.records -= 1;
         self.start = RecordRing::<H, BYTES, RECORDS>::position(self.start + length);
+        ring.end = self.start;
         self.length -= length;
         Ok(index)
     }

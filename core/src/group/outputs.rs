@@ -189,6 +189,13 @@ impl<const BYTES: usize, const RECORDS: usize> Outputs<BYTES, RECORDS> {
         Ok(())
     }
 
+    /// Whether [`follow`](Self::follow) has nothing to do, as almost always.
+    #[inline]
+    pub fn is_settled<const CUTS: usize>(&self, cuts: &Cuts<CUTS>, mark: &Mark) -> bool {
+        let oldest = self.kept.get(self.kept.indices().start);
+        self.tip.term >= cuts.term() && oldest.is_none_or(|oldest| !mark.has_passed(oldest.header.ordinal))
+    }
+
     /// Walks through the cuts, linking again what lies beyond one, and drops what the mark has passed.
     #[inline]
     pub fn follow<const CUTS: usize>(

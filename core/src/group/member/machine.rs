@@ -354,6 +354,9 @@ impl<D: Daemon, const BYTES: usize, const RECORDS: usize, const PRODUCERS: usize
     /// A.6.6, A.6.7 and A.4.5.
     #[inline]
     pub(super) fn follow(&mut self) -> Result<(), Fault> {
+        if self.outputs.is_settled(&self.cuts, &self.mark) {
+            return Ok(());
+        }
         match self.outputs.follow(self.group, &self.cuts, &self.mark) {
             Ok(()) => Ok(()),
             Err(blocked) => self.block(blocked),
