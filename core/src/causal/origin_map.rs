@@ -94,13 +94,13 @@ impl<V: Copy, const N: usize> OriginMap<V, N> {
         self.entries.iter().copied()
     }
 
-    /// What is known at a place. O(1).
+    /// What is at a place. O(1).
     #[inline]
-    pub(crate) fn at(&self, place: usize) -> Option<&V> {
-        self.entries.get(place).map(|(_, value)| value)
+    pub(crate) fn at(&self, place: usize) -> Option<&(Origin, V)> {
+        self.entries.get(place)
     }
 
-    /// As [`at`](Self::at), to be changed. O(1).
+    /// What is known at a place, to be changed. O(1).
     #[inline]
     pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut V> {
         self.entries.get_mut(place).map(|(_, value)| value)
