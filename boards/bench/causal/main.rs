@@ -1,4 +1,5 @@
-//! The bench image of causal events: what an event costs its emitter and its ingress, in instructions.
+//! The bench image of causal events: what an event costs its emitter and its ingress, in instructions, and
+//! what it costs a group.
 //!
 //! An image of its own, as the router's is. The number of a row is the bytes of the payload, or of what is
 //! hashed; of a horizon's or filter's row, the origins that it has.
@@ -14,6 +15,7 @@ use trilane::causal::{
     Position, RecordRing, Sequence,
 };
 
+mod group;
 #[path = "../measure.rs"]
 mod measure;
 
@@ -51,6 +53,8 @@ fn main() -> ! {
     }
     validate(meter);
     horizon(meter);
+    group::run(meter, false);
+    group::run(meter, true);
     board::exit(0)
 }
 
