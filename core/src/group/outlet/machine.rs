@@ -124,7 +124,9 @@ impl<const MEMBERS: usize, const CUTS: usize, const FRAME: usize> Outlet<MEMBERS
         }
         let event = frame.event();
         let link = event.link();
-        if link.origin != self.origin && !(lacks(Rule::OutletFence) && self.is_of_earlier(output, link.origin)) {
+        if link.origin != self.origin
+            && !(lacks(Rule::OutletFence) && self.is_of_earlier(output, link.origin))
+        {
             return Err(OutletError::Origin);
         }
         let is_own = self.mark.term == output.term;
