@@ -170,7 +170,8 @@ impl Group {
         self.mark();
     }
 
-    /// The active is thought to be gone: fence, measure, pick, grant, and the first output is offered. Nothing
+    /// The active is thought to be gone: fence, measure, pick, grant, and the first output is offered.
+    /// Nothing
     /// of the old active is asked.
     fn fail_over(&mut self) -> usize {
         let Self { ingress, members, outlet, arbiter, active, .. } = self;
