@@ -171,8 +171,7 @@ impl Group {
     }
 
     /// The active is thought to be gone: fence, measure, pick, grant, and the first output is offered.
-    /// Nothing
-    /// of the old active is asked.
+    /// Nothing of the old active is asked.
     fn fail_over(&mut self) -> usize {
         let Self { ingress, members, outlet, arbiter, active, .. } = self;
         let old = outlet.term();
